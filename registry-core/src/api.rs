@@ -1,0 +1,210 @@
+//! The registry itself as contracts, so that a program can be written against them and not against one registry.
+//!
+//! Looking up, binding, routing and observing are the same for a local and for a clustered registry: synchronous and
+//! local. Only claiming a name differs, so it stands apart: [`Register`] is for registries that decide at once.
+//!
+//! A name to look up is anything that gives bytes: `&str`, `&String`, `&ServerId`. It is compared, not validated.
+
+use crate::entry::{Entry, EntryRef, Listing};
+use crate::error::{BindError, BroadcastReport, RegisterError, RouteError};
+use crate::id::{InvalidId, ServerId, TransportId};
+use crate::incarnation::Incarnation;
+use crate::metadata::Metadata;
+use crate::select::Select;
+use crate::stats::{ContentionStatus, ShardStats};
+
+/// Finds registrations by id.
+///
+/// A registration must be found by every look-up that starts after it was made and ends before it ends, and by none
+/// that starts after it has ended. Text that is no valid id is never found.
+pub trait Directory {
+    /// The mailbox of a server.
+    type ServerMailbox: Clone;
+    /// The mailbox of a transport.
+    type TransportMailbox: Clone;
+
+    /// Reads a server in place. The closure must not write to the registry.
+    fn with_server<R>(
+        &self,
+        id: impl AsRef<[u8]>,
+        read: impl FnOnce(EntryRef<'_, ServerId, Self::ServerMailbox>) -> R,
+    ) -> Option<R>;
+
+    /// Reads a transport in place. The closure must not write to the registry.
+    fn with_transport<R>(
+        &self,
+        id: impl AsRef<[u8]>,
+        read: impl FnOnce(EntryRef<'_, TransportId, Self::TransportMailbox>) -> R,
+    ) -> Option<R>;
+
+    /// An owned handle to a server.
+    fn find_server(&self, id: impl AsRef<[u8]>) -> Option<Entry<ServerId, Self::ServerMailbox>> {
+        self.with_server(id, |entry| entry.to_entry())
+    }
+
+    /// An owned handle to a transport.
+    fn find_transport(&self, id: impl AsRef<[u8]>) -> Option<Entry<TransportId, Self::TransportMailbox>> {
+        self.with_transport(id, |entry| entry.to_entry())
+    }
+
+    /// The servers that `select` takes: each that is there throughout, none twice, in no order.
+    fn select_servers(&self, select: Select<'_>) -> Vec<Listing<ServerId>>;
+
+    /// The transports that `select` takes: each that is there throughout, none twice, in no order.
+    fn select_transports(&self, select: Select<'_>) -> Vec<Listing<TransportId>>;
+
+    /// How many servers there are: exact when nobody writes.
+    fn len_servers(&self) -> usize;
+
+    /// How many transports there are: exact when nobody writes.
+    fn len_transports(&self) -> usize;
+}
+
+/// Ties transports to servers. A transport has at most one server; a server has any number of transports.
+///
+/// A binding must end with either side, before the name of that side is free, and a later registration under the same
+/// name must not inherit it.
+pub trait Bindings {
+    /// Binds a transport to a server, moving it if it is bound to another one.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError`], telling which side is missing; what was bound before stays as it was.
+    fn bind_transport_to_server(&self, transport: impl AsRef<[u8]>, server: impl AsRef<[u8]>) -> Result<(), BindError>;
+
+    /// Undoes the binding of a transport, and says whether there was one.
+    fn unbind_transport(&self, transport: impl AsRef<[u8]>) -> bool;
+
+    /// The server that a transport is bound to.
+    fn server_for_transport(&self, transport: impl AsRef<[u8]>) -> Option<ServerId>;
+
+    /// The transports that are bound to a server, in no order.
+    fn transports_of(&self, server: impl AsRef<[u8]>) -> Vec<TransportId>;
+}
+
+/// Delivers messages.
+///
+/// `Ok` must mean that the message is in the mailbox, once, behind those that the same thread sent to it before.
+pub trait Route<M> {
+    /// Puts a message into the mailbox of a server.
+    ///
+    /// # Errors
+    ///
+    /// [`RouteError`] with the message.
+    fn route_to_server(&self, server: impl AsRef<[u8]>, from: &TransportId, message: M) -> Result<(), RouteError<M>>;
+
+    /// Puts a message into the mailbox of a transport.
+    ///
+    /// # Errors
+    ///
+    /// [`RouteError`] with the message.
+    fn route_to_transport(&self, transport: impl AsRef<[u8]>, from: &ServerId, message: M)
+    -> Result<(), RouteError<M>>;
+
+    /// Puts a copy of a message into the mailbox of every transport that is bound to `server`.
+    fn broadcast(&self, server: impl AsRef<[u8]>, message: M) -> BroadcastReport
+    where
+        M: Clone;
+}
+
+/// Claims names, deciding at once.
+pub trait Register: Directory {
+    /// Ownership of a server's registration.
+    type ServerLease: Ownership<Id = ServerId>;
+    /// Ownership of a transport's registration.
+    type TransportLease: Ownership<Id = TransportId>;
+
+    /// Registers a server. Of several concurrent calls for one id, exactly one must succeed.
+    ///
+    /// # Errors
+    ///
+    /// [`RegisterError`] with mailbox and metadata.
+    fn register_server<I>(
+        &self,
+        id: I,
+        mailbox: Self::ServerMailbox,
+        metadata: impl Into<Metadata>,
+    ) -> Result<Self::ServerLease, RegisterError<Self::ServerMailbox>>
+    where
+        I: TryInto<ServerId>,
+        I::Error: Into<InvalidId>;
+
+    /// Registers a transport. Of several concurrent calls for one id, exactly one must succeed.
+    ///
+    /// # Errors
+    ///
+    /// [`RegisterError`] with mailbox and metadata.
+    fn register_transport<I>(
+        &self,
+        id: I,
+        mailbox: Self::TransportMailbox,
+        metadata: impl Into<Metadata>,
+    ) -> Result<Self::TransportLease, RegisterError<Self::TransportMailbox>>
+    where
+        I: TryInto<TransportId>,
+        I::Error: Into<InvalidId>;
+
+    /// Registers a transport that is bound to `server` from the first instant at which it can be found.
+    ///
+    /// # Errors
+    ///
+    /// [`RegisterError`] with mailbox and metadata.
+    fn register_transport_bound_to<I>(
+        &self,
+        server: impl AsRef<[u8]>,
+        id: I,
+        mailbox: Self::TransportMailbox,
+        metadata: impl Into<Metadata>,
+    ) -> Result<Self::TransportLease, RegisterError<Self::TransportMailbox>>
+    where
+        I: TryInto<TransportId>,
+        I::Error: Into<InvalidId>;
+
+    /// Ends a server's registration, whoever owns it, and says whether there was one.
+    fn unregister_server(&self, id: impl AsRef<[u8]>) -> bool;
+
+    /// Ends a transport's registration, whoever owns it, and says whether there was one.
+    fn unregister_transport(&self, id: impl AsRef<[u8]>) -> bool;
+}
+
+/// Ownership of one registration: a lease. Dropping it must end exactly that registration.
+pub trait Ownership {
+    /// The id of a server or of a transport.
+    type Id;
+
+    /// The id that is registered.
+    fn id(&self) -> &Self::Id;
+
+    /// Which registration of that id this lease owns.
+    fn incarnation(&self) -> Incarnation;
+
+    /// Whether that registration is still there.
+    fn is_current(&self) -> bool;
+
+    /// Ends the registration now, and says whether it was still there.
+    fn release(self) -> bool;
+
+    /// Leaves the registration in place; from now on only its name, or its closed mailbox, ends it.
+    fn detach(self);
+}
+
+/// Says how the registry is.
+pub trait Observe {
+    /// The figures of one shard, or `None` when there is no such shard.
+    fn shard_stats(&self, shard: usize) -> Option<ShardStats>;
+
+    /// The figures of all shards, in order.
+    fn all_shard_stats(&self) -> Vec<ShardStats>;
+
+    /// Sets all counts and latencies back to zero; entries and alarms are not figures and stay.
+    fn reset_stats(&self);
+
+    /// Where it hurts.
+    fn contention_status(&self) -> ContentionStatus;
+
+    /// How many shards there are.
+    fn shard_count(&self) -> usize;
+
+    /// The shard that an id is in, registered or not: the same for the same seed and number of shards, always.
+    fn shard_of(&self, id: impl AsRef<[u8]>) -> usize;
+}

@@ -1,0 +1,38 @@
+//! The contracts of Registry: what a shard, a mailbox, a probe and an admission policy must do, and the plain
+//! types that stand in their signatures.
+//!
+//! There is no map, no runtime and no clock in here.
+//! Who should depend on this crate directly:
+//!
+//! - **Authors of a backend** implement [`Backend`] and [`Shard`].
+//! - **Authors of a mailbox** implement [`Mailbox`], and [`ReservingMailbox`] if a sender can wait for room.
+//! - **Authors of monitoring or load shedding** implement [`Probe`] or [`Admission`].
+//! - **Programs written against the contract**, not against one registry, use the traits in [`api`].
+//!
+//! Everybody else uses `registry-router`, which re-exports what a user needs.
+
+pub mod admission;
+pub mod api;
+mod entry;
+mod error;
+mod id;
+mod incarnation;
+mod mailbox;
+mod metadata;
+mod probe;
+mod select;
+mod shard;
+mod stats;
+pub mod trap;
+
+pub use admission::{Admission, AdmissionState, AdmitAll, Kind, Refusal};
+pub use entry::{Entry, EntryRef, Listing};
+pub use error::{BindError, BroadcastReport, BuildError, RegisterError, RegisterReason, RouteError, SendError};
+pub use id::{InvalidId, MAX_ID_BYTES, ServerId, TransportId};
+pub use incarnation::Incarnation;
+pub use mailbox::{Closed, Delivery, Mailbox, Mailboxes, ReservingMailbox, Slot, ToServer, ToTransport, Undelivered};
+pub use metadata::Metadata;
+pub use probe::{Event, Operation, Probe};
+pub use select::Select;
+pub use shard::{Backend, Key, Occupied, Shard, Value};
+pub use stats::{ContentionStatus, LatencyStats, ShardStats};

@@ -1,0 +1,115 @@
+//! Where a routed message is put: the contract of a mailbox, of waiting for room in one, and of a family of them.
+
+use std::fmt;
+use std::future::Future;
+
+use crate::id::{ServerId, TransportId};
+
+/// A message as its receiver gets it: with the name of who sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Delivery<From, M> {
+    /// Who sent it, as given by the sender.
+    pub from: From,
+    /// What was sent.
+    pub message: M,
+}
+
+/// What a server receives: a message from a transport.
+pub type ToServer<M> = Delivery<TransportId, M>;
+
+/// What a transport receives: a message from a server.
+pub type ToTransport<M> = Delivery<ServerId, M>;
+
+/// The sending end of a bounded queue.
+///
+/// Delivering happens inside the read of a shard.
+/// So an implementation must not block, must not wait for its receiver, and must not call back into the registry;
+/// a mailbox that does delays the other ids of its shard.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a mailbox for `{T}`",
+    note = "a server's mailbox takes `ToServer<Message>`, a transport's takes `ToTransport<Message>`",
+    note = "`registry_router::mailbox(capacity)` makes one for either; implement `Mailbox<T>` for a queue of your own"
+)]
+pub trait Mailbox<T>: Send + Sync + 'static {
+    /// Puts `item` into the mailbox at once, or gives it back.
+    ///
+    /// When it returns `Ok` the item must be in the queue, once, behind all items that the same thread put there before.
+    ///
+    /// # Errors
+    ///
+    /// [`Undelivered::Full`] when there is no room now, [`Undelivered::Closed`] when nobody will ever receive it.
+    fn try_deliver(&self, item: T) -> Result<(), Undelivered<T>>;
+
+    /// Whether nobody will ever receive from this mailbox again. Once true it must stay true.
+    fn is_closed(&self) -> bool;
+}
+
+/// A mailbox in which a sender can wait for room.
+pub trait ReservingMailbox<T>: Mailbox<T> {
+    /// Room for one item.
+    type Slot<'a>: Slot<T> + Send
+    where
+        Self: 'a;
+
+    /// Waits for room and reserves it.
+    ///
+    /// Must be cancel-safe: a future that is dropped before it completes takes no room, and loses no item, for it has
+    /// none. Waiters must be served in the order in which they began to wait.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] when nobody will ever receive from this mailbox.
+    fn reserve(&self) -> impl Future<Output = Result<Self::Slot<'_>, Closed>> + Send;
+}
+
+/// Reserved room for one item; dropped unused, it gives the room back.
+pub trait Slot<T> {
+    /// Puts `item` into the reserved room. This cannot fail; if the receiver has gone meanwhile, the item goes with it.
+    fn fill(self, item: T);
+}
+
+/// A family of mailboxes: the same kind of queue for whatever is delivered.
+///
+/// A registry holds two kinds of messages, [`ToServer`] and [`ToTransport`], and so two types of one family.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a family of mailboxes",
+    note = "implement `Mailboxes` for a unit type of your own, and name the queue in `type Mailbox<T>`"
+)]
+pub trait Mailboxes: Send + Sync + 'static {
+    /// The mailbox for items of type `T`; cloning it makes another sending end of the same queue.
+    type Mailbox<T: Send + 'static>: Mailbox<T> + Clone;
+}
+
+/// The item was not delivered, and why.
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Undelivered<T> {
+    /// No room now.
+    #[error("the mailbox is full")]
+    Full(T),
+    /// Nobody will ever receive it.
+    #[error("the mailbox is closed")]
+    Closed(T),
+}
+
+impl<T> Undelivered<T> {
+    /// The item.
+    pub fn into_inner(self) -> T {
+        match self {
+            Self::Full(item) | Self::Closed(item) => item,
+        }
+    }
+}
+
+impl<T> fmt::Debug for Undelivered<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full(_) => "Full(..)",
+            Self::Closed(_) => "Closed(..)",
+        })
+    }
+}
+
+/// Nobody will ever receive from this mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the mailbox is closed")]
+pub struct Closed;

@@ -1,0 +1,109 @@
+//! What a registrant says of itself: a small immutable table of text, shared by every copy.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Labels of a registration, such as `region = eu`.
+///
+/// Immutable once registered and shared by reference count, so that handing it out never copies the labels.
+/// Empty metadata allocates nothing and takes eight bytes.
+///
+/// ```
+/// use registry_core::Metadata;
+///
+/// let metadata = Metadata::new().with("region", "eu").with("tenant", "acme");
+/// assert_eq!(metadata.get("region"), Some("eu"));
+/// assert_eq!(metadata.len(), 2);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metadata(Option<Arc<BTreeMap<Box<str>, Box<str>>>>);
+
+impl Metadata {
+    /// No labels.
+    pub const fn new() -> Self {
+        Self(None)
+    }
+
+    /// The same labels with one more, or with another value for `key`.
+    ///
+    /// Copies the labels when they are shared; made for setting them up, not for a hot path.
+    #[must_use]
+    pub fn with(mut self, key: impl Into<Box<str>>, value: impl Into<Box<str>>) -> Self {
+        Arc::make_mut(self.0.get_or_insert_default()).insert(key.into(), value.into());
+        self
+    }
+
+    /// The value of a label. O(log labels).
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.0.as_ref()?.get(key).map(|value| &**value)
+    }
+
+    /// All labels, in order of their keys.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().flat_map(|labels| labels.iter()).map(|(key, value)| (&**key, &**value))
+    }
+
+    /// How many labels there are.
+    pub fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |labels| labels.len())
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl From<()> for Metadata {
+    fn from((): ()) -> Self {
+        Self::new()
+    }
+}
+
+impl<K: Into<Box<str>>, V: Into<Box<str>>> FromIterator<(K, V)> for Metadata {
+    fn from_iter<T: IntoIterator<Item = (K, V)>>(labels: T) -> Self {
+        let labels: BTreeMap<_, _> = labels.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+        Self((!labels.is_empty()).then(|| Arc::new(labels)))
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for Metadata {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for Metadata {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(BTreeMap::<Box<str>, Box<str>>::deserialize(deserializer)?.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_metadata_is_one_pointer_and_no_allocation() {
+        assert_eq!(size_of::<Metadata>(), size_of::<usize>());
+        assert_eq!(Metadata::from(()), Metadata::from_iter(Vec::<(&str, &str)>::new()));
+        assert!(Metadata::new().is_empty());
+    }
+
+    #[test]
+    fn adding_a_label_leaves_other_copies_alone() {
+        let one = Metadata::new().with("a", "1");
+        let two = one.clone().with("b", "2").with("a", "3");
+        assert_eq!(one.iter().collect::<Vec<_>>(), [("a", "1")]);
+        assert_eq!(two.iter().collect::<Vec<_>>(), [("a", "3"), ("b", "2")]);
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn serde_is_a_map() {
+        let metadata: Metadata = serde_json::from_str(r#"{"region":"eu"}"#).unwrap();
+        assert_eq!(serde_json::to_string(&metadata).unwrap(), r#"{"region":"eu"}"#);
+    }
+}

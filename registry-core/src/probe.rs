@@ -1,0 +1,98 @@
+//! What a shard reports to: counts, and latencies of some reads and all writes.
+
+use std::fmt;
+use std::time::Instant;
+
+use crate::stats::ShardStats;
+
+/// The ear of a registry's shards.
+///
+/// One probe hears all shards of a registry; a shard is named by its index, which is always below the number of shards.
+/// Its methods run on the hot path: they must not block, and those marked *hot* must not write to memory that another
+/// thread writes to.
+/// `()` hears nothing and costs nothing.
+pub trait Probe: fmt::Debug + Send + Sync + 'static {
+    /// *Hot.* Counts a look-up in a shard, and says whether this one is to be timed.
+    ///
+    /// The caller reports a look-up that found nothing as [`Event::Miss`], and the time of a timed one to
+    /// [`took`](Self::took).
+    fn lookup(&self, shard: usize) -> bool;
+
+    /// *Hot.* Counts an event in a shard.
+    fn event(&self, shard: usize, event: Event);
+
+    /// Whether writes are to be timed; false spares the caller two readings of the clock.
+    fn times_writes(&self) -> bool;
+
+    /// Records how long an operation took. Both instants come from the caller; a probe reads no clock.
+    fn took(&self, shard: usize, operation: Operation, began: Instant, ended: Instant);
+
+    /// What was counted in a shard, and its latencies in the window that ends at `now`.
+    ///
+    /// Counts must be exact when nothing runs. Entries are not the probe's to know and are left at zero.
+    fn stats(&self, shard: usize, now: Instant) -> ShardStats;
+
+    /// Sets all figures back to zero. Events that happen meanwhile are counted before or after, but not twice.
+    fn reset(&self);
+}
+
+/// What happened in a shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Event {
+    /// A look-up found nothing.
+    Miss,
+    /// An id was registered.
+    Registered,
+    /// A registration ended, for whatever reason.
+    Removed,
+    /// A registration was turned down: the id was taken, or admission was closed.
+    Rejected,
+    /// A transport of this shard was bound to a server.
+    Bound,
+    /// A binding of a transport of this shard was undone, other than by the death of its server.
+    Unbound,
+    /// A message was put into the mailbox of an id of this shard.
+    Routed,
+    /// A message was given back because the mailbox was full.
+    Full,
+    /// A message was given back because the mailbox was closed.
+    Closed,
+}
+
+impl Event {
+    /// How many kinds there are; `event as usize` is below it.
+    pub const COUNT: usize = Self::Closed as usize + 1;
+}
+
+/// What was timed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// A look-up, with what was done to the entry: reading it, cloning it, delivering to it.
+    Read,
+    /// A registration or a removal.
+    Write,
+}
+
+impl Probe for () {
+    #[inline]
+    fn lookup(&self, _shard: usize) -> bool {
+        false
+    }
+
+    #[inline]
+    fn event(&self, _shard: usize, _event: Event) {}
+
+    #[inline]
+    fn times_writes(&self) -> bool {
+        false
+    }
+
+    fn took(&self, _shard: usize, _operation: Operation, _began: Instant, _ended: Instant) {}
+
+    fn stats(&self, shard: usize, _now: Instant) -> ShardStats {
+        ShardStats { shard, ..ShardStats::default() }
+    }
+
+    fn reset(&self) {}
+}
