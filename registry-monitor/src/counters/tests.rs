@@ -1,0 +1,182 @@
+//! Nothing that was counted is lost, twice or negative, whatever threads come, go and read.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::thread;
+
+use super::*;
+
+const EVENTS: [Event; Event::COUNT] = [
+    Event::Miss,
+    Event::Registered,
+    Event::Removed,
+    Event::Rejected,
+    Event::Bound,
+    Event::Unbound,
+    Event::Routed,
+    Event::Full,
+    Event::Closed,
+];
+
+#[test]
+fn each_event_has_a_slot_of_its_own() {
+    let counters = Counters::new(2);
+    for (times, event) in EVENTS.into_iter().enumerate() {
+        for _ in 0..=times {
+            counters.event(1, event);
+        }
+    }
+    for (times, event) in EVENTS.into_iter().enumerate() {
+        assert_eq!(counters.totals(1).events(event), times as u64 + 1, "{event:?}");
+    }
+    assert_eq!(counters.totals(1).lookups(), 0);
+    assert_eq!(counters.totals(0), Totals::default());
+}
+
+#[test]
+fn a_lookup_is_told_how_many_there_were() {
+    let counters = Counters::new(2);
+    assert_eq!([0, 0, 1, 0].map(|shard| counters.lookup(shard)), [0, 1, 0, 2]);
+}
+
+#[test]
+fn counts_are_exact_with_threads_at_the_same_time() {
+    for shards in [1, 64] {
+        let counters = Counters::new(shards);
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for number in 0..10_000 {
+                        counters.lookup(number % shards);
+                        counters.event(number % shards, Event::Routed);
+                    }
+                });
+            }
+        });
+        let totals: Vec<Totals> = (0..shards).map(|shard| counters.totals(shard)).collect();
+        assert_eq!(totals.iter().map(Totals::lookups).sum::<u64>(), 80_000);
+        assert_eq!(totals.iter().map(|totals| totals.events(Event::Routed)).sum::<u64>(), 80_000);
+    }
+}
+
+#[test]
+fn counts_are_exact_with_threads_that_come_and_go_and_blocks_are_used_again() {
+    let counters = Counters::new(4);
+    for _ in 0..100 {
+        thread::scope(|scope| {
+            for shard in 0..4 {
+                scope.spawn({
+                    let counters = &counters;
+                    move || (0..100).for_each(|_| _ = counters.lookup(shard))
+                });
+            }
+        });
+    }
+    for shard in 0..4 {
+        assert_eq!(counters.totals(shard).lookups(), 10_000);
+    }
+    // Other tests of this process have threads too, hence not 4.
+    assert!(counters.blocks.iter().count() < 100, "400 threads, {} blocks", counters.blocks.iter().count());
+}
+
+#[test]
+fn resets_in_the_middle_lose_nothing() {
+    let counters = Counters::new(3);
+    let mut dropped = [0; 3];
+    thread::scope(|scope| {
+        let running: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    for number in 0..30_000 {
+                        counters.lookup(number % 3);
+                        counters.event(number % 3, Event::Full);
+                    }
+                })
+            })
+            .collect();
+        while !running.iter().all(thread::ScopedJoinHandle::is_finished) {
+            for (dropped, totals) in dropped.iter_mut().zip(counters.reset()) {
+                *dropped += totals.lookups() + totals.events(Event::Full);
+            }
+        }
+    });
+    for (shard, dropped) in dropped.into_iter().enumerate() {
+        let totals = counters.totals(shard);
+        assert_eq!(dropped + totals.lookups() + totals.events(Event::Full), 2 * 4 * 10_000);
+    }
+}
+
+#[test]
+fn two_who_reset_share_the_counts() {
+    let counters = Counters::new(1);
+    let taken = thread::scope(|scope| {
+        let resetting: Vec<_> =
+            (0..2).map(|_| scope.spawn(|| (0..1_000).map(|_| counters.reset()[0].lookups()).sum::<u64>())).collect();
+        (0..100_000).for_each(|_| _ = counters.lookup(0));
+        resetting.into_iter().map(|thread| thread.join().unwrap()).sum::<u64>()
+    });
+    assert_eq!(taken + counters.totals(0).lookups(), 100_000);
+}
+
+#[test]
+fn who_sees_a_miss_sees_its_lookup() {
+    let counters = Counters::new(1);
+    thread::scope(|scope| {
+        let missing: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    for _ in 0..50_000 {
+                        counters.lookup(0);
+                        counters.event(0, Event::Miss);
+                    }
+                })
+            })
+            .collect();
+        while !missing.iter().all(thread::ScopedJoinHandle::is_finished) {
+            let totals = counters.totals(0);
+            assert!(totals.events(Event::Miss) <= totals.lookups(), "{totals:?}");
+        }
+    });
+}
+
+#[test]
+fn what_a_thread_counts_while_it_ends_is_counted() {
+    /// Counts when the thread's locals are destroyed.
+    struct Lease(Arc<Counters>);
+
+    impl Drop for Lease {
+        fn drop(&mut self) {
+            self.0.lookup(0);
+            self.0.event(0, Event::Removed);
+        }
+    }
+
+    thread_local! {
+        static BEFORE: RefCell<Option<Lease>> = const { RefCell::new(None) };
+        static AFTER: RefCell<Option<Lease>> = const { RefCell::new(None) };
+    }
+
+    let counters = Arc::new(Counters::new(1));
+    for _ in 0..3 {
+        let counters = Arc::clone(&counters);
+        // One local is touched before the first count and one after it, so that whatever the order in which this
+        // platform destroys them, one of the two counts when the thread's number is gone.
+        let thread = thread::spawn(move || {
+            BEFORE.with_borrow_mut(|lease| *lease = Some(Lease(Arc::clone(&counters))));
+            counters.event(0, Event::Registered);
+            AFTER.with_borrow_mut(|lease| *lease = Some(Lease(counters)));
+        });
+        thread.join().unwrap();
+    }
+    let totals = counters.totals(0);
+    assert_eq!([Event::Registered, Event::Removed].map(|event| totals.events(event)), [3, 6]);
+    assert_eq!(totals.lookups(), 6);
+    assert!(counters.late.get().is_some(), "the case that this is about did not arise");
+}
+
+#[test]
+#[should_panic(expected = "shard")]
+#[cfg(debug_assertions)]
+fn a_shard_that_does_not_exist_is_told_in_debug_builds() {
+    Counters::new(4).lookup(4);
+}

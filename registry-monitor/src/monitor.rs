@@ -1,0 +1,182 @@
+//! The probe that listens to all shards of one registry.
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError, TryLockError};
+use std::time::Instant;
+
+use registry_core::{Event, LatencyStats, Operation, Probe, ShardStats};
+
+use crate::apart::Apart;
+use crate::counters::Counters;
+use crate::sampling::Sampling;
+use crate::settings::MonitorSettings;
+use crate::window::{Slices, Window};
+
+/// Counts what happens in all shards of one registry, and keeps the latencies of the last seconds.
+///
+/// Everything that can be asked of it, [`Probe`] says; it has no methods of its own beyond making one.
+///
+/// # What the figures promise
+///
+/// - Counts are exact once those who counted have happened before the question, for instance by being joined. While
+///   threads run, each count lags behind by a moment, and counts that belong together may do so by different moments.
+///   A miss is never seen without its look-up, so `hits`, which is look-ups less misses, is never negative and at
+///   most too high by the look-ups that are under way.
+/// - A [reset](Probe::reset) during a look-up may leave its miss to be counted after it. `hits` is then one too low.
+/// - Writes are timed one and all. Of the sampled reads, those are left out that come while another thread of the same
+///   shard is recording or asking: a look-up never waits for a lock.
+/// - Percentiles are at most 1/16 above, and never below, those by nearest rank of what was recorded in the window;
+///   mean, minimum and maximum are exact. Latencies above 292 years count as that.
+/// - [`LatencyStats::window`] is the reach of the window, [`MonitorSettings::window`]. Its older half may be missing.
+///
+/// # Instants
+///
+/// They must come from one clock, [`Instant::now`] or a test's, and need not be in order: a look-up that ended before
+/// it began took no time, and a record older than the window is dropped.
+/// One far in the future turns the window over for good; nothing is recorded until the others come up with it.
+///
+/// # Panics
+///
+/// All methods that take a shard panic if the index is not below the number of shards, unless the monitor is off.
+pub struct Monitor {
+    settings: MonitorSettings,
+    /// `None` when off. Inside and not behind a pointer, to spare look-ups a dependent load.
+    active: Option<Active>,
+}
+
+struct Active {
+    sampling: Sampling,
+    slices: Slices,
+    counters: Counters,
+    shards: Box<[Latency]>,
+}
+
+/// The windows of one shard. Reads and writes come from different threads more often than not.
+#[derive(Default)]
+struct Latency {
+    reads: Apart<Mutex<Window>>,
+    writes: Apart<Mutex<Window>>,
+}
+
+impl Monitor {
+    /// Makes a monitor for so many shards, whose windows are cut from `start` on.
+    ///
+    /// With settings that are not [`enabled`](MonitorSettings::enabled), it is off and nothing is allocated.
+    #[must_use]
+    pub fn new(shards: usize, settings: MonitorSettings, start: Instant) -> Self {
+        let active = settings.enabled.then(|| Active {
+            sampling: Sampling::new(settings.sample_every),
+            slices: Slices::new(start, settings.window),
+            counters: Counters::new(shards),
+            shards: std::iter::repeat_with(Latency::default).take(shards).collect(),
+        });
+        Self { settings, active }
+    }
+
+    /// Makes a monitor that is off: it hears nothing, and says of every shard that nothing happened.
+    #[must_use]
+    pub fn off() -> Self {
+        Self { settings: MonitorSettings { enabled: false, ..MonitorSettings::default() }, active: None }
+    }
+
+    /// The settings that it was made with.
+    #[must_use]
+    pub fn settings(&self) -> &MonitorSettings {
+        &self.settings
+    }
+}
+
+impl Probe for Monitor {
+    #[inline]
+    fn lookup(&self, shard: usize) -> bool {
+        match &self.active {
+            Some(active) => active.sampling.picks(active.counters.lookup(shard)),
+            None => false,
+        }
+    }
+
+    #[inline]
+    fn event(&self, shard: usize, event: Event) {
+        if let Some(active) = &self.active {
+            active.counters.event(shard, event);
+        }
+    }
+
+    #[inline]
+    fn times_writes(&self) -> bool {
+        self.active.is_some()
+    }
+
+    fn took(&self, shard: usize, operation: Operation, began: Instant, ended: Instant) {
+        let Some(active) = &self.active else { return };
+        let latency = ended.saturating_duration_since(began);
+        let number = active.slices.number(ended);
+        let shard = &active.shards[shard];
+        match operation {
+            // One sample more or less does not matter, waiting for a lock does.
+            Operation::Read => match shard.reads.try_lock() {
+                Ok(mut window) => window.record(number, latency),
+                Err(TryLockError::Poisoned(window)) => window.into_inner().record(number, latency),
+                Err(TryLockError::WouldBlock) => {}
+            },
+            // All writes count for the alarm, so this waits; the lock is held for one record or one copy at a time.
+            Operation::Write => {
+                shard.writes.lock().unwrap_or_else(PoisonError::into_inner).record(number, latency);
+            }
+        }
+    }
+
+    fn stats(&self, shard: usize, now: Instant) -> ShardStats {
+        let mut stats = ShardStats::default();
+        stats.shard = shard;
+        let Some(active) = &self.active else { return stats };
+        let totals = active.counters.totals(shard);
+        stats.lookups = totals.lookups();
+        stats.misses = totals.events(Event::Miss);
+        // Saturating, because a reset may have come between a look-up and its miss.
+        stats.hits = stats.lookups.saturating_sub(stats.misses);
+        stats.registrations = totals.events(Event::Registered);
+        stats.removals = totals.events(Event::Removed);
+        stats.rejections = totals.events(Event::Rejected);
+        stats.binds = totals.events(Event::Bound);
+        stats.unbinds = totals.events(Event::Unbound);
+        stats.routes = totals.events(Event::Routed);
+        stats.full = totals.events(Event::Full);
+        stats.closed = totals.events(Event::Closed);
+        stats.reads = active.latency(&active.shards[shard].reads, now);
+        stats.writes = active.latency(&active.shards[shard].writes, now);
+        stats.alarm = self.settings.alarm.alarms(&stats.writes);
+        stats
+    }
+
+    fn reset(&self) {
+        let Some(active) = &self.active else { return };
+        active.counters.reset();
+        for Latency { reads, writes } in &active.shards {
+            for window in [reads, writes] {
+                window.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            }
+        }
+    }
+}
+
+impl Active {
+    fn latency(&self, window: &Mutex<Window>, now: Instant) -> LatencyStats {
+        // The lock is gone before the summary is made: whoever records should not wait for percentiles.
+        let latencies = window.lock().unwrap_or_else(PoisonError::into_inner).read(self.slices.number(now));
+        latencies.summary(self.slices.reach())
+    }
+}
+
+/// Says what it is, not what it counted: that would be pages.
+impl fmt::Debug for Monitor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Monitor")
+            .field("settings", &self.settings)
+            .field("shards", &self.active.as_ref().map_or(0, |active| active.counters.shards()))
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,262 @@
+//! The contract of a probe, kept by a monitor: what is heard is told, within the promises of its documentation.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use super::*;
+use crate::alarm::AlarmRule;
+
+const MS: Duration = Duration::from_millis(1);
+
+const fn shared_by_threads<T: Send + Sync + 'static>() {}
+const _: () = shared_by_threads::<Monitor>();
+
+fn every_lookup() -> MonitorSettings {
+    MonitorSettings { sample_every: 1, ..MonitorSettings::default() }
+}
+
+#[test]
+fn what_is_heard_is_told_of_its_shard_only() {
+    for shards in [1, 64] {
+        let start = Instant::now();
+        let monitor = Monitor::new(shards, every_lookup(), start);
+        let last = shards - 1;
+        for _ in 0..20 {
+            monitor.lookup(last);
+        }
+        let events = [
+            (Event::Miss, 1),
+            (Event::Registered, 2),
+            (Event::Removed, 3),
+            (Event::Rejected, 4),
+            (Event::Bound, 5),
+            (Event::Unbound, 6),
+            (Event::Routed, 7),
+            (Event::Full, 8),
+            (Event::Closed, 9),
+        ];
+        for (event, times) in events {
+            (0..times).for_each(|_| monitor.event(last, event));
+        }
+        monitor.took(last, Operation::Read, start, start + 2 * MS);
+        monitor.took(last, Operation::Write, start, start + 4 * MS);
+
+        let stats = monitor.stats(last, start + 5 * MS);
+        assert_eq!((stats.shard, stats.servers, stats.transports), (last, 0, 0));
+        assert_eq!((stats.lookups, stats.hits, stats.misses), (20, 19, 1));
+        assert_eq!((stats.registrations, stats.removals, stats.rejections), (2, 3, 4));
+        assert_eq!((stats.binds, stats.unbinds), (5, 6));
+        assert_eq!((stats.routes, stats.full, stats.closed), (7, 8, 9));
+        assert_eq!((stats.reads.count, stats.reads.max_ns), (1, 2_000_000));
+        assert_eq!((stats.writes.count, stats.writes.max_ns), (1, 4_000_000));
+        assert_eq!((stats.reads.window, stats.writes.window), (Duration::from_secs(10), Duration::from_secs(10)));
+        assert!(!stats.alarm);
+
+        for other in 0..last {
+            let mut nothing = ShardStats::default();
+            nothing.shard = other;
+            nothing.reads.window = Duration::from_secs(10);
+            nothing.writes.window = Duration::from_secs(10);
+            assert_eq!(monitor.stats(other, start), nothing);
+        }
+    }
+}
+
+#[test]
+fn on_one_thread_exactly_one_lookup_in_n_is_timed_in_each_shard() {
+    for (every, rate) in [(0, 1), (1, 1), (2, 2), (64, 64), (100, 128)] {
+        let monitor = Monitor::new(3, MonitorSettings { sample_every: every, ..every_lookup() }, Instant::now());
+        let mut timed = [0; 3];
+        for number in 0..3 * 128 * 10 {
+            timed[number % 3] += u32::from(monitor.lookup(number % 3));
+        }
+        assert_eq!(timed, [128 * 10 / rate; 3], "one in {every}");
+    }
+}
+
+#[test]
+fn off_is_zero_whatever_happens() {
+    let start = Instant::now();
+    let disabled = MonitorSettings { enabled: false, ..every_lookup() };
+    for monitor in [Monitor::off(), Monitor::new(8, disabled, start)] {
+        assert!(!monitor.lookup(3));
+        assert!(!monitor.times_writes());
+        assert!(!monitor.settings().enabled);
+        monitor.event(3, Event::Miss);
+        monitor.took(3, Operation::Write, start, start + MS);
+        monitor.reset();
+        let mut nothing = ShardStats::default();
+        nothing.shard = 3;
+        assert_eq!(monitor.stats(3, start + MS), nothing);
+    }
+}
+
+#[test]
+fn a_reset_forgets_counts_and_latencies_and_what_follows_counts() {
+    let start = Instant::now();
+    let monitor = Monitor::new(2, every_lookup(), start);
+    let act = || {
+        monitor.lookup(1);
+        monitor.event(1, Event::Miss);
+        monitor.took(1, Operation::Read, start, start + MS);
+        monitor.took(1, Operation::Write, start, start + MS);
+    };
+    let told = || {
+        let stats = monitor.stats(1, start + MS);
+        [stats.lookups, stats.misses, stats.hits, stats.reads.count, stats.writes.count]
+    };
+    act();
+    act();
+    assert_eq!(told(), [2, 2, 0, 2, 2]);
+    monitor.reset();
+    assert_eq!(told(), [0; 5]);
+    act();
+    assert_eq!(told(), [1, 1, 0, 1, 1]);
+}
+
+#[test]
+fn a_reset_between_a_lookup_and_its_miss_makes_no_negative_hits() {
+    let monitor = Monitor::new(1, every_lookup(), Instant::now());
+    monitor.lookup(0);
+    monitor.reset();
+    monitor.event(0, Event::Miss);
+    let stats = monitor.stats(0, Instant::now());
+    assert_eq!((stats.lookups, stats.hits, stats.misses), (0, 0, 1));
+}
+
+#[test]
+fn the_window_forgets() {
+    let start = Instant::now();
+    let monitor = Monitor::new(1, MonitorSettings { window: 10 * MS, ..every_lookup() }, start);
+    monitor.took(0, Operation::Write, start, start + MS);
+    let count = |after_ms| monitor.stats(0, start + after_ms * MS).writes.count;
+    assert_eq!([0, 5, 9, 10, 1_000].map(count), [1, 1, 1, 0, 0]);
+}
+
+#[test]
+fn slow_writes_raise_the_alarm_and_leave_it_with_the_window() {
+    let start = Instant::now();
+    let settings = MonitorSettings { alarm: AlarmRule { min_writes: 3, mean: 2 * MS }, ..every_lookup() };
+    let monitor = Monitor::new(2, settings, start);
+    let alarms = |at| [0, 1].map(|shard| monitor.stats(shard, at).alarm);
+    for _ in 0..2 {
+        monitor.took(0, Operation::Write, start, start + 3 * MS);
+    }
+    monitor.took(1, Operation::Read, start, start + 1_000 * MS);
+    assert_eq!(alarms(start), [false, false], "too few, and reads do not count");
+    monitor.took(0, Operation::Write, start, start + 3 * MS);
+    assert_eq!(alarms(start), [true, false]);
+    assert_eq!(alarms(start + Duration::from_secs(10)), [false, false]);
+}
+
+#[test]
+fn instants_in_disorder_do_not_panic() {
+    let start = Instant::now() + Duration::from_secs(100);
+    let monitor = Monitor::new(1, every_lookup(), start);
+    for operation in [Operation::Read, Operation::Write] {
+        monitor.took(0, operation, start + MS, start);
+        monitor.took(0, operation, start + Duration::from_secs(60), start + Duration::from_secs(60));
+        monitor.took(0, operation, start, start + MS);
+        monitor.took(0, operation, start - 2 * MS, start - MS);
+    }
+    let stats = monitor.stats(0, start - Duration::from_secs(10));
+    assert_eq!((stats.reads.count, stats.reads.max_ns), (1, 0), "only the newest is in the window");
+    assert_eq!(stats.reads, stats.writes);
+}
+
+#[test]
+fn writes_are_exact_and_reads_at_most_so_when_many_record_at_once() {
+    let start = Instant::now();
+    let monitor = Monitor::new(1, every_lookup(), start);
+    thread::scope(|scope| {
+        for thread in 0..4_u32 {
+            let monitor = &monitor;
+            scope.spawn(move || {
+                for number in 1..=1_000 {
+                    let ended = start + Duration::from_nanos(u64::from(thread * 1_000 + number));
+                    monitor.took(0, Operation::Write, start, ended);
+                    monitor.took(0, Operation::Read, start, ended);
+                }
+            });
+        }
+        for _ in 0..100 {
+            monitor.stats(0, start);
+        }
+    });
+    let stats = monitor.stats(0, start);
+    assert_eq!((stats.writes.count, stats.writes.min_ns, stats.writes.max_ns), (4_000, 1, 4_000));
+    assert_eq!(stats.writes.mean_ns, 2_000.5);
+    assert!((1..=4_000).contains(&stats.reads.count), "{}", stats.reads.count);
+}
+
+#[test]
+fn a_sampled_read_does_not_wait() {
+    let start = Instant::now();
+    let monitor = Monitor::new(1, every_lookup(), start);
+    let held = monitor.active.as_ref().unwrap().shards[0].reads.lock().unwrap();
+    monitor.took(0, Operation::Read, start, start + MS);
+    drop(held);
+    assert_eq!(monitor.stats(0, start).reads.count, 0);
+}
+
+#[test]
+fn a_panic_under_a_lock_stops_nothing() {
+    let start = Instant::now();
+    let monitor = Monitor::new(1, every_lookup(), start);
+    let windows = &monitor.active.as_ref().unwrap().shards[0];
+    for window in [&windows.reads, &windows.writes] {
+        thread::scope(|scope| {
+            let poisoning = scope.spawn(|| {
+                let _held = window.lock();
+                panic!("this panic is part of the test");
+            });
+            assert!(poisoning.join().is_err());
+        });
+        assert!(window.is_poisoned());
+    }
+    monitor.took(0, Operation::Read, start, start + MS);
+    monitor.took(0, Operation::Write, start, start + MS);
+    let stats = monitor.stats(0, start);
+    assert_eq!((stats.reads.count, stats.writes.count), (1, 1));
+    monitor.reset();
+    assert_eq!(monitor.stats(0, start).writes.count, 0);
+}
+
+#[test]
+fn hits_are_never_negative_while_threads_miss_and_others_reset() {
+    let monitor = Monitor::new(1, every_lookup(), Instant::now());
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..50_000 {
+                monitor.lookup(0);
+                monitor.event(0, Event::Miss);
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        while !done.load(Ordering::Relaxed) {
+            let stats = monitor.stats(0, Instant::now());
+            assert!(stats.hits <= stats.lookups && stats.hits <= 50_000, "{stats:?}");
+            monitor.reset();
+        }
+    });
+}
+
+#[test]
+#[should_panic(expected = "shard")]
+#[cfg(debug_assertions)]
+fn a_shard_that_does_not_exist_is_told_in_debug_builds() {
+    Monitor::new(4, MonitorSettings::default(), Instant::now()).event(4, Event::Miss);
+}
+
+#[test]
+fn an_idle_shard_costs_what_the_crate_says() {
+    assert!(size_of::<Latency>() * 64 <= 48 * 1024, "{}", size_of::<Latency>());
+}
+
+#[test]
+fn debug_is_short() {
+    let text = format!("{:?}", Monitor::new(64, MonitorSettings::default(), Instant::now()));
+    assert!(text.contains("shards: 64") && text.len() < 300, "{text}");
+}

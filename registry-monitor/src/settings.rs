@@ -1,0 +1,65 @@
+//! What can be set about monitoring.
+
+use std::time::Duration;
+
+use crate::alarm::AlarmRule;
+
+/// What can be set about monitoring: plain data, with defaults that suit most.
+///
+/// ```
+/// use std::time::Duration;
+/// use registry_monitor::MonitorSettings;
+///
+/// let settings = MonitorSettings { window: Duration::from_secs(60), ..MonitorSettings::default() };
+/// assert_eq!(settings.sample_every, 64);
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
+pub struct MonitorSettings {
+    /// Whether anything is counted or timed at all. Default: true.
+    ///
+    /// When false all figures stay at zero, no alarm is raised, and what is left is one branch per operation.
+    pub enabled: bool,
+    /// One look-up in so many is timed, on each thread and in each shard. Default: 64.
+    ///
+    /// Rounded up to a power of two, of at most 2³¹; zero counts as one, which times every look-up.
+    pub sample_every: u32,
+    /// How far back latencies reach at most; counts reach back to the start or the last reset. Default: 10 s.
+    ///
+    /// Time is cut into slices of half a window each, and the window is the present slice and the one before it.
+    /// So the figures never contain anything older than a window, and always all of its second half.
+    /// Rounded down to an even number of nanoseconds, of at least two.
+    pub window: Duration,
+    /// When the writes of a shard are slow enough to raise its alarm.
+    pub alarm: AlarmRule,
+}
+
+impl Default for MonitorSettings {
+    fn default() -> Self {
+        Self { enabled: true, sample_every: 64, window: Duration::from_secs(10), alarm: AlarmRule::default() }
+    }
+}
+
+#[cfg(all(test, feature = "serde"))]
+mod tests {
+    use serde::Deserialize;
+    use serde::de::value::{Error, MapDeserializer};
+
+    use super::*;
+
+    fn read(fields: &[(&str, u32)]) -> Result<MonitorSettings, Error> {
+        MonitorSettings::deserialize(MapDeserializer::new(fields.iter().copied()))
+    }
+
+    #[test]
+    fn what_is_not_given_is_default() {
+        assert_eq!(read(&[]).unwrap(), MonitorSettings::default());
+        let given = read(&[("sample_every", 8)]).unwrap();
+        assert_eq!(given, MonitorSettings { sample_every: 8, ..MonitorSettings::default() });
+    }
+
+    #[test]
+    fn a_misspelt_setting_is_refused() {
+        assert!(read(&[("sample_evry", 8)]).is_err());
+    }
+}

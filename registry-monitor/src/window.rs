@@ -1,0 +1,213 @@
+//! A rolling window of latencies: two slices of half a window each, turned over by the instants of the callers.
+
+use std::time::{Duration, Instant};
+
+use crate::latencies::Latencies;
+
+/// How time is cut into slices, alike for all windows of a monitor.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slices {
+    start: Instant,
+    slice_ns: u64,
+}
+
+impl Slices {
+    /// Slices of half a `window` each, at least 1 ns, counted from `start`.
+    pub(crate) fn new(start: Instant, window: Duration) -> Self {
+        let slice_ns = u64::try_from(window.as_nanos() / 2).unwrap_or(u64::MAX).max(1);
+        Self { start, slice_ns }
+    }
+
+    /// The number of the slice that an instant lies in; those before the start lie in the first.
+    pub(crate) fn number(&self, at: Instant) -> u64 {
+        let since = at.saturating_duration_since(self.start);
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX) / self.slice_ns
+    }
+
+    /// How far back two slices reach at most.
+    pub(crate) fn reach(&self) -> Duration {
+        Duration::from_nanos(self.slice_ns).saturating_mul(2)
+    }
+}
+
+/// The latencies of the newest slice that something was recorded in, and of the slice before that.
+///
+/// Time here is that of the records. A slice without any is skipped when a later one comes, and reading turns
+/// nothing over, so readers with different ideas of the present do not disturb each other.
+#[derive(Debug, Default)]
+pub(crate) struct Window {
+    /// The number of the newest slice.
+    number: u64,
+    newest: Latencies,
+    /// Of the slice `number − 1`.
+    before: Latencies,
+}
+
+impl Window {
+    /// Adds a latency to the slice of this number.
+    ///
+    /// A thread may be held up between reading the clock and coming here, so a number may be lower than one that came
+    /// earlier. It goes where it belongs, or nowhere when that is no longer part of the window.
+    pub(crate) fn record(&mut self, number: u64, latency: Duration) {
+        if number > self.number {
+            if number - self.number == 1 {
+                std::mem::swap(&mut self.newest, &mut self.before);
+            } else {
+                self.before.clear();
+            }
+            self.newest.clear();
+            self.number = number;
+        }
+        match self.number - number {
+            0 => self.newest.record(latency),
+            1 => self.before.record(latency),
+            _ => {}
+        }
+    }
+
+    /// The latencies of the window whose present slice has this number.
+    ///
+    /// With a number below that of the newest slice, everything that is there: the caller read its clock, and others
+    /// went on recording before it came here.
+    pub(crate) fn read(&self, number: u64) -> Latencies {
+        let mut latencies = Latencies::default();
+        if number <= self.number.saturating_add(1) {
+            latencies.add(&self.newest);
+        }
+        if number <= self.number {
+            latencies.add(&self.before);
+        }
+        latencies
+    }
+
+    /// Forgets all latencies.
+    pub(crate) fn clear(&mut self) {
+        self.newest.clear();
+        self.before.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW: Duration = Duration::from_secs(10);
+
+    /// A window on a clock that the test turns.
+    struct Clocked {
+        start: Instant,
+        slices: Slices,
+        window: Window,
+    }
+
+    impl Clocked {
+        fn new() -> Self {
+            let start = Instant::now();
+            Self { start, slices: Slices::new(start, WINDOW), window: Window::default() }
+        }
+
+        fn record(&mut self, at_ms: u64, ns: u64) {
+            let number = self.slices.number(self.start + Duration::from_millis(at_ms));
+            self.window.record(number, Duration::from_nanos(ns));
+        }
+
+        /// Count and maximum.
+        fn read(&self, at_ms: u64) -> (u64, u64) {
+            let number = self.slices.number(self.start + Duration::from_millis(at_ms));
+            let stats = self.window.read(number).summary(self.slices.reach());
+            assert_eq!(stats.window, WINDOW);
+            (stats.count, stats.max_ns)
+        }
+    }
+
+    #[test]
+    fn it_forgets_what_is_older_and_keeps_the_newer_half() {
+        for recorded in (0..25_000).step_by(500) {
+            let mut clocked = Clocked::new();
+            clocked.record(recorded, 7);
+            for age in 0..20_000 {
+                let (count, _) = clocked.read(recorded + age);
+                assert!(age >= 5_000 || count == 1, "recorded at {recorded} ms, forgotten after {age} ms");
+                assert!(age < 10_000 || count == 0, "recorded at {recorded} ms, there after {age} ms");
+            }
+        }
+    }
+
+    #[test]
+    fn slices_turn_over_one_by_one() {
+        let mut clocked = Clocked::new();
+        clocked.record(0, 1);
+        clocked.record(4_999, 2);
+        clocked.record(5_000, 3);
+        assert_eq!(clocked.read(9_999), (3, 3));
+        assert_eq!(clocked.read(10_000), (1, 3));
+        clocked.record(10_000, 4);
+        assert_eq!(clocked.read(10_000), (2, 4));
+        assert_eq!(clocked.read(15_000), (1, 4));
+        assert_eq!(clocked.read(20_000), (0, 0));
+    }
+
+    #[test]
+    fn a_long_silence_leaves_nothing_behind() {
+        let mut clocked = Clocked::new();
+        clocked.record(0, 1);
+        clocked.record(5_000, 2);
+        clocked.record(60_000, 3);
+        assert_eq!(clocked.read(60_000), (1, 3));
+    }
+
+    #[test]
+    fn records_that_come_late_go_where_they_belong() {
+        let mut clocked = Clocked::new();
+        clocked.record(12_000, 1);
+        clocked.record(9_000, 2);
+        clocked.record(4_000, 3);
+        assert_eq!(clocked.read(12_000), (2, 2), "older than the window is dropped");
+        assert_eq!(clocked.read(15_000), (1, 1), "the late one leaves with its own slice");
+    }
+
+    #[test]
+    fn a_reader_that_comes_late_gets_all_there_is() {
+        let mut clocked = Clocked::new();
+        clocked.record(25_000, 1);
+        clocked.record(30_000, 2);
+        assert_eq!(clocked.read(0), (2, 2));
+    }
+
+    #[test]
+    fn instants_before_the_start_lie_in_the_first_slice() {
+        let now = Instant::now();
+        let slices = Slices::new(now + Duration::from_secs(1), WINDOW);
+        assert_eq!(slices.number(now), 0);
+    }
+
+    #[test]
+    fn clearing_forgets_but_keeps_time() {
+        let mut clocked = Clocked::new();
+        clocked.record(12_000, 1);
+        clocked.window.clear();
+        assert_eq!(clocked.read(12_000), (0, 0));
+        clocked.record(12_001, 2);
+        assert_eq!(clocked.read(12_001), (1, 2));
+    }
+
+    #[test]
+    fn absurd_windows_work() {
+        let start = Instant::now();
+        for window in [Duration::ZERO, Duration::from_nanos(1), Duration::MAX] {
+            let slices = Slices::new(start, window);
+            let mut rolling = Window::default();
+            let later = start + Duration::from_secs(1);
+            rolling.record(slices.number(later), Duration::from_nanos(5));
+            assert_eq!(rolling.read(slices.number(later)).summary(slices.reach()).count, 1);
+        }
+        assert_eq!(Slices::new(start, Duration::ZERO).reach(), Duration::from_nanos(2));
+    }
+
+    #[test]
+    fn the_last_number_of_all_does_not_overflow() {
+        let mut window = Window::default();
+        window.record(u64::MAX, Duration::ZERO);
+        assert_eq!(window.read(u64::MAX).summary(WINDOW).count, 1);
+    }
+}
