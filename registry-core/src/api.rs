@@ -151,10 +151,10 @@ pub trait Register: Directory {
     /// [`RegisterError`] with mailbox and metadata.
     fn register_transport_bound_to<I>(
         &self,
-        server: impl AsRef<[u8]>,
         id: I,
         mailbox: Self::TransportMailbox,
         metadata: impl Into<Metadata>,
+        server: impl AsRef<[u8]>,
     ) -> Result<Self::TransportLease, RegisterError<Self::TransportMailbox>>
     where
         I: TryInto<TransportId>,

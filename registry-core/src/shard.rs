@@ -60,9 +60,10 @@ pub trait Backend: fmt::Debug + Default + Send + Sync + 'static {
 ///
 /// # Reads and writes must not nest
 ///
-/// The closures given to [`with`](Self::with), [`for_each`](Self::for_each) and [`remove_if`](Self::remove_if) may
-/// read any shard, but must not write to one, nor drop one: several maps deadlock on that.
-/// Every method must say so to the [`trap`](crate::trap), which turns a forbidden nesting into a panic in debug builds.
+/// The closures given to [`with`](Self::with) and [`for_each`](Self::for_each) may read any shard, but must not write
+/// to one, nor drop one; the closure given to [`remove_if`](Self::remove_if) must not touch any shard at all. Several
+/// maps deadlock on that.
+/// Every method must tell the [`trap`](crate::trap), which turns a forbidden nesting into a panic in debug builds.
 ///
 /// # Panics in closures
 ///
@@ -71,7 +72,8 @@ pub trait Backend: fmt::Debug + Default + Send + Sync + 'static {
 /// # Dropping
 ///
 /// A removed value may be dropped later than its removal, by whichever thread comes by, but never while the shard
-/// holds a lock that an operation on it takes: the drop of a value may come back with a write.
+/// holds a lock that an operation on it takes: the drop of a value may come back with a write. (When reads nest, a
+/// value may be dropped at the end of the inner one; a write in its drop is then one inside the outer read.)
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not keep the contract of a shard for keys `{K}` and values `{V}`",
     note = "implement `Shard<K, V>` for every `K: Key, V: Value` and prove it with `registry_core::conformance!`"
@@ -79,8 +81,8 @@ pub trait Backend: fmt::Debug + Default + Send + Sync + 'static {
 pub trait Shard<K: Key, V: Value>: Send + Sync + 'static {
     /// Reads the entry of `key` in place and returns what `read` makes of it, or `None` without calling `read`.
     ///
-    /// Must not wait for other readers, must not allocate once the calling thread has read this shard before,
-    /// and must not touch a reference count of the value.
+    /// Once the calling thread has read this shard before, it must not wait for other readers and must not allocate.
+    /// It must never touch a reference count of the value.
     fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &V) -> R) -> Option<R>;
 
     /// Inserts an entry if there is none under the key.

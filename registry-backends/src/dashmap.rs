@@ -1,0 +1,127 @@
+//! dashmap: hash tables behind reader-writer locks.
+//!
+//! # Trade-offs
+//!
+//! The cheapest read of all on one thread, and compact: entries lie in the table, with no allocation of their own.
+//! It costs:
+//!
+//! - Every read writes to the lock's word, so readers of one shard slow each other down on several cores, even though
+//!   none waits for another.
+//! - Readers wait while a write changes the table, which takes long once in a while, when the table grows.
+//! - Writers wait for the readers of their half, and are not preferred: a stream of reads can hold them off.
+//! - A removed value is dropped at once, by the thread that removed it, but the table never shrinks.
+//!
+//! # How it works
+//!
+//! A `DashMap` is itself sharded and insists on at least two inner shards, so two it is. Its own methods hash the key;
+//! these go to the inner tables directly (dashmap's `raw-api`) with the hash that was given. dashmap chooses the inner
+//! shard by the bit below the table's 7-bit tag, so a registry may choose its shards by lower ones.
+//! The hash is kept beside the key, 8 bytes per entry, because a table that grows asks for every entry's hash.
+//!
+//! dashmap's lock lets a reader pass a waiting writer, so reads nest.
+//! A removal asks `owned` under the write lock that it removes with.
+
+use std::fmt;
+use std::ops::ControlFlow;
+
+use ::dashmap::{DashMap, SharedValue};
+use registry_core::{Backend, Key, Occupied, Shard, Value, trap};
+
+use crate::hashed::{Hashed, Lookup, PassThrough, Query, same};
+
+/// Shards that are a `dashmap::DashMap`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Dashmap;
+
+/// A shard of [`Dashmap`].
+pub struct DashmapShard<K, V> {
+    map: DashMap<Hashed<K>, V, PassThrough>,
+}
+
+/// How many inner shards dashmap takes at least.
+const INNER_SHARDS: usize = 2;
+
+impl Backend for Dashmap {
+    const NAME: &'static str = "dashmap";
+
+    type Shard<K: Key, V: Value> = DashmapShard<K, V>;
+
+    fn shard<K: Key, V: Value>(&self, capacity: usize) -> Self::Shard<K, V> {
+        let hasher = PassThrough::default();
+        DashmapShard { map: DashMap::with_capacity_and_hasher_and_shard_amount(capacity, hasher, INNER_SHARDS) }
+    }
+}
+
+// dashmap's locks know no poison, and a closure that panics under one unwinds before anything is changed.
+impl<K: Key, V: Value> Shard<K, V> for DashmapShard<K, V> {
+    #[inline]
+    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &V) -> R) -> Option<R> {
+        trap::looking("with");
+        let query = Query { hash, key };
+        let table = self.map.shards()[self.inner(hash)].read();
+        let (key, value) = table.get(hash, |(key, _)| same(key, &query))?;
+        let _reading = trap::reading();
+        Some(read(key.key(), value.get()))
+    }
+
+    fn insert_new(&self, hash: u64, key: K, value: V) -> Result<(), Occupied<V>> {
+        trap::writing("insert_new");
+        let key = Hashed::new(hash, key);
+        let mut table = self.map.shards()[self.inner(hash)].write();
+        if table.get(hash, |(other, _)| same(other, &key)).is_some() {
+            return Err(Occupied(value));
+        }
+        table.insert(hash, (key, SharedValue::new(value)), |(key, _)| key.hash());
+        Ok(())
+    }
+
+    fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &V) -> bool) -> bool {
+        trap::writing("remove_if");
+        let query = Query { hash, key };
+        let mut table = self.map.shards()[self.inner(hash)].write();
+        let Some((found, value)) = table.get(hash, |(key, _)| same(key, &query)) else {
+            return false;
+        };
+        let deciding = trap::deciding();
+        let removes = owned(found.key(), value.get());
+        drop(deciding);
+        let removed = if removes { table.remove_entry(hash, |(key, _)| same(key, &query)) } else { None };
+        drop(table);
+        // The value is dropped here, with no lock held.
+        removed.is_some()
+    }
+
+    fn for_each(&self, mut visit: impl FnMut(&K, &V) -> ControlFlow<()>) {
+        trap::looking("for_each");
+        for entry in self.map.iter() {
+            let _reading = trap::reading();
+            if visit(entry.key().key(), entry.value()).is_break() {
+                break;
+            }
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.map.len()
+    }
+}
+
+impl<K: Key, V: Value> DashmapShard<K, V> {
+    /// The inner shard of a hash.
+    #[inline]
+    fn inner(&self, hash: u64) -> usize {
+        self.map.determine_shard(hash as usize)
+    }
+}
+
+impl<K, V> Drop for DashmapShard<K, V> {
+    fn drop(&mut self) {
+        trap::writing("drop");
+    }
+}
+
+impl<K, V> fmt::Debug for DashmapShard<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DashmapShard").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,238 @@
+//! left-right: two copies of the table, one for the readers and one for the writer, swapped at every write.
+//!
+//! # Trade-offs
+//!
+//! A read takes no lock, and writes only to a counter of its own thread. For tables that are read all the time and
+//! written seldom. It costs:
+//!
+//! - *Slow writes.* Writers go one by one, and each write swaps the copies: it waits until every read that was under
+//!   way at the write before has ended, and looks at every thread that ever read the shard.
+//! - *Late drops.* A removed value is dropped by the next write to the shard: one per shard stays until then.
+//! - *Memory.* Twice the table; each value in an allocation of its own, shared by the copies; and some 400 bytes
+//!   per shard for each thread that reads it; a thread that ends leaves them to the next. The tables never shrink.
+//! - A thread's first read of a shard takes a lock, for a moment, and allocates.
+//!
+//! # How it works
+//!
+//! The writer's mutex makes writers one. A write looks the key up as a reader would, appends one change, and publishes:
+//! left-right applies to the hidden copy the change of the write before, then this one, and swaps.
+//! A write is visible when it returns because it has published by then.
+//!
+//! left-right's `publish` waits with the lock held that a new reader needs, so a thread's first read would wait for
+//! other reads, and could close a circle of waiting if it came inside a read of another shard. `try_publish` in a loop
+//! lets go of that lock between tries.
+//!
+//! A value is let go by the second copy one write after its removal, inside `publish`, where the writer's mutex is
+//! held. So the writer keeps a reference of its own until the mutex is unlocked, and the value is dropped after it.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{mem, thread};
+
+use ::left_right::{Absorb, ReadHandle, ReadHandleFactory, WriteHandle};
+use registry_core::{Backend, Key, Occupied, Shard, Value, trap};
+use thread_local::ThreadLocal;
+
+use crate::hashed::{Hashed, Lookup, PassThrough, Query};
+
+/// Shards that are a hash map under left-right.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LeftRight;
+
+/// A shard of [`LeftRight`].
+pub struct LeftRightShard<K: Key, V: Value> {
+    writer: Mutex<Writer<K, V>>,
+    /// left-right's read handle is for one thread, so each thread has one; a thread that ends leaves it to the next.
+    readers: ThreadLocal<ReadHandle<Table<K, V>>>,
+    new_reader: ReadHandleFactory<Table<K, V>>,
+}
+
+struct Writer<K: Key, V: Value> {
+    handle: WriteHandle<Table<K, V>, Change<K, V>>,
+    /// What the last write removed and one of the copies still has.
+    removed: Option<Arc<V>>,
+}
+
+/// One of the two copies.
+struct Table<K, V>(HashMap<Hashed<K>, Arc<V>, PassThrough>);
+
+enum Change<K, V> {
+    Insert(Hashed<K>, Arc<V>),
+    Remove(Hashed<K>),
+}
+
+impl Backend for LeftRight {
+    const NAME: &'static str = "left-right";
+
+    type Shard<K: Key, V: Value> = LeftRightShard<K, V>;
+
+    fn shard<K: Key, V: Value>(&self, capacity: usize) -> Self::Shard<K, V> {
+        let table = Table(HashMap::with_capacity_and_hasher(capacity, PassThrough::default()));
+        let (handle, reader) = ::left_right::new_from_empty(table);
+        LeftRightShard {
+            writer: Mutex::new(Writer { handle, removed: None }),
+            readers: ThreadLocal::new(),
+            new_reader: reader.factory(),
+        }
+    }
+}
+
+impl<K: Key, V: Value> Shard<K, V> for LeftRightShard<K, V> {
+    #[inline]
+    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &V) -> R) -> Option<R> {
+        trap::looking("with");
+        let table = self.reader().enter()?;
+        let (key, value) = table.0.get_key_value(&Query { hash, key } as &dyn Lookup)?;
+        let _reading = trap::reading();
+        Some(read(key.key(), value))
+    }
+
+    fn insert_new(&self, hash: u64, key: K, value: V) -> Result<(), Occupied<V>> {
+        trap::writing("insert_new");
+        let mut writer = self.writer();
+        if self.with(hash, key.as_ref(), |_, _| ()).is_some() {
+            return Err(Occupied(value));
+        }
+        let let_go = writer.publish(Change::Insert(Hashed::new(hash, key), Arc::new(value)), None);
+        drop(writer);
+        drop(let_go);
+        Ok(())
+    }
+
+    fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &V) -> bool) -> bool {
+        trap::writing("remove_if");
+        let mut writer = self.writer();
+        let Some((key, value)) = self.entry(hash, key, |key, value| owned(key, value)) else {
+            return false;
+        };
+        let let_go = writer.publish(Change::Remove(key), Some(value));
+        drop(writer);
+        drop(let_go);
+        true
+    }
+
+    fn for_each(&self, mut visit: impl FnMut(&K, &V) -> ControlFlow<()>) {
+        trap::looking("for_each");
+        let Some(table) = self.reader().enter() else { return };
+        let _reading = trap::reading();
+        for (key, value) in &table.0 {
+            if visit(key.key(), value).is_break() {
+                break;
+            }
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.reader().enter().map_or(0, |table| table.0.len())
+    }
+}
+
+impl<K: Key, V: Value> LeftRightShard<K, V> {
+    #[inline]
+    fn reader(&self) -> &ReadHandle<Table<K, V>> {
+        self.readers.get_or(|| self.new_reader.handle())
+    }
+
+    /// The writer. A panic of `owned` poisons the mutex but comes before any change, so poison is ignored.
+    fn writer(&self) -> MutexGuard<'_, Writer<K, V>> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// References to an entry that outlive the read, if there is one and `owned` says true of it.
+    fn entry(&self, hash: u64, key: &[u8], owned: impl FnOnce(&K, &V) -> bool) -> Option<(Hashed<K>, Arc<V>)> {
+        let table = self.reader().enter()?;
+        let (key, value) = table.0.get_key_value(&Query { hash, key } as &dyn Lookup)?;
+        let _deciding = trap::deciding();
+        owned(key.key(), value).then(|| (key.clone(), Arc::clone(value)))
+    }
+}
+
+impl<K: Key, V: Value> Writer<K, V> {
+    /// Makes a change visible. Returns what no copy has any more; it must be dropped with the mutex unlocked.
+    #[must_use]
+    fn publish(&mut self, change: Change<K, V>, removed: Option<Arc<V>>) -> Option<Arc<V>> {
+        self.handle.append(change);
+        while !self.handle.try_publish() {
+            thread::yield_now();
+        }
+        mem::replace(&mut self.removed, removed)
+    }
+}
+
+impl<K: Key, V: Value> Absorb<Change<K, V>> for Table<K, V> {
+    fn absorb_first(&mut self, change: &mut Change<K, V>, _other: &Self) {
+        match change {
+            Change::Insert(key, value) => self.0.insert(key.clone(), Arc::clone(value)),
+            Change::Remove(key) => self.0.remove(key),
+        };
+    }
+
+    fn absorb_second(&mut self, change: Change<K, V>, _other: &Self) {
+        match change {
+            Change::Insert(key, value) => self.0.insert(key, value),
+            Change::Remove(key) => self.0.remove(&key),
+        };
+    }
+
+    fn sync_with(&mut self, first: &Self) {
+        self.clone_from(first);
+    }
+}
+
+impl<K: Clone, V> Clone for Table<K, V> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<K: Key, V: Value> Drop for LeftRightShard<K, V> {
+    fn drop(&mut self) {
+        trap::writing("drop");
+    }
+}
+
+impl<K: Key, V: Value> fmt::Debug for LeftRightShard<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LeftRightShard").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Barrier, mpsc};
+
+    use super::*;
+
+    /// More than the contract asks, and what `Evmap` does not do.
+    #[test]
+    fn a_first_read_does_not_wait_while_a_writer_waits() {
+        let shard = LeftRight.shard::<&str, u64>(0);
+        shard.insert_new(1, "key", 1).unwrap();
+        let inside = Barrier::new(2);
+        thread::scope(|scope| {
+            let (leave, stay) = mpsc::channel::<()>();
+            scope.spawn(|| {
+                shard.with(1, b"key", |_, _| {
+                    inside.wait();
+                    // Ends when `leave` is dropped, if only by a panic.
+                    stay.into_iter().for_each(drop);
+                })
+            });
+            inside.wait();
+            // The first write swaps the copies; the second has to wait for the reader.
+            shard.insert_new(2, "come", 2).unwrap();
+            let writer = scope.spawn(|| shard.remove_if(2, b"come", |_, _| true));
+            let (done, wait) = mpsc::channel();
+            for _ in 0..100 {
+                let (shard, done) = (&shard, done.clone());
+                scope.spawn(move || done.send(shard.with(1, b"key", |_, value| *value)));
+                let read = wait.recv_timeout(std::time::Duration::from_secs(10));
+                assert_eq!(read, Ok(Some(1)), "a first read waits");
+            }
+            assert!(!writer.is_finished(), "the reader is still inside");
+            drop(leave);
+        });
+    }
+}

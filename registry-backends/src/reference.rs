@@ -1,0 +1,133 @@
+//! The plainly correct backend: `std`'s hash map behind `std`'s lock, to hold the others against.
+//!
+//! # Trade-offs
+//!
+//! For tests and as the line to beat; nothing here was done for speed.
+//!
+//! - Every read writes to the lock, so readers on several cores slow each other down.
+//! - A writer waits for a moment without readers, spinning, and starves if there never is one.
+//! - A removed value is dropped at once, by the thread that removed it. Memory is never given back before the shard.
+//!
+//! # How it works
+//!
+//! Values lie in the table; a read holds the read lock while it shows one.
+//!
+//! `std`'s lock makes a new reader wait behind a waiting writer, and a read inside a read would then wait for a writer
+//! that waits for it. So no writer ever queues: it tries the lock until it gets it.
+//! A removal asks `owned` under the write lock that it removes with.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
+use std::ops::ControlFlow;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
+use std::thread;
+
+use registry_core::{Backend, Key, Occupied, Shard, Value, trap};
+
+use crate::hashed::{Hashed, Lookup, PassThrough, Query};
+
+/// Shards that are a `HashMap` in an `RwLock`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reference;
+
+/// A shard of [`Reference`].
+pub struct ReferenceShard<K, V> {
+    table: RwLock<Table<K, V>>,
+}
+
+type Table<K, V> = HashMap<Hashed<K>, V, PassThrough>;
+
+impl Backend for Reference {
+    const NAME: &'static str = "reference";
+
+    type Shard<K: Key, V: Value> = ReferenceShard<K, V>;
+
+    fn shard<K: Key, V: Value>(&self, capacity: usize) -> Self::Shard<K, V> {
+        let table = HashMap::with_capacity_and_hasher(capacity, PassThrough::default());
+        ReferenceShard { table: RwLock::new(table) }
+    }
+}
+
+impl<K: Key, V: Value> Shard<K, V> for ReferenceShard<K, V> {
+    #[inline]
+    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &V) -> R) -> Option<R> {
+        trap::looking("with");
+        let table = self.read();
+        let (key, value) = table.get_key_value(&Query { hash, key } as &dyn Lookup)?;
+        let _reading = trap::reading();
+        Some(read(key.key(), value))
+    }
+
+    fn insert_new(&self, hash: u64, key: K, value: V) -> Result<(), Occupied<V>> {
+        trap::writing("insert_new");
+        match self.write().entry(Hashed::new(hash, key)) {
+            Entry::Occupied(_) => Err(Occupied(value)),
+            Entry::Vacant(entry) => {
+                entry.insert(value);
+                Ok(())
+            }
+        }
+    }
+
+    fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &V) -> bool) -> bool {
+        trap::writing("remove_if");
+        let query: &dyn Lookup = &Query { hash, key };
+        let mut table = self.write();
+        let Some((found, value)) = table.get_key_value(query) else {
+            return false;
+        };
+        let deciding = trap::deciding();
+        let removes = owned(found.key(), value);
+        drop(deciding);
+        let removed = if removes { table.remove_entry(query) } else { None };
+        drop(table);
+        // The value is dropped here, with no lock held.
+        removed.is_some()
+    }
+
+    fn for_each(&self, mut visit: impl FnMut(&K, &V) -> ControlFlow<()>) {
+        trap::looking("for_each");
+        let table = self.read();
+        let _reading = trap::reading();
+        for (key, value) in table.iter() {
+            if visit(key.key(), value).is_break() {
+                break;
+            }
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.read().len()
+    }
+}
+
+// A closure that panics under a lock unwinds before anything is changed, so poison is ignored.
+impl<K, V> ReferenceShard<K, V> {
+    #[inline]
+    fn read(&self) -> RwLockReadGuard<'_, Table<K, V>> {
+        self.table.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Table<K, V>> {
+        loop {
+            match self.table.try_write() {
+                Ok(table) => return table,
+                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => thread::yield_now(),
+            }
+        }
+    }
+}
+
+impl<K, V> Drop for ReferenceShard<K, V> {
+    fn drop(&mut self) {
+        trap::writing("drop");
+    }
+}
+
+impl<K, V> fmt::Debug for ReferenceShard<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReferenceShard").finish_non_exhaustive()
+    }
+}

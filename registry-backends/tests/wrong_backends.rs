@@ -1,0 +1,185 @@
+//! A suite is only worth something if it rejects what is wrong: backends with one mistake each.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::mem;
+use std::ops::ControlFlow;
+use std::panic::catch_unwind;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use registry_core::{Backend, Key, Occupied, Shard, Value, conformance as laws, trap};
+
+#[test]
+fn without_a_mistake_all_is_well() {
+    assert!(!breaks(laws::a_taken_key_gives_the_value_back::<Wrong<NOT_AT_ALL>>));
+    assert!(!breaks(laws::a_removal_asks_first::<Wrong<NOT_AT_ALL>>));
+    assert!(!breaks(laws::a_visit_stops_at_a_break::<Wrong<NOT_AT_ALL>>));
+    assert!(!breaks(laws::a_write_is_visible_when_it_returns::<Wrong<NOT_AT_ALL>>));
+    assert!(!breaks(laws::exactly_one_of_many_wins::<Wrong<NOT_AT_ALL>>));
+    assert!(!breaks(laws::exactly_one_of_many_removes::<Wrong<NOT_AT_ALL>>));
+    assert!(!breaks(laws::every_value_is_dropped_once::<Wrong<NOT_AT_ALL>>));
+    assert!(!breaks(laws::a_dropped_shard_frees_its_values::<Wrong<NOT_AT_ALL>>));
+}
+
+#[test]
+fn an_insertion_that_replaces_is_rejected() {
+    assert!(breaks(laws::a_taken_key_gives_the_value_back::<Wrong<REPLACES>>));
+    assert!(breaks(laws::exactly_one_of_many_wins::<Wrong<REPLACES>>));
+}
+
+#[test]
+fn a_removal_that_does_not_compare_is_rejected() {
+    assert!(breaks(laws::a_removal_asks_first::<Wrong<DOES_NOT_COMPARE>>));
+}
+
+#[test]
+fn a_removal_in_two_steps_is_rejected() {
+    assert!(breaks(laws::exactly_one_of_many_removes::<Wrong<REMOVES_IN_TWO_STEPS>>));
+}
+
+#[test]
+fn a_visit_that_does_not_stop_is_rejected() {
+    assert!(breaks(laws::a_visit_stops_at_a_break::<Wrong<DOES_NOT_STOP>>));
+}
+
+#[test]
+fn a_write_that_shows_with_the_next_one_is_rejected() {
+    assert!(breaks(laws::a_write_is_visible_when_it_returns::<Wrong<PUBLISHES_LATE>>));
+}
+
+#[test]
+fn a_removed_value_that_is_never_dropped_is_rejected() {
+    assert!(breaks(laws::every_value_is_dropped_once::<Wrong<LEAKS>>));
+    assert!(breaks(laws::a_dropped_shard_frees_its_values::<Wrong<LEAKS>>));
+}
+
+#[test]
+#[cfg(debug_assertions)]
+fn a_read_that_sets_no_trap_is_rejected() {
+    assert!(breaks(laws::a_write_inside_a_read_is_caught::<Wrong<SETS_NO_TRAP>>));
+    assert!(breaks(laws::a_drop_inside_a_read_is_caught::<Wrong<SETS_NO_TRAP>>));
+}
+
+fn breaks(law: fn()) -> bool {
+    catch_unwind(law).is_err()
+}
+
+const NOT_AT_ALL: u8 = 0;
+const REPLACES: u8 = 1;
+const DOES_NOT_COMPARE: u8 = 2;
+const REMOVES_IN_TWO_STEPS: u8 = 3;
+const DOES_NOT_STOP: u8 = 4;
+const PUBLISHES_LATE: u8 = 5;
+const LEAKS: u8 = 6;
+const SETS_NO_TRAP: u8 = 7;
+
+/// A backend with a mistake.
+#[derive(Debug, Default)]
+struct Wrong<const HOW: u8>;
+
+struct WrongShard<const HOW: u8, K, V>(Mutex<Table<K, V>>);
+
+struct Table<K, V> {
+    entries: Entries<K, V>,
+    /// What readers see, if it is not the same.
+    published: Entries<K, V>,
+}
+
+type Entries<K, V> = HashMap<Vec<u8>, Arc<(K, V)>>;
+
+impl<const HOW: u8> Backend for Wrong<HOW> {
+    const NAME: &'static str = "wrong";
+
+    type Shard<K: Key, V: Value> = WrongShard<HOW, K, V>;
+
+    fn shard<K: Key, V: Value>(&self, _capacity: usize) -> Self::Shard<K, V> {
+        WrongShard(Mutex::new(Table { entries: HashMap::new(), published: HashMap::new() }))
+    }
+}
+
+impl<const HOW: u8, K: Key, V: Value> Shard<K, V> for WrongShard<HOW, K, V> {
+    fn with<R>(&self, _hash: u64, key: &[u8], read: impl FnOnce(&K, &V) -> R) -> Option<R> {
+        let entry = self.table().seen::<HOW>().get(key).cloned()?;
+        let _reading = (HOW != SETS_NO_TRAP).then(trap::reading);
+        Some(read(&entry.0, &entry.1))
+    }
+
+    fn insert_new(&self, _hash: u64, key: K, value: V) -> Result<(), Occupied<V>> {
+        trap::writing("insert_new");
+        let mut table = self.table();
+        if HOW != REPLACES && table.entries.contains_key(key.as_ref()) {
+            return Err(Occupied(value));
+        }
+        table.begin_write::<HOW>();
+        table.entries.insert(key.as_ref().to_vec(), Arc::new((key, value)));
+        Ok(())
+    }
+
+    fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &V) -> bool) -> bool {
+        trap::writing("remove_if");
+        if HOW == REMOVES_IN_TWO_STEPS {
+            let asked = self.with(hash, key, owned) == Some(true);
+            std::thread::yield_now();
+            self.table().entries.remove(key);
+            return asked;
+        }
+        let mut table = self.table();
+        let Some(entry) = table.entries.get(key) else { return false };
+        let reading = (HOW != SETS_NO_TRAP).then(trap::reading);
+        if !owned(&entry.0, &entry.1) && HOW != DOES_NOT_COMPARE {
+            return false;
+        }
+        drop(reading);
+        table.begin_write::<HOW>();
+        let removed = table.entries.remove(key);
+        drop(table);
+        if HOW == LEAKS {
+            mem::forget(removed);
+        }
+        true
+    }
+
+    fn for_each(&self, mut visit: impl FnMut(&K, &V) -> ControlFlow<()>) {
+        let entries = self.table().seen::<HOW>().clone();
+        let _reading = (HOW != SETS_NO_TRAP).then(trap::reading);
+        for entry in entries.values() {
+            if visit(&entry.0, &entry.1).is_break() && HOW != DOES_NOT_STOP {
+                break;
+            }
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.table().seen::<HOW>().len()
+    }
+}
+
+impl<const HOW: u8, K, V> WrongShard<HOW, K, V> {
+    fn table(&self) -> MutexGuard<'_, Table<K, V>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K, V> Table<K, V> {
+    fn seen<const HOW: u8>(&self) -> &Entries<K, V> {
+        if HOW == PUBLISHES_LATE { &self.published } else { &self.entries }
+    }
+
+    fn begin_write<const HOW: u8>(&mut self) {
+        if HOW == PUBLISHES_LATE {
+            self.published = self.entries.clone();
+        }
+    }
+}
+
+impl<const HOW: u8, K, V> Drop for WrongShard<HOW, K, V> {
+    fn drop(&mut self) {
+        trap::writing("drop");
+    }
+}
+
+impl<const HOW: u8, K, V> fmt::Debug for WrongShard<HOW, K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WrongShard").finish_non_exhaustive()
+    }
+}

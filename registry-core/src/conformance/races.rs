@@ -1,0 +1,134 @@
+//! Laws of writes that happen at once.
+
+use std::ops::ControlFlow;
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use super::drops::Ledger;
+use super::{Backend, Calls, hold};
+use crate::shard::Shard;
+
+const THREADS: usize = 4;
+const ROUNDS: usize = 500;
+
+/// Of several threads that insert under one absent key at once, exactly one succeeds, and its value is the one that is
+/// there.
+pub fn exactly_one_of_many_wins<B: Backend>() {
+    hold::<B>(|fresh| {
+        let shard = fresh.shard::<usize>();
+        let outcomes = at_once(|me, key| shard.insert(key, me).map_err(|occupied| occupied.0));
+        for (key, outcomes) in outcomes {
+            let winners: Vec<_> = (0..THREADS).filter(|thread| outcomes[*thread].is_ok()).collect();
+            assert_eq!(winners.len(), 1, "winners of `{key}`");
+            assert_eq!(shard.read(&key, |value| *value), Some(winners[0]));
+            for (thread, outcome) in outcomes.into_iter().enumerate() {
+                assert_eq!(outcome.err().unwrap_or(thread), thread, "the value of another one came back");
+            }
+        }
+        assert_eq!(shard.len(), ROUNDS);
+    });
+}
+
+/// Of several threads that remove one entry at once, exactly one is told that it did; and when `owned` has said true
+/// to anyone, the entry is gone.
+pub fn exactly_one_of_many_removes<B: Backend>() {
+    hold::<B>(|fresh| {
+        let shard = fresh.shard::<()>();
+        for round in 0..ROUNDS {
+            shard.put(&round.to_string(), ());
+        }
+        let outcomes = at_once(|_, key| {
+            let mut asked = false;
+            let removed = shard.remove(key, |()| {
+                asked = true;
+                true
+            });
+            (removed, asked, shard.has(key))
+        });
+        for (key, outcomes) in outcomes {
+            assert_eq!(outcomes.iter().filter(|(removed, ..)| *removed).count(), 1, "winners of `{key}`");
+            for (removed, asked, there) in outcomes {
+                assert!(asked || !removed, "`{key}` was removed without a question");
+                assert!(!there, "`{key}` is still there");
+            }
+        }
+        assert!(shard.is_empty());
+    });
+}
+
+/// Threads of two teams insert and remove under a few keys at once, each only the values of its team: just those go that
+/// `owned` said true of, and each value is dropped exactly once.
+pub fn inserting_and_removing_at_once_neither_loses_nor_doubles<B: Backend>() {
+    const CALLS: usize = 2_000;
+    const KEYS: usize = 3;
+    const TEAMS: usize = 2;
+    hold::<B>(|fresh| {
+        let team = |number: usize| number % TEAMS;
+        let shard = fresh.shard();
+        let ledger = Ledger::new(THREADS * CALLS);
+        let barrier = Barrier::new(THREADS);
+        let there = [const { AtomicUsize::new(0) }; TEAMS];
+        thread::scope(|scope| {
+            for me in 0..THREADS {
+                let (shard, ledger, barrier, there) = (&shard, &ledger, &barrier, &there[team(me)]);
+                scope.spawn(move || {
+                    barrier.wait();
+                    for call in 0..CALLS {
+                        // Each thread goes through the keys in a step of its own.
+                        let key = (call * (me + 1) % KEYS).to_string();
+                        if shard.insert(&key, ledger.entry(call * THREADS + me)).is_ok() {
+                            there.fetch_add(1, Ordering::Relaxed);
+                            continue;
+                        }
+                        let removed = shard.remove(&key, |value| {
+                            // Lets the others come in between, or in as well.
+                            thread::yield_now();
+                            team(value.number) == team(me)
+                        });
+                        there.fetch_sub(usize::from(removed), Ordering::Relaxed);
+                    }
+                });
+            }
+        });
+        let mut visited = [0; TEAMS];
+        shard.for_each(|_, value| {
+            visited[team(value.number)] += 1;
+            ControlFlow::Continue(())
+        });
+        assert_eq!(visited, there.map(AtomicUsize::into_inner));
+        assert_eq!(visited.iter().sum::<usize>(), shard.len());
+        drop(shard);
+        drop(fresh);
+        ledger.check();
+    });
+}
+
+/// Lets several threads make a call for the same key at once, for one key after another, and returns what came of it,
+/// per key and thread.
+///
+/// What came of it is judged afterwards, because a thread that panics would leave the others waiting for it.
+fn at_once<R: Send>(call: impl Fn(usize, &str) -> R + Sync) -> Vec<(String, Vec<R>)> {
+    let barrier = Barrier::new(THREADS);
+    let mut outcomes: Vec<_> = (0..ROUNDS).map(|round| (round.to_string(), Vec::new())).collect();
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS)
+            .map(|me| {
+                let (call, barrier) = (&call, &barrier);
+                scope.spawn(move || {
+                    let one = |round: usize| {
+                        barrier.wait();
+                        call(me, &round.to_string())
+                    };
+                    (0..ROUNDS).map(one).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        for thread in threads {
+            for (all, one) in outcomes.iter_mut().zip(thread.join().expect("the call does not panic")) {
+                all.1.push(one);
+            }
+        }
+    });
+    outcomes
+}

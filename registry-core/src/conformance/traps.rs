@@ -1,0 +1,97 @@
+//! Laws of the trap, which exists in debug builds only.
+
+use std::ops::ControlFlow;
+
+use super::{Backend, Calls, Fresh, hold, panics};
+use crate::shard::Shard;
+
+/// A write to any shard inside the closure of a read of any shard panics, and afterwards all shards work.
+///
+/// In a build without debug assertions this may hang, and fails at last.
+pub fn a_write_inside_a_read_is_caught<B: Backend>() {
+    hold::<B>(|fresh| {
+        let [read, other] = shards(&fresh);
+        for written in [&read, &other] {
+            let writes: [&dyn Fn() -> bool; 3] =
+                [&|| written.insert("new", 1).is_ok(), &|| written.insert("key", 1).is_ok(), &|| {
+                    written.remove("key", |_| false)
+                }];
+            for write in writes {
+                for call in reads(&read, write) {
+                    assert!(panics(call), "not caught");
+                    // The trap is open again, and nothing was written.
+                    written.put("free", 2);
+                    written.delete("free");
+                    assert_eq!((written.len(), written.read("key", |value| *value)), (1, Some(1)));
+                }
+            }
+        }
+    });
+}
+
+/// A read of any shard inside the decision about a removal panics, and afterwards all shards work.
+///
+/// In a build without debug assertions this may hang, and fails at last.
+pub fn a_read_inside_a_removal_is_caught<B: Backend>() {
+    hold::<B>(|fresh| {
+        let [removed, other] = shards(&fresh);
+        for read in [&removed, &other] {
+            let visit = || {
+                read.for_each(|_, _| ControlFlow::Continue(()));
+                true
+            };
+            let reads: [&dyn Fn() -> bool; 3] = [&|| read.has("key"), &|| read.has("absent"), &visit];
+            for call in reads {
+                assert!(panics(|| removed.remove("key", |_| call())), "not caught");
+                removed.put("free", 2);
+                removed.delete("free");
+                assert_eq!((removed.len(), removed.read("key", |value| *value)), (1, Some(1)));
+            }
+        }
+    });
+}
+
+/// The drop of a shard inside the closure of a read of another one panics, and the other one works afterwards.
+///
+/// In a build without debug assertions this fails.
+pub fn a_drop_inside_a_read_is_caught<B: Backend>() {
+    hold::<B>(|fresh| {
+        let [read, _] = shards(&fresh);
+        let make_and_drop = || {
+            drop(fresh.shard::<u64>());
+            true
+        };
+        make_and_drop();
+        for call in reads(&read, &make_and_drop) {
+            assert!(panics(call), "not caught");
+            read.put("free", 2);
+            read.delete("free");
+            assert_eq!(read.len(), 1);
+        }
+    });
+}
+
+/// Two shards with one entry each, under `key`.
+fn shards<B: Backend>(fresh: &Fresh<B>) -> [B::Shard<String, u64>; 2] {
+    [(), ()].map(|()| {
+        let shard = fresh.shard();
+        shard.put("key", 1);
+        shard
+    })
+}
+
+/// All ways to do something inside a read of a shard.
+fn reads<'a>(shard: &'a impl Shard<String, u64>, call: &'a dyn Fn() -> bool) -> [Box<dyn FnOnce() -> bool + 'a>; 3] {
+    [
+        Box::new(move || shard.read("key", |_| call()) == Some(true)),
+        Box::new(move || {
+            let mut called = false;
+            shard.for_each(|_, _| {
+                called = call();
+                ControlFlow::Continue(())
+            });
+            called
+        }),
+        Box::new(move || shard.remove("key", |_| call())),
+    ]
+}
