@@ -1,0 +1,84 @@
+//! Which server a transport is bound to, and which transports a server has.
+
+use registry_core::{Backend, BindError, Event, Mailboxes, Probe, ServerId, TransportId};
+
+use crate::record::Joined;
+use crate::registry::Registry;
+
+impl<M, B, X, P> Registry<M, B, X, P>
+where
+    M: Send + 'static,
+    B: Backend,
+    X: Mailboxes,
+    P: Probe,
+{
+    /// Binds a transport to a server.
+    ///
+    /// A transport that is bound to another server is moved: from one instant to the next it belongs to the new one.
+    /// Binding it again to the server that it is bound to changes nothing.
+    /// The binding ends when it is undone or moved, or when either side's registration ends; a later registration
+    /// under the same name does not inherit it.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError`], telling which side is not registered; what the transport was bound to stays.
+    pub fn bind_transport_to_server(
+        &self,
+        transport: impl AsRef<[u8]>,
+        server: impl AsRef<[u8]>,
+    ) -> Result<(), BindError> {
+        let transport = transport.as_ref();
+        let place = self.inner.place(transport);
+        let group = self.inner.server(server.as_ref(), |id, record| record.lead(id)).flatten();
+        let group = group.ok_or(BindError::ServerNotFound)?;
+        let joined = self
+            .inner
+            .transports
+            .read(&self.inner.probe, place, transport, |id, record| record.join(id, &group))
+            .unwrap_or(Err(BindError::TransportNotFound))?;
+        if joined == Joined::Now {
+            self.inner.probe.event(place.shard, Event::Bound);
+        }
+        Ok(())
+    }
+
+    /// Undoes the binding of a transport, and says whether there was one.
+    pub fn unbind_transport(&self, transport: impl AsRef<[u8]>) -> bool {
+        let transport = transport.as_ref();
+        let place = self.inner.place(transport);
+        let parted =
+            self.inner.transports.read(&self.inner.probe, place, transport, |_, record| record.part()).unwrap_or(false);
+        if parted {
+            self.inner.probe.event(place.shard, Event::Unbound);
+        }
+        parted
+    }
+
+    /// The server that a transport is bound to; `None` if it is bound to none or not registered.
+    ///
+    /// Costs a look-up and the transport's own lock, which only its binding and unbinding share.
+    pub fn server_for_transport(&self, transport: impl AsRef<[u8]>) -> Option<ServerId> {
+        let group = self.inner.transport(transport.as_ref(), |_, record| record.group()).flatten()?;
+        Some(group.server().clone())
+    }
+
+    /// The transports that are bound to a server, in no order; none if the server is not registered.
+    ///
+    /// O(transports of the server), with a look-up for each. A transport that is bound throughout the call is listed,
+    /// one that is not bound at any time during it is not.
+    pub fn transports_of(&self, server: impl AsRef<[u8]>) -> Vec<TransportId> {
+        let Some(group) = self.inner.server(server.as_ref(), |_, record| record.group()).flatten() else {
+            return Vec::new();
+        };
+        let mut members = group.members();
+        members.retain(|(incarnation, id)| {
+            let place = self.inner.place(id.as_bytes());
+            let bound = self
+                .inner
+                .transports
+                .peek(place, id.as_bytes(), |_, record| record.incarnation() == *incarnation && record.is_in(&group));
+            bound.unwrap_or(false)
+        });
+        members.into_iter().map(|(_, id)| id).collect()
+    }
+}

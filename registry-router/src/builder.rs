@@ -1,0 +1,178 @@
+//! Settings of a registry, checked once, before anything is built.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use registry_core::{Admission, AdmitAll, Backend, BuildError, Mailboxes, Probe};
+use registry_monitor::{Monitor, MonitorSettings};
+
+use crate::partition::{DEFAULT_SEED, MAX_SHARDS};
+use crate::registry::Registry;
+
+/// The greatest number of entries that a table can be laid out for in advance; it can grow beyond.
+const MAX_CAPACITY: usize = 1 << 28;
+
+const MAX_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What a registry is built from, as plain data.
+#[derive(Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+#[non_exhaustive]
+pub struct Settings {
+    /// How many shards: a power of two from 1 to 4096. Default 64.
+    pub shards: usize,
+    /// How many servers, and how many transports, each table is laid out for before it grows. Default 0.
+    pub capacity: usize,
+    /// What the hash of ids starts from. Fixed by default, so that an id is in the same shard in every process.
+    ///
+    /// Where strangers choose ids, give a secret one: whoever knows the seed can aim ids at one shard.
+    pub seed: u64,
+    /// What is counted and timed.
+    pub monitor: MonitorSettings,
+}
+
+impl Settings {
+    fn check(&self) -> Result<(), BuildError> {
+        if !self.shards.is_power_of_two() || self.shards > MAX_SHARDS {
+            return Err(BuildError::Shards { given: self.shards });
+        }
+        if self.capacity > MAX_CAPACITY {
+            return Err(BuildError::Capacity { given: self.capacity, max: MAX_CAPACITY });
+        }
+        if self.monitor.sample_every == 0 {
+            return Err(BuildError::SampleEvery);
+        }
+        let window = self.monitor.window;
+        if window < Duration::from_millis(1) || window > MAX_WINDOW {
+            return Err(BuildError::Window { given: window });
+        }
+        Ok(())
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { shards: 64, capacity: 0, seed: DEFAULT_SEED, monitor: MonitorSettings::default() }
+    }
+}
+
+impl fmt::Debug for Settings {
+    /// Keeps the seed to itself, for it may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("shards", &self.shards)
+            .field("capacity", &self.capacity)
+            .field("monitor", &self.monitor)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Builds a [`Registry`]; see [`Registry::builder`].
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct Builder<M, B, X, P = Monitor> {
+    settings: Settings,
+    backend: B,
+    admission: Arc<dyn Admission>,
+    probe: ProbeMaker<P>,
+    registry: PhantomData<fn() -> (M, X)>,
+}
+
+type ProbeMaker<P> = Box<dyn FnOnce(&Settings) -> P>;
+
+impl<M, B: Backend, X> Builder<M, B, X> {
+    pub(crate) fn new() -> Self {
+        Self {
+            settings: Settings::default(),
+            backend: B::default(),
+            admission: Arc::new(AdmitAll),
+            probe: Box::new(|settings| Monitor::new(settings.shards, settings.monitor.clone(), Instant::now())),
+            registry: PhantomData,
+        }
+    }
+}
+
+impl<M, B, X, P> Builder<M, B, X, P> {
+    /// How many shards: a power of two from 1 to 4096. Default 64.
+    pub fn shards(mut self, shards: usize) -> Self {
+        self.settings.shards = shards;
+        self
+    }
+
+    /// How many servers, and how many transports, to lay the tables out for. Default 0: they grow as needed.
+    pub fn capacity(mut self, capacity: usize) -> Self {
+        self.settings.capacity = capacity;
+        self
+    }
+
+    /// What the hash of ids starts from; give a secret one where strangers choose ids.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.settings.seed = seed;
+        self
+    }
+
+    /// What is counted and timed.
+    pub fn monitor(mut self, monitor: MonitorSettings) -> Self {
+        self.settings.monitor = monitor;
+        self
+    }
+
+    /// All settings at once, for those who read them from a file.
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// The backend, where its default settings do not suit.
+    pub fn backend(mut self, backend: B) -> Self {
+        self.backend = backend;
+        self
+    }
+
+    /// Who decides about new registrations. Default: nobody is refused.
+    pub fn admission(mut self, admission: impl Admission) -> Self {
+        self.admission = Arc::new(admission);
+        self
+    }
+
+    /// Another ear than the [`Monitor`], made for the number of shards; `|_| ()` hears nothing and costs nothing.
+    pub fn probe<Q: Probe>(self, probe: impl FnOnce(usize) -> Q + 'static) -> Builder<M, B, X, Q> {
+        Builder {
+            settings: self.settings,
+            backend: self.backend,
+            admission: self.admission,
+            probe: Box::new(|settings| probe(settings.shards)),
+            registry: PhantomData,
+        }
+    }
+}
+
+impl<M, B, X, P> Builder<M, B, X, P>
+where
+    M: Send + 'static,
+    B: Backend,
+    X: Mailboxes,
+    P: Probe,
+{
+    /// Builds the registry.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`], naming the setting and what was given.
+    pub fn build(self) -> Result<Registry<M, B, X, P>, BuildError> {
+        self.settings.check()?;
+        let probe = (self.probe)(&self.settings);
+        Ok(Registry::new(&self.settings, &self.backend, self.admission, probe))
+    }
+}
+
+impl<M, B: fmt::Debug, X, P> fmt::Debug for Builder<M, B, X, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("settings", &self.settings)
+            .field("backend", &self.backend)
+            .field("admission", &self.admission)
+            .finish_non_exhaustive()
+    }
+}

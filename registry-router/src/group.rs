@@ -1,0 +1,149 @@
+//! The transports of one server: an index from the server to those that say they are bound to it.
+//!
+//! The transport's own record is the truth about a binding; a group only finds the transports quickly.
+//! A transport enters the group before its record says so and leaves it after, so the group never misses one, and who
+//! reads a group asks each record.
+//! Closing a group undoes all of its bindings at one instant, however many there are: a record that points to a closed
+//! group is not bound.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use registry_core::{Incarnation, ServerId, TransportId};
+
+/// The bound transports of one registration of a server.
+#[derive(Debug)]
+pub(crate) struct Group {
+    server: ServerId,
+    open: AtomicBool,
+    members: Mutex<Members>,
+}
+
+/// Keyed by incarnation, so that a transport that comes back under the same id is another member.
+type Members = HashMap<u64, TransportId, BuildHasherDefault<Spread>>;
+
+impl Group {
+    pub(crate) fn new(server: ServerId) -> Self {
+        Self { server, open: AtomicBool::new(true), members: Mutex::default() }
+    }
+
+    pub(crate) fn server(&self) -> &ServerId {
+        &self.server
+    }
+
+    /// Whether the server's registration still stands.
+    #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// Adds a transport, unless the group is closed.
+    pub(crate) fn add(&self, incarnation: Incarnation, transport: TransportId) -> bool {
+        let mut members = self.lock();
+        let open = self.is_open();
+        if open {
+            members.insert(incarnation.as_u64(), transport);
+        }
+        open
+    }
+
+    /// Takes a transport out, and says whether it was in, which it is not once the group is closed.
+    pub(crate) fn remove(&self, incarnation: Incarnation) -> bool {
+        let mut members = self.lock();
+        let was_in = members.remove(&incarnation.as_u64()).is_some();
+        if members.capacity() > 64 && members.len() < members.capacity() / 8 {
+            let room = members.len() * 2;
+            members.shrink_to(room);
+        }
+        was_in
+    }
+
+    /// Ends all bindings to the server. Closing twice changes nothing.
+    pub(crate) fn close(&self) {
+        let members = {
+            let mut members = self.lock();
+            self.open.store(false, Ordering::Release);
+            std::mem::take(&mut *members)
+        };
+        drop(members);
+    }
+
+    /// A copy of the members as they are now.
+    pub(crate) fn members(&self) -> Vec<(Incarnation, TransportId)> {
+        let members = self.lock();
+        members.iter().map(|(incarnation, id)| (Incarnation::from_u64(*incarnation), id.clone())).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Members> {
+        // Nothing in here calls code that can panic half-way, so a poisoned table is whole.
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Spreads incarnations, which are consecutive numbers, over all bits; nobody outside chooses them.
+#[derive(Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn write(&mut self, _bytes: &[u8]) {
+        unreachable!("incarnations are hashed as u64");
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u64) -> TransportId {
+        TransportId::new(format!("t{number}")).unwrap()
+    }
+
+    fn group_of(members: u64) -> Group {
+        let group = Group::new(ServerId::new("s").unwrap());
+        for number in 0..members {
+            assert!(group.add(Incarnation::from_u64(number), id(number)));
+        }
+        group
+    }
+
+    #[test]
+    fn members_come_and_go() {
+        let group = group_of(3);
+        assert!(group.remove(Incarnation::from_u64(1)));
+        assert!(!group.remove(Incarnation::from_u64(1)));
+        let mut members = group.members();
+        members.sort();
+        assert_eq!(members, [(Incarnation::from_u64(0), id(0)), (Incarnation::from_u64(2), id(2))]);
+    }
+
+    #[test]
+    fn a_closed_group_is_empty_and_takes_nobody() {
+        let group = group_of(3);
+        group.close();
+        group.close();
+        assert!(!group.is_open());
+        assert!(!group.add(Incarnation::from_u64(9), id(9)));
+        assert!(!group.remove(Incarnation::from_u64(1)));
+        assert_eq!(group.members(), []);
+    }
+
+    #[test]
+    fn room_is_given_back_when_most_have_left() {
+        let group = group_of(10_000);
+        for number in 0..9_990 {
+            group.remove(Incarnation::from_u64(number));
+        }
+        assert!(group.lock().capacity() < 200, "room for {}", group.lock().capacity());
+        assert_eq!(group.members().len(), 10);
+    }
+}

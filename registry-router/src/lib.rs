@@ -1,0 +1,84 @@
+//! A sharded, in-process service registry and message router.
+//!
+//! *Servers* (things that answer) and *transports* (connections) register under an id with a mailbox and metadata.
+//! A transport is bound to at most one server. Messages are routed both ways by id, and are delivered or come back.
+//! A registration lasts as long as its [`Lease`].
+//!
+//! - To begin: [`Registry::builder`], [`mailbox()`], [`Registry::register_server`].
+//! - To look up: [`Registry::with_server`] reads in place, [`Registry::find_server`] gives a handle to keep,
+//!   [`Registry::select_servers`] a list.
+//! - To bind: [`Registry::bind_transport_to_server`], or [`Registry::register_transport_bound_to`] at birth.
+//! - To send: [`Registry::route_to_server`] at once or not at all, [`Registry::send_to_server`] with patience,
+//!   [`Registry::broadcast`] to all transports of a server.
+//! - To watch: [`Registry::shard_stats`], [`Registry::contention_status`].
+//! - To write a program for any registry, not just this one: the traits in [`api`].
+//!
+//! # Choosing a backend
+//!
+//! The map underneath is named in the type: `Registry<Message>` is on papaya, `Registry<Message, Dashmap>` on dashmap.
+//! Each has a feature of its name (`papaya` is on by default, `left-right` brings `Evmap` and `LeftRight`) and a page
+//! in [`backends`] that opens with its trade-offs. Features only add; none changes what another means.
+//!
+//! # Example
+//!
+//! ```
+//! use registry_router::{Registry, RouteError, mailbox};
+//!
+//! let registry: Registry<&str> = Registry::builder().build()?;
+//! let (to_server, mut inbox) = mailbox(16);
+//! let server = registry.register_server("echo", to_server, ())?;
+//! let (to_transport, _replies) = mailbox(16);
+//! let transport = registry.register_transport("conn-1", to_transport, ())?;
+//!
+//! registry.route_to_server("echo", transport.id(), "hello")?;
+//! assert_eq!(inbox.try_recv()?.message, "hello");
+//!
+//! drop(server);
+//! assert_eq!(registry.route_to_server("echo", transport.id(), "hello?"), Err(RouteError::NotFound("hello?")));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod binding;
+mod builder;
+mod contract;
+mod group;
+mod lease;
+mod mailbox;
+mod observe;
+mod partition;
+mod record;
+mod register;
+mod registry;
+mod route;
+mod send;
+mod table;
+
+pub use builder::{Builder, Settings};
+pub use lease::{Lease, ServerLease, TransportLease};
+pub use mailbox::{CapacityError, Inbox, MAX_MAILBOX_CAPACITY, Tokio, TokioMailbox, TokioSlot, mailbox, try_mailbox};
+pub use registry::{Registry, ServerMailbox, TransportMailbox};
+#[cfg(feature = "papaya")]
+pub use registry_backends::Papaya as DefaultBackend;
+pub use registry_core::api;
+pub use registry_core::{
+    Admission, AdmissionState, AdmitAll, Backend, BindError, BroadcastReport, BuildError, Closed, ContentionStatus,
+    Delivery, Entry, EntryRef, Event, Incarnation, InvalidId, Kind, LatencyStats, Listing, MAX_ID_BYTES, Mailbox,
+    Mailboxes, Metadata, Operation, Probe, Refusal, RegisterError, RegisterReason, ReservingMailbox, RouteError,
+    Select, SendError, ServerId, ShardStats, Slot, ToServer, ToTransport, TransportId, Undelivered,
+};
+pub use registry_monitor::{AlarmRule, Monitor, MonitorSettings};
+
+/// Stands in for the default backend where the feature `papaya` is off: not a backend, so that a registry must name one.
+#[cfg(not(feature = "papaya"))]
+#[derive(Clone, Copy, Debug)]
+pub enum DefaultBackend {}
+
+/// The maps that a registry can be built on, each behind the feature of its name.
+pub mod backends {
+    pub use registry_backends::*;
+}
+
+/// The README's example, run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -1,0 +1,249 @@
+//! The registry itself: what it holds, and how it is looked up.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use registry_core::{
+    Admission, Backend, Entry, EntryRef, Incarnation, Listing, Mailboxes, Probe, Select, ServerId, ToServer,
+    ToTransport, TransportId,
+};
+use registry_monitor::Monitor;
+
+use crate::DefaultBackend;
+use crate::builder::{Builder, Settings};
+use crate::mailbox::Tokio;
+use crate::partition::Partition;
+use crate::record::Record;
+use crate::table::{Place, Table};
+
+/// The mailbox of a server in a registry of messages `M` and mailboxes `X`.
+pub type ServerMailbox<M, X = Tokio> = <X as Mailboxes>::Mailbox<ToServer<M>>;
+
+/// The mailbox of a transport in a registry of messages `M` and mailboxes `X`.
+pub type TransportMailbox<M, X = Tokio> = <X as Mailboxes>::Mailbox<ToTransport<M>>;
+
+/// A sharded registry of servers and transports that routes messages `M` between them.
+///
+/// Cloning is cheap and gives another handle to the same registry, for any thread or task.
+/// When the last handle is dropped all registrations end, and their leases do nothing any more.
+///
+/// `B` is the map underneath, `X` the kind of mailbox, `P` what hears its statistics; the defaults suit most.
+///
+/// # Names to look up
+///
+/// Look-ups take anything that gives bytes: `"tools"`, `&string`, `&server_id`.
+/// They compare and do not validate: what is no valid id is simply not found.
+///
+/// # Cost
+///
+/// A look-up hashes the id once, reads one shard in place, and takes no lock of ours, allocates nothing and touches no
+/// reference count. Methods that cost more say so.
+///
+/// # Visibility
+///
+/// What a call changed is seen by every call, on every thread, that starts after it has returned.
+pub struct Registry<M, B = DefaultBackend, X = Tokio, P = Monitor>
+where
+    M: Send + 'static,
+    B: Backend,
+    X: Mailboxes,
+    P: Probe,
+{
+    pub(crate) inner: Arc<Inner<M, B, X, P>>,
+}
+
+/// What all handles of one registry share.
+pub(crate) struct Inner<M: Send + 'static, B: Backend, X: Mailboxes, P> {
+    pub(crate) servers: Table<ServerId, Record<ServerMailbox<M, X>>, B>,
+    pub(crate) transports: Table<TransportId, Record<TransportMailbox<M, X>>, B>,
+    pub(crate) partition: Partition,
+    pub(crate) probe: P,
+    pub(crate) admission: Arc<dyn Admission>,
+    incarnations: AtomicU64,
+}
+
+impl<M, B, X> Registry<M, B, X>
+where
+    M: Send + 'static,
+    B: Backend,
+    X: Mailboxes,
+{
+    /// Settings to build a registry from.
+    pub fn builder() -> Builder<M, B, X> {
+        Builder::new()
+    }
+}
+
+impl<M, B, X, P> Registry<M, B, X, P>
+where
+    M: Send + 'static,
+    B: Backend,
+    X: Mailboxes,
+    P: Probe,
+{
+    /// The settings must have been checked.
+    pub(crate) fn new(settings: &Settings, backend: &B, admission: Arc<dyn Admission>, probe: P) -> Self {
+        let inner = Inner {
+            servers: Table::new(backend, settings.shards, settings.capacity),
+            transports: Table::new(backend, settings.shards, settings.capacity),
+            partition: Partition::new(settings.shards, settings.seed),
+            probe,
+            admission,
+            incarnations: AtomicU64::new(0),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Reads a server in place, and returns what `read` makes of it; `None` if there is no such server.
+    ///
+    /// `read` may look things up, but must not register, unregister or drop a lease: on several backends that
+    /// deadlocks, and debug builds panic. It holds up others in the same shard, so it should be short.
+    #[inline]
+    pub fn with_server<R>(
+        &self,
+        id: impl AsRef<[u8]>,
+        read: impl FnOnce(EntryRef<'_, ServerId, ServerMailbox<M, X>>) -> R,
+    ) -> Option<R> {
+        self.inner.server(id.as_ref(), |id, record| read(record.entry(id)))
+    }
+
+    /// Reads a transport in place, and returns what `read` makes of it; `None` if there is no such transport.
+    ///
+    /// The same holds for `read` as in [`with_server`](Self::with_server).
+    #[inline]
+    pub fn with_transport<R>(
+        &self,
+        id: impl AsRef<[u8]>,
+        read: impl FnOnce(EntryRef<'_, TransportId, TransportMailbox<M, X>>) -> R,
+    ) -> Option<R> {
+        self.inner.transport(id.as_ref(), |id, record| read(record.entry(id)))
+    }
+
+    /// An owned handle to a server, to keep or to carry over an `.await`.
+    ///
+    /// Clones the mailbox and the metadata, so touches their reference counts; [`with_server`](Self::with_server) does
+    /// not.
+    pub fn find_server(&self, id: impl AsRef<[u8]>) -> Option<Entry<ServerId, ServerMailbox<M, X>>> {
+        self.with_server(id, |entry| entry.to_entry())
+    }
+
+    /// An owned handle to a transport, to keep or to carry over an `.await`.
+    ///
+    /// Clones the mailbox and the metadata, so touches their reference counts;
+    /// [`with_transport`](Self::with_transport) does not.
+    pub fn find_transport(&self, id: impl AsRef<[u8]>) -> Option<Entry<TransportId, TransportMailbox<M, X>>> {
+        self.with_transport(id, |entry| entry.to_entry())
+    }
+
+    /// All servers, in no order. O(servers).
+    ///
+    /// Weakly consistent: what is registered throughout the call is listed once; what comes or goes meanwhile may or may
+    /// not be.
+    pub fn list_servers(&self) -> Vec<Listing<ServerId>> {
+        self.select_servers(Select::all())
+    }
+
+    /// All transports, in no order. O(transports), and as consistent as [`list_servers`](Self::list_servers).
+    pub fn list_transports(&self) -> Vec<Listing<TransportId>> {
+        self.select_transports(Select::all())
+    }
+
+    /// The servers that `select` takes, in no order.
+    ///
+    /// O(servers): it scans, and stops early only when it has a limit. As consistent as
+    /// [`list_servers`](Self::list_servers).
+    pub fn select_servers(&self, select: Select<'_>) -> Vec<Listing<ServerId>> {
+        self.inner.servers.select(&select)
+    }
+
+    /// The transports that `select` takes, in no order.
+    ///
+    /// O(transports): it scans, and stops early only when it has a limit. As consistent as
+    /// [`list_servers`](Self::list_servers).
+    pub fn select_transports(&self, select: Select<'_>) -> Vec<Listing<TransportId>> {
+        self.inner.transports.select(&select)
+    }
+
+    /// How many servers there are: exact when nobody writes. O(shards).
+    pub fn len_servers(&self) -> usize {
+        self.inner.servers.len()
+    }
+
+    /// How many transports there are: exact when nobody writes. O(shards).
+    pub fn len_transports(&self) -> usize {
+        self.inner.transports.len()
+    }
+}
+
+impl<M, B, X, P> Inner<M, B, X, P>
+where
+    M: Send + 'static,
+    B: Backend,
+    X: Mailboxes,
+    P: Probe,
+{
+    #[inline]
+    pub(crate) fn place(&self, id: &[u8]) -> Place {
+        let hash = self.partition.hash(id);
+        self.place_of_hash(hash)
+    }
+
+    #[inline]
+    pub(crate) fn place_of_hash(&self, hash: u64) -> Place {
+        Place { hash, shard: self.partition.shard(hash) }
+    }
+
+    /// A look-up of a server, counted.
+    #[inline]
+    pub(crate) fn server<R>(
+        &self,
+        id: &[u8],
+        read: impl FnOnce(&ServerId, &Record<ServerMailbox<M, X>>) -> R,
+    ) -> Option<R> {
+        self.servers.read(&self.probe, self.place(id), id, read)
+    }
+
+    /// A look-up of a transport, counted.
+    #[inline]
+    pub(crate) fn transport<R>(
+        &self,
+        id: &[u8],
+        read: impl FnOnce(&TransportId, &Record<TransportMailbox<M, X>>) -> R,
+    ) -> Option<R> {
+        self.transports.read(&self.probe, self.place(id), id, read)
+    }
+
+    pub(crate) fn next_incarnation(&self) -> Incarnation {
+        Incarnation::from_u64(self.incarnations.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
+
+impl<M, B, X, P> Clone for Registry<M, B, X, P>
+where
+    M: Send + 'static,
+    B: Backend,
+    X: Mailboxes,
+    P: Probe,
+{
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+impl<M, B, X, P> fmt::Debug for Registry<M, B, X, P>
+where
+    M: Send + 'static,
+    B: Backend,
+    X: Mailboxes,
+    P: Probe,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry")
+            .field("backend", &B::NAME)
+            .field("shards", &self.inner.partition.shards())
+            .field("servers", &self.len_servers())
+            .field("transports", &self.len_transports())
+            .finish_non_exhaustive()
+    }
+}

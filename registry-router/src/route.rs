@@ -1,0 +1,164 @@
+//! Delivering a message to one, or to all transports of a server; what is not delivered comes back.
+
+use registry_core::{
+    Backend, BroadcastReport, Delivery, Event, Incarnation, Mailbox, Mailboxes, Probe, RouteError, ServerId,
+    TransportId, Undelivered,
+};
+
+use crate::registry::{Inner, Registry};
+use crate::table::Place;
+
+impl<M, B, X, P> Registry<M, B, X, P>
+where
+    M: Send + 'static,
+    B: Backend,
+    X: Mailboxes,
+    P: Probe,
+{
+    /// Puts a message into the mailbox of a server, at once or not at all.
+    ///
+    /// `Ok` means that the message is in the mailbox, once, behind those that the same thread sent there before.
+    /// `from` is what the server is told; that it is registered or bound is not checked.
+    /// One look-up and one `try_deliver`, in place.
+    ///
+    /// # Errors
+    ///
+    /// [`RouteError`] with the message. A server whose mailbox is found closed is taken out of the registry.
+    #[inline]
+    pub fn route_to_server(
+        &self,
+        server: impl AsRef<[u8]>,
+        from: &TransportId,
+        message: M,
+    ) -> Result<(), RouteError<M>> {
+        let id = server.as_ref();
+        let place = self.inner.place(id);
+        let mut parcel = Some(message);
+        let outcome = self.inner.servers.read(&self.inner.probe, place, id, |_, record| {
+            let outcome = deliver(record.mailbox(), from.clone(), parcel.take());
+            (outcome, record.incarnation())
+        });
+        self.inner.conclude(place, outcome, parcel, |incarnation| {
+            self.inner.end_server(place, id, Some(incarnation));
+        })
+    }
+
+    /// Puts a message into the mailbox of a transport, at once or not at all.
+    ///
+    /// As [`route_to_server`](Self::route_to_server), the other way round.
+    ///
+    /// # Errors
+    ///
+    /// [`RouteError`] with the message. A transport whose mailbox is found closed is taken out of the registry.
+    #[inline]
+    pub fn route_to_transport(
+        &self,
+        transport: impl AsRef<[u8]>,
+        from: &ServerId,
+        message: M,
+    ) -> Result<(), RouteError<M>> {
+        let id = transport.as_ref();
+        let place = self.inner.place(id);
+        let mut parcel = Some(message);
+        let outcome = self.inner.transports.read(&self.inner.probe, place, id, |_, record| {
+            let outcome = deliver(record.mailbox(), from.clone(), parcel.take());
+            (outcome, record.incarnation())
+        });
+        self.inner.conclude(place, outcome, parcel, |incarnation| {
+            self.inner.end_transport(place, id, Some(incarnation));
+        })
+    }
+
+    /// Puts a copy of a message into the mailbox of every transport that is bound to `server`, and reports.
+    ///
+    /// O(transports of the server). Each is tried once, at once: a full mailbox delays nobody and is reported.
+    /// A transport that is bound throughout the call is tried, one that is not bound when its turn comes is not.
+    /// Transports whose mailbox is found closed are taken out of the registry.
+    pub fn broadcast(&self, server: impl AsRef<[u8]>, message: M) -> BroadcastReport
+    where
+        M: Clone,
+    {
+        let mut report = BroadcastReport::default();
+        let found = self.inner.server(server.as_ref(), |id, record| (id.clone(), record.group()));
+        let Some((server, group)) = found else {
+            return report;
+        };
+        report.server = Some(server.clone());
+        let Some(group) = group else {
+            return report;
+        };
+        for (incarnation, id) in group.members() {
+            let place = self.inner.place(id.as_bytes());
+            let outcome = self.inner.transports.peek(place, id.as_bytes(), |_, record| {
+                let bound = record.incarnation() == incarnation && record.is_in(&group);
+                bound.then(|| record.mailbox().try_deliver(Delivery { from: server.clone(), message: message.clone() }))
+            });
+            match outcome.flatten() {
+                None => {}
+                Some(Ok(())) => {
+                    self.inner.probe.event(place.shard, Event::Routed);
+                    report.delivered += 1;
+                }
+                Some(Err(Undelivered::Full(_))) => {
+                    self.inner.probe.event(place.shard, Event::Full);
+                    report.full.push(id);
+                }
+                Some(Err(Undelivered::Closed(_))) => {
+                    self.inner.probe.event(place.shard, Event::Closed);
+                    self.inner.end_transport(place, id.as_bytes(), Some(incarnation));
+                    report.closed.push(id);
+                }
+            }
+        }
+        report
+    }
+}
+
+impl<M, B, X, P> Inner<M, B, X, P>
+where
+    M: Send + 'static,
+    B: Backend,
+    X: Mailboxes,
+    P: Probe,
+{
+    /// Counts what became of a message, takes out a registration whose mailbox is closed, and gives back what was not
+    /// delivered.
+    #[inline]
+    fn conclude<F>(
+        &self,
+        place: Place,
+        outcome: Option<(Handed<F, M>, Incarnation)>,
+        parcel: Option<M>,
+        take_out: impl FnOnce(Incarnation),
+    ) -> Result<(), RouteError<M>> {
+        match (outcome, parcel) {
+            (Some((Ok(()), _)), _) => {
+                self.probe.event(place.shard, Event::Routed);
+                Ok(())
+            }
+            (Some((Err(Undelivered::Full(delivery)), _)), _) => {
+                self.probe.event(place.shard, Event::Full);
+                Err(RouteError::Full(delivery.message))
+            }
+            (Some((Err(Undelivered::Closed(delivery)), incarnation)), _) => {
+                self.probe.event(place.shard, Event::Closed);
+                take_out(incarnation);
+                Err(RouteError::Closed(delivery.message))
+            }
+            (None, Some(message)) => Err(RouteError::NotFound(message)),
+            (None, None) => unreachable!("a message leaves its parcel only inside a look-up that found its receiver"),
+        }
+    }
+}
+
+/// What a mailbox said to a message.
+type Handed<F, M> = Result<(), Undelivered<Delivery<F, M>>>;
+
+/// Hands a message over. The parcel is full: a look-up runs its closure at most once.
+#[inline]
+fn deliver<F, M, Mb: Mailbox<Delivery<F, M>>>(mailbox: &Mb, from: F, parcel: Option<M>) -> Handed<F, M> {
+    match parcel {
+        Some(message) => mailbox.try_deliver(Delivery { from, message }),
+        None => unreachable!("a look-up runs its closure at most once"),
+    }
+}

@@ -1,0 +1,124 @@
+//! All registrations of one kind, servers or transports: an array of shards, each reporting to the probe.
+
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use registry_core::{Backend, Event, Incarnation, Key, Listing, Operation, Probe, Select, Shard, Value};
+
+use crate::record::Record;
+
+/// The shards of one kind of registration.
+#[derive(Debug)]
+pub(crate) struct Table<I: Key, V: Value, B: Backend> {
+    shards: Box<[B::Shard<I, V>]>,
+}
+
+/// Where an id is: its hash, and the shard that the hash chooses.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) hash: u64,
+    pub(crate) shard: usize,
+}
+
+impl<I: Key, V: Value, B: Backend> Table<I, V, B> {
+    pub(crate) fn new(backend: &B, shards: usize, capacity: usize) -> Self {
+        let per_shard = capacity.div_ceil(shards);
+        Self { shards: (0..shards).map(|_| backend.shard(per_shard)).collect() }
+    }
+
+    /// A look-up that the probe hears: counted, and timed if the probe wants it.
+    #[inline]
+    pub(crate) fn read<R>(
+        &self,
+        probe: &impl Probe,
+        place: Place,
+        id: &[u8],
+        read: impl FnOnce(&I, &V) -> R,
+    ) -> Option<R> {
+        let began = probe.lookup(place.shard).then(Instant::now);
+        let found = self.peek(place, id, read);
+        if found.is_none() {
+            probe.event(place.shard, Event::Miss);
+        }
+        if let Some(began) = began {
+            probe.took(place.shard, Operation::Read, began, Instant::now());
+        }
+        found
+    }
+
+    /// A look-up that nobody hears.
+    #[inline]
+    pub(crate) fn peek<R>(&self, place: Place, id: &[u8], read: impl FnOnce(&I, &V) -> R) -> Option<R> {
+        self.shards[place.shard].with(place.hash, id, read)
+    }
+
+    /// Inserts an entry if there is none; what was not inserted comes back.
+    pub(crate) fn insert_new(&self, probe: &impl Probe, place: Place, id: I, value: V) -> Result<(), V> {
+        let began = probe.times_writes().then(Instant::now);
+        let outcome = self.shards[place.shard].insert_new(place.hash, id, value);
+        if let Some(began) = began {
+            probe.took(place.shard, Operation::Write, began, Instant::now());
+        }
+        outcome.map_err(|occupied| occupied.0)
+    }
+
+    /// Removes an entry if `owned` says so.
+    pub(crate) fn remove_if(
+        &self,
+        probe: &impl Probe,
+        place: Place,
+        id: &[u8],
+        owned: impl FnMut(&I, &V) -> bool,
+    ) -> bool {
+        let began = probe.times_writes().then(Instant::now);
+        let removed = self.shards[place.shard].remove_if(place.hash, id, owned);
+        if let Some(began) = began {
+            probe.took(place.shard, Operation::Write, began, Instant::now());
+        }
+        removed
+    }
+
+    /// How many entries a shard has.
+    pub(crate) fn len_of(&self, shard: usize) -> usize {
+        self.shards[shard].len()
+    }
+
+    /// How many entries there are.
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(Shard::len).sum()
+    }
+}
+
+impl<I: Key, M: Value, B: Backend> Table<I, Record<M>, B> {
+    /// The entries that `select` takes.
+    ///
+    /// Its filter is the user's own code, so it runs between shards and never inside one.
+    pub(crate) fn select(&self, select: &Select<'_>) -> Vec<Listing<I>> {
+        let mut taken = Vec::new();
+        for shard in &self.shards {
+            let room = select.max() - taken.len();
+            if room == 0 {
+                break;
+            }
+            let mut seen = Vec::new();
+            shard.for_each(|id, record| {
+                if select.takes_id(id.as_ref()) {
+                    let (incarnation, metadata) = (record.incarnation(), record.metadata().clone());
+                    seen.push(Listing { id: id.clone(), incarnation, metadata });
+                }
+                if !select.has_filter() && seen.len() >= room {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            });
+            taken.extend(seen.into_iter().filter(|listing| select.takes_metadata(&listing.metadata)).take(room));
+        }
+        taken
+    }
+
+    /// Whether this very registration is there.
+    pub(crate) fn holds(&self, place: Place, id: &[u8], incarnation: Incarnation) -> bool {
+        self.peek(place, id, |_, record| record.incarnation() == incarnation).unwrap_or(false)
+    }
+}

@@ -1,0 +1,15 @@
+//! The registry through its public names: every law over every backend, with 1 and with 64 shards.
+
+#[macro_use]
+mod support;
+
+mod binding;
+mod contract;
+mod lookup;
+mod mailboxes;
+mod races;
+mod register;
+mod route;
+mod send;
+mod settings;
+mod stats;

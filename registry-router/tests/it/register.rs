@@ -1,0 +1,263 @@
+//! Registering: one owner per name, and everything back when it cannot be.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicIsize, Ordering};
+use std::sync::{Arc, Barrier};
+use std::time::Duration;
+
+use registry_core::{Admission, AdmissionState, Backend, Kind, Refusal};
+use registry_router::{InvalidId, Metadata, RegisterReason, Registry, ServerId};
+
+use crate::support::{registry, server_mailbox, transport_mailbox, within_time_limit};
+
+over_every_backend! {
+    a_lease_holds_the_name_and_frees_it,
+    a_taken_name_gives_everything_back,
+    invalid_ids_give_everything_back,
+    exactly_one_of_many_wins,
+    a_late_lease_leaves_the_successor_alone,
+    a_detached_registration_stays,
+    a_release_says_whether_it_ended_anything,
+    a_lease_dropped_by_a_panic_frees_the_name,
+    leases_outlive_their_registry,
+    servers_and_transports_are_apart,
+    incarnations_grow,
+    failed_registrations_leave_nothing,
+    refusals_give_everything_back_and_permits_balance,
+}
+
+fn a_lease_holds_the_name_and_frees_it<B: Backend>(shards: usize) {
+    let registry = registry::<B>(shards);
+    let (mailbox, _inbox) = server_mailbox();
+    let lease = registry.register_server("s", mailbox, Metadata::new().with("region", "eu")).unwrap();
+    assert_eq!(*lease.id(), "s");
+    assert!(lease.is_current());
+    let entry = registry.find_server("s").unwrap();
+    assert_eq!((entry.incarnation, entry.metadata.get("region")), (lease.incarnation(), Some("eu")));
+    drop(lease);
+    assert!(registry.find_server("s").is_none());
+    assert_eq!(registry.len_servers(), 0);
+
+    let (mailbox, _inbox) = transport_mailbox();
+    let lease = registry.register_transport("t", mailbox, ()).unwrap();
+    assert!(registry.find_transport("t").is_some());
+    drop(lease);
+    assert!(registry.find_transport("t").is_none());
+    assert_eq!(registry.len_transports(), 0);
+}
+
+fn a_taken_name_gives_everything_back<B: Backend>(shards: usize) {
+    let registry = registry::<B>(shards);
+    let (mailbox, _inbox) = server_mailbox();
+    let lease = registry.register_server("s", mailbox, ()).unwrap();
+    let (mailbox, mut inbox) = server_mailbox();
+    let metadata = Metadata::new().with("version", "2");
+    let error = registry.register_server("s", mailbox, metadata.clone()).unwrap_err();
+    assert_eq!(error.reason, RegisterReason::Taken { by: lease.incarnation() });
+    assert_eq!(error.metadata, metadata);
+    assert_eq!(error.to_string(), format!("cannot register: the id is taken by incarnation {}", lease.incarnation()));
+    // The mailbox is the very one, and it works.
+    drop(lease);
+    let _lease = registry.register_server("s", error.mailbox, error.metadata).unwrap();
+    registry.route_to_server("s", &crate::support::transport("t"), 7).unwrap();
+    assert_eq!(inbox.try_recv().unwrap().message, 7);
+}
+
+fn invalid_ids_give_everything_back<B: Backend>(shards: usize) {
+    let registry = registry::<B>(shards);
+    let cases = [
+        (String::new(), InvalidId::Empty),
+        ("x".repeat(256), InvalidId::TooLong { bytes: 256 }),
+        ("a\u{7}b".to_owned(), InvalidId::ControlCharacter { character: '\u{7}', at: 1 }),
+    ];
+    for (id, reason) in cases {
+        let (mailbox, _inbox) = server_mailbox();
+        let metadata = Metadata::new().with("kept", "yes");
+        let error = registry.register_server(id.as_str(), mailbox, metadata.clone()).unwrap_err();
+        assert_eq!(error.reason, RegisterReason::InvalidId(reason));
+        assert_eq!(error.metadata, metadata);
+        // What cannot be registered is never found, and asking for it is no error.
+        assert!(registry.find_server(&id).is_none());
+        assert!(!registry.unregister_server(&id));
+    }
+    let (mailbox, _inbox) = server_mailbox();
+    let _lease = registry.register_server("x".repeat(255), mailbox, ()).unwrap();
+    assert!(registry.find_server("x".repeat(255)).is_some());
+}
+
+fn exactly_one_of_many_wins<B: Backend>(shards: usize) {
+    within_time_limit(move || {
+        const THREADS: usize = 4;
+        let registry = registry::<B>(shards);
+        let start = Barrier::new(THREADS);
+        for round in 0..100 {
+            let id = ServerId::new(format!("s{round}")).unwrap();
+            let leases: Vec<_> = std::thread::scope(|scope| {
+                let claims = std::array::from_fn::<_, THREADS, _>(|_| {
+                    scope.spawn(|| {
+                        let (mailbox, _inbox) = server_mailbox();
+                        start.wait();
+                        registry.register_server(&id, mailbox, ()).ok()
+                    })
+                });
+                claims.into_iter().filter_map(|claim| claim.join().unwrap()).collect()
+            });
+            assert_eq!(leases.len(), 1, "round {round}");
+            assert!(leases[0].is_current());
+        }
+        assert_eq!(registry.len_servers(), 0);
+    });
+}
+
+fn a_late_lease_leaves_the_successor_alone<B: Backend>(shards: usize) {
+    let registry = registry::<B>(shards);
+    let (mailbox, _inbox) = server_mailbox();
+    let first = registry.register_server("s", mailbox, ()).unwrap();
+    assert!(registry.unregister_server("s"));
+    assert!(!registry.unregister_server("s"));
+    assert!(!first.is_current());
+    let (mailbox, _inbox) = server_mailbox();
+    let second = registry.register_server("s", mailbox, ()).unwrap();
+    drop(first);
+    assert!(second.is_current());
+    assert_eq!(registry.find_server("s").unwrap().incarnation, second.incarnation());
+}
+
+fn a_detached_registration_stays<B: Backend>(shards: usize) {
+    let registry = registry::<B>(shards);
+    let (mailbox, _inbox) = transport_mailbox();
+    registry.register_transport("t", mailbox, ()).unwrap().detach();
+    assert!(registry.find_transport("t").is_some());
+    assert!(registry.unregister_transport("t"));
+    assert_eq!(registry.len_transports(), 0);
+}
+
+fn a_release_says_whether_it_ended_anything<B: Backend>(shards: usize) {
+    let registry = registry::<B>(shards);
+    let (mailbox, _inbox) = transport_mailbox();
+    assert!(registry.register_transport("t", mailbox, ()).unwrap().release());
+    let (mailbox, _inbox) = transport_mailbox();
+    let lease = registry.register_transport("t", mailbox, ()).unwrap();
+    registry.unregister_transport("t");
+    assert!(!lease.release());
+}
+
+fn a_lease_dropped_by_a_panic_frees_the_name<B: Backend>(shards: usize) {
+    let registry = registry::<B>(shards);
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        let (mailbox, _inbox) = server_mailbox();
+        let _lease = registry.register_server("s", mailbox, ()).unwrap();
+        panic!("the owner fails");
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(registry.len_servers(), 0);
+    let (mailbox, _inbox) = server_mailbox();
+    registry.register_server("s", mailbox, ()).unwrap().detach();
+}
+
+fn leases_outlive_their_registry<B: Backend>(shards: usize) {
+    let first = registry::<B>(shards);
+    let (mailbox, mut inbox) = server_mailbox();
+    let lease = first.register_server("s", mailbox, ()).unwrap();
+    let second = first.clone();
+    drop(first);
+    assert!(lease.is_current(), "another handle keeps the registry");
+    drop(second);
+    assert!(!lease.is_current());
+    // The registry has let go of its mailboxes.
+    assert_eq!(inbox.try_recv(), Err(tokio::sync::mpsc::error::TryRecvError::Disconnected));
+    assert!(!lease.release());
+}
+
+fn servers_and_transports_are_apart<B: Backend>(shards: usize) {
+    let registry = registry::<B>(shards);
+    let (server, _s) = server_mailbox();
+    let (transport, _t) = transport_mailbox();
+    let server = registry.register_server("same", server, ()).unwrap();
+    let _transport = registry.register_transport("same", transport, ()).unwrap();
+    drop(server);
+    assert!(registry.find_server("same").is_none());
+    assert!(registry.find_transport("same").is_some());
+}
+
+fn incarnations_grow<B: Backend>(shards: usize) {
+    let registry = registry::<B>(shards);
+    let mut last = None;
+    for _ in 0..10 {
+        let (mailbox, _inbox) = server_mailbox();
+        let lease = registry.register_server("s", mailbox, ()).unwrap();
+        assert!(Some(lease.incarnation()) > last);
+        last = Some(lease.incarnation());
+    }
+}
+
+fn failed_registrations_leave_nothing<B: Backend>(shards: usize) {
+    let registry = registry::<B>(shards);
+    let (mailbox, _inbox) = transport_mailbox();
+    let lease = registry.register_transport("t", mailbox, ()).unwrap();
+    let (server, _s) = server_mailbox();
+    let _server = registry.register_server("s", server, ()).unwrap();
+    let (mut mailbox, _inbox) = transport_mailbox();
+    for _ in 0..1_000 {
+        mailbox = registry.register_transport_bound_to("t", mailbox, (), "s").unwrap_err().mailbox;
+        mailbox = registry.register_transport("t", mailbox, ()).unwrap_err().mailbox;
+    }
+    assert_eq!((registry.len_transports(), registry.len_servers()), (1, 1));
+    assert!(registry.transports_of("s").is_empty());
+    drop(lease);
+    assert!(registry.list_transports().is_empty());
+}
+
+/// Lets in a fixed number, and counts who is in.
+#[derive(Clone, Debug)]
+struct Cap {
+    room: Arc<AtomicIsize>,
+}
+
+impl Admission for Cap {
+    fn admit(&self, kind: Kind, metadata: &Metadata) -> Result<(), Refusal> {
+        assert_eq!((kind, metadata.get("tenant")), (Kind::Server, Some("acme")));
+        let before = self.room.fetch_sub(1, Ordering::SeqCst);
+        if before > 0 {
+            return Ok(());
+        }
+        self.room.fetch_add(1, Ordering::SeqCst);
+        Err(Refusal { reason: "no room".into(), retry_after: Some(Duration::from_secs(1)) })
+    }
+
+    fn release(&self, kind: Kind, metadata: &Metadata) {
+        assert_eq!((kind, metadata.get("tenant")), (Kind::Server, Some("acme")));
+        self.room.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn state(&self) -> AdmissionState {
+        if self.room.load(Ordering::SeqCst) > 0 { AdmissionState::Open } else { AdmissionState::Closed }
+    }
+}
+
+fn refusals_give_everything_back_and_permits_balance<B: Backend>(shards: usize) {
+    let cap = Cap { room: Arc::new(AtomicIsize::new(2)) };
+    let registry: Registry<u64, B> = Registry::builder().shards(shards).admission(cap.clone()).build().unwrap();
+    let metadata = Metadata::new().with("tenant", "acme");
+    let register = |id: &str| {
+        let (mailbox, inbox) = server_mailbox();
+        drop(inbox);
+        registry.register_server(id, mailbox, metadata.clone())
+    };
+    let one = register("one").unwrap();
+    // A permit comes back when the name turns out to be taken.
+    assert!(matches!(register("one").unwrap_err().reason, RegisterReason::Taken { .. }));
+    let _two = register("two").unwrap();
+    assert_eq!(registry.contention_status().admission, AdmissionState::Closed);
+    let refused = register("three").unwrap_err();
+    let reason = Refusal { reason: "no room".into(), retry_after: Some(Duration::from_secs(1)) };
+    assert_eq!(refused.reason, RegisterReason::Refused(reason));
+    assert_eq!(refused.metadata, metadata);
+    // Those who are in are served and may leave; then there is room again.
+    assert!(registry.find_server("two").is_some());
+    drop(one);
+    let _three = registry.register_server("three", refused.mailbox, refused.metadata).unwrap();
+    // A closed mailbox ends a registration, and its permit comes back once.
+    registry.route_to_server("two", &crate::support::transport("t"), 1).unwrap_err();
+    assert_eq!(cap.room.load(Ordering::SeqCst), 1);
+}

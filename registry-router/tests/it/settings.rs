@@ -1,0 +1,57 @@
+//! Building: good settings work, absurd ones are errors that name what was given.
+
+use std::time::Duration;
+
+use registry_router::backends::Reference;
+use registry_router::{BuildError, Builder, MonitorSettings, Registry, Settings, Tokio};
+
+fn builder() -> Builder<u64, Reference, Tokio> {
+    Registry::builder()
+}
+
+#[test]
+fn every_power_of_two_up_to_4096_is_a_number_of_shards() {
+    for shards in (0..=12).map(|power| 1 << power) {
+        assert_eq!(builder().shards(shards).build().unwrap().shard_count(), shards);
+    }
+    assert_eq!(builder().build().unwrap().shard_count(), 64);
+}
+
+#[test]
+fn other_numbers_of_shards_are_errors() {
+    for given in [0, 3, 63, 4095, 8192, 10_000_000, usize::MAX] {
+        let error = builder().shards(given).build().unwrap_err();
+        assert_eq!(error, BuildError::Shards { given });
+        let words = format!("the number of shards must be a power of two from 1 to 4096, not {given}");
+        assert_eq!(error.to_string(), words);
+    }
+}
+
+#[test]
+fn absurd_capacities_are_errors() {
+    assert!(builder().capacity(100_000).build().is_ok());
+    let error = builder().capacity(usize::MAX).build().unwrap_err();
+    assert!(matches!(error, BuildError::Capacity { given: usize::MAX, .. }));
+}
+
+#[test]
+fn absurd_monitor_settings_are_errors() {
+    let monitor = MonitorSettings { sample_every: 0, ..MonitorSettings::default() };
+    assert_eq!(builder().monitor(monitor).build().unwrap_err(), BuildError::SampleEvery);
+    for given in [Duration::ZERO, Duration::from_micros(999), Duration::MAX] {
+        let monitor = MonitorSettings { window: given, ..MonitorSettings::default() };
+        assert_eq!(builder().monitor(monitor).build().unwrap_err(), BuildError::Window { given });
+    }
+}
+
+#[test]
+fn settings_are_data_and_keep_their_seed_to_themselves() {
+    let mut settings = Settings::default();
+    settings.shards = 2;
+    settings.seed = 0xdead_beef;
+    let registry = builder().settings(settings.clone()).build().unwrap();
+    assert_eq!(registry.shard_count(), 2);
+    for debug in [format!("{settings:?}"), format!("{registry:?}"), format!("{:?}", builder().settings(settings))] {
+        assert!(!debug.contains("seed") && !debug.contains(&0xdead_beef_u64.to_string()), "{debug}");
+    }
+}
