@@ -1,0 +1,191 @@
+//! The registry as a sequential program: no shards, no locks, no races, and nothing that is clever.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::op::{IDS, Op, Side};
+use crate::outcome::{Outcome, View};
+
+/// What a registry must do.
+#[derive(Clone, Debug, Default)]
+pub struct Model {
+    owners: Vec<Owner>,
+    /// Who is registered.
+    names: BTreeMap<(Side, u8), usize>,
+    /// Which server's owner each bound transport's owner has.
+    bindings: BTreeMap<usize, usize>,
+    /// The number of the next message.
+    next: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Owner {
+    side: Side,
+    id: u8,
+    lease: bool,
+    capacity: usize,
+    closed: bool,
+    inbox: VecDeque<(u8, u64)>,
+}
+
+impl Model {
+    /// Does what the operation says.
+    pub fn apply(&mut self, op: &Op) -> Outcome {
+        match *op {
+            Op::Register(side, id, capacity) => self.register(side, id, capacity, None),
+            Op::RegisterBound { transport, server, capacity } => match self.names.get(&(Side::Server, server)) {
+                None => Outcome::NoServer,
+                Some(&server) => self.register(Side::Transport, transport, capacity, Some(server)),
+            },
+            Op::DropLease(owner) => self.leave(owner).map_or(Outcome::Nothing, |_| Outcome::Nothing),
+            Op::Release(owner) => self.leave(owner).map_or(Outcome::Nothing, Outcome::Done),
+            Op::Detach(owner) => {
+                if let Some(owner) = self.owner(owner) {
+                    self.owners[owner].lease = false;
+                }
+                Outcome::Nothing
+            }
+            Op::Close(owner) => {
+                let Some(owner) = self.owner(owner) else { return Outcome::Nothing };
+                self.owners[owner].closed = true;
+                Outcome::Read(self.owners[owner].inbox.drain(..).collect())
+            }
+            Op::Drain(owner) => {
+                let Some(owner) = self.owner(owner) else { return Outcome::Nothing };
+                Outcome::Read(self.owners[owner].inbox.drain(..).collect())
+            }
+            Op::Unregister(side, id) => Outcome::Done(self.end(side, id)),
+            Op::Bind(transport, server) => self.bind(transport, server),
+            Op::Unbind(transport) => {
+                let owner = self.names.get(&(Side::Transport, transport));
+                Outcome::Done(owner.is_some_and(|owner| self.bindings.remove(owner).is_some()))
+            }
+            Op::Route(side, to, from) => {
+                let message = self.message();
+                match self.names.get(&(side, to)) {
+                    None => Outcome::NotFound(message),
+                    Some(&owner) => self.deliver(owner, from, message),
+                }
+            }
+            Op::Broadcast(server) => self.broadcast(server),
+        }
+    }
+
+    /// All that can be seen.
+    pub fn view(&self) -> View {
+        let found: Vec<_> = self.names.iter().map(|(&(side, id), &owner)| (side, id, owner)).collect();
+        let count = |wanted| found.iter().filter(|(side, _, _)| *side == wanted).count();
+        let current = |&owner: &usize| {
+            let Owner { side, id, lease, .. } = self.owners[owner];
+            lease && self.names.get(&(side, id)) == Some(&owner)
+        };
+        let mut transports = Vec::new();
+        for id in 0..IDS {
+            if let Some(server) = self.names.get(&(Side::Server, id)) {
+                let bound = self.bindings.iter().filter(|(_, to)| *to == server);
+                let mut bound: Vec<u8> = bound.map(|(transport, _)| self.owners[*transport].id).collect();
+                bound.sort_unstable();
+                transports.push((id, bound));
+            }
+        }
+        let mut servers: Vec<_> = self.bindings.iter().map(|(t, s)| (self.owners[*t].id, self.owners[*s].id)).collect();
+        servers.sort_unstable();
+        View {
+            lengths: (count(Side::Server), count(Side::Transport)),
+            listed: found.clone(),
+            found,
+            servers,
+            transports,
+            current: (0..self.owners.len()).filter(current).collect(),
+            waiting: (0..self.owners.len())
+                .map(|owner| (owner, self.owners[owner].inbox.len()))
+                .filter(|(_, waiting)| *waiting > 0)
+                .collect(),
+        }
+    }
+
+    /// Everybody leaves; returns what was in the inboxes, by owner.
+    pub fn finish(&mut self) -> Vec<Outcome> {
+        self.names.clear();
+        self.bindings.clear();
+        self.owners.drain(..).map(|owner| Outcome::Read(owner.inbox.into())).collect()
+    }
+
+    fn owner(&self, number: usize) -> Option<usize> {
+        number.checked_rem(self.owners.len())
+    }
+
+    fn message(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    fn register(&mut self, side: Side, id: u8, capacity: usize, server: Option<usize>) -> Outcome {
+        if let Some(&by) = self.names.get(&(side, id)) {
+            return Outcome::Taken(by);
+        }
+        let owner = self.owners.len();
+        self.owners.push(Owner { side, id, lease: true, capacity, closed: false, inbox: VecDeque::new() });
+        self.names.insert((side, id), owner);
+        if let Some(server) = server {
+            self.bindings.insert(owner, server);
+        }
+        Outcome::Registered(owner)
+    }
+
+    /// Ends the registration of an owner who still has its lease, and says whether it was current.
+    fn leave(&mut self, owner: usize) -> Option<bool> {
+        let owner = self.owner(owner)?;
+        let Owner { side, id, lease, .. } = self.owners[owner];
+        if !lease {
+            return None;
+        }
+        self.owners[owner].lease = false;
+        Some(self.names.get(&(side, id)) == Some(&owner) && self.end(side, id))
+    }
+
+    fn end(&mut self, side: Side, id: u8) -> bool {
+        let Some(owner) = self.names.remove(&(side, id)) else { return false };
+        self.bindings.retain(|transport, server| *transport != owner && *server != owner);
+        true
+    }
+
+    fn bind(&mut self, transport: u8, server: u8) -> Outcome {
+        let Some(&server) = self.names.get(&(Side::Server, server)) else { return Outcome::NoServer };
+        let Some(&transport) = self.names.get(&(Side::Transport, transport)) else { return Outcome::NoTransport };
+        self.bindings.insert(transport, server);
+        Outcome::Done(true)
+    }
+
+    fn deliver(&mut self, to: usize, from: u8, message: u64) -> Outcome {
+        let owner = &mut self.owners[to];
+        if owner.closed {
+            let (side, id) = (owner.side, owner.id);
+            self.end(side, id);
+            return Outcome::Closed(message);
+        }
+        if owner.inbox.len() == owner.capacity {
+            return Outcome::Full(message);
+        }
+        owner.inbox.push_back((from, message));
+        Outcome::Delivered
+    }
+
+    fn broadcast(&mut self, server: u8) -> Outcome {
+        let message = self.message();
+        let Some(&owner) = self.names.get(&(Side::Server, server)) else {
+            return Outcome::Broadcast(false, 0, Vec::new(), Vec::new());
+        };
+        let bound: Vec<usize> = self.bindings.iter().filter(|(_, to)| **to == owner).map(|(from, _)| *from).collect();
+        let (mut delivered, mut full, mut closed) = (0, Vec::new(), Vec::new());
+        for transport in bound {
+            match self.deliver(transport, server, message) {
+                Outcome::Delivered => delivered += 1,
+                Outcome::Full(_) => full.push(self.owners[transport].id),
+                _ => closed.push(self.owners[transport].id),
+            }
+        }
+        full.sort_unstable();
+        closed.sort_unstable();
+        Outcome::Broadcast(true, delivered, full, closed)
+    }
+}

@@ -1,0 +1,250 @@
+//! The same operations on a registry, with its answers put into the words of the model.
+
+use registry_core::{Backend, BindError, Incarnation, RegisterError, RegisterReason, RouteError};
+use registry_router::{
+    Inbox, Registry, ServerId, ServerLease, ToServer, ToTransport, TransportId, TransportLease, mailbox,
+};
+
+use crate::op::{IDS, Op, Side};
+use crate::outcome::{Outcome, View};
+
+/// A registry, and everybody who registered with it.
+#[derive(Debug)]
+pub struct Real<B: Backend> {
+    registry: Registry<u64, B>,
+    owners: Vec<Owner>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Owner {
+    incarnation: Incarnation,
+    lease: Option<AnyLease>,
+    inbox: AnyInbox,
+}
+
+#[derive(Debug)]
+enum AnyLease {
+    Server(ServerLease),
+    Transport(TransportLease),
+}
+
+#[derive(Debug)]
+enum AnyInbox {
+    Server(Inbox<ToServer<u64>>),
+    Transport(Inbox<ToTransport<u64>>),
+}
+
+impl<B: Backend> Real<B> {
+    /// Nobody registered yet.
+    ///
+    /// # Panics
+    ///
+    /// When there cannot be that many shards.
+    pub fn new(shards: usize) -> Self {
+        let registry = Registry::builder().shards(shards).build().expect("the number of shards is valid");
+        Self { registry, owners: Vec::new(), next: 0 }
+    }
+
+    /// Does what the operation says.
+    pub fn apply(&mut self, op: &Op) -> Outcome {
+        match *op {
+            Op::Register(Side::Server, id, capacity) => {
+                let (mailbox, inbox) = mailbox(capacity);
+                let claimed = self.registry.register_server(server(id), mailbox, ());
+                self.claimed(claimed.map(AnyLease::Server), AnyInbox::Server(inbox))
+            }
+            Op::Register(Side::Transport, id, capacity) => {
+                let (mailbox, inbox) = mailbox(capacity);
+                let claimed = self.registry.register_transport(transport(id), mailbox, ());
+                self.claimed(claimed.map(AnyLease::Transport), AnyInbox::Transport(inbox))
+            }
+            Op::RegisterBound { transport: id, server: to, capacity } => {
+                let (mailbox, inbox) = mailbox(capacity);
+                let claimed = self.registry.register_transport_bound_to(transport(id), mailbox, (), server(to));
+                self.claimed(claimed.map(AnyLease::Transport), AnyInbox::Transport(inbox))
+            }
+            Op::DropLease(owner) => {
+                self.take_lease(owner);
+                Outcome::Nothing
+            }
+            Op::Release(owner) => match self.take_lease(owner) {
+                None => Outcome::Nothing,
+                Some(AnyLease::Server(lease)) => Outcome::Done(lease.release()),
+                Some(AnyLease::Transport(lease)) => Outcome::Done(lease.release()),
+            },
+            Op::Detach(owner) => {
+                match self.take_lease(owner) {
+                    None => {}
+                    Some(AnyLease::Server(lease)) => lease.detach(),
+                    Some(AnyLease::Transport(lease)) => lease.detach(),
+                }
+                Outcome::Nothing
+            }
+            Op::Close(owner) => self.read(owner, true),
+            Op::Drain(owner) => self.read(owner, false),
+            Op::Unregister(Side::Server, id) => Outcome::Done(self.registry.unregister_server(server(id))),
+            Op::Unregister(Side::Transport, id) => Outcome::Done(self.registry.unregister_transport(transport(id))),
+            Op::Bind(from, to) => match self.registry.bind_transport_to_server(transport(from), server(to)) {
+                Ok(()) => Outcome::Done(true),
+                Err(BindError::TransportNotFound) => Outcome::NoTransport,
+                Err(_) => Outcome::NoServer,
+            },
+            Op::Unbind(id) => Outcome::Done(self.registry.unbind_transport(transport(id))),
+            Op::Route(Side::Server, to, from) => {
+                let message = self.message();
+                routed(self.registry.route_to_server(server(to), &transport(from), message))
+            }
+            Op::Route(Side::Transport, to, from) => {
+                let message = self.message();
+                routed(self.registry.route_to_transport(transport(to), &server(from), message))
+            }
+            Op::Broadcast(to) => {
+                let message = self.message();
+                let report = self.registry.broadcast(server(to), message);
+                let sorted = |ids: &[TransportId]| {
+                    let mut ids: Vec<u8> = ids.iter().map(|id| number(id)).collect();
+                    ids.sort_unstable();
+                    ids
+                };
+                let (full, closed) = (sorted(&report.full), sorted(&report.closed));
+                Outcome::Broadcast(report.server.is_some(), report.delivered, full, closed)
+            }
+        }
+    }
+
+    /// All that can be seen.
+    pub fn view(&self) -> View {
+        let mut view =
+            View { lengths: (self.registry.len_servers(), self.registry.len_transports()), ..View::default() };
+        for id in 0..IDS {
+            if let Some(incarnation) = self.registry.with_server(server(id), |entry| entry.incarnation) {
+                view.found.push((Side::Server, id, self.owner_of(incarnation)));
+                let mut bound: Vec<u8> = self.registry.transports_of(server(id)).iter().map(|id| number(id)).collect();
+                bound.sort_unstable();
+                view.transports.push((id, bound));
+            }
+        }
+        for id in 0..IDS {
+            if let Some(entry) = self.registry.find_transport(transport(id)) {
+                view.found.push((Side::Transport, id, self.owner_of(entry.incarnation)));
+            }
+            view.servers.extend(self.registry.server_for_transport(transport(id)).map(|server| (id, number(&server))));
+        }
+        for listing in self.registry.list_servers() {
+            view.listed.push((Side::Server, number(&listing.id), self.owner_of(listing.incarnation)));
+        }
+        for listing in self.registry.list_transports() {
+            view.listed.push((Side::Transport, number(&listing.id), self.owner_of(listing.incarnation)));
+        }
+        view.listed.sort_unstable();
+        for (number, owner) in self.owners.iter().enumerate() {
+            let current = match &owner.lease {
+                None => false,
+                Some(AnyLease::Server(lease)) => lease.is_current(),
+                Some(AnyLease::Transport(lease)) => lease.is_current(),
+            };
+            view.current.extend(current.then_some(number));
+            let waiting = match &owner.inbox {
+                AnyInbox::Server(inbox) => inbox.len(),
+                AnyInbox::Transport(inbox) => inbox.len(),
+            };
+            view.waiting.extend((waiting > 0).then_some((number, waiting)));
+        }
+        view
+    }
+
+    /// Everybody leaves; returns what was in the inboxes, by owner.
+    pub fn finish(&mut self) -> Vec<Outcome> {
+        let owners = self.owners.len();
+        for owner in 0..owners {
+            self.take_lease(owner);
+        }
+        for id in 0..IDS {
+            self.registry.unregister_server(server(id));
+            self.registry.unregister_transport(transport(id));
+        }
+        let inboxes = (0..owners).map(|owner| self.read(owner, true)).collect();
+        self.owners.clear();
+        inboxes
+    }
+
+    fn claimed<Mb>(&mut self, claimed: Result<AnyLease, RegisterError<Mb>>, inbox: AnyInbox) -> Outcome {
+        match claimed {
+            Ok(lease) => {
+                let incarnation = match &lease {
+                    AnyLease::Server(lease) => lease.incarnation(),
+                    AnyLease::Transport(lease) => lease.incarnation(),
+                };
+                self.owners.push(Owner { incarnation, lease: Some(lease), inbox });
+                Outcome::Registered(self.owners.len() - 1)
+            }
+            Err(error) => match error.reason {
+                RegisterReason::Taken { by } => Outcome::Taken(self.owner_of(by)),
+                RegisterReason::ServerNotFound => Outcome::NoServer,
+                other => panic!("nobody refuses here: {other}"),
+            },
+        }
+    }
+
+    fn take_lease(&mut self, owner: usize) -> Option<AnyLease> {
+        let owner = owner.checked_rem(self.owners.len())?;
+        self.owners[owner].lease.take()
+    }
+
+    fn read(&mut self, owner: usize, close: bool) -> Outcome {
+        let Some(owner) = owner.checked_rem(self.owners.len()) else { return Outcome::Nothing };
+        let mut read = Vec::new();
+        match &mut self.owners[owner].inbox {
+            AnyInbox::Server(inbox) => {
+                if close {
+                    inbox.close();
+                }
+                while let Ok(delivery) = inbox.try_recv() {
+                    read.push((number(&delivery.from), delivery.message));
+                }
+            }
+            AnyInbox::Transport(inbox) => {
+                if close {
+                    inbox.close();
+                }
+                while let Ok(delivery) = inbox.try_recv() {
+                    read.push((number(&delivery.from), delivery.message));
+                }
+            }
+        }
+        Outcome::Read(read)
+    }
+
+    /// Whose registration that is. An incarnation that nobody was given is a violation of its own.
+    fn owner_of(&self, incarnation: Incarnation) -> usize {
+        self.owners.iter().position(|owner| owner.incarnation == incarnation).unwrap_or(usize::MAX)
+    }
+
+    fn message(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+}
+
+fn routed(routed: Result<(), RouteError<u64>>) -> Outcome {
+    match routed {
+        Ok(()) => Outcome::Delivered,
+        Err(RouteError::NotFound(message)) => Outcome::NotFound(message),
+        Err(RouteError::Full(message)) => Outcome::Full(message),
+        Err(RouteError::Closed(message)) => Outcome::Closed(message),
+    }
+}
+
+/// Ids are a letter and a number; a server's is long, so that both ways of keeping an id are used.
+fn server(id: u8) -> ServerId {
+    ServerId::new(format!("{}{id}", "server-".repeat(8))).expect("the id is valid")
+}
+
+fn transport(id: u8) -> TransportId {
+    TransportId::new(format!("t{id}")).expect("the id is valid")
+}
+
+fn number(id: &str) -> u8 {
+    id.bytes().last().map_or(u8::MAX, |digit| digit - b'0')
+}
