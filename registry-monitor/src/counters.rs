@@ -29,9 +29,6 @@ use thread_local::ThreadLocal;
 use crate::apart::Apart;
 
 /// What was counted in one shard: look-ups first, then events in the order of their declaration.
-///
-/// That order puts all that a healthy registry counts, down to [`Event::Routed`], into the first 64 bytes.
-/// Mailboxes that were full or closed are counted in the next line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Totals([u64; SLOTS]);
 
@@ -41,8 +38,6 @@ const SLOTS: usize = 1 + Event::COUNT;
 const fn slot(event: Event) -> usize {
     1 + event as usize
 }
-
-const _: () = assert!(slot(Event::Routed) < 8, "what is counted on the hot path fits one cache line");
 
 impl Totals {
     pub(crate) fn lookups(&self) -> u64 {
@@ -158,19 +153,31 @@ impl Counters {
     }
 }
 
-/// One counter per shard and slot; each shard's on cache lines of their own, so that no other block is near.
+/// One counter per slot and shard: all shards of a slot side by side, in groups that share no cache line with another
+/// block.
+///
+/// A thread that looks things up all over a registry of 64 shards so keeps 8 lines warm, and not one for each shard.
 #[derive(Debug)]
-struct Block(Box<[Apart<[AtomicU64; SLOTS]>]>);
+struct Block {
+    groups: Box<[Apart<[AtomicU64; GROUP]>]>,
+    /// How many groups hold the shards of one slot.
+    groups_per_slot: usize,
+}
+
+/// As many counters as keep apart what is apart.
+const GROUP: usize = 16;
 
 impl Block {
     fn new(shards: usize) -> Self {
-        Self(std::iter::repeat_with(Apart::default).take(shards).collect())
+        let groups_per_slot = shards.div_ceil(GROUP);
+        let groups = std::iter::repeat_with(Apart::default).take(SLOTS * groups_per_slot).collect();
+        Self { groups, groups_per_slot }
     }
 
     /// Adds one where nobody else writes.
     #[inline]
     fn add_alone(&self, shard: usize, slot: usize, order: Ordering) -> u64 {
-        let counter = &self.0[shard][slot];
+        let counter = self.counter(shard, slot);
         let before = counter.load(Ordering::Relaxed);
         counter.store(before.wrapping_add(1), order);
         before
@@ -178,14 +185,19 @@ impl Block {
 
     /// Adds one where others may write too.
     fn add_shared(&self, shard: usize, slot: usize, order: Ordering) -> u64 {
-        self.0[shard][slot].fetch_add(1, order)
+        self.counter(shard, slot).fetch_add(1, order)
     }
 
     /// From the last slot to the first, so look-ups after the events that follow them.
     fn add_to(&self, shard: usize, sum: &mut Totals) {
-        for (sum, counter) in sum.0.iter_mut().zip(self.0[shard].iter()).rev() {
-            *sum = sum.wrapping_add(counter.load(Ordering::Acquire));
+        for (slot, sum) in sum.0.iter_mut().enumerate().rev() {
+            *sum = sum.wrapping_add(self.counter(shard, slot).load(Ordering::Acquire));
         }
+    }
+
+    #[inline]
+    fn counter(&self, shard: usize, slot: usize) -> &AtomicU64 {
+        &self.groups[slot * self.groups_per_slot + shard / GROUP][shard % GROUP]
     }
 }
 
