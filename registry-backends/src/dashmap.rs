@@ -25,7 +25,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 
 use ::dashmap::{DashMap, SharedValue};
-use registry_core::{Backend, Key, Occupied, Shard, Value, trap};
+use registry_core::{Backend, Head, Key, Occupied, Shard, State, trap};
 
 use crate::hashed::{Hashed, Lookup, PassThrough, Query, same};
 
@@ -34,8 +34,8 @@ use crate::hashed::{Hashed, Lookup, PassThrough, Query, same};
 pub struct Dashmap;
 
 /// A shard of [`Dashmap`].
-pub struct DashmapShard<K, V> {
-    map: DashMap<Hashed<K>, V, PassThrough>,
+pub struct DashmapShard<K, H, S> {
+    map: DashMap<Hashed<K>, (H, S), PassThrough>,
 }
 
 /// How many inner shards dashmap takes at least.
@@ -44,38 +44,39 @@ const INNER_SHARDS: usize = 2;
 impl Backend for Dashmap {
     const NAME: &'static str = "dashmap";
 
-    type Shard<K: Key, V: Value> = DashmapShard<K, V>;
+    type Shard<K: Key, H: Head, S: State> = DashmapShard<K, H, S>;
 
-    fn shard<K: Key, V: Value>(&self, capacity: usize) -> Self::Shard<K, V> {
+    fn shard<K: Key, H: Head, S: State>(&self, capacity: usize) -> Self::Shard<K, H, S> {
         let hasher = PassThrough::default();
         DashmapShard { map: DashMap::with_capacity_and_hasher_and_shard_amount(capacity, hasher, INNER_SHARDS) }
     }
 }
 
 // dashmap's locks know no poison, and a closure that panics under one unwinds before anything is changed.
-impl<K: Key, V: Value> Shard<K, V> for DashmapShard<K, V> {
+impl<K: Key, H: Head, S: State> Shard<K, H, S> for DashmapShard<K, H, S> {
     #[inline]
-    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &V) -> R) -> Option<R> {
+    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &H, &S) -> R) -> Option<R> {
         trap::looking("with");
         let query = Query { hash, key };
         let table = self.map.shards()[self.inner(hash)].read();
         let (key, value) = table.get(hash, |(key, _)| same(key, &query))?;
         let _reading = trap::reading();
-        Some(read(key.key(), value.get()))
+        let (head, state) = value.get();
+        Some(read(key.key(), head, state))
     }
 
-    fn insert_new(&self, hash: u64, key: K, value: V) -> Result<(), Occupied<V>> {
+    fn insert_new(&self, hash: u64, key: K, head: H, state: S) -> Result<(), Occupied<H, S>> {
         trap::writing("insert_new");
         let key = Hashed::new(hash, key);
         let mut table = self.map.shards()[self.inner(hash)].write();
         if table.get(hash, |(other, _)| same(other, &key)).is_some() {
-            return Err(Occupied(value));
+            return Err(Occupied(head, state));
         }
-        table.insert(hash, (key, SharedValue::new(value)), |(key, _)| key.hash());
+        table.insert(hash, (key, SharedValue::new((head, state))), |(key, _)| key.hash());
         Ok(())
     }
 
-    fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &V) -> bool) -> bool {
+    fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &H, &S) -> bool) -> bool {
         trap::writing("remove_if");
         let query = Query { hash, key };
         let mut table = self.map.shards()[self.inner(hash)].write();
@@ -83,19 +84,21 @@ impl<K: Key, V: Value> Shard<K, V> for DashmapShard<K, V> {
             return false;
         };
         let deciding = trap::deciding();
-        let removes = owned(found.key(), value.get());
+        let (head, state) = value.get();
+        let removes = owned(found.key(), head, state);
         drop(deciding);
         let removed = if removes { table.remove_entry(hash, |(key, _)| same(key, &query)) } else { None };
         drop(table);
-        // The value is dropped here, with no lock held.
+        // The entry is dropped here, with no lock held.
         removed.is_some()
     }
 
-    fn for_each(&self, mut visit: impl FnMut(&K, &V) -> ControlFlow<()>) {
+    fn for_each(&self, mut visit: impl FnMut(&K, &H, &S) -> ControlFlow<()>) {
         trap::looking("for_each");
         for entry in self.map.iter() {
             let _reading = trap::reading();
-            if visit(entry.key().key(), entry.value()).is_break() {
+            let (head, state) = entry.value();
+            if visit(entry.key().key(), head, state).is_break() {
                 break;
             }
         }
@@ -106,7 +109,7 @@ impl<K: Key, V: Value> Shard<K, V> for DashmapShard<K, V> {
     }
 }
 
-impl<K: Key, V: Value> DashmapShard<K, V> {
+impl<K: Key, H: Head, S: State> DashmapShard<K, H, S> {
     /// The inner shard of a hash.
     #[inline]
     fn inner(&self, hash: u64) -> usize {
@@ -114,13 +117,13 @@ impl<K: Key, V: Value> DashmapShard<K, V> {
     }
 }
 
-impl<K, V> Drop for DashmapShard<K, V> {
+impl<K, H, S> Drop for DashmapShard<K, H, S> {
     fn drop(&mut self) {
         trap::writing("drop");
     }
 }
 
-impl<K, V> fmt::Debug for DashmapShard<K, V> {
+impl<K, H, S> fmt::Debug for DashmapShard<K, H, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DashmapShard").finish_non_exhaustive()
     }

@@ -4,8 +4,8 @@
 //!
 //! Those of [`left_right`](crate::left_right), and beyond them:
 //!
-//! - An entry takes more room and another step to reach: evmap keeps a bag of values per key, and does not give the
-//!   key with them, so the key is stored beside the value again.
+//! - An entry takes more room: evmap keeps a bag of values per key, and does not give the key with them, so the key
+//!   is stored beside the head again.
 //! - A thread's *first* read of a shard waits while a write waits for other readers, because evmap publishes with the
 //!   lock held that a new reader needs. If the first reads of two threads come inside reads of another shard, each of
 //!   the other's, and both shards are being written, they wait for each other forever. `LeftRight` does not.
@@ -13,7 +13,7 @@
 //! # How it works
 //!
 //! As in [`left_right`](crate::left_right): one writer at a time, a publish per write, a read handle per thread, and a
-//! removed value kept until the writer's mutex is unlocked.
+//! removed state kept until the writer's mutex is unlocked.
 //!
 //! evmap's two copies hold the same bits of each value without counting, so it must be able to trust that both do the
 //! same: that keys and values always hash and compare alike. A key that a user defines cannot be trusted so far, as
@@ -27,7 +27,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ::evmap::handles::{ReadHandle, WriteHandle};
-use registry_core::{Backend, Key, Occupied, Shard, Value, trap};
+use registry_core::{Backend, Head, Key, Occupied, Shard, State, trap};
 use thread_local::ThreadLocal;
 
 use crate::hashed::{Lookup, PassThrough, Query};
@@ -37,24 +37,24 @@ use crate::hashed::{Lookup, PassThrough, Query};
 pub struct Evmap;
 
 /// A shard of [`Evmap`].
-pub struct EvmapShard<K: Key, V: Value> {
-    writer: Mutex<Writer<K, V>>,
+pub struct EvmapShard<K: Key, H: Head, S: State> {
+    writer: Mutex<Writer<K, H, S>>,
     /// evmap's read handle is for one thread, so each thread has one; a thread that ends leaves it to the next.
-    readers: ThreadLocal<ReadEnd<K, V>>,
+    readers: ThreadLocal<ReadEnd<K, H, S>>,
     /// What those are cloned from. evmap has a factory for it, but no way to come by one.
-    first_reader: Mutex<ReadEnd<K, V>>,
+    first_reader: Mutex<ReadEnd<K, H, S>>,
 }
 
-struct Writer<K: Key, V: Value> {
-    handle: WriteEnd<K, V>,
+struct Writer<K: Key, H: Head, S: State> {
+    handle: WriteEnd<K, H, S>,
     /// The number of the next entry.
     next: u64,
     /// What the last write removed and one of the copies still has.
-    removed: Option<Shared<K, V>>,
+    removed: Option<Arc<S>>,
 }
 
-type ReadEnd<K, V> = ReadHandle<Numbered<K>, Shared<K, V>, (), PassThrough>;
-type WriteEnd<K, V> = WriteHandle<Numbered<K>, Shared<K, V>, (), PassThrough>;
+type ReadEnd<K, H, S> = ReadHandle<Numbered<K>, Stored<K, H, S>, (), PassThrough>;
+type WriteEnd<K, H, S> = WriteHandle<Numbered<K>, Stored<K, H, S>, (), PassThrough>;
 
 /// evmap's key. To another one it is equal by number; to a [`Query`] by hash and bytes.
 ///
@@ -66,21 +66,22 @@ struct Numbered<K> {
     key: K,
 }
 
-/// evmap's value: one object for both copies, equal to nothing but itself.
-struct Shared<K, V>(Arc<Stored<K, V>>);
-
-struct Stored<K, V> {
+/// evmap's value, equal to nothing but itself.
+///
+/// evmap has the same bits in both copies and drops them once. So the state, which changes, is behind a pointer.
+struct Stored<K, H, S> {
+    head: H,
+    state: Arc<S>,
     number: u64,
     key: K,
-    value: V,
 }
 
 impl Backend for Evmap {
     const NAME: &'static str = "evmap";
 
-    type Shard<K: Key, V: Value> = EvmapShard<K, V>;
+    type Shard<K: Key, H: Head, S: State> = EvmapShard<K, H, S>;
 
-    fn shard<K: Key, V: Value>(&self, capacity: usize) -> Self::Shard<K, V> {
+    fn shard<K: Key, H: Head, S: State>(&self, capacity: usize) -> Self::Shard<K, H, S> {
         let (mut handle, reader) = build(capacity);
         // Before its first publish an evmap answers nobody.
         handle.publish();
@@ -93,11 +94,11 @@ impl Backend for Evmap {
 }
 
 #[expect(unsafe_code, reason = "evmap asks for this promise, and there is no other way to give it a hasher")]
-fn build<K: Key, V: Value>(
+fn build<K: Key, H: Head, S: State>(
     capacity: usize,
 ) -> (
-    WriteEnd<K, V>,
-    ReadEnd<K, V>,
+    WriteEnd<K, H, S>,
+    ReadEnd<K, H, S>,
 ) {
     let options = ::evmap::Options::default().with_capacity(capacity);
     // SAFETY: evmap asks that the hasher, and `Hash` and `Eq` of owned keys and values, always give the same for the
@@ -105,56 +106,56 @@ fn build<K: Key, V: Value>(
     // - `PassThrough` returns the number that it is given.
     // - `Numbered` hashes to its field `hash` and is equal by its field `number`. Both are plain integers which nothing
     //   changes and which `derive(Clone)` copies. No code of `K` takes part.
-    // - `Shared` hashes to and is equal by the address of what its `Arc` points to, which lives as long as it does.
+    // - `Stored` hashes to and is equal by its field `number`, another plain integer that nothing changes.
     // Look-ups compare through `K::as_ref`, which may be wrong, but they change nothing: evmap's changes go by owned key.
     unsafe { options.with_hasher(PassThrough::default()).assert_stable() }
 }
 
-impl<K: Key, V: Value> Shard<K, V> for EvmapShard<K, V> {
+impl<K: Key, H: Head, S: State> Shard<K, H, S> for EvmapShard<K, H, S> {
     #[inline]
-    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &V) -> R) -> Option<R> {
+    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &H, &S) -> R) -> Option<R> {
         trap::looking("with");
         let map = self.reader().enter()?;
-        let stored = &map.get_one(&Query { hash, key } as &dyn Lookup)?.0;
+        let stored = map.get_one(&Query { hash, key } as &dyn Lookup)?;
         let _reading = trap::reading();
-        Some(read(&stored.key, &stored.value))
+        Some(read(&stored.key, &stored.head, &stored.state))
     }
 
-    fn insert_new(&self, hash: u64, key: K, value: V) -> Result<(), Occupied<V>> {
+    fn insert_new(&self, hash: u64, key: K, head: H, state: S) -> Result<(), Occupied<H, S>> {
         trap::writing("insert_new");
         let mut writer = self.writer();
-        if self.with(hash, key.as_ref(), |_, _| ()).is_some() {
-            return Err(Occupied(value));
+        if self.with(hash, key.as_ref(), |_, _, _| ()).is_some() {
+            return Err(Occupied(head, state));
         }
         let number = writer.next;
         writer.next += 1;
-        let stored = Stored { number, key: key.clone(), value };
-        writer.handle.insert(Numbered { hash, number, key }, Shared(Arc::new(stored)));
+        let stored = Stored { head, state: Arc::new(state), number, key: key.clone() };
+        writer.handle.insert(Numbered { hash, number, key }, stored);
         let let_go = writer.publish(None);
         drop(writer);
         drop(let_go);
         Ok(())
     }
 
-    fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &V) -> bool) -> bool {
+    fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &H, &S) -> bool) -> bool {
         trap::writing("remove_if");
         let mut writer = self.writer();
-        let Some(removed) = self.entry(hash, key, |key, value| owned(key, value)) else {
+        let Some((removed, state)) = self.entry(hash, key, |key, head, state| owned(key, head, state)) else {
             return false;
         };
-        writer.handle.remove_entry(Numbered { hash, number: removed.0.number, key: removed.0.key.clone() });
-        let let_go = writer.publish(Some(removed));
+        writer.handle.remove_entry(removed);
+        let let_go = writer.publish(Some(state));
         drop(writer);
         drop(let_go);
         true
     }
 
-    fn for_each(&self, mut visit: impl FnMut(&K, &V) -> ControlFlow<()>) {
+    fn for_each(&self, mut visit: impl FnMut(&K, &H, &S) -> ControlFlow<()>) {
         trap::looking("for_each");
         let Some(map) = self.reader().enter() else { return };
         let _reading = trap::reading();
-        for Shared(stored) in map.values().flatten() {
-            if visit(&stored.key, &stored.value).is_break() {
+        for stored in map.values().flatten() {
+            if visit(&stored.key, &stored.head, &stored.state).is_break() {
                 break;
             }
         }
@@ -165,30 +166,38 @@ impl<K: Key, V: Value> Shard<K, V> for EvmapShard<K, V> {
     }
 }
 
-impl<K: Key, V: Value> EvmapShard<K, V> {
+impl<K: Key, H: Head, S: State> EvmapShard<K, H, S> {
     #[inline]
-    fn reader(&self) -> &ReadEnd<K, V> {
+    fn reader(&self) -> &ReadEnd<K, H, S> {
         self.readers.get_or(|| self.first_reader.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
     /// The writer. A panic of `owned` poisons the mutex but comes before any change, so poison is ignored.
-    fn writer(&self) -> MutexGuard<'_, Writer<K, V>> {
+    fn writer(&self) -> MutexGuard<'_, Writer<K, H, S>> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A reference to an entry that outlives the read, if there is one and `owned` says true of it.
-    fn entry(&self, hash: u64, key: &[u8], owned: impl FnOnce(&K, &V) -> bool) -> Option<Shared<K, V>> {
+    /// What evmap knows an entry by, and its state, if there is one and `owned` says true of it.
+    fn entry(
+        &self,
+        hash: u64,
+        key: &[u8],
+        owned: impl FnOnce(&K, &H, &S) -> bool,
+    ) -> Option<(Numbered<K>, Arc<S>)> {
         let map = self.reader().enter()?;
-        let stored = &map.get_one(&Query { hash, key } as &dyn Lookup)?.0;
-        let _deciding = trap::deciding();
-        owned(&stored.key, &stored.value).then(|| Shared(Arc::clone(stored)))
+        let stored = map.get_one(&Query { hash, key } as &dyn Lookup)?;
+        let deciding = trap::deciding();
+        let removes = owned(&stored.key, &stored.head, &stored.state);
+        drop(deciding);
+        let known_by = || Numbered { hash, number: stored.number, key: stored.key.clone() };
+        removes.then(|| (known_by(), Arc::clone(&stored.state)))
     }
 }
 
-impl<K: Key, V: Value> Writer<K, V> {
+impl<K: Key, H: Head, S: State> Writer<K, H, S> {
     /// Makes a change visible. Returns what no copy has any more; it must be dropped with the mutex unlocked.
     #[must_use]
-    fn publish(&mut self, removed: Option<Shared<K, V>>) -> Option<Shared<K, V>> {
+    fn publish(&mut self, removed: Option<Arc<S>>) -> Option<Arc<S>> {
         self.handle.publish();
         mem::replace(&mut self.removed, removed)
     }
@@ -227,27 +236,27 @@ impl<K> Hash for Numbered<K> {
     }
 }
 
-impl<K, V> PartialEq for Shared<K, V> {
+impl<K, H, S> PartialEq for Stored<K, H, S> {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        self.number == other.number
     }
 }
 
-impl<K, V> Eq for Shared<K, V> {}
+impl<K, H, S> Eq for Stored<K, H, S> {}
 
-impl<K, V> Hash for Shared<K, V> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(Arc::as_ptr(&self.0).addr() as u64);
+impl<K, H, S> Hash for Stored<K, H, S> {
+    fn hash<R: Hasher>(&self, state: &mut R) {
+        state.write_u64(self.number);
     }
 }
 
-impl<K: Key, V: Value> Drop for EvmapShard<K, V> {
+impl<K: Key, H: Head, S: State> Drop for EvmapShard<K, H, S> {
     fn drop(&mut self) {
         trap::writing("drop");
     }
 }
 
-impl<K: Key, V: Value> fmt::Debug for EvmapShard<K, V> {
+impl<K: Key, H: Head, S: State> fmt::Debug for EvmapShard<K, H, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EvmapShard").finish_non_exhaustive()
     }

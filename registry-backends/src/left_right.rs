@@ -7,8 +7,8 @@
 //!
 //! - *Slow writes.* Writers go one by one, and each write swaps the copies: it waits until every read that was under
 //!   way at the write before has ended, and looks at every thread that ever read the shard.
-//! - *Late drops.* A removed value is dropped by the next write to the shard: one per shard stays until then.
-//! - *Memory.* Twice the table; each value in an allocation of its own, shared by the copies; and some 400 bytes
+//! - *Late drops.* A removed state, and one clone of its head, is dropped by the next write to the shard: one per shard stays until then.
+//! - *Memory.* Twice the table, heads and all; each state in an allocation of its own, which they share; and some 400 bytes
 //!   per shard for each thread that reads it; a thread that ends leaves them to the next. The tables never shrink.
 //! - A thread's first read of a shard takes a lock, for a moment, and allocates.
 //!
@@ -22,8 +22,8 @@
 //! other reads, and could close a circle of waiting if it came inside a read of another shard. `try_publish` in a loop
 //! lets go of that lock between tries.
 //!
-//! A value is let go by the second copy one write after its removal, inside `publish`, where the writer's mutex is
-//! held. So the writer keeps a reference of its own until the mutex is unlocked, and the value is dropped after it.
+//! A state is let go by the second copy one write after its removal, inside `publish`, where the writer's mutex is
+//! held. So the writer keeps a reference of its own until the mutex is unlocked, and the state is dropped after it.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -32,7 +32,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{mem, thread};
 
 use ::left_right::{Absorb, ReadHandle, ReadHandleFactory, WriteHandle};
-use registry_core::{Backend, Key, Occupied, Shard, Value, trap};
+use registry_core::{Backend, Head, Key, Occupied, Shard, State, trap};
 use thread_local::ThreadLocal;
 
 use crate::hashed::{Hashed, Lookup, PassThrough, Query};
@@ -42,33 +42,33 @@ use crate::hashed::{Hashed, Lookup, PassThrough, Query};
 pub struct LeftRight;
 
 /// A shard of [`LeftRight`].
-pub struct LeftRightShard<K: Key, V: Value> {
-    writer: Mutex<Writer<K, V>>,
+pub struct LeftRightShard<K: Key, H: Head, S: State> {
+    writer: Mutex<Writer<K, H, S>>,
     /// left-right's read handle is for one thread, so each thread has one; a thread that ends leaves it to the next.
-    readers: ThreadLocal<ReadHandle<Table<K, V>>>,
-    new_reader: ReadHandleFactory<Table<K, V>>,
+    readers: ThreadLocal<ReadHandle<Table<K, H, S>>>,
+    new_reader: ReadHandleFactory<Table<K, H, S>>,
 }
 
-struct Writer<K: Key, V: Value> {
-    handle: WriteHandle<Table<K, V>, Change<K, V>>,
+struct Writer<K: Key, H: Head, S: State> {
+    handle: WriteHandle<Table<K, H, S>, Change<K, H, S>>,
     /// What the last write removed and one of the copies still has.
-    removed: Option<Arc<V>>,
+    removed: Option<Arc<S>>,
 }
 
 /// One of the two copies.
-struct Table<K, V>(HashMap<Hashed<K>, Arc<V>, PassThrough>);
+struct Table<K, H, S>(HashMap<Hashed<K>, (H, Arc<S>), PassThrough>);
 
-enum Change<K, V> {
-    Insert(Hashed<K>, Arc<V>),
+enum Change<K, H, S> {
+    Insert(Hashed<K>, H, Arc<S>),
     Remove(Hashed<K>),
 }
 
 impl Backend for LeftRight {
     const NAME: &'static str = "left-right";
 
-    type Shard<K: Key, V: Value> = LeftRightShard<K, V>;
+    type Shard<K: Key, H: Head, S: State> = LeftRightShard<K, H, S>;
 
-    fn shard<K: Key, V: Value>(&self, capacity: usize) -> Self::Shard<K, V> {
+    fn shard<K: Key, H: Head, S: State>(&self, capacity: usize) -> Self::Shard<K, H, S> {
         let table = Table(HashMap::with_capacity_and_hasher(capacity, PassThrough::default()));
         let (handle, reader) = ::left_right::new_from_empty(table);
         LeftRightShard {
@@ -79,46 +79,46 @@ impl Backend for LeftRight {
     }
 }
 
-impl<K: Key, V: Value> Shard<K, V> for LeftRightShard<K, V> {
+impl<K: Key, H: Head, S: State> Shard<K, H, S> for LeftRightShard<K, H, S> {
     #[inline]
-    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &V) -> R) -> Option<R> {
+    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &H, &S) -> R) -> Option<R> {
         trap::looking("with");
         let table = self.reader().enter()?;
-        let (key, value) = table.0.get_key_value(&Query { hash, key } as &dyn Lookup)?;
+        let (key, (head, state)) = table.0.get_key_value(&Query { hash, key } as &dyn Lookup)?;
         let _reading = trap::reading();
-        Some(read(key.key(), value))
+        Some(read(key.key(), head, state))
     }
 
-    fn insert_new(&self, hash: u64, key: K, value: V) -> Result<(), Occupied<V>> {
+    fn insert_new(&self, hash: u64, key: K, head: H, state: S) -> Result<(), Occupied<H, S>> {
         trap::writing("insert_new");
         let mut writer = self.writer();
-        if self.with(hash, key.as_ref(), |_, _| ()).is_some() {
-            return Err(Occupied(value));
+        if self.with(hash, key.as_ref(), |_, _, _| ()).is_some() {
+            return Err(Occupied(head, state));
         }
-        let let_go = writer.publish(Change::Insert(Hashed::new(hash, key), Arc::new(value)), None);
+        let let_go = writer.publish(Change::Insert(Hashed::new(hash, key), head, Arc::new(state)), None);
         drop(writer);
         drop(let_go);
         Ok(())
     }
 
-    fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &V) -> bool) -> bool {
+    fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &H, &S) -> bool) -> bool {
         trap::writing("remove_if");
         let mut writer = self.writer();
-        let Some((key, value)) = self.entry(hash, key, |key, value| owned(key, value)) else {
+        let Some((key, state)) = self.entry(hash, key, |key, head, state| owned(key, head, state)) else {
             return false;
         };
-        let let_go = writer.publish(Change::Remove(key), Some(value));
+        let let_go = writer.publish(Change::Remove(key), Some(state));
         drop(writer);
         drop(let_go);
         true
     }
 
-    fn for_each(&self, mut visit: impl FnMut(&K, &V) -> ControlFlow<()>) {
+    fn for_each(&self, mut visit: impl FnMut(&K, &H, &S) -> ControlFlow<()>) {
         trap::looking("for_each");
         let Some(table) = self.reader().enter() else { return };
         let _reading = trap::reading();
-        for (key, value) in &table.0 {
-            if visit(key.key(), value).is_break() {
+        for (key, (head, state)) in &table.0 {
+            if visit(key.key(), head, state).is_break() {
                 break;
             }
         }
@@ -129,30 +129,30 @@ impl<K: Key, V: Value> Shard<K, V> for LeftRightShard<K, V> {
     }
 }
 
-impl<K: Key, V: Value> LeftRightShard<K, V> {
+impl<K: Key, H: Head, S: State> LeftRightShard<K, H, S> {
     #[inline]
-    fn reader(&self) -> &ReadHandle<Table<K, V>> {
+    fn reader(&self) -> &ReadHandle<Table<K, H, S>> {
         self.readers.get_or(|| self.new_reader.handle())
     }
 
     /// The writer. A panic of `owned` poisons the mutex but comes before any change, so poison is ignored.
-    fn writer(&self) -> MutexGuard<'_, Writer<K, V>> {
+    fn writer(&self) -> MutexGuard<'_, Writer<K, H, S>> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// References to an entry that outlive the read, if there is one and `owned` says true of it.
-    fn entry(&self, hash: u64, key: &[u8], owned: impl FnOnce(&K, &V) -> bool) -> Option<(Hashed<K>, Arc<V>)> {
+    fn entry(&self, hash: u64, key: &[u8], owned: impl FnOnce(&K, &H, &S) -> bool) -> Option<(Hashed<K>, Arc<S>)> {
         let table = self.reader().enter()?;
-        let (key, value) = table.0.get_key_value(&Query { hash, key } as &dyn Lookup)?;
+        let (key, (head, state)) = table.0.get_key_value(&Query { hash, key } as &dyn Lookup)?;
         let _deciding = trap::deciding();
-        owned(key.key(), value).then(|| (key.clone(), Arc::clone(value)))
+        owned(key.key(), head, state).then(|| (key.clone(), Arc::clone(state)))
     }
 }
 
-impl<K: Key, V: Value> Writer<K, V> {
+impl<K: Key, H: Head, S: State> Writer<K, H, S> {
     /// Makes a change visible. Returns what no copy has any more; it must be dropped with the mutex unlocked.
     #[must_use]
-    fn publish(&mut self, change: Change<K, V>, removed: Option<Arc<V>>) -> Option<Arc<V>> {
+    fn publish(&mut self, change: Change<K, H, S>, removed: Option<Arc<S>>) -> Option<Arc<S>> {
         self.handle.append(change);
         while !self.handle.try_publish() {
             thread::yield_now();
@@ -161,17 +161,17 @@ impl<K: Key, V: Value> Writer<K, V> {
     }
 }
 
-impl<K: Key, V: Value> Absorb<Change<K, V>> for Table<K, V> {
-    fn absorb_first(&mut self, change: &mut Change<K, V>, _other: &Self) {
+impl<K: Key, H: Head, S: State> Absorb<Change<K, H, S>> for Table<K, H, S> {
+    fn absorb_first(&mut self, change: &mut Change<K, H, S>, _other: &Self) {
         match change {
-            Change::Insert(key, value) => self.0.insert(key.clone(), Arc::clone(value)),
+            Change::Insert(key, head, state) => self.0.insert(key.clone(), (head.clone(), Arc::clone(state))),
             Change::Remove(key) => self.0.remove(key),
         };
     }
 
-    fn absorb_second(&mut self, change: Change<K, V>, _other: &Self) {
+    fn absorb_second(&mut self, change: Change<K, H, S>, _other: &Self) {
         match change {
-            Change::Insert(key, value) => self.0.insert(key, value),
+            Change::Insert(key, head, state) => self.0.insert(key, (head, state)),
             Change::Remove(key) => self.0.remove(&key),
         };
     }
@@ -181,19 +181,19 @@ impl<K: Key, V: Value> Absorb<Change<K, V>> for Table<K, V> {
     }
 }
 
-impl<K: Clone, V> Clone for Table<K, V> {
+impl<K: Clone, H: Clone, S> Clone for Table<K, H, S> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<K: Key, V: Value> Drop for LeftRightShard<K, V> {
+impl<K: Key, H: Head, S: State> Drop for LeftRightShard<K, H, S> {
     fn drop(&mut self) {
         trap::writing("drop");
     }
 }
 
-impl<K: Key, V: Value> fmt::Debug for LeftRightShard<K, V> {
+impl<K: Key, H: Head, S: State> fmt::Debug for LeftRightShard<K, H, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LeftRightShard").finish_non_exhaustive()
     }
@@ -208,13 +208,13 @@ mod tests {
     /// More than the contract asks, and what `Evmap` does not do.
     #[test]
     fn a_first_read_does_not_wait_while_a_writer_waits() {
-        let shard = LeftRight.shard::<&str, u64>(0);
-        shard.insert_new(1, "key", 1).unwrap();
+        let shard = LeftRight.shard::<&str, (), u64>(0);
+        shard.insert_new(1, "key", (), 1).unwrap();
         let inside = Barrier::new(2);
         thread::scope(|scope| {
             let (leave, stay) = mpsc::channel::<()>();
             scope.spawn(|| {
-                shard.with(1, b"key", |_, _| {
+                shard.with(1, b"key", |_, _, _| {
                     inside.wait();
                     // Ends when `leave` is dropped, if only by a panic.
                     stay.into_iter().for_each(drop);
@@ -222,12 +222,12 @@ mod tests {
             });
             inside.wait();
             // The first write swaps the copies; the second has to wait for the reader.
-            shard.insert_new(2, "come", 2).unwrap();
-            let writer = scope.spawn(|| shard.remove_if(2, b"come", |_, _| true));
+            shard.insert_new(2, "come", (), 2).unwrap();
+            let writer = scope.spawn(|| shard.remove_if(2, b"come", |_, _, _| true));
             let (done, wait) = mpsc::channel();
             for _ in 0..100 {
                 let (shard, done) = (&shard, done.clone());
-                scope.spawn(move || done.send(shard.with(1, b"key", |_, value| *value)));
+                scope.spawn(move || done.send(shard.with(1, b"key", |_, _, value| *value)));
                 let read = wait.recv_timeout(std::time::Duration::from_secs(10));
                 assert_eq!(read, Ok(Some(1)), "a first read waits");
             }

@@ -18,7 +18,7 @@
 //! # How it works
 //!
 //! papaya's tag is the top 7 bits of the hash and its slot the low ones, so a shard may be chosen by those between.
-//! Values lie in papaya's entries, which do not move when the table grows.
+//! Heads and states lie in papaya's entries, which do not move when the table grows.
 //!
 //! An entry is removed by compare-and-swap after `owned` has said true, so `owned` may be called again for the entry
 //! that it finds when the swap fails, and two threads may both be told true; one of them wins.
@@ -28,7 +28,7 @@ use std::hash::{Hash, Hasher};
 use std::ops::ControlFlow;
 
 use ::papaya::{Equivalent, HashMap};
-use registry_core::{Backend, Key, Occupied, Shard, Value, trap};
+use registry_core::{Backend, Head, Key, Occupied, Shard, State, trap};
 
 use crate::hashed::{Hashed, PassThrough, Query, same};
 
@@ -37,56 +37,59 @@ use crate::hashed::{Hashed, PassThrough, Query, same};
 pub struct Papaya;
 
 /// A shard of [`Papaya`].
-pub struct PapayaShard<K, V> {
-    map: HashMap<Hashed<K>, V, PassThrough>,
+pub struct PapayaShard<K, H, S> {
+    map: HashMap<Hashed<K>, (H, S), PassThrough>,
 }
 
 impl Backend for Papaya {
     const NAME: &'static str = "papaya";
 
-    type Shard<K: Key, V: Value> = PapayaShard<K, V>;
+    type Shard<K: Key, H: Head, S: State> = PapayaShard<K, H, S>;
 
-    fn shard<K: Key, V: Value>(&self, capacity: usize) -> Self::Shard<K, V> {
+    fn shard<K: Key, H: Head, S: State>(&self, capacity: usize) -> Self::Shard<K, H, S> {
         PapayaShard { map: HashMap::with_capacity_and_hasher(capacity, PassThrough::default()) }
     }
 }
 
 // In all methods the trap's guard is dropped before the pin: it is the pin's end that may drop removed values, and
 // their drop may write.
-impl<K: Key, V: Value> Shard<K, V> for PapayaShard<K, V> {
+impl<K: Key, H: Head, S: State> Shard<K, H, S> for PapayaShard<K, H, S> {
     #[inline]
-    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &V) -> R) -> Option<R> {
+    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &H, &S) -> R) -> Option<R> {
         trap::looking("with");
         let map = self.map.pin();
-        let (key, value) = map.get_key_value(&Query { hash, key })?;
+        let (key, (head, state)) = map.get_key_value(&Query { hash, key })?;
         let _reading = trap::reading();
-        Some(read(key.key(), value))
+        Some(read(key.key(), head, state))
     }
 
-    fn insert_new(&self, hash: u64, key: K, value: V) -> Result<(), Occupied<V>> {
+    fn insert_new(&self, hash: u64, key: K, head: H, state: S) -> Result<(), Occupied<H, S>> {
         trap::writing("insert_new");
-        match self.map.pin().try_insert(Hashed::new(hash, key), value) {
+        match self.map.pin().try_insert(Hashed::new(hash, key), (head, state)) {
             Ok(_) => Ok(()),
-            Err(occupied) => Err(Occupied(occupied.not_inserted)),
+            Err(occupied) => {
+                let (head, state) = occupied.not_inserted;
+                Err(Occupied(head, state))
+            }
         }
     }
 
-    fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &V) -> bool) -> bool {
+    fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &H, &S) -> bool) -> bool {
         trap::writing("remove_if");
         let map = self.map.pin();
-        let removed = map.remove_if(&Query { hash, key }, |key, value| {
+        let removed = map.remove_if(&Query { hash, key }, |key, (head, state)| {
             let _deciding = trap::deciding();
-            owned(key.key(), value)
+            owned(key.key(), head, state)
         });
         matches!(removed, Ok(Some(_)))
     }
 
-    fn for_each(&self, mut visit: impl FnMut(&K, &V) -> ControlFlow<()>) {
+    fn for_each(&self, mut visit: impl FnMut(&K, &H, &S) -> ControlFlow<()>) {
         trap::looking("for_each");
         let map = self.map.pin();
         let _reading = trap::reading();
-        for (key, value) in &map {
-            if visit(key.key(), value).is_break() {
+        for (key, (head, state)) in &map {
+            if visit(key.key(), head, state).is_break() {
                 break;
             }
         }
@@ -111,13 +114,13 @@ impl<K: Key> Equivalent<Hashed<K>> for Query<'_> {
     }
 }
 
-impl<K, V> Drop for PapayaShard<K, V> {
+impl<K, H, S> Drop for PapayaShard<K, H, S> {
     fn drop(&mut self) {
         trap::writing("drop");
     }
 }
 
-impl<K, V> fmt::Debug for PapayaShard<K, V> {
+impl<K, H, S> fmt::Debug for PapayaShard<K, H, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PapayaShard").finish_non_exhaustive()
     }

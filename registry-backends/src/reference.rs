@@ -10,7 +10,7 @@
 //!
 //! # How it works
 //!
-//! Values lie in the table; a read holds the read lock while it shows one.
+//! Entries lie in the table; a read holds the read lock while it shows one.
 //!
 //! `std`'s lock makes a new reader wait behind a waiting writer, and a read inside a read would then wait for a writer
 //! that waits for it. So no writer ever queues: it tries the lock until it gets it.
@@ -23,7 +23,7 @@ use std::ops::ControlFlow;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 use std::thread;
 
-use registry_core::{Backend, Key, Occupied, Shard, Value, trap};
+use registry_core::{Backend, Head, Key, Occupied, Shard, State, trap};
 
 use crate::hashed::{Hashed, Lookup, PassThrough, Query};
 
@@ -32,66 +32,66 @@ use crate::hashed::{Hashed, Lookup, PassThrough, Query};
 pub struct Reference;
 
 /// A shard of [`Reference`].
-pub struct ReferenceShard<K, V> {
-    table: RwLock<Table<K, V>>,
+pub struct ReferenceShard<K, H, S> {
+    table: RwLock<Table<K, H, S>>,
 }
 
-type Table<K, V> = HashMap<Hashed<K>, V, PassThrough>;
+type Table<K, H, S> = HashMap<Hashed<K>, (H, S), PassThrough>;
 
 impl Backend for Reference {
     const NAME: &'static str = "reference";
 
-    type Shard<K: Key, V: Value> = ReferenceShard<K, V>;
+    type Shard<K: Key, H: Head, S: State> = ReferenceShard<K, H, S>;
 
-    fn shard<K: Key, V: Value>(&self, capacity: usize) -> Self::Shard<K, V> {
+    fn shard<K: Key, H: Head, S: State>(&self, capacity: usize) -> Self::Shard<K, H, S> {
         let table = HashMap::with_capacity_and_hasher(capacity, PassThrough::default());
         ReferenceShard { table: RwLock::new(table) }
     }
 }
 
-impl<K: Key, V: Value> Shard<K, V> for ReferenceShard<K, V> {
+impl<K: Key, H: Head, S: State> Shard<K, H, S> for ReferenceShard<K, H, S> {
     #[inline]
-    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &V) -> R) -> Option<R> {
+    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &H, &S) -> R) -> Option<R> {
         trap::looking("with");
         let table = self.read();
-        let (key, value) = table.get_key_value(&Query { hash, key } as &dyn Lookup)?;
+        let (key, (head, state)) = table.get_key_value(&Query { hash, key } as &dyn Lookup)?;
         let _reading = trap::reading();
-        Some(read(key.key(), value))
+        Some(read(key.key(), head, state))
     }
 
-    fn insert_new(&self, hash: u64, key: K, value: V) -> Result<(), Occupied<V>> {
+    fn insert_new(&self, hash: u64, key: K, head: H, state: S) -> Result<(), Occupied<H, S>> {
         trap::writing("insert_new");
         match self.write().entry(Hashed::new(hash, key)) {
-            Entry::Occupied(_) => Err(Occupied(value)),
+            Entry::Occupied(_) => Err(Occupied(head, state)),
             Entry::Vacant(entry) => {
-                entry.insert(value);
+                entry.insert((head, state));
                 Ok(())
             }
         }
     }
 
-    fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &V) -> bool) -> bool {
+    fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &H, &S) -> bool) -> bool {
         trap::writing("remove_if");
         let query: &dyn Lookup = &Query { hash, key };
         let mut table = self.write();
-        let Some((found, value)) = table.get_key_value(query) else {
+        let Some((found, (head, state))) = table.get_key_value(query) else {
             return false;
         };
         let deciding = trap::deciding();
-        let removes = owned(found.key(), value);
+        let removes = owned(found.key(), head, state);
         drop(deciding);
         let removed = if removes { table.remove_entry(query) } else { None };
         drop(table);
-        // The value is dropped here, with no lock held.
+        // The entry is dropped here, with no lock held.
         removed.is_some()
     }
 
-    fn for_each(&self, mut visit: impl FnMut(&K, &V) -> ControlFlow<()>) {
+    fn for_each(&self, mut visit: impl FnMut(&K, &H, &S) -> ControlFlow<()>) {
         trap::looking("for_each");
         let table = self.read();
         let _reading = trap::reading();
-        for (key, value) in table.iter() {
-            if visit(key.key(), value).is_break() {
+        for (key, (head, state)) in table.iter() {
+            if visit(key.key(), head, state).is_break() {
                 break;
             }
         }
@@ -103,13 +103,13 @@ impl<K: Key, V: Value> Shard<K, V> for ReferenceShard<K, V> {
 }
 
 // A closure that panics under a lock unwinds before anything is changed, so poison is ignored.
-impl<K, V> ReferenceShard<K, V> {
+impl<K, H, S> ReferenceShard<K, H, S> {
     #[inline]
-    fn read(&self) -> RwLockReadGuard<'_, Table<K, V>> {
+    fn read(&self) -> RwLockReadGuard<'_, Table<K, H, S>> {
         self.table.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Table<K, V>> {
+    fn write(&self) -> RwLockWriteGuard<'_, Table<K, H, S>> {
         loop {
             match self.table.try_write() {
                 Ok(table) => return table,
@@ -120,13 +120,13 @@ impl<K, V> ReferenceShard<K, V> {
     }
 }
 
-impl<K, V> Drop for ReferenceShard<K, V> {
+impl<K, H, S> Drop for ReferenceShard<K, H, S> {
     fn drop(&mut self) {
         trap::writing("drop");
     }
 }
 
-impl<K, V> fmt::Debug for ReferenceShard<K, V> {
+impl<K, H, S> fmt::Debug for ReferenceShard<K, H, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReferenceShard").finish_non_exhaustive()
     }

@@ -12,14 +12,14 @@ fn a_read_does_not_allocate_after_the_first() {
 
     impl Visitor for Reads {
         fn visit<B: Backend>(&mut self) {
-            let shard = B::default().shard::<String, u64>(0);
+            let shard = B::default().shard::<String, (), u64>(0);
             for i in 0..1_000 {
-                assert!(shard.insert_new(hash(i), i.to_string(), i).is_ok());
+                assert!(shard.insert_new(hash(i), i.to_string(), (), i).is_ok());
             }
             let keys: Vec<_> = (0..2_000).map(|i| i.to_string()).collect();
             let read_all = || {
                 for (i, key) in (0..).zip(&keys) {
-                    let value = shard.with(hash(i), key.as_bytes(), |_, value| *value);
+                    let value = shard.with(hash(i), key.as_bytes(), |_, _, value| *value);
                     assert_eq!(value, (i < 1_000).then_some(i));
                 }
             };

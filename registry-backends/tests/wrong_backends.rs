@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::panic::catch_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use registry_core::{Backend, Key, Occupied, Shard, Value, conformance as laws, trap};
+use registry_core::{Backend, Head, Key, Occupied, Shard, State, conformance as laws, trap};
 
 #[test]
 fn without_a_mistake_all_is_well() {
@@ -77,45 +77,48 @@ const SETS_NO_TRAP: u8 = 7;
 #[derive(Debug, Default)]
 struct Wrong<const HOW: u8>;
 
-struct WrongShard<const HOW: u8, K, V>(Mutex<Table<K, V>>);
+struct WrongShard<const HOW: u8, K, H, S>(Mutex<Table<K, H, S>>);
 
-struct Table<K, V> {
-    entries: Entries<K, V>,
+struct Table<K, H, S> {
+    entries: Entries<K, H, S>,
     /// What readers see, if it is not the same.
-    published: Entries<K, V>,
+    published: Entries<K, H, S>,
 }
 
-type Entries<K, V> = HashMap<Vec<u8>, Arc<(K, V)>>;
+type Entries<K, H, S> = HashMap<Vec<u8>, Arc<(K, H, S)>>;
 
 impl<const HOW: u8> Backend for Wrong<HOW> {
     const NAME: &'static str = "wrong";
 
-    type Shard<K: Key, V: Value> = WrongShard<HOW, K, V>;
+    type Shard<K: Key, H: Head, S: State> = WrongShard<HOW, K, H, S>;
 
-    fn shard<K: Key, V: Value>(&self, _capacity: usize) -> Self::Shard<K, V> {
+    fn shard<K: Key, H: Head, S: State>(&self, _capacity: usize) -> Self::Shard<K, H, S> {
         WrongShard(Mutex::new(Table { entries: HashMap::new(), published: HashMap::new() }))
     }
 }
 
-impl<const HOW: u8, K: Key, V: Value> Shard<K, V> for WrongShard<HOW, K, V> {
-    fn with<R>(&self, _hash: u64, key: &[u8], read: impl FnOnce(&K, &V) -> R) -> Option<R> {
+impl<const HOW: u8, K: Key, H: Head, S: State> Shard<K, H, S> for WrongShard<HOW, K, H, S> {
+    fn with<R>(&self, _hash: u64, key: &[u8], read: impl FnOnce(&K, &H, &S) -> R) -> Option<R> {
+        if HOW != SETS_NO_TRAP {
+            trap::looking("with");
+        }
         let entry = self.table().seen::<HOW>().get(key).cloned()?;
         let _reading = (HOW != SETS_NO_TRAP).then(trap::reading);
-        Some(read(&entry.0, &entry.1))
+        Some(read(&entry.0, &entry.1, &entry.2))
     }
 
-    fn insert_new(&self, _hash: u64, key: K, value: V) -> Result<(), Occupied<V>> {
+    fn insert_new(&self, _hash: u64, key: K, head: H, state: S) -> Result<(), Occupied<H, S>> {
         trap::writing("insert_new");
         let mut table = self.table();
         if HOW != REPLACES && table.entries.contains_key(key.as_ref()) {
-            return Err(Occupied(value));
+            return Err(Occupied(head, state));
         }
         table.begin_write::<HOW>();
-        table.entries.insert(key.as_ref().to_vec(), Arc::new((key, value)));
+        table.entries.insert(key.as_ref().to_vec(), Arc::new((key, head, state)));
         Ok(())
     }
 
-    fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &V) -> bool) -> bool {
+    fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &H, &S) -> bool) -> bool {
         trap::writing("remove_if");
         if HOW == REMOVES_IN_TWO_STEPS {
             let asked = self.with(hash, key, owned) == Some(true);
@@ -125,11 +128,11 @@ impl<const HOW: u8, K: Key, V: Value> Shard<K, V> for WrongShard<HOW, K, V> {
         }
         let mut table = self.table();
         let Some(entry) = table.entries.get(key) else { return false };
-        let reading = (HOW != SETS_NO_TRAP).then(trap::reading);
-        if !owned(&entry.0, &entry.1) && HOW != DOES_NOT_COMPARE {
+        let deciding = (HOW != SETS_NO_TRAP).then(trap::deciding);
+        if !owned(&entry.0, &entry.1, &entry.2) && HOW != DOES_NOT_COMPARE {
             return false;
         }
-        drop(reading);
+        drop(deciding);
         table.begin_write::<HOW>();
         let removed = table.entries.remove(key);
         drop(table);
@@ -139,11 +142,14 @@ impl<const HOW: u8, K: Key, V: Value> Shard<K, V> for WrongShard<HOW, K, V> {
         true
     }
 
-    fn for_each(&self, mut visit: impl FnMut(&K, &V) -> ControlFlow<()>) {
+    fn for_each(&self, mut visit: impl FnMut(&K, &H, &S) -> ControlFlow<()>) {
+        if HOW != SETS_NO_TRAP {
+            trap::looking("for_each");
+        }
         let entries = self.table().seen::<HOW>().clone();
         let _reading = (HOW != SETS_NO_TRAP).then(trap::reading);
         for entry in entries.values() {
-            if visit(&entry.0, &entry.1).is_break() && HOW != DOES_NOT_STOP {
+            if visit(&entry.0, &entry.1, &entry.2).is_break() && HOW != DOES_NOT_STOP {
                 break;
             }
         }
@@ -154,14 +160,14 @@ impl<const HOW: u8, K: Key, V: Value> Shard<K, V> for WrongShard<HOW, K, V> {
     }
 }
 
-impl<const HOW: u8, K, V> WrongShard<HOW, K, V> {
-    fn table(&self) -> MutexGuard<'_, Table<K, V>> {
+impl<const HOW: u8, K, H, S> WrongShard<HOW, K, H, S> {
+    fn table(&self) -> MutexGuard<'_, Table<K, H, S>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<K, V> Table<K, V> {
-    fn seen<const HOW: u8>(&self) -> &Entries<K, V> {
+impl<K, H, S> Table<K, H, S> {
+    fn seen<const HOW: u8>(&self) -> &Entries<K, H, S> {
         if HOW == PUBLISHES_LATE { &self.published } else { &self.entries }
     }
 
@@ -172,13 +178,13 @@ impl<K, V> Table<K, V> {
     }
 }
 
-impl<const HOW: u8, K, V> Drop for WrongShard<HOW, K, V> {
+impl<const HOW: u8, K, H, S> Drop for WrongShard<HOW, K, H, S> {
     fn drop(&mut self) {
         trap::writing("drop");
     }
 }
 
-impl<const HOW: u8, K, V> fmt::Debug for WrongShard<HOW, K, V> {
+impl<const HOW: u8, K, H, S> fmt::Debug for WrongShard<HOW, K, H, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WrongShard").finish_non_exhaustive()
     }

@@ -27,7 +27,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use crate::shard::{Backend, Occupied, Shard, Value};
+use crate::shard::{Backend, Occupied, Shard, State};
 
 laws! {
     ($)
@@ -35,6 +35,7 @@ laws! {
         an_absent_key_reads_nothing,
         what_is_inserted_is_read_back,
         a_read_touches_no_reference_count,
+        heads_stay_with_their_states,
         every_reader_sees_the_same_object,
         reads_nest,
         reads_nest_while_a_writer_waits,
@@ -145,16 +146,16 @@ struct Fresh<B> {
 }
 
 impl<B: Backend> Fresh<B> {
-    /// An empty shard.
-    fn shard<V: Value>(&self) -> B::Shard<String, V> {
+    /// An empty shard, for laws that are about states.
+    fn shard<S: State>(&self) -> B::Shard<String, (), S> {
         self.backend.shard(self.capacity)
     }
 }
 
-/// The calls of a shard for those who do not care about the hash.
-trait Calls<V: Value>: Shard<String, V> {
+/// The calls of a shard for those who care about neither hash nor head.
+trait Calls<V: State>: Shard<String, (), V> {
     fn read<R>(&self, key: &str, read: impl FnOnce(&V) -> R) -> Option<R> {
-        self.with(hash(key), key.as_bytes(), |found, value| {
+        self.with(hash(key), key.as_bytes(), |found, (), value| {
             assert_eq!(found, key, "the entry of another key");
             read(value)
         })
@@ -164,8 +165,8 @@ trait Calls<V: Value>: Shard<String, V> {
         self.read(key, |_| ()).is_some()
     }
 
-    fn insert(&self, key: &str, value: V) -> Result<(), Occupied<V>> {
-        self.insert_new(hash(key), key.to_owned(), value)
+    fn insert(&self, key: &str, value: V) -> Result<(), Occupied<(), V>> {
+        self.insert_new(hash(key), key.to_owned(), (), value)
     }
 
     /// Inserts under a key that is known to be free.
@@ -174,7 +175,7 @@ trait Calls<V: Value>: Shard<String, V> {
     }
 
     fn remove(&self, key: &str, mut owned: impl FnMut(&V) -> bool) -> bool {
-        self.remove_if(hash(key), key.as_bytes(), |found, value| {
+        self.remove_if(hash(key), key.as_bytes(), |found, (), value| {
             assert_eq!(found, key, "the entry of another key");
             owned(value)
         })
@@ -186,7 +187,7 @@ trait Calls<V: Value>: Shard<String, V> {
     }
 }
 
-impl<V: Value, S: Shard<String, V>> Calls<V> for S {}
+impl<V: State, S: Shard<String, (), V>> Calls<V> for S {}
 
 /// A hash of uniform bits: FNV-1a, and the mixer of SplitMix64 over it.
 fn hash(key: &str) -> u64 {

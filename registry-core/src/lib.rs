@@ -36,5 +36,5 @@ pub use mailbox::{Closed, Delivery, Mailbox, Mailboxes, ReservingMailbox, Slot, 
 pub use metadata::Metadata;
 pub use probe::{Event, Operation, Probe};
 pub use select::Select;
-pub use shard::{Backend, Key, Occupied, Shard, Value};
+pub use shard::{Backend, Head, Key, Occupied, Shard, State};
 pub use stats::{ContentionStatus, LatencyStats, ShardStats};

@@ -25,6 +25,7 @@ pub type ToTransport<M> = Delivery<ServerId, M>;
 /// Delivering happens inside the read of a shard.
 /// So an implementation must not block, must not wait for its receiver, and must not call back into the registry;
 /// a mailbox that does delays the other ids of its shard.
+/// Nor may cloning or dropping one call the registry: that can happen inside a write.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a mailbox for `{T}`",
     note = "a server's mailbox takes `ToServer<Message>`, a transport's takes `ToTransport<Message>`",

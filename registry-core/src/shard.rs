@@ -10,13 +10,18 @@ pub trait Key: AsRef<[u8]> + Clone + Send + Sync + 'static {}
 
 impl<K: AsRef<[u8]> + Clone + Send + Sync + 'static> Key for K {}
 
-/// What may be a value: anything that threads can share.
+/// What may be the head of an entry: the part that look-ups read, which never changes and is cheap to clone.
 ///
-/// A value may change itself through a shared reference, with atomics or a lock, and relies on
-/// [one value, one place](Shard#one-value-one-place) when it does.
-pub trait Value: Send + Sync + 'static {}
+/// A map that keeps copies of its table clones heads. So heads are cloned and dropped at any time, also while a shard
+/// holds its locks, and neither may call a shard.
+pub trait Head: Clone + Send + Sync + 'static {}
 
-impl<V: Send + Sync + 'static> Value for V {}
+impl<H: Clone + Send + Sync + 'static> Head for H {}
+
+/// What may be the state of an entry: the part of which there is one, and which changes through shared references.
+pub trait State: Send + Sync + 'static {}
+
+impl<S: Send + Sync + 'static> State for S {}
 
 /// A kind of concurrent map, as a value that makes shards.
 ///
@@ -33,10 +38,10 @@ pub trait Backend: fmt::Debug + Default + Send + Sync + 'static {
     const NAME: &'static str;
 
     /// One shard of this kind.
-    type Shard<K: Key, V: Value>: Shard<K, V>;
+    type Shard<K: Key, H: Head, S: State>: Shard<K, H, S>;
 
     /// Makes an empty shard with room for about `capacity` entries before it grows. Zero must be taken.
-    fn shard<K: Key, V: Value>(&self, capacity: usize) -> Self::Shard<K, V>;
+    fn shard<K: Key, H: Head, S: State>(&self, capacity: usize) -> Self::Shard<K, H, S>;
 }
 
 /// One independent part of the table.
@@ -53,10 +58,13 @@ pub trait Backend: fmt::Debug + Default + Send + Sync + 'static {
 /// A write must be visible to every read, on every thread, that starts after the write has returned.
 /// Operations on one key must be linearizable: each appears to happen at one instant between its call and its return.
 ///
-/// # One value, one place
+/// # Heads and states
 ///
-/// All reads of an entry, from its insertion to its removal, must be given references to the same object.
-/// Values carry locks and atomics of their own; a shard that needs several copies of its table must share the value.
+/// An entry has two parts. Its *head* is what a look-up reads: it is the same from insertion to removal, and a clone is
+/// as good as the original, so a shard that keeps several copies of its table has a head in each, where a read finds it
+/// without another step.
+/// Its *state* has locks and atomics of its own: all reads of an entry must be given references to the same object, so
+/// a shard that keeps several copies must share it.
 ///
 /// # Reads and writes must not nest
 ///
@@ -71,19 +79,19 @@ pub trait Backend: fmt::Debug + Default + Send + Sync + 'static {
 ///
 /// # Dropping
 ///
-/// A removed value may be dropped later than its removal, by whichever thread comes by, but never while the shard
-/// holds a lock that an operation on it takes: the drop of a value may come back with a write. (When reads nest, a
-/// value may be dropped at the end of the inner one; a write in its drop is then one inside the outer read.)
+/// A removed state may be dropped later than its removal, by whichever thread comes by, but never while the shard
+/// holds a lock that an operation on it takes: the drop of a state may come back with a write. (When reads nest, a
+/// state may be dropped at the end of the inner one; a write in its drop is then one inside the outer read.)
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` does not keep the contract of a shard for keys `{K}` and values `{V}`",
-    note = "implement `Shard<K, V>` for every `K: Key, V: Value` and prove it with `registry_core::conformance!`"
+    message = "`{Self}` does not keep the contract of a shard for keys `{K}`, heads `{H}` and states `{S}`",
+    note = "implement `Shard<K, H, S>` for every `K: Key, H: Head, S: State` and prove it with `registry_core::conformance!`"
 )]
-pub trait Shard<K: Key, V: Value>: Send + Sync + 'static {
+pub trait Shard<K: Key, H: Head, S: State>: Send + Sync + 'static {
     /// Reads the entry of `key` in place and returns what `read` makes of it, or `None` without calling `read`.
     ///
     /// Once the calling thread has read this shard before, it must not wait for other readers and must not allocate.
-    /// It must never touch a reference count of the value.
-    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &V) -> R) -> Option<R>;
+    /// It must never touch a reference count of head or state.
+    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &H, &S) -> R) -> Option<R>;
 
     /// Inserts an entry if there is none under the key.
     ///
@@ -91,21 +99,21 @@ pub trait Shard<K: Key, V: Value>: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`Occupied`] with the value, untouched, when there is an entry.
-    fn insert_new(&self, hash: u64, key: K, value: V) -> Result<(), Occupied<V>>;
+    /// [`Occupied`] with head and state, untouched, when there is an entry.
+    fn insert_new(&self, hash: u64, key: K, head: H, state: S) -> Result<(), Occupied<H, S>>;
 
     /// Removes the entry of `key` if `owned` says so, and says whether this call removed it.
     ///
     /// `owned` must be called for the entry that is to be removed, under whatever makes the removal exclusive, and may
     /// be called more than once. Once it has returned true for an entry, that entry must leave the shard: by this call
     /// or by another one whose `owned` said true as well. Exactly one of them returns true.
-    fn remove_if(&self, hash: u64, key: &[u8], owned: impl FnMut(&K, &V) -> bool) -> bool;
+    fn remove_if(&self, hash: u64, key: &[u8], owned: impl FnMut(&K, &H, &S) -> bool) -> bool;
 
     /// Visits entries until `visit` breaks.
     ///
     /// Every entry that is there from before the call until it returns must be visited exactly once; one that is
     /// inserted or removed meanwhile may or may not be.
-    fn for_each(&self, visit: impl FnMut(&K, &V) -> ControlFlow<()>);
+    fn for_each(&self, visit: impl FnMut(&K, &H, &S) -> ControlFlow<()>);
 
     /// How many entries there are: exact when nobody writes. Must not depend on their number.
     fn len(&self) -> usize;
@@ -116,12 +124,12 @@ pub trait Shard<K: Key, V: Value>: Send + Sync + 'static {
     }
 }
 
-/// The key is taken; the value comes back.
+/// The key is taken; head and state come back.
 #[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the key is taken")]
-pub struct Occupied<V>(pub V);
+pub struct Occupied<H, S>(pub H, pub S);
 
-impl<V> fmt::Debug for Occupied<V> {
+impl<H, S> fmt::Debug for Occupied<H, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Occupied").finish_non_exhaustive()
     }

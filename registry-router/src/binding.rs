@@ -29,12 +29,12 @@ where
     ) -> Result<(), BindError> {
         let transport = transport.as_ref();
         let place = self.inner.place(transport);
-        let group = self.inner.server(server.as_ref(), |id, record| record.lead(id)).flatten();
+        let group = self.inner.server(server.as_ref(), |id, _, bond| bond.lead(id)).flatten();
         let group = group.ok_or(BindError::ServerNotFound)?;
         let joined = self
             .inner
             .transports
-            .read(&self.inner.probe, place, transport, |id, record| record.join(id, &group))
+            .read(&self.inner.probe, place, transport, |id, head, bond| bond.join(id, head.incarnation, &group))
             .unwrap_or(Err(BindError::TransportNotFound))?;
         if joined == Joined::Now {
             self.inner.probe.event(place.shard, Event::Bound);
@@ -46,8 +46,11 @@ where
     pub fn unbind_transport(&self, transport: impl AsRef<[u8]>) -> bool {
         let transport = transport.as_ref();
         let place = self.inner.place(transport);
-        let parted =
-            self.inner.transports.read(&self.inner.probe, place, transport, |_, record| record.part()).unwrap_or(false);
+        let parted = self
+            .inner
+            .transports
+            .read(&self.inner.probe, place, transport, |_, head, bond| bond.part(head.incarnation))
+            .unwrap_or(false);
         if parted {
             self.inner.probe.event(place.shard, Event::Unbound);
         }
@@ -58,7 +61,7 @@ where
     ///
     /// Costs a look-up and the transport's own lock, which only its binding and unbinding share.
     pub fn server_for_transport(&self, transport: impl AsRef<[u8]>) -> Option<ServerId> {
-        let group = self.inner.transport(transport.as_ref(), |_, record| record.group()).flatten()?;
+        let group = self.inner.transport(transport.as_ref(), |_, _, bond| bond.group()).flatten()?;
         Some(group.server().clone())
     }
 
@@ -67,7 +70,7 @@ where
     /// O(transports of the server), with a look-up for each. A transport that is bound throughout the call is listed,
     /// one that is not bound at any time during it is not.
     pub fn transports_of(&self, server: impl AsRef<[u8]>) -> Vec<TransportId> {
-        let Some(group) = self.inner.server(server.as_ref(), |_, record| record.group()).flatten() else {
+        let Some(group) = self.inner.server(server.as_ref(), |_, _, bond| bond.group()).flatten() else {
             return Vec::new();
         };
         let mut members = group.members();
@@ -76,7 +79,7 @@ where
             let bound = self
                 .inner
                 .transports
-                .peek(place, id.as_bytes(), |_, record| record.incarnation() == *incarnation && record.is_in(&group));
+                .peek(place, id.as_bytes(), |_, head, bond| head.incarnation == *incarnation && bond.is_in(&group));
             bound.unwrap_or(false)
         });
         members.into_iter().map(|(_, id)| id).collect()

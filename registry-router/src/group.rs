@@ -1,15 +1,15 @@
 //! The transports of one server: an index from the server to those that say they are bound to it.
 //!
-//! The transport's own record is the truth about a binding; a group only finds the transports quickly.
-//! A transport enters the group before its record says so and leaves it after, so the group never misses one, and who
-//! reads a group asks each record.
-//! Closing a group undoes all of its bindings at one instant, however many there are: a record that points to a closed
-//! group is not bound.
+//! The transport's own bond is the truth about a binding; a group only finds the transports quickly.
+//! A transport enters the group before its bond says so and leaves it after, so the group never misses one, and who
+//! reads a group asks each bond.
+//! Closing a group undoes all of its bindings at one instant, however many there are: a bond that points to a closed
+//! group binds nothing.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use registry_core::{Incarnation, ServerId, TransportId};
 
@@ -19,6 +19,16 @@ pub(crate) struct Group {
     server: ServerId,
     open: AtomicBool,
     members: Mutex<Members>,
+}
+
+/// The group of those whose registration has ended: closed from the start, and nobody is in it.
+pub(crate) fn limbo() -> &'static Arc<Group> {
+    static LIMBO: LazyLock<Arc<Group>> = LazyLock::new(|| {
+        let group = Group::new(ServerId::new("limbo").expect("the id is valid"));
+        group.close();
+        Arc::new(group)
+    });
+    &LIMBO
 }
 
 /// Keyed by incarnation, so that a transport that comes back under the same id is another member.

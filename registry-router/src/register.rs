@@ -4,15 +4,15 @@
 use std::sync::{Arc, Weak};
 
 use registry_core::{
-    Admission, Backend, Event, Incarnation, InvalidId, Key, Kind, Mailboxes, Metadata, Probe, Refusal, RegisterError,
-    RegisterReason, ServerId, TransportId, Value,
+    Admission, Backend, Event, Incarnation, InvalidId, Key, Kind, Mailboxes, Metadata, Occupied, Probe, Refusal,
+    RegisterError, RegisterReason, ServerId, TransportId,
 };
 
 use crate::group::Group;
 use crate::lease::{Home, Lease, ServerLease, TransportLease};
-use crate::record::Record;
+use crate::record::{Bond, Head};
 use crate::registry::{Inner, Registry, ServerMailbox, TransportMailbox};
-use crate::table::{Place, Table};
+use crate::table::{Place, Queue, Table};
 
 impl<M, B, X, P> Registry<M, B, X, P>
 where
@@ -88,7 +88,7 @@ where
         let claim = Claim { kind: Kind::Transport, mailbox, metadata: metadata.into() };
         self.inner.claim(&self.inner.transports, home, id, claim, |id, incarnation| {
             // In the group before it is in the table: see `Group` for why.
-            let group = self.inner.server(server.as_ref(), |server, record| record.lead(server)).flatten();
+            let group = self.inner.server(server.as_ref(), |server, _, bond| bond.lead(server)).flatten();
             let joined = group.filter(|group| group.add(incarnation, id.clone()));
             joined.map(Some).ok_or(RegisterReason::ServerNotFound)
         })
@@ -134,7 +134,7 @@ where
     /// Registers a server or a transport: validate, admit, join a group if it is to be born in one, insert, lease.
     fn claim<I, T, Mb>(
         &self,
-        table: &Table<I, Record<Mb>, B>,
+        table: &Table<I, Mb, B>,
         home: Weak<dyn Home<I>>,
         id: T,
         claim: Claim<Mb>,
@@ -144,7 +144,7 @@ where
         I: Key,
         T: TryInto<I>,
         T::Error: Into<InvalidId>,
-        Mb: Value,
+        Mb: Queue,
     {
         let id = match id.try_into() {
             Ok(id) => id,
@@ -170,13 +170,13 @@ where
             }
         };
         let Claim { mailbox, metadata, .. } = claim;
-        let record = Record::new(incarnation, mailbox, metadata, group.clone());
-        if let Err((record, by)) = self.insert(table, place, &id, record) {
+        let head = Head { incarnation, mailbox, metadata };
+        if let Err((head, by)) = self.insert(table, place, &id, head, Bond::new(group.clone())) {
             if let Some(group) = group {
                 group.remove(incarnation);
             }
             self.probe.event(place.shard, Event::Rejected);
-            let (mailbox, metadata) = record.into_parts();
+            let Head { mailbox, metadata, .. } = head;
             return Err(RegisterError { reason: RegisterReason::Taken { by }, mailbox, metadata });
         }
         permit.keep();
@@ -187,53 +187,56 @@ where
         Ok(Lease::new(home, place.hash, id, incarnation))
     }
 
-    /// Inserts a record, or gives it back with the incarnation that is there instead.
-    fn insert<I: Key, Mb: Value>(
+    /// Inserts an entry, or gives its head back with the incarnation that is there instead.
+    fn insert<I: Key, Mb: Queue>(
         &self,
-        table: &Table<I, Record<Mb>, B>,
+        table: &Table<I, Mb, B>,
         place: Place,
         id: &I,
-        mut record: Record<Mb>,
-    ) -> Result<(), (Record<Mb>, Incarnation)> {
+        mut head: Head<Mb>,
+        mut bond: Bond,
+    ) -> Result<(), (Head<Mb>, Incarnation)> {
         loop {
-            match table.insert_new(&self.probe, place, id.clone(), record) {
+            match table.insert_new(&self.probe, place, id.clone(), head, bond) {
                 Ok(()) => return Ok(()),
-                Err(refused) => record = refused,
+                Err(Occupied(refused, unused)) => (head, bond) = (refused, unused),
             }
             // Whoever has the name may leave before it can be asked who it is; then the name is free for another try.
-            if let Some(by) = table.peek(place, id.as_ref(), |_, holder| holder.incarnation()) {
-                return Err((record, by));
+            if let Some(by) = table.peek(place, id.as_ref(), |_, holder, _| holder.incarnation) {
+                return Err((head, by));
             }
         }
     }
 
     /// Ends a server's registration: the given one, or whichever there is.
     pub(crate) fn end_server(&self, place: Place, id: &[u8], which: Option<Incarnation>) -> bool {
-        self.end(&self.servers, Kind::Server, place, id, which, Record::end_server)
+        self.end(&self.servers, Kind::Server, place, id, which, |_, bond| bond.end_server())
     }
 
     /// Ends a transport's registration: the given one, or whichever there is.
     pub(crate) fn end_transport(&self, place: Place, id: &[u8], which: Option<Incarnation>) -> bool {
-        self.end(&self.transports, Kind::Transport, place, id, which, Record::end_transport)
+        self.end(&self.transports, Kind::Transport, place, id, which, |head, bond| {
+            bond.end_transport(head.incarnation);
+        })
     }
 
     /// The bindings end inside the removal, so that nobody finds the name free and the bindings still there.
-    fn end<I: Key, Mb: Value>(
+    fn end<I: Key, Mb: Queue>(
         &self,
-        table: &Table<I, Record<Mb>, B>,
+        table: &Table<I, Mb, B>,
         kind: Kind,
         place: Place,
         id: &[u8],
         which: Option<Incarnation>,
-        undo: impl Fn(&Record<Mb>),
+        undo: impl Fn(&Head<Mb>, &Bond),
     ) -> bool {
         let mut metadata = Metadata::new();
-        let removed = table.remove_if(&self.probe, place, id, |_, record| {
-            if which.is_some_and(|incarnation| incarnation != record.incarnation()) {
+        let removed = table.remove_if(&self.probe, place, id, |_, head, bond| {
+            if which.is_some_and(|incarnation| incarnation != head.incarnation) {
                 return false;
             }
-            undo(record);
-            metadata = record.metadata().clone();
+            undo(head, bond);
+            metadata = head.metadata.clone();
             true
         });
         if removed {

@@ -14,7 +14,7 @@ use crate::DefaultBackend;
 use crate::builder::{Builder, Settings};
 use crate::mailbox::Tokio;
 use crate::partition::Partition;
-use crate::record::Record;
+use crate::record::{Bond, Head};
 use crate::table::{Place, Table};
 
 /// The mailbox of a server in a registry of messages `M` and mailboxes `X`.
@@ -55,8 +55,8 @@ where
 
 /// What all handles of one registry share.
 pub(crate) struct Inner<M: Send + 'static, B: Backend, X: Mailboxes, P> {
-    pub(crate) servers: Table<ServerId, Record<ServerMailbox<M, X>>, B>,
-    pub(crate) transports: Table<TransportId, Record<TransportMailbox<M, X>>, B>,
+    pub(crate) servers: Table<ServerId, ServerMailbox<M, X>, B>,
+    pub(crate) transports: Table<TransportId, TransportMailbox<M, X>, B>,
     pub(crate) partition: Partition,
     pub(crate) probe: P,
     pub(crate) admission: Arc<dyn Admission>,
@@ -105,7 +105,7 @@ where
         id: impl AsRef<[u8]>,
         read: impl FnOnce(EntryRef<'_, ServerId, ServerMailbox<M, X>>) -> R,
     ) -> Option<R> {
-        self.inner.server(id.as_ref(), |id, record| read(record.entry(id)))
+        self.inner.server(id.as_ref(), |id, head, _| read(head.entry(id)))
     }
 
     /// Reads a transport in place, and returns what `read` makes of it; `None` if there is no such transport.
@@ -117,7 +117,7 @@ where
         id: impl AsRef<[u8]>,
         read: impl FnOnce(EntryRef<'_, TransportId, TransportMailbox<M, X>>) -> R,
     ) -> Option<R> {
-        self.inner.transport(id.as_ref(), |id, record| read(record.entry(id)))
+        self.inner.transport(id.as_ref(), |id, head, _| read(head.entry(id)))
     }
 
     /// An owned handle to a server, to keep or to carry over an `.await`.
@@ -199,7 +199,7 @@ where
     pub(crate) fn server<R>(
         &self,
         id: &[u8],
-        read: impl FnOnce(&ServerId, &Record<ServerMailbox<M, X>>) -> R,
+        read: impl FnOnce(&ServerId, &Head<ServerMailbox<M, X>>, &Bond) -> R,
     ) -> Option<R> {
         self.servers.read(&self.probe, self.place(id), id, read)
     }
@@ -209,7 +209,7 @@ where
     pub(crate) fn transport<R>(
         &self,
         id: &[u8],
-        read: impl FnOnce(&TransportId, &Record<TransportMailbox<M, X>>) -> R,
+        read: impl FnOnce(&TransportId, &Head<TransportMailbox<M, X>>, &Bond) -> R,
     ) -> Option<R> {
         self.transports.read(&self.probe, self.place(id), id, read)
     }

@@ -34,9 +34,9 @@ where
         let id = server.as_ref();
         let place = self.inner.place(id);
         let mut parcel = Some(message);
-        let outcome = self.inner.servers.read(&self.inner.probe, place, id, |_, record| {
-            let outcome = deliver(record.mailbox(), from.clone(), parcel.take());
-            (outcome, record.incarnation())
+        let outcome = self.inner.servers.read(&self.inner.probe, place, id, |_, head, _| {
+            let outcome = deliver(&head.mailbox, from.clone(), parcel.take());
+            (outcome, head.incarnation)
         });
         self.inner.conclude(place, outcome, parcel, |incarnation| {
             self.inner.end_server(place, id, Some(incarnation));
@@ -60,9 +60,9 @@ where
         let id = transport.as_ref();
         let place = self.inner.place(id);
         let mut parcel = Some(message);
-        let outcome = self.inner.transports.read(&self.inner.probe, place, id, |_, record| {
-            let outcome = deliver(record.mailbox(), from.clone(), parcel.take());
-            (outcome, record.incarnation())
+        let outcome = self.inner.transports.read(&self.inner.probe, place, id, |_, head, _| {
+            let outcome = deliver(&head.mailbox, from.clone(), parcel.take());
+            (outcome, head.incarnation)
         });
         self.inner.conclude(place, outcome, parcel, |incarnation| {
             self.inner.end_transport(place, id, Some(incarnation));
@@ -79,7 +79,7 @@ where
         M: Clone,
     {
         let mut report = BroadcastReport::default();
-        let found = self.inner.server(server.as_ref(), |id, record| (id.clone(), record.group()));
+        let found = self.inner.server(server.as_ref(), |id, _, bond| (id.clone(), bond.group()));
         let Some((server, group)) = found else {
             return report;
         };
@@ -89,9 +89,9 @@ where
         };
         for (incarnation, id) in group.members() {
             let place = self.inner.place(id.as_bytes());
-            let outcome = self.inner.transports.peek(place, id.as_bytes(), |_, record| {
-                let bound = record.incarnation() == incarnation && record.is_in(&group);
-                bound.then(|| record.mailbox().try_deliver(Delivery { from: server.clone(), message: message.clone() }))
+            let outcome = self.inner.transports.peek(place, id.as_bytes(), |_, head, bond| {
+                let bound = head.incarnation == incarnation && bond.is_in(&group);
+                bound.then(|| head.mailbox.try_deliver(Delivery { from: server.clone(), message: message.clone() }))
             });
             match outcome.flatten() {
                 None => {}

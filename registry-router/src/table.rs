@@ -3,14 +3,13 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use registry_core::{Backend, Event, Incarnation, Key, Listing, Operation, Probe, Select, Shard, Value};
+use registry_core::{Backend, Event, Incarnation, Key, Listing, Occupied, Operation, Probe, Select, Shard};
 
-use crate::record::Record;
+use crate::record::{Bond, Head};
 
 /// The shards of one kind of registration.
-#[derive(Debug)]
-pub(crate) struct Table<I: Key, V: Value, B: Backend> {
-    shards: Box<[B::Shard<I, V>]>,
+pub(crate) struct Table<I: Key, Mb: Queue, B: Backend> {
+    shards: Box<[ShardOf<I, Mb, B>]>,
 }
 
 /// Where an id is: its hash, and the shard that the hash chooses.
@@ -20,7 +19,14 @@ pub(crate) struct Place {
     pub(crate) shard: usize,
 }
 
-impl<I: Key, V: Value, B: Backend> Table<I, V, B> {
+type ShardOf<I, Mb, B> = <B as Backend>::Shard<I, Head<Mb>, Bond>;
+
+/// What a table holds the sending end of.
+pub(crate) trait Queue: Clone + Send + Sync + 'static {}
+
+impl<Mb: Clone + Send + Sync + 'static> Queue for Mb {}
+
+impl<I: Key, Mb: Queue, B: Backend> Table<I, Mb, B> {
     pub(crate) fn new(backend: &B, shards: usize, capacity: usize) -> Self {
         let per_shard = capacity.div_ceil(shards);
         Self { shards: (0..shards).map(|_| backend.shard(per_shard)).collect() }
@@ -33,7 +39,7 @@ impl<I: Key, V: Value, B: Backend> Table<I, V, B> {
         probe: &impl Probe,
         place: Place,
         id: &[u8],
-        read: impl FnOnce(&I, &V) -> R,
+        read: impl FnOnce(&I, &Head<Mb>, &Bond) -> R,
     ) -> Option<R> {
         let began = probe.lookup(place.shard).then(Instant::now);
         let found = self.peek(place, id, read);
@@ -48,18 +54,25 @@ impl<I: Key, V: Value, B: Backend> Table<I, V, B> {
 
     /// A look-up that nobody hears.
     #[inline]
-    pub(crate) fn peek<R>(&self, place: Place, id: &[u8], read: impl FnOnce(&I, &V) -> R) -> Option<R> {
+    pub(crate) fn peek<R>(&self, place: Place, id: &[u8], read: impl FnOnce(&I, &Head<Mb>, &Bond) -> R) -> Option<R> {
         self.shards[place.shard].with(place.hash, id, read)
     }
 
     /// Inserts an entry if there is none; what was not inserted comes back.
-    pub(crate) fn insert_new(&self, probe: &impl Probe, place: Place, id: I, value: V) -> Result<(), V> {
+    pub(crate) fn insert_new(
+        &self,
+        probe: &impl Probe,
+        place: Place,
+        id: I,
+        head: Head<Mb>,
+        bond: Bond,
+    ) -> Result<(), Occupied<Head<Mb>, Bond>> {
         let began = probe.times_writes().then(Instant::now);
-        let outcome = self.shards[place.shard].insert_new(place.hash, id, value);
+        let outcome = self.shards[place.shard].insert_new(place.hash, id, head, bond);
         if let Some(began) = began {
             probe.took(place.shard, Operation::Write, began, Instant::now());
         }
-        outcome.map_err(|occupied| occupied.0)
+        outcome
     }
 
     /// Removes an entry if `owned` says so.
@@ -68,7 +81,7 @@ impl<I: Key, V: Value, B: Backend> Table<I, V, B> {
         probe: &impl Probe,
         place: Place,
         id: &[u8],
-        owned: impl FnMut(&I, &V) -> bool,
+        owned: impl FnMut(&I, &Head<Mb>, &Bond) -> bool,
     ) -> bool {
         let began = probe.times_writes().then(Instant::now);
         let removed = self.shards[place.shard].remove_if(place.hash, id, owned);
@@ -87,9 +100,7 @@ impl<I: Key, V: Value, B: Backend> Table<I, V, B> {
     pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(Shard::len).sum()
     }
-}
 
-impl<I: Key, M: Value, B: Backend> Table<I, Record<M>, B> {
     /// The entries that `select` takes.
     ///
     /// Its filter is the user's own code, so it runs between shards and never inside one.
@@ -101,9 +112,9 @@ impl<I: Key, M: Value, B: Backend> Table<I, Record<M>, B> {
                 break;
             }
             let mut seen = Vec::new();
-            shard.for_each(|id, record| {
+            shard.for_each(|id, head, _| {
                 if select.takes_id(id.as_ref()) {
-                    let (incarnation, metadata) = (record.incarnation(), record.metadata().clone());
+                    let (incarnation, metadata) = (head.incarnation, head.metadata.clone());
                     seen.push(Listing { id: id.clone(), incarnation, metadata });
                 }
                 if !select.has_filter() && seen.len() >= room {
@@ -119,6 +130,6 @@ impl<I: Key, M: Value, B: Backend> Table<I, Record<M>, B> {
 
     /// Whether this very registration is there.
     pub(crate) fn holds(&self, place: Place, id: &[u8], incarnation: Incarnation) -> bool {
-        self.peek(place, id, |_, record| record.incarnation() == incarnation).unwrap_or(false)
+        self.peek(place, id, |_, head, _| head.incarnation == incarnation).unwrap_or(false)
     }
 }

@@ -17,7 +17,7 @@ const ROUNDS: usize = 500;
 pub fn exactly_one_of_many_wins<B: Backend>() {
     hold::<B>(|fresh| {
         let shard = fresh.shard::<usize>();
-        let outcomes = at_once(|me, key| shard.insert(key, me).map_err(|occupied| occupied.0));
+        let outcomes = at_once(|me, key| shard.insert(key, me).map_err(|occupied| occupied.1));
         for (key, outcomes) in outcomes {
             let winners: Vec<_> = (0..THREADS).filter(|thread| outcomes[*thread].is_ok()).collect();
             assert_eq!(winners.len(), 1, "winners of `{key}`");
@@ -92,7 +92,7 @@ pub fn inserting_and_removing_at_once_neither_loses_nor_doubles<B: Backend>() {
             }
         });
         let mut visited = [0; TEAMS];
-        shard.for_each(|_, value| {
+        shard.for_each(|_, _, value| {
             visited[team(value.number)] += 1;
             ControlFlow::Continue(())
         });

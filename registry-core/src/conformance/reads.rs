@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 
-use super::{Backend, Calls, hold, panics};
-use crate::shard::Shard;
+use super::{Backend, Calls, hash, hold, panics};
+use crate::shard::{Occupied, Shard};
 
 /// A read of a key that is not there returns `None` and does not call the closure: in an empty shard, beside other
 /// entries, and after a removal.
@@ -39,17 +39,51 @@ pub fn what_is_inserted_is_read_back<B: Backend>() {
     });
 }
 
-/// A value that counts its references counts none more inside a read, nor inside a read in a read.
+/// A head and a state that count their references count none more inside a read, nor inside a read in a read.
 pub fn a_read_touches_no_reference_count<B: Backend>() {
     hold::<B>(|fresh| {
-        let shard = fresh.shard::<Arc<()>>();
-        shard.put("key", Arc::new(()));
-        let seen = shard.read("key", |outer| (Arc::strong_count(outer), shard.read("key", Arc::strong_count)));
-        assert_eq!(seen, Some((1, Some(1))));
-        shard.for_each(|_, value| {
-            assert_eq!(Arc::strong_count(value), 1);
+        let shard = fresh.backend.shard::<String, Arc<()>, Arc<()>>(fresh.capacity);
+        let (head, state) = (Arc::new(()), Arc::new(()));
+        assert!(shard.insert_new(hash("key"), "key".to_owned(), head.clone(), state.clone()).is_ok());
+        // A shard may have more than one head, but one state.
+        let outside = (Arc::strong_count(&head), Arc::strong_count(&state));
+        assert_eq!(outside.1, 2);
+        let counts = |_: &String, head: &Arc<()>, state: &Arc<()>| (Arc::strong_count(head), Arc::strong_count(state));
+        let inner = || shard.with(hash("key"), b"key", counts);
+        let seen = shard.with(hash("key"), b"key", |key, head, state| (counts(key, head, state), inner()));
+        assert_eq!(seen, Some((outside, Some(outside))));
+        shard.for_each(|key, head, state| {
+            assert_eq!(counts(key, head, state), outside);
             ControlFlow::Continue(())
         });
+    });
+}
+
+/// Head and state of an entry stay together, in every copy that a shard may have, while others come and go.
+pub fn heads_stay_with_their_states<B: Backend>() {
+    hold::<B>(|fresh| {
+        let shard = fresh.backend.shard::<String, Arc<str>, String>(fresh.capacity);
+        let insert = |i: u64, name: &str| shard.insert_new(hash(name), name.to_owned(), name.into(), i.to_string());
+        let check = |i: u64, name: &str| {
+            let seen = shard.with(hash(name), name.as_bytes(), |key, head, state| {
+                (key == name, &**head == name, *state == i.to_string())
+            });
+            assert_eq!(seen, Some((true, true, true)), "entry {i}");
+        };
+        let names: Vec<String> = (0..500).map(|i| format!("name-{i}")).collect();
+        for (i, name) in (0..).zip(&names) {
+            assert!(insert(i, name).is_ok());
+            // Looked at after every write, so that each copy has its turn.
+            check(i, name);
+            check(i / 2, &names[i as usize / 2]);
+        }
+        let Err(Occupied(head, state)) = insert(9, &names[0]) else { panic!("two entries under one key") };
+        assert_eq!((&*head, &*state), (&*names[0], "9"));
+        for (i, name) in (0..).zip(&names).step_by(2) {
+            let owned = |_: &String, head: &Arc<str>, state: &String| **head == **name && *state == i.to_string();
+            assert!(shard.remove_if(hash(name), name.as_bytes(), owned));
+            check(i + 1, &names[i as usize + 1]);
+        }
     });
 }
 
@@ -84,7 +118,7 @@ pub fn every_reader_sees_the_same_object<B: Backend>() {
         });
         assert_eq!(shard.read("counter", |counter| counter.load(Ordering::Relaxed)), Some(READERS * CHANGES));
         let mut visited = None;
-        shard.for_each(|key, counter| match key.as_str() {
+        shard.for_each(|key, _, counter| match key.as_str() {
             "counter" => {
                 visited = Some(counter.load(Ordering::Relaxed));
                 ControlFlow::Break(())
@@ -106,7 +140,7 @@ pub fn reads_nest<B: Backend>() {
         let read_all = || {
             let mut visited = 0;
             for shard in [&one, &two] {
-                shard.for_each(|key, value| {
+                shard.for_each(|key, _, value| {
                     assert_eq!(shard.read(key, |inner| inner == value), Some(true));
                     visited += value;
                     ControlFlow::Continue(())
@@ -117,7 +151,7 @@ pub fn reads_nest<B: Backend>() {
             assert_eq!(visited, 6);
         };
         assert_eq!(one.read("key", |_| two.read("key", |_| one.read("key", |_| read_all()))), Some(Some(Some(()))));
-        one.for_each(|_, _| {
+        one.for_each(|_, _, _| {
             read_all();
             ControlFlow::Continue(())
         });
@@ -170,7 +204,7 @@ pub fn a_read_does_not_wait_for_other_readers<B: Backend>() {
             assert_eq!(shard.read("key", |value| *value), Some(1));
             assert_eq!(shard.read("other", |value| *value), Some(2));
             let mut visited = 0;
-            shard.for_each(|_, _| {
+            shard.for_each(|_, _, _| {
                 visited += 1;
                 ControlFlow::Continue(())
             });
@@ -231,7 +265,7 @@ pub fn a_panicking_read_leaves_the_shard_usable<B: Backend>() {
         shard.put("key", 1);
         for i in 0..3 {
             assert!(panics(|| shard.read("key", |_| panic!("on purpose"))));
-            assert!(panics(|| shard.for_each(|_, _| panic!("on purpose"))));
+            assert!(panics(|| shard.for_each(|_, _, _| panic!("on purpose"))));
             assert_eq!(shard.read("key", |value| *value), Some(1));
             thread::scope(|scope| {
                 scope.spawn(|| {

@@ -37,7 +37,7 @@ pub fn a_read_inside_a_removal_is_caught<B: Backend>() {
         let [removed, other] = shards(&fresh);
         for read in [&removed, &other] {
             let visit = || {
-                read.for_each(|_, _| ControlFlow::Continue(()));
+                read.for_each(|_, _, _| ControlFlow::Continue(()));
                 true
             };
             let reads: [&dyn Fn() -> bool; 3] = [&|| read.has("key"), &|| read.has("absent"), &visit];
@@ -72,7 +72,7 @@ pub fn a_drop_inside_a_read_is_caught<B: Backend>() {
 }
 
 /// Two shards with one entry each, under `key`.
-fn shards<B: Backend>(fresh: &Fresh<B>) -> [B::Shard<String, u64>; 2] {
+fn shards<B: Backend>(fresh: &Fresh<B>) -> [B::Shard<String, (), u64>; 2] {
     [(), ()].map(|()| {
         let shard = fresh.shard();
         shard.put("key", 1);
@@ -81,12 +81,15 @@ fn shards<B: Backend>(fresh: &Fresh<B>) -> [B::Shard<String, u64>; 2] {
 }
 
 /// All ways to do something inside a read of a shard.
-fn reads<'a>(shard: &'a impl Shard<String, u64>, call: &'a dyn Fn() -> bool) -> [Box<dyn FnOnce() -> bool + 'a>; 3] {
+fn reads<'a>(
+    shard: &'a impl Shard<String, (), u64>,
+    call: &'a dyn Fn() -> bool,
+) -> [Box<dyn FnOnce() -> bool + 'a>; 3] {
     [
         Box::new(move || shard.read("key", |_| call()) == Some(true)),
         Box::new(move || {
             let mut called = false;
-            shard.for_each(|_, _| {
+            shard.for_each(|_, _, _| {
                 called = call();
                 ControlFlow::Continue(())
             });

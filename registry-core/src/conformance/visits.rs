@@ -12,7 +12,7 @@ use crate::shard::Shard;
 pub fn every_entry_is_visited_once<B: Backend>() {
     hold::<B>(|fresh| {
         let shard = fresh.shard::<u64>();
-        shard.for_each(|key, _| panic!("`{key}` in an empty shard"));
+        shard.for_each(|key, _, _| panic!("`{key}` in an empty shard"));
         for i in 0..2_000 {
             shard.put(&i.to_string(), i);
         }
@@ -20,7 +20,7 @@ pub fn every_entry_is_visited_once<B: Backend>() {
             shard.delete(&i.to_string());
         }
         let mut visited = Vec::new();
-        shard.for_each(|key, value| {
+        shard.for_each(|key, _, value| {
             assert_eq!(*key, value.to_string());
             visited.push(*value);
             ControlFlow::Continue(())
@@ -39,7 +39,7 @@ pub fn a_visit_stops_at_a_break<B: Backend>() {
         }
         for stop in 1..=100 {
             let mut visited = 0;
-            shard.for_each(|_, _| {
+            shard.for_each(|_, _, _| {
                 visited += 1;
                 if visited == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
@@ -75,7 +75,7 @@ pub fn what_is_there_throughout_is_visited_once<B: Backend>() {
             });
             for _ in 0..PASSES {
                 let mut visits = HashMap::new();
-                shard.for_each(|key, ()| {
+                shard.for_each(|key, _, ()| {
                     if key.starts_with("steady") {
                         *visits.entry(key.clone()).or_insert(0) += 1;
                     }
@@ -110,7 +110,7 @@ pub fn the_length_is_exact_at_rest<B: Backend>() {
             }
         });
         let mut entries = 0;
-        shard.for_each(|_, _| {
+        shard.for_each(|_, _, _| {
             entries += 1;
             ControlFlow::Continue(())
         });

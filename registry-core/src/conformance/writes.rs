@@ -13,7 +13,7 @@ pub fn a_taken_key_gives_the_value_back<B: Backend>() {
         shard.put("key", "first".into());
         let second = String::from("second");
         let place = second.as_ptr();
-        let Err(Occupied(value)) = shard.insert("key", second) else { panic!("two entries under one key") };
+        let Err(Occupied((), value)) = shard.insert("key", second) else { panic!("two entries under one key") };
         assert_eq!((value.as_str(), value.as_ptr()), ("second", place));
         assert_eq!(shard.read("key", String::clone).as_deref(), Some("first"));
         assert_eq!(shard.len(), 1);
@@ -124,13 +124,13 @@ pub fn equal_hashes_do_not_confuse_keys<B: Backend>() {
     hold::<B>(|fresh| {
         for hash in [0, u64::MAX, 0x0123_4567_89ab_cdef] {
             let shard = fresh.shard::<u64>();
-            let read = |key: &str| shard.with(hash, key.as_bytes(), |found, value| (found == key).then_some(*value));
+            let read = |key: &str| shard.with(hash, key.as_bytes(), |found, _, value| (found == key).then_some(*value));
             for i in 0..50 {
-                assert!(shard.insert_new(hash, i.to_string(), i).is_ok());
+                assert!(shard.insert_new(hash, i.to_string(), (), i).is_ok());
             }
             assert_eq!(read("50"), None);
             for i in (0..50).step_by(2) {
-                assert!(shard.remove_if(hash, i.to_string().as_bytes(), |_, value| *value == i));
+                assert!(shard.remove_if(hash, i.to_string().as_bytes(), |_, _, value| *value == i));
             }
             for i in 0..50 {
                 assert_eq!(read(&i.to_string()), (i % 2 == 1).then_some(Some(i)));
@@ -147,10 +147,10 @@ pub fn keys_alike_in_the_bits_of_the_shard_work<B: Backend>() {
         for alike in [0, BITS, 0x5a5 << 40] {
             let shard = fresh.shard::<u64>();
             let hash = |key: &str| super::hash(key) & !BITS | alike;
-            let read = |key: &str| shard.with(hash(key), key.as_bytes(), |_, value| *value);
+            let read = |key: &str| shard.with(hash(key), key.as_bytes(), |_, _, value| *value);
             for i in 0..2_000 {
                 let key = i.to_string();
-                assert!(shard.insert_new(hash(&key), key, i).is_ok());
+                assert!(shard.insert_new(hash(&key), key, (), i).is_ok());
             }
             for i in 0..2_000 {
                 assert_eq!(read(&i.to_string()), Some(i));
@@ -158,7 +158,7 @@ pub fn keys_alike_in_the_bits_of_the_shard_work<B: Backend>() {
             }
             for i in 0..2_000 {
                 let key = i.to_string();
-                assert!(shard.remove_if(hash(&key), key.as_bytes(), |_, _| true));
+                assert!(shard.remove_if(hash(&key), key.as_bytes(), |_, _, _| true));
             }
             assert!(shard.is_empty());
         }
