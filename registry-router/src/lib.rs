@@ -57,8 +57,6 @@ pub use builder::{Builder, Settings};
 pub use lease::{Lease, ServerLease, TransportLease};
 pub use mailbox::{CapacityError, Inbox, MAX_MAILBOX_CAPACITY, Tokio, TokioMailbox, TokioSlot, mailbox, try_mailbox};
 pub use registry::{Registry, ServerMailbox, TransportMailbox};
-#[cfg(feature = "papaya")]
-pub use registry_backends::Papaya as DefaultBackend;
 pub use registry_core::api;
 pub use registry_core::{
     Admission, AdmissionState, AdmitAll, Backend, BindError, BroadcastReport, BuildError, Closed, ContentionStatus,
@@ -67,11 +65,6 @@ pub use registry_core::{
     Select, SendError, ServerId, ShardStats, Slot, ToServer, ToTransport, TransportId, Undelivered,
 };
 pub use registry_monitor::{AlarmRule, Monitor, MonitorSettings};
-
-/// Stands in for the default backend where the feature `papaya` is off: not a backend, so that a registry must name one.
-#[cfg(not(feature = "papaya"))]
-#[derive(Clone, Copy, Debug)]
-pub enum DefaultBackend {}
 
 /// The maps that a registry can be built on, each behind the feature of its name.
 pub mod backends {

@@ -10,7 +10,6 @@ use registry_core::{
 };
 use registry_monitor::Monitor;
 
-use crate::DefaultBackend;
 use crate::builder::{Builder, Settings};
 use crate::mailbox::Tokio;
 use crate::partition::Partition;
@@ -29,6 +28,7 @@ pub type TransportMailbox<M, X = Tokio> = <X as Mailboxes>::Mailbox<ToTransport<
 /// When the last handle is dropped all registrations end, and their leases do nothing any more.
 ///
 /// `B` is the map underneath, `X` the kind of mailbox, `P` what hears its statistics; the defaults suit most.
+/// `B` has a default only with the feature `papaya`; without it, a registry names its backend.
 ///
 /// # Names to look up
 ///
@@ -43,8 +43,13 @@ pub type TransportMailbox<M, X = Tokio> = <X as Mailboxes>::Mailbox<ToTransport<
 /// # Visibility
 ///
 /// What a call changed is seen by every call, on every thread, that starts after it has returned.
-pub struct Registry<M, B = DefaultBackend, X = Tokio, P = Monitor>
-where
+pub struct Registry<
+    M,
+    #[cfg(feature = "papaya")] B = registry_backends::Papaya,
+    #[cfg(not(feature = "papaya"))] B,
+    X = Tokio,
+    P = Monitor,
+> where
     M: Send + 'static,
     B: Backend,
     X: Mailboxes,
