@@ -4,29 +4,26 @@
 //!
 //! Each counter has one writer, the thread that owns the block, so adding one is a load and a store: no locked
 //! instruction, and no cache line that another core wants to write.
-//! `thread_local` gives the block of a thread that ended to a new one, so "the owner" may be several threads, one
-//! after the other. That is safe: a thread gives its number back under a mutex when it ends, a new one takes it under
-//! the same mutex, so all stores of the old owner happened before the first load of the new one.
-//! Numbers are given back by a destructor of the ending thread; other destructors may run after it, and count.
-//! By then the block may belong to somebody else, and `thread_local` panics when asked for another, which in a
-//! destructor ends the process. So those last counts go to one shared block, by locked instructions.
+//! A block goes with a [seat](crate::seat), which a thread that ends leaves to a new one, so "the owner" may be several
+//! threads, one after the other. That is safe: who takes a seat sees all that those did who had it before.
+//! A thread without a seat counts too: one that is ending and has given its own back, or one too many. Such counts go
+//! to one shared block, by locked instructions.
 //!
 //! # What readers see
 //!
 //! Blocks are never taken away, and a new one is published with `Release` after it was filled with zeros, so a reader
 //! walks over them without a lock; one that it misses has its counts in the next sum.
 //! Whoever knows that a thread ended, because it joined it, sees all that it counted.
-//! Within a block, events are stored with `Release` and read, with `Acquire`, before look-ups: who sees a miss also
-//! sees the look-up that missed. (On x86 both orderings are free.)
+//! Within a block, counts are stored with `Release` and read, with `Acquire`, events before look-ups: who sees a miss
+//! also sees the look-up that missed. (On x86 both orderings are free.)
 
-use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use registry_core::Event;
-use thread_local::ThreadLocal;
 
 use crate::apart::Apart;
+use crate::seat::{SEATS, seat};
 
 /// What was counted in one shard: look-ups first, then events in the order of their declaration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,10 +57,11 @@ impl Totals {
 /// The counters of all shards.
 #[derive(Debug)]
 pub(crate) struct Counters {
-    blocks: ThreadLocal<Block>,
+    /// A block for each seat where somebody sat down.
+    blocks: Box<[OnceLock<Block>]>,
     shards: usize,
-    /// For threads that are past counting by themselves; see the module documentation.
-    late: OnceLock<Block>,
+    /// For threads without a seat; see the module documentation.
+    standing: OnceLock<Block>,
     /// What each shard's sum was at the last reset. Blocks belong to their threads, so a reset writes to none.
     ///
     /// Apart, because look-ups read what lies beside it.
@@ -73,9 +71,9 @@ pub(crate) struct Counters {
 impl Counters {
     pub(crate) fn new(shards: usize) -> Self {
         Self {
-            blocks: ThreadLocal::new(),
+            blocks: std::iter::repeat_with(OnceLock::new).take(SEATS).collect(),
             shards,
-            late: OnceLock::new(),
+            standing: OnceLock::new(),
             baseline: Apart(Mutex::new(vec![Totals::default(); shards])),
         }
     }
@@ -89,9 +87,9 @@ impl Counters {
     /// # Panics
     ///
     /// If there is no such shard.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn lookup(&self, shard: usize) -> u64 {
-        self.add(shard, LOOKUPS, Ordering::Relaxed)
+        self.add(shard, LOOKUPS)
     }
 
     /// Counts an event.
@@ -99,9 +97,9 @@ impl Counters {
     /// # Panics
     ///
     /// If there is no such shard.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn event(&self, shard: usize, event: Event) {
-        self.add(shard, slot(event), Ordering::Release);
+        self.add(shard, slot(event));
     }
 
     /// What was counted in a shard since the last reset.
@@ -126,27 +124,34 @@ impl Counters {
     }
 
     /// Adds one and returns what was there.
-    #[inline]
-    fn add(&self, shard: usize, slot: usize, order: Ordering) -> u64 {
+    // The slot is a constant wherever this is called, so it should end up there.
+    #[inline(always)]
+    fn add(&self, shard: usize, slot: usize) -> u64 {
         debug_assert!(shard < self.shards, "no shard {shard} among {}", self.shards);
-        match self.blocks.get() {
-            Some(block) => block.add_alone(shard, slot, order),
-            None => self.add_first_or_last(shard, slot, order),
+        let Some(seat) = seat() else { return self.add_standing(shard, slot) };
+        match self.blocks[seat].get() {
+            Some(block) => block.add_alone(shard, slot),
+            None => self.add_first(seat, shard, slot),
         }
     }
 
     #[cold]
-    fn add_first_or_last(&self, shard: usize, slot: usize, order: Ordering) -> u64 {
-        if thread_is_leaving() {
-            self.late.get_or_init(|| Block::new(self.shards)).add_shared(shard, slot, order)
-        } else {
-            self.blocks.get_or(|| Block::new(self.shards)).add_alone(shard, slot, order)
-        }
+    fn add_first(&self, seat: usize, shard: usize, slot: usize) -> u64 {
+        self.blocks[seat].get_or_init(|| Block::new(self.shards)).add_alone(shard, slot)
+    }
+
+    #[cold]
+    fn add_standing(&self, shard: usize, slot: usize) -> u64 {
+        self.standing.get_or_init(|| Block::new(self.shards)).add_shared(shard, slot)
+    }
+
+    fn blocks(&self) -> impl Iterator<Item = &Block> {
+        self.blocks.iter().chain([&self.standing]).filter_map(OnceLock::get)
     }
 
     fn sum(&self, shard: usize) -> Totals {
         let mut sum = Totals::default();
-        for block in self.blocks.iter().chain(self.late.get()) {
+        for block in self.blocks() {
             block.add_to(shard, &mut sum);
         }
         sum
@@ -175,17 +180,17 @@ impl Block {
     }
 
     /// Adds one where nobody else writes.
-    #[inline]
-    fn add_alone(&self, shard: usize, slot: usize, order: Ordering) -> u64 {
+    #[inline(always)]
+    fn add_alone(&self, shard: usize, slot: usize) -> u64 {
         let counter = self.counter(shard, slot);
         let before = counter.load(Ordering::Relaxed);
-        counter.store(before.wrapping_add(1), order);
+        counter.store(before.wrapping_add(1), Ordering::Release);
         before
     }
 
     /// Adds one where others may write too.
-    fn add_shared(&self, shard: usize, slot: usize, order: Ordering) -> u64 {
-        self.counter(shard, slot).fetch_add(1, order)
+    fn add_shared(&self, shard: usize, slot: usize) -> u64 {
+        self.counter(shard, slot).fetch_add(1, Ordering::Release)
     }
 
     /// From the last slot to the first, so look-ups after the events that follow them.
@@ -195,27 +200,9 @@ impl Block {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn counter(&self, shard: usize, slot: usize) -> &AtomicU64 {
         &self.groups[slot * self.groups_per_slot + shard / GROUP][shard % GROUP]
-    }
-}
-
-/// Whether this thread is ending, and has already given back the number that blocks are found by.
-///
-/// Only known of a thread that asked before, which one that counts for the first time does.
-fn thread_is_leaving() -> bool {
-    /// Each thread that has asked, for as long as it has its number.
-    static NUMBERED: ThreadLocal<()> = ThreadLocal::new();
-    thread_local! {
-        /// Whether this thread has asked. It needs no destructor, so it can be read to the very end.
-        static ASKED: Cell<bool> = const { Cell::new(false) };
-    }
-    if ASKED.replace(true) {
-        NUMBERED.get().is_none()
-    } else {
-        NUMBERED.get_or(|| ());
-        false
     }
 }
 

@@ -12,7 +12,7 @@
 //!
 //! A look-up writes one counter that no other thread writes; nothing is locked and no cache line moves between cores.
 //! One look-up in [`sample_every`](MonitorSettings::sample_every) is timed; every registration and removal is.
-//! Memory, with 64 shards: 5 KiB of counters per thread that ever ran at the same time as others, 48 KiB for the
+//! Memory, with 64 shards: 10 KiB of counters per thread that ever ran at the same time as others, 48 KiB for the
 //! windows, and 1 to 4 KiB per shard, operation and half window for histograms, once something was timed there.
 //!
 //! # Example
@@ -44,6 +44,7 @@ mod imbalance;
 mod latencies;
 mod monitor;
 mod sampling;
+mod seat;
 mod settings;
 mod window;
 

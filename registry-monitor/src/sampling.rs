@@ -22,7 +22,7 @@ impl Sampling {
     }
 
     /// Whether the number, counted from zero, is picked.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn picks(self, number: u64) -> bool {
         // Setting the low bits leaves what is the same for the whole row. Clearing them would do so too, and pick the
         // very first number: the first look-up of a thread finds cold caches, and would stand for N others.
