@@ -69,6 +69,8 @@ struct Numbered<K> {
 /// evmap's value, equal to nothing but itself.
 ///
 /// evmap has the same bits in both copies and drops them once. So the state, which changes, is behind a pointer.
+/// What look-ups read comes first, next to evmap's own fields.
+#[repr(C)]
 struct Stored<K, H, S> {
     head: H,
     state: Arc<S>,
