@@ -1,0 +1,170 @@
+//! The bare maps: each crate's own map as its own users would use it, in the place of a registry.
+//!
+//! One map, not sharded by us, with room for all entries from the start and `foldhash` as its hasher, keyed by the same
+//! ids and holding one pointer per entry: the mailbox.
+//! There are no leases, no incarnations and no statistics. What a registration means, the user of a bare map must see
+//! to: `insert` takes the place of whatever was there.
+//! Bindings are a second map, from transports to servers.
+
+pub mod dashmap;
+pub mod evmap;
+pub mod left_right;
+pub mod papaya;
+pub mod reference;
+
+use std::fmt;
+use std::hash::Hash;
+
+use registry_router::{Delivery, Mailbox, ServerId, ServerMailbox, TransportId, TransportMailbox};
+
+use crate::registry::Layout;
+use crate::subject::{Session, Subject};
+use crate::world::Message;
+
+/// The hasher of all bare maps: foldhash, made for short keys in hash tables.
+pub type FastHash = foldhash::fast::FixedState;
+
+/// What a bare map has as keys: ids, and nothing else, because evmap must be promised that they hash alike at all times.
+pub trait Key: Clone + Eq + Hash + Send + Sync + 'static + sealed::Sealed {}
+
+impl Key for ServerId {}
+impl Key for TransportId {}
+
+mod sealed {
+    pub trait Sealed {}
+
+    impl Sealed for super::ServerId {}
+    impl Sealed for super::TransportId {}
+}
+
+/// What a bare map has as values.
+pub trait Value: Clone + Send + Sync + 'static {}
+
+impl<V: Clone + Send + Sync + 'static> Value for V {}
+
+/// A crate's map, for whatever keys and values.
+pub trait Family: Send + Sync + 'static {
+    /// The map.
+    type Map<K: Key, V: Value>: Map<K, V>;
+}
+
+/// A concurrent map.
+pub trait Map<K: Key, V: Value>: Send + Sync + 'static {
+    /// What a thread reads and writes it through.
+    type Handle: Handle<K, V>;
+
+    /// A map with room for so many entries.
+    fn with_capacity(capacity: usize) -> Self;
+
+    /// A handle for the calling thread.
+    fn handle(&self) -> Self::Handle;
+}
+
+/// One thread's access to a map.
+pub trait Handle<K: Key, V: Value>: Send + 'static {
+    /// Reads an entry in place.
+    fn with<R>(&self, key: &K, read: impl FnOnce(&V) -> R) -> Option<R>;
+
+    /// Puts an entry in, visible to all when it returns.
+    fn insert(&self, key: K, value: V);
+
+    /// Takes an entry out, and says whether there was one.
+    fn remove(&self, key: &K) -> bool;
+}
+
+/// Bare maps in the place of a registry.
+pub struct OverBare<F: Family> {
+    servers: F::Map<ServerId, ServerMailbox<Message>>,
+    transports: F::Map<TransportId, TransportMailbox<Message>>,
+    bindings: F::Map<TransportId, ServerId>,
+}
+
+impl<F: Family> OverBare<F> {
+    /// Maps with room for the entries.
+    #[must_use]
+    pub fn new(layout: Layout) -> Self {
+        Self {
+            servers: Map::with_capacity(layout.servers),
+            transports: Map::with_capacity(layout.transports),
+            bindings: Map::with_capacity(layout.transports),
+        }
+    }
+}
+
+impl<F: Family> fmt::Debug for OverBare<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OverBare").finish_non_exhaustive()
+    }
+}
+
+impl<F: Family> Subject for OverBare<F> {
+    type Session = BareSession<F>;
+
+    fn session(&self) -> Self::Session {
+        BareSession {
+            servers: self.servers.handle(),
+            transports: self.transports.handle(),
+            bindings: self.bindings.handle(),
+        }
+    }
+}
+
+type HandleOf<F, K, V> = <<F as Family>::Map<K, V> as Map<K, V>>::Handle;
+
+/// Handles to the bare maps.
+pub struct BareSession<F: Family> {
+    servers: HandleOf<F, ServerId, ServerMailbox<Message>>,
+    transports: HandleOf<F, TransportId, TransportMailbox<Message>>,
+    bindings: HandleOf<F, TransportId, ServerId>,
+}
+
+impl<F: Family> fmt::Debug for BareSession<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BareSession").finish_non_exhaustive()
+    }
+}
+
+impl<F: Family> Session for BareSession<F> {
+    type Lease = ();
+
+    #[inline]
+    fn lookup(&self, id: &ServerId, mailbox: &ServerMailbox<Message>) -> Option<bool> {
+        self.servers.with(id, |held| held.as_sender().same_channel(mailbox.as_sender()))
+    }
+
+    #[inline]
+    fn route(&self, server: &ServerId, from: &TransportId, message: Message) -> bool {
+        let delivered =
+            self.servers.with(server, |mailbox| mailbox.try_deliver(Delivery { from: from.clone(), message }).is_ok());
+        delivered.unwrap_or(false)
+    }
+
+    #[inline]
+    fn register(&self, id: &ServerId, mailbox: &ServerMailbox<Message>) -> Option<()> {
+        self.servers.insert(id.clone(), mailbox.clone());
+        Some(())
+    }
+
+    #[inline]
+    fn release(&self, id: &ServerId, (): ()) {
+        self.servers.remove(id);
+    }
+
+    fn add_server(&self, id: &ServerId, mailbox: &ServerMailbox<Message>) {
+        self.servers.insert(id.clone(), mailbox.clone());
+    }
+
+    fn add_transport(&self, id: &TransportId, mailbox: &TransportMailbox<Message>) {
+        self.transports.insert(id.clone(), mailbox.clone());
+    }
+
+    #[inline]
+    fn bind(&self, transport: &TransportId, server: &ServerId) -> bool {
+        let both_there =
+            self.servers.with(server, |_| ()).is_some() && self.transports.with(transport, |_| ()).is_some();
+        if both_there {
+            self.bindings.insert(transport.clone(), server.clone());
+        }
+        both_there
+    }
+}

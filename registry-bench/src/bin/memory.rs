@@ -1,0 +1,50 @@
+//! Counts what an entry takes, in a program of its own: its allocator counts, which would slow the other program down.
+
+#![allow(clippy::print_stdout, reason = "what it measures goes to standard output")]
+
+use std::alloc::System;
+
+use anyhow::Result;
+use clap::Parser;
+use registry_bench::memory;
+use registry_bench::record::Line;
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// Prints the bytes per entry as JSON lines; `cargo xtask bench` calls it.
+#[derive(Debug, Parser)]
+#[command(name = "registry-bench-memory")]
+struct Arguments {
+    /// The backend.
+    #[arg(long)]
+    backend: String,
+    /// Shards and entries of what is to be measured, as in `64:10000`; may be given several times.
+    #[arg(long = "size", required = true, value_parser = size)]
+    sizes: Vec<(usize, usize)>,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    for (shards, entries) in arguments.sizes {
+        for bytes in memory::measure(&arguments.backend, shards, entries, &live)? {
+            println!("{}", serde_json::to_string(&Line::Memory(bytes))?);
+        }
+    }
+    Ok(())
+}
+
+/// How many bytes are allocated at present.
+fn live() -> usize {
+    let stats = ALLOCATOR.stats();
+    stats.bytes_allocated.saturating_sub(stats.bytes_deallocated)
+}
+
+fn size(text: &str) -> Result<(usize, usize), String> {
+    let parse = || {
+        let (shards, entries) = text.split_once(':')?;
+        Some((shards.parse().ok()?, entries.parse().ok().filter(|&entries| entries > 0)?))
+    };
+    parse().ok_or_else(|| format!("{text:?} is not SHARDS:ENTRIES"))
+}

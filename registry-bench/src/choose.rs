@@ -1,0 +1,172 @@
+//! From the name of a backend to something that runs: the one place where types become names.
+
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+use registry_core::Backend;
+use registry_router::backends::{Visitor, for_each};
+
+use crate::bare::dashmap::BareDashmap;
+use crate::bare::evmap::BareEvmap;
+use crate::bare::left_right::BareLeftRight;
+use crate::bare::papaya::BarePapaya;
+use crate::bare::reference::BareReference;
+use crate::bare::{Family, OverBare};
+use crate::driver::{self, Job, Slice};
+use crate::ratio::{Act, Lap, Laps};
+use crate::registry::{Layout, OverRegistry};
+use crate::subject::{Session, Subject};
+use crate::world::World;
+
+/// A subject whose type is forgotten. What is called through it takes milliseconds; loops over operations are inside.
+pub trait Runner: Send + Sync {
+    /// Registers all that is to be there from the beginning.
+    fn fill(&self, world: &World);
+
+    /// Binds all transports, in turn, to the servers.
+    fn bind_all(&self, world: &World);
+
+    /// Runs a workload for a while.
+    fn slice(&self, world: &Arc<World>, job: &Job) -> Result<Slice>;
+
+    /// How unevenly the entries lie over the shards.
+    fn skew(&self) -> Option<f64>;
+
+    /// What the n-th thread repeats to time an operation.
+    fn lap<'a>(&self, act: Act, world: &'a World, thread: usize) -> Box<dyn Lap + 'a>;
+}
+
+/// The names of all backends, in the order of the list.
+#[must_use]
+pub fn backends() -> Vec<&'static str> {
+    struct Names(Vec<&'static str>);
+    impl Visitor for Names {
+        fn visit<B: Backend>(&mut self) {
+            self.0.push(B::NAME);
+        }
+    }
+    let mut names = Names(Vec::new());
+    for_each(&mut names);
+    names.0
+}
+
+/// A registry on that backend.
+///
+/// # Errors
+///
+/// If there is no such backend, or the registry does not like its settings.
+pub fn registry(backend: &str, layout: Layout) -> Result<Box<dyn Runner>> {
+    make(backend, layout, true)
+}
+
+/// The same, with statistics off.
+///
+/// # Errors
+///
+/// If there is no such backend, or the registry does not like its settings.
+pub fn unheard_registry(backend: &str, layout: Layout) -> Result<Box<dyn Runner>> {
+    make(backend, layout, false)
+}
+
+/// The bare map of that backend, if there is one. A backend without one is measured, but compared with nothing.
+#[must_use]
+pub fn bare(backend: &str, layout: Layout) -> Option<Box<dyn Runner>> {
+    fn of<F: Family>(layout: Layout) -> Option<Box<dyn Runner>> {
+        Some(Box::new(Running(Arc::new(OverBare::<F>::new(layout)))))
+    }
+    match backend {
+        "dashmap" => of::<BareDashmap>(layout),
+        "evmap" => of::<BareEvmap>(layout),
+        "left-right" => of::<BareLeftRight>(layout),
+        "papaya" => of::<BarePapaya>(layout),
+        "reference" => of::<BareReference>(layout),
+        _ => None,
+    }
+}
+
+fn make(backend: &str, layout: Layout, heard: bool) -> Result<Box<dyn Runner>> {
+    struct Make<'a> {
+        backend: &'a str,
+        layout: Layout,
+        heard: bool,
+        made: Option<Result<Box<dyn Runner>>>,
+    }
+    impl Visitor for Make<'_> {
+        fn visit<B: Backend>(&mut self) {
+            if B::NAME != self.backend {
+                return;
+            }
+            self.made = Some(if self.heard {
+                OverRegistry::<B, _>::new(self.layout).map(boxed).map_err(Into::into)
+            } else {
+                OverRegistry::<B, ()>::unheard(self.layout).map(boxed).map_err(Into::into)
+            });
+        }
+    }
+    fn boxed<S: Subject>(subject: S) -> Box<dyn Runner> {
+        Box::new(Running(Arc::new(subject)))
+    }
+    let mut make = Make { backend, layout, heard, made: None };
+    for_each(&mut make);
+    match make.made {
+        Some(made) => made,
+        None => bail!("there is no backend {backend:?}; there are {}", backends().join(", ")),
+    }
+}
+
+struct Running<S>(Arc<S>);
+
+impl<S: Subject> Runner for Running<S> {
+    fn fill(&self, world: &World) {
+        self.0.session().fill(world);
+    }
+
+    fn bind_all(&self, world: &World) {
+        let session = self.0.session();
+        for (transport, server) in world.transports.iter().zip(world.servers.iter().cycle()) {
+            session.bind(transport, server);
+        }
+    }
+
+    fn slice(&self, world: &Arc<World>, job: &Job) -> Result<Slice> {
+        driver::run(&self.0, world, job)
+    }
+
+    fn skew(&self) -> Option<f64> {
+        self.0.skew()
+    }
+
+    fn lap<'a>(&self, act: Act, world: &'a World, thread: usize) -> Box<dyn Lap + 'a> {
+        Box::new(Laps::new(act, self.0.session(), world, thread))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LAYOUT: Layout = Layout { shards: 4, servers: 0, transports: 0 };
+
+    #[test]
+    fn every_backend_can_be_made_and_has_a_bare_map() {
+        let names = backends();
+        assert!(["dashmap", "evmap", "papaya", "reference"].iter().all(|name| names.contains(name)), "{names:?}");
+        for name in names {
+            assert!(registry(name, LAYOUT).is_ok() && unheard_registry(name, LAYOUT).is_ok());
+            assert!(bare(name, LAYOUT).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_name_lists_the_right_ones() {
+        let error = registry("nope", LAYOUT).err().expect("there is no such backend").to_string();
+        assert!(error.contains("\"nope\"") && error.contains("papaya"), "{error}");
+        assert!(bare("nope", LAYOUT).is_none());
+    }
+
+    #[test]
+    fn what_the_registry_says_is_passed_on() {
+        let error = registry("papaya", Layout { shards: 3, ..LAYOUT }).err().expect("3 is no power of two");
+        assert!(error.to_string().contains("power of two"), "{error}");
+    }
+}

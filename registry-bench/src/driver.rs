@@ -1,0 +1,336 @@
+//! Runs one workload on one subject: many threads, or very many tasks, and a clock that looks at few of them.
+//!
+//! All workers begin at once and do not stop until the run is over. What counts is what they do from the moment when
+//! all are there until somebody says stop.
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use hdrhistogram::Histogram;
+use thread_local::ThreadLocal;
+
+use crate::spread::zipf;
+use crate::subject::{Session, Subject};
+use crate::workload::{Claims, Concurrency, Keys, Workload};
+use crate::world::{Counts, World};
+
+/// How many operations a task does before it yields.
+pub const TASK_BURST: u32 = 4;
+
+/// How many operations a thread does before it looks whether the run is over.
+const THREAD_BURST: u32 = 64;
+
+/// What is to be run.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Which workload, with what was changed about it.
+    pub workload: Workload,
+    /// How many threads, be it of the operating system or of the runtime that the tasks run on.
+    pub threads: usize,
+    /// For how long.
+    pub duration: Duration,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Slice {
+    /// Operations that were counted.
+    pub operations: u64,
+    /// During this time.
+    pub elapsed: Duration,
+    /// Latencies of the operations that were timed, in nanoseconds, to three digits.
+    pub latencies: Histogram<u64>,
+}
+
+impl Job {
+    /// How many workers there are.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        match self.workload.concurrency {
+            Concurrency::Threads => self.threads,
+            Concurrency::Tasks(tasks) => tasks,
+        }
+    }
+
+    /// How many ids the run needs.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let Workload { mix, entries, transports, claims, .. } = self.workload;
+        Counts {
+            servers: entries,
+            strangers: if mix.miss > 0 { entries } else { 0 },
+            claims: match (mix.register, claims) {
+                (0, _) => 0,
+                (_, Claims::Own) => 2 * self.workers(),
+                (_, Claims::Shared(n)) => n,
+            },
+            transports,
+        }
+    }
+}
+
+/// Runs a workload.
+///
+/// # Errors
+///
+/// If the runtime or a thread cannot be started, or no operation was done.
+pub fn run<S: Subject>(subject: &Arc<S>, world: &Arc<World>, job: &Job) -> Result<Slice> {
+    let run = Arc::new(Run::new(Arc::clone(subject), Arc::clone(world), job));
+    let (operations, elapsed) = match job.workload.concurrency {
+        Concurrency::Threads => on_threads(&run, job)?,
+        Concurrency::Tasks(tasks) => on_tasks(&run, job, tasks)?,
+    };
+    ensure!(operations > 0, "no operation was done in {elapsed:?}");
+    let run = Arc::into_inner(run).context("a worker is still there")?;
+    let mut latencies = new_histogram();
+    for local in run.locals {
+        latencies.add(local.latencies.into_inner()).context("histograms of one kind can be added")?;
+    }
+    Ok(Slice { operations, elapsed, latencies })
+}
+
+fn on_threads<S: Subject>(run: &Arc<Run<S>>, job: &Job) -> Result<(u64, Duration)> {
+    let workers: Vec<_> = (0..job.threads)
+        .map(|n| {
+            let run = Arc::clone(run);
+            thread::Builder::new().spawn(move || {
+                let mut worker = Worker::new(&run, n);
+                run.live.fetch_add(1, Ordering::Relaxed);
+                while !run.over.load(Ordering::Relaxed) {
+                    worker.burst(&run, THREAD_BURST);
+                }
+                worker.leave(&run);
+            })
+        })
+        .collect::<Result<_, _>>()?;
+    let measured = run.measure(job.threads, job.duration);
+    for worker in workers {
+        worker.join().ok().context("a worker panicked")?;
+    }
+    Ok(measured)
+}
+
+fn on_tasks<S: Subject>(run: &Arc<Run<S>>, job: &Job, tasks: usize) -> Result<(u64, Duration)> {
+    // Tokio's workers look at the common queue once in a while only, as long as they have tasks of their own; with tasks
+    // that never wait, most would hardly ever have a turn. So the common queue goes first.
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(job.threads).global_queue_interval(1).build()?;
+    let tasks_left = Arc::new(AtomicUsize::new(tasks));
+    for n in 0..tasks {
+        let (run, left) = (Arc::clone(run), Arc::clone(&tasks_left));
+        runtime.spawn(async move {
+            let mut worker = Worker::new(&run, n);
+            run.live.fetch_add(1, Ordering::Relaxed);
+            while !run.over.load(Ordering::Relaxed) {
+                worker.burst(&run, TASK_BURST);
+                tokio::task::yield_now().await;
+            }
+            worker.leave(&run);
+            left.fetch_sub(1, Ordering::Release);
+        });
+    }
+    let measured = run.measure(tasks, job.duration);
+    while tasks_left.load(Ordering::Acquire) > 0 {
+        thread::sleep(Duration::from_micros(200));
+    }
+    // Waits for the runtime's threads, and with them for all that the tasks held.
+    drop(runtime);
+    Ok(measured)
+}
+
+/// What all workers share.
+struct Run<S: Subject> {
+    subject: Arc<S>,
+    world: Arc<World>,
+    workload: Workload,
+    /// The upper ends of the shares, in percent.
+    thresholds: [u8; 5],
+    /// Which servers come in which order, where that is not random.
+    drawn: Vec<u32>,
+    live: AtomicUsize,
+    timing: AtomicBool,
+    over: AtomicBool,
+    locals: ThreadLocal<Local<S::Session>>,
+    counts: Mutex<Vec<Arc<AtomicU64>>>,
+}
+
+/// What the workers of one thread share.
+struct Local<Se> {
+    session: Se,
+    done: Arc<AtomicU64>,
+    latencies: RefCell<Histogram<u64>>,
+}
+
+impl<S: Subject> Run<S> {
+    fn new(subject: Arc<S>, world: Arc<World>, job: &Job) -> Self {
+        let mut upto = 0;
+        let thresholds = job.workload.mix.shares().map(|share| {
+            upto += share;
+            upto
+        });
+        let servers = world.servers.len();
+        let drawn = match job.workload.keys {
+            Keys::Zipf(exponent) => zipf(servers, exponent, 1 << 16, job.workload.seed),
+            Keys::Uniform | Keys::OneHot => Vec::new(),
+        };
+        Self {
+            subject,
+            world,
+            workload: job.workload,
+            thresholds,
+            drawn,
+            live: AtomicUsize::new(0),
+            timing: AtomicBool::new(false),
+            over: AtomicBool::new(false),
+            locals: ThreadLocal::new(),
+            counts: Mutex::default(),
+        }
+    }
+
+    /// Waits until all workers are there, counts for a while, and tells them to stop.
+    fn measure(&self, workers: usize, duration: Duration) -> (u64, Duration) {
+        while self.live.load(Ordering::Relaxed) < workers {
+            thread::sleep(Duration::from_micros(200));
+        }
+        self.timing.store(true, Ordering::Relaxed);
+        let (before, began) = (self.done(), Instant::now());
+        thread::sleep(duration);
+        let (after, elapsed) = (self.done(), began.elapsed());
+        self.over.store(true, Ordering::Relaxed);
+        (after - before, elapsed)
+    }
+
+    fn done(&self) -> u64 {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
+    fn local(&self) -> &Local<S::Session> {
+        self.locals.get_or(|| {
+            let done = Arc::new(AtomicU64::new(0));
+            self.counts.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&done));
+            Local { session: self.subject.session(), done, latencies: RefCell::new(new_histogram()) }
+        })
+    }
+}
+
+impl<Se> Local<Se> {
+    /// Does an operation, and times it if it is its turn.
+    #[inline]
+    fn time<R>(&self, timed: bool, operation: impl FnOnce(&Se) -> R) -> R {
+        if !timed {
+            return operation(&self.session);
+        }
+        let began = Instant::now();
+        let outcome = operation(&self.session);
+        let took = began.elapsed();
+        self.latencies.borrow_mut().saturating_record(took.as_nanos() as u64);
+        outcome
+    }
+}
+
+/// Three digits, from a nanosecond to a minute.
+fn new_histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, 60_000_000_000, 3).expect("the bounds are in order and three digits are possible")
+}
+
+/// One thread or one task.
+struct Worker<S: Subject> {
+    number: usize,
+    rng: fastrand::Rng,
+    /// Where it is in what was drawn.
+    place: usize,
+    /// What it has registered: the index of the id among the claims, and the lease.
+    held: Option<(usize, <S::Session as Session>::Lease)>,
+    flip: bool,
+}
+
+impl<S: Subject> Worker<S> {
+    fn new(run: &Run<S>, number: usize) -> Self {
+        let mut rng = fastrand::Rng::with_seed(run.workload.seed ^ (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let place = rng.usize(..1 << 16);
+        Self { number, rng, place, held: None, flip: false }
+    }
+
+    fn burst(&mut self, run: &Run<S>, operations: u32) {
+        let local = run.local();
+        let timing = run.timing.load(Ordering::Relaxed);
+        let done = local.done.load(Ordering::Relaxed);
+        for n in 0..u64::from(operations) {
+            self.step(run, local, timing && (done + n).is_multiple_of(u64::from(run.workload.sample_every)));
+        }
+        // This thread alone writes it.
+        local.done.store(done + u64::from(operations), Ordering::Relaxed);
+    }
+
+    fn step(&mut self, run: &Run<S>, local: &Local<S::Session>, timed: bool) {
+        let world = &*run.world;
+        let draw = self.rng.u8(..100);
+        match run.thresholds.iter().position(|&upto| draw < upto) {
+            Some(0) => {
+                let n = self.server(run);
+                // A copy, as a program would have the id at hand.
+                let (id, mailbox) = (world.servers[n].clone(), world.mailbox(n));
+                std::hint::black_box(local.time(timed, |session| session.lookup(&id, mailbox)));
+            }
+            Some(1) => {
+                let id = world.strangers[self.rng.usize(..world.strangers.len())].clone();
+                std::hint::black_box(local.time(timed, |session| session.lookup(&id, world.mailbox(0))));
+            }
+            Some(2) => {
+                let n = self.server(run);
+                let id = world.servers[n].clone();
+                if !local.time(timed, |session| session.route(&id, &world.sender, n as u64)) {
+                    // Full. Whoever finds it so empties it, which counts as time of the run, not of the operation.
+                    world.drain(n);
+                    local.session.route(&id, &world.sender, n as u64);
+                }
+            }
+            Some(3) => self.register(run, local, timed),
+            _ => {
+                let transport = world.transports[self.rng.usize(..world.transports.len())].clone();
+                let server = world.servers[self.server(run)].clone();
+                local.time(timed, |session| session.bind(&transport, &server));
+            }
+        }
+    }
+
+    fn server(&mut self, run: &Run<S>) -> usize {
+        match run.workload.keys {
+            Keys::Uniform => self.rng.usize(..run.world.servers.len()),
+            Keys::OneHot => 0,
+            Keys::Zipf(_) => {
+                self.place = (self.place + 1) % run.drawn.len();
+                run.drawn[self.place] as usize
+            }
+        }
+    }
+
+    fn register(&mut self, run: &Run<S>, local: &Local<S::Session>, timed: bool) {
+        let claims = &run.world.claims;
+        self.flip = !self.flip;
+        let next = match run.workload.claims {
+            Claims::Own => 2 * self.number + usize::from(self.flip),
+            Claims::Shared(n) => self.rng.usize(..n),
+        };
+        let previous = self.held.take();
+        let lease = local.time(timed, |session| {
+            if let Some((previous, lease)) = previous {
+                session.release(&claims[previous], lease);
+            }
+            session.register(&claims[next], run.world.mailbox(next))
+        });
+        self.held = lease.map(|lease| (next, lease));
+    }
+
+    /// Leaves the subject as it was found.
+    fn leave(&mut self, run: &Run<S>) {
+        if let Some((n, lease)) = self.held.take() {
+            run.local().session.release(&run.world.claims[n], lease);
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! What `cargo xtask bench` calls: makes a plan, carries out one step of it, and makes a report of all that was printed.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program; its output is what it is for")]
+
+use std::io::{self, BufRead};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use registry_bench::choose::{self, Runner};
+use registry_bench::driver::{Job, Slice};
+use registry_bench::plan::{self, Wish, at_least_one};
+use registry_bench::ratio::{self, Request};
+use registry_bench::record::{Document, Host, Line, Ratio, Sample, Setup};
+use registry_bench::registry::Layout;
+use registry_bench::report;
+use registry_bench::spread::Spread;
+use registry_bench::workload::{self, Concurrency, WORKLOADS};
+use registry_bench::world::World;
+
+/// Runs workloads and comparisons; `cargo xtask bench` is the way to call it.
+#[derive(Debug, Parser)]
+#[command(name = "registry-bench", version)]
+enum Command {
+    /// Shows the workloads and the backends.
+    List,
+    /// Prints what is to be run, as JSON.
+    Plan(Wish),
+    /// Runs one workload on a registry and on the bare map, and prints JSON lines.
+    Run(Run),
+    /// Compares single operations with the bare map, and prints JSON lines.
+    Ratio(Compare),
+    /// Reads JSON lines from standard input and prints a report.
+    Report(Report),
+}
+
+#[derive(Debug, clap::Args)]
+struct Run {
+    #[arg(long)]
+    workload: String,
+    #[arg(long)]
+    backend: String,
+    #[arg(long)]
+    shards: usize,
+    #[arg(long, value_parser = at_least_one)]
+    threads: usize,
+    /// Instead of what the workload has.
+    #[arg(long, value_parser = at_least_one)]
+    entries: Option<usize>,
+    /// Instead of what the workload has; no effect on those of threads.
+    #[arg(long, value_parser = at_least_one)]
+    tasks: Option<usize>,
+    #[arg(long)]
+    seconds: f64,
+    #[arg(long)]
+    seed: u64,
+    /// The bare map before the registry, to take turns.
+    #[arg(long)]
+    bare_first: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct Compare {
+    #[arg(long)]
+    backend: String,
+    #[arg(long)]
+    shards: usize,
+    /// May be given several times.
+    #[arg(long, required = true, value_parser = at_least_one)]
+    threads: Vec<usize>,
+    #[arg(long, value_parser = at_least_one)]
+    entries: usize,
+    #[arg(long, value_parser = at_least_one)]
+    rounds: usize,
+    #[arg(long)]
+    slice_us: u64,
+    #[arg(long)]
+    seed: u64,
+}
+
+#[derive(Debug, clap::Args)]
+struct Report {
+    /// Where it was measured, as JSON.
+    #[arg(long)]
+    host: String,
+    /// Also writes everything to this file.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+/// The status of a program that was asked for something impossible.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let command = Command::parse();
+    let asked = matches!(command, Command::Plan(_) | Command::List);
+    match execute(command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(if asked { USAGE } else { 1 })
+        }
+    }
+}
+
+fn execute(command: Command) -> Result<()> {
+    match command {
+        Command::List => list(),
+        Command::Plan(wish) => println!("{}", serde_json::to_string(&plan::plan(&wish)?)?),
+        Command::Run(arguments) => print_lines(run(&arguments)?)?,
+        Command::Ratio(arguments) => {
+            let request = Request {
+                backend: arguments.backend,
+                shards: arguments.shards,
+                entries: arguments.entries,
+                threads: arguments.threads,
+                rounds: arguments.rounds,
+                slice: Duration::from_micros(arguments.slice_us),
+                seed: arguments.seed,
+            };
+            print_lines(ratio::measure(&request)?.into_iter().map(Line::Ratio).collect())?;
+        }
+        Command::Report(arguments) => make_report(&arguments)?,
+    }
+    Ok(())
+}
+
+fn list() {
+    println!("Workloads:");
+    for workload in &WORKLOADS {
+        println!("  {:12} {}", workload.name, workload.description);
+    }
+    println!("Backends: {}", choose::backends().join(", "));
+}
+
+/// Runs both subjects one after the other in this process, so that their ratio is one of neighbours.
+fn run(arguments: &Run) -> Result<Vec<Line>> {
+    let mut workload = *workload::find(&arguments.workload).context("there is no such workload")?;
+    workload.entries = arguments.entries.unwrap_or(workload.entries);
+    workload.seed = arguments.seed;
+    if let (Concurrency::Tasks(tasks), Some(wanted)) = (&mut workload.concurrency, arguments.tasks) {
+        *tasks = wanted;
+    }
+    let duration = Duration::try_from_secs_f64(arguments.seconds).context("--seconds")?;
+    let job = Job { workload, threads: arguments.threads, duration };
+    let world = Arc::new(World::new(job.counts(), workload.seed));
+    let layout = Layout { shards: arguments.shards, servers: workload.entries, transports: workload.transports };
+
+    let registry = choose::registry(&arguments.backend, layout)?;
+    let bare = choose::bare(&arguments.backend, layout);
+    registry.fill(&world);
+    let skew = registry.skew();
+    if let Some(bare) = &bare {
+        bare.fill(&world);
+    }
+    let measure = |runner: &dyn Runner| runner.slice(&world, &job);
+    let (on_registry, on_bare) = match &bare {
+        Some(bare) if arguments.bare_first => {
+            let on_bare = measure(&**bare)?;
+            (measure(&*registry)?, Some(on_bare))
+        }
+        Some(bare) => (measure(&*registry)?, Some(measure(&**bare)?)),
+        None => (measure(&*registry)?, None),
+    };
+    let setup = |subject: &str, shards| Setup {
+        subject: subject.to_owned(),
+        backend: arguments.backend.clone(),
+        workload: workload.name.to_owned(),
+        shards,
+        threads: job.threads,
+        tasks: match workload.concurrency {
+            Concurrency::Tasks(tasks) => Some(tasks),
+            Concurrency::Threads => None,
+        },
+        entries: workload.entries,
+        seed: workload.seed,
+        sample_every: workload.sample_every,
+    };
+    let on_registry = sample(setup("registry", arguments.shards), &on_registry, skew);
+    let mut lines = Vec::new();
+    if let Some(on_bare) = on_bare {
+        let on_bare = sample(setup("bare", 1), &on_bare, None);
+        let times = on_bare.ops_per_s / on_registry.ops_per_s;
+        lines.push(Line::Ratio(Ratio {
+            name: format!("{}_vs_bare", workload.name),
+            backend: arguments.backend.clone(),
+            shards: arguments.shards,
+            threads: job.threads,
+            entries: workload.entries,
+            spread: Spread { median: times, min: times, max: times },
+            subject_ns: None,
+            bare_ns: None,
+            rounds: 1,
+            operations: None,
+            seed: workload.seed,
+        }));
+        lines.push(Line::Sample(Box::new(on_bare)));
+    }
+    lines.push(Line::Sample(Box::new(on_registry)));
+    Ok(lines)
+}
+
+fn sample(setup: Setup, slice: &Slice, skew: Option<f64>) -> Sample {
+    let latencies = &slice.latencies;
+    let all_timed = setup.sample_every == 1;
+    // Buckets double in width, from 8 ns on.
+    let buckets = || latencies.iter_log(8, 2.0).map(|to| (to.value_iterated_to(), to.count_since_last_iteration()));
+    Sample {
+        seconds: slice.elapsed.as_secs_f64(),
+        ops_per_s: slice.operations as f64 / slice.elapsed.as_secs_f64(),
+        p50_ns: latencies.value_at_quantile(0.5),
+        p95_ns: latencies.value_at_quantile(0.95),
+        p99_ns: latencies.value_at_quantile(0.99),
+        p999_ns: latencies.value_at_quantile(0.999),
+        max_ns: latencies.max(),
+        timed: latencies.len(),
+        skew,
+        buckets: all_timed.then(|| buckets().filter(|&(_, count)| count > 0).collect()),
+        setup,
+    }
+}
+
+fn print_lines(lines: Vec<Line>) -> Result<()> {
+    for line in lines {
+        println!("{}", serde_json::to_string(&line)?);
+    }
+    Ok(())
+}
+
+fn make_report(arguments: &Report) -> Result<()> {
+    let host: Host = serde_json::from_str(&arguments.host).context("--host")?;
+    let mut lines = Vec::new();
+    for line in io::stdin().lock().lines() {
+        let line = line?;
+        lines.push(serde_json::from_str(&line).with_context(|| format!("not a line of a child: {line}"))?);
+    }
+    let document = Document::of(host, lines);
+    if let Some(path) = &arguments.json {
+        let text = serde_json::to_string_pretty(&document)?;
+        std::fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    print!("{}", report::report(&document));
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! Medians, ranges and draws: the arithmetic, apart from everything that measures.
+
+use serde::{Deserialize, Serialize};
+
+/// A median with its range.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// The middle one, or the mean of the two in the middle.
+    pub median: f64,
+    /// The least.
+    pub min: f64,
+    /// The greatest.
+    pub max: f64,
+}
+
+impl Spread {
+    /// The spread of some figures; `None` if there are none.
+    #[must_use]
+    pub fn of(figures: &[f64]) -> Option<Self> {
+        let mut sorted = figures.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let (min, max) = (*sorted.first()?, *sorted.last()?);
+        let middle = sorted.len() / 2;
+        let median =
+            if sorted.len() % 2 == 1 { sorted[middle] } else { f64::midpoint(sorted[middle - 1], sorted[middle]) };
+        Some(Self { median, min, max })
+    }
+
+    /// Whether the ranges have a point in common, so that a difference of the medians may be chance.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.min <= other.max && other.min <= self.max
+    }
+}
+
+/// The median of whole numbers, zero if there are none.
+#[must_use]
+pub fn median(figures: &[u64]) -> u64 {
+    let figures: Vec<f64> = figures.iter().map(|&figure| figure as f64).collect();
+    Spread::of(&figures).map_or(0, |spread| spread.median.round() as u64)
+}
+
+/// So many draws of 0 to `n` − 1, where the k-th is drawn in proportion to (k + 1) to the power of −`exponent`.
+///
+/// # Panics
+///
+/// If `n` is zero.
+#[must_use]
+pub fn zipf(n: usize, exponent: f64, draws: usize, seed: u64) -> Vec<u32> {
+    assert!(n > 0, "there is nothing to draw from");
+    let mut sum = 0.0;
+    let cumulated: Vec<f64> = (1..=n)
+        .map(|rank| {
+            sum += (rank as f64).powf(-exponent);
+            sum
+        })
+        .collect();
+    let mut rng = fastrand::Rng::with_seed(seed);
+    (0..draws)
+        .map(|_| {
+            let place = rng.f64() * sum;
+            cumulated.partition_point(|&upto| upto <= place).min(n - 1) as u32
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_middle() {
+        assert_eq!(Spread::of(&[3.0, 1.0, 2.0]), Some(Spread { median: 2.0, min: 1.0, max: 3.0 }));
+        assert_eq!(Spread::of(&[4.0, 1.0]), Some(Spread { median: 2.5, min: 1.0, max: 4.0 }));
+        assert_eq!(Spread::of(&[]), None);
+        assert_eq!((median(&[9, 1, 5]), median(&[1, 2]), median(&[])), (5, 2, 0));
+    }
+
+    #[test]
+    fn ranges_overlap_or_not() {
+        let spread = |min, max| Spread { median: min, min, max };
+        assert!(spread(1.0, 2.0).overlaps(&spread(2.0, 3.0)));
+        assert!(spread(1.0, 9.0).overlaps(&spread(2.0, 3.0)));
+        assert!(!spread(1.0, 2.0).overlaps(&spread(2.1, 3.0)));
+        assert!(!spread(2.1, 3.0).overlaps(&spread(1.0, 2.0)));
+    }
+
+    #[test]
+    fn zipf_draws_the_first_as_often_as_it_should() {
+        let (n, draws) = (1_000, 200_000);
+        let mut counts = vec![0_u32; n];
+        for drawn in zipf(n, 1.0, draws, 7) {
+            counts[drawn as usize] += 1;
+        }
+        let harmonic: f64 = (1..=n).map(|rank| 1.0 / rank as f64).sum();
+        for rank in [1, 2, 10] {
+            let expected = draws as f64 / harmonic / rank as f64;
+            let error = (f64::from(counts[rank - 1]) - expected).abs() / expected;
+            assert!(error < 0.05, "rank {rank}: {} drawn, {expected} expected", counts[rank - 1]);
+        }
+        assert_eq!(zipf(n, 1.0, 100, 7), zipf(n, 1.0, 100, 7));
+        assert_eq!(zipf(1, 1.0, 3, 7), [0, 0, 0]);
+    }
+}

@@ -1,0 +1,161 @@
+//! What a run is made of, prepared before any clock is read: ids, and mailboxes with somebody to empty them.
+
+use std::sync::{Mutex, PoisonError};
+
+use registry_router::{Inbox, ServerId, ServerMailbox, TransportId, TransportMailbox, mailbox};
+
+/// The messages of all benches.
+pub type Message = u64;
+
+/// The most distinct mailboxes; servers beyond share them.
+///
+/// A tokio channel takes some 2 KiB even when it is empty, which a million servers do not leave room for.
+const MOST_INBOXES: usize = 1_024;
+
+/// How many messages a mailbox holds.
+const INBOX_CAPACITY: usize = 256;
+
+/// How many messages the one mailbox of all transports holds.
+pub const TRANSPORT_INBOX_CAPACITY: usize = 16_384;
+
+/// The ids and mailboxes of a run. The same objects serve everything that is compared in it.
+#[derive(Debug)]
+pub struct World {
+    /// Servers that are registered from the beginning.
+    pub servers: Vec<ServerId>,
+    /// The same servers in random order, to be looked up without drawing them in the timed loop.
+    pub order: Vec<ServerId>,
+    /// Servers that are never registered.
+    pub strangers: Vec<ServerId>,
+    /// Servers that are registered during a run.
+    pub claims: Vec<ServerId>,
+    /// Transports that are registered from the beginning.
+    pub transports: Vec<TransportId>,
+    /// Who sends.
+    pub sender: TransportId,
+    transport_mailbox: TransportMailbox<Message>,
+    mailboxes: Vec<ServerMailbox<Message>>,
+    inboxes: Vec<Mutex<Inbox<registry_router::ToServer<Message>>>>,
+    transport_inbox: Mutex<Inbox<registry_router::ToTransport<Message>>>,
+}
+
+/// How many ids of each kind there are.
+#[derive(Clone, Copy, Debug)]
+pub struct Counts {
+    /// Of servers that are registered.
+    pub servers: usize,
+    /// Of servers that are not.
+    pub strangers: usize,
+    /// Of servers that come and go.
+    pub claims: usize,
+    /// Of transports.
+    pub transports: usize,
+}
+
+impl World {
+    /// Makes ids that look like UUIDs, drawn from the seed, and mailboxes.
+    ///
+    /// # Panics
+    ///
+    /// If there are to be no servers.
+    #[must_use]
+    pub fn new(counts: Counts, seed: u64) -> Self {
+        assert!(counts.servers > 0, "a run needs at least one server");
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut servers = |n: usize| -> Vec<ServerId> { (0..n).map(|_| server(&mut rng)).collect() };
+        let (registered, strangers, claims) =
+            (servers(counts.servers), servers(counts.strangers), servers(counts.claims));
+        let transport = |id: ServerId| TransportId::new(id.as_str()).expect("what names a server can name a transport");
+        let transports = servers(counts.transports).into_iter().map(transport).collect();
+        let mut order = registered.clone();
+        rng.shuffle(&mut order);
+        let (mailboxes, inboxes) = (0..counts.servers.min(MOST_INBOXES))
+            .map(|_| mailbox(INBOX_CAPACITY))
+            .map(|(mailbox, inbox)| (mailbox, Mutex::new(inbox)))
+            .unzip();
+        let (transport_mailbox, transport_inbox) = mailbox(TRANSPORT_INBOX_CAPACITY);
+        Self {
+            order,
+            strangers,
+            claims,
+            transports,
+            sender: transport(server(&mut rng)),
+            servers: registered,
+            transport_mailbox,
+            mailboxes,
+            inboxes,
+            transport_inbox: Mutex::new(transport_inbox),
+        }
+    }
+
+    /// The mailbox of the n-th server.
+    #[must_use]
+    pub fn mailbox(&self, server: usize) -> &ServerMailbox<Message> {
+        &self.mailboxes[server % self.mailboxes.len()]
+    }
+
+    /// The mailbox of all transports.
+    #[must_use]
+    pub fn transport_mailbox(&self) -> &TransportMailbox<Message> {
+        &self.transport_mailbox
+    }
+
+    /// How many messages can be spread over all servers before some mailbox may be full.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.inboxes.len() * INBOX_CAPACITY / 2
+    }
+
+    /// Empties the mailbox of the n-th server.
+    pub fn drain(&self, server: usize) {
+        empty(&self.inboxes[server % self.inboxes.len()]);
+    }
+
+    /// Empties all mailboxes.
+    pub fn drain_all(&self) {
+        for server in 0..self.inboxes.len() {
+            self.drain(server);
+        }
+        empty(&self.transport_inbox);
+    }
+}
+
+fn empty<T>(inbox: &Mutex<Inbox<T>>) {
+    let mut inbox = inbox.lock().unwrap_or_else(PoisonError::into_inner);
+    while inbox.try_recv().is_ok() {}
+}
+
+/// An id of 36 bytes, as random as the generator.
+fn server(rng: &mut fastrand::Rng) -> ServerId {
+    let bits = rng.u128(..);
+    let part = |shift: u32, digits: u32| (bits >> shift) & ((1 << (4 * digits)) - 1);
+    let text =
+        format!("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", part(96, 8), part(80, 4), part(64, 4), part(48, 4), part(0, 12));
+    ServerId::new(text).expect("hexadecimal digits and dashes are an id")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_makes_the_same_world() {
+        let counts = Counts { servers: 100, strangers: 10, claims: 5, transports: 7 };
+        let (one, two) = (World::new(counts, 1), World::new(counts, 1));
+        assert_eq!((&one.servers, &one.order, &one.strangers), (&two.servers, &two.order, &two.strangers));
+        assert_ne!(one.servers, World::new(counts, 2).servers);
+        assert_eq!((one.claims.len(), one.transports.len()), (5, 7));
+        assert_eq!(one.servers[0].as_bytes().len(), 36);
+    }
+
+    #[test]
+    fn the_order_has_every_server_once() {
+        let mut world = World::new(Counts { servers: 1_000, strangers: 0, claims: 0, transports: 0 }, 3);
+        assert_ne!(world.servers, world.order);
+        world.servers.sort();
+        world.order.sort();
+        assert_eq!(world.servers, world.order);
+        world.servers.dedup();
+        assert_eq!(world.servers.len(), 1_000);
+    }
+}
