@@ -1,0 +1,157 @@
+//! `cargo xtask ci`: the gates that a change has to pass, by name and in order.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use clap::{Args, ValueEnum};
+
+use crate::bench::Bench;
+use crate::cargo::{self, cargo, root};
+use crate::test::Test;
+use crate::tidy;
+
+/// Runs the gates.
+#[derive(Args, Debug)]
+pub(crate) struct Ci {
+    /// Only these; all if none is named.
+    gates: Vec<Gate>,
+}
+
+/// A gate, in the order in which they are run: what fails fast goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Gate {
+    /// Formatting.
+    Fmt,
+    /// What no other tool checks.
+    Tidy,
+    /// Clippy with all features, and with each feature alone; warnings are errors.
+    Clippy,
+    /// Documentation; warnings are errors.
+    Doc,
+    /// All tests, doc tests included.
+    Test,
+    /// All examples, to their end.
+    Examples,
+    /// Every bench, every workload and every ratio, as short as can be.
+    BenchSmoke,
+}
+
+/// The crates that have features which a user may choose.
+const FEATURED: [&str; 4] = ["registry-core", "registry-backends", "registry-monitor", "registry-router"];
+
+impl Ci {
+    /// Runs them, and says how long each took.
+    pub(crate) fn run(&self) -> Result<()> {
+        let gates = if self.gates.is_empty() { Gate::value_variants() } else { &self.gates };
+        for &gate in gates {
+            eprintln!("gate {}", name(gate));
+            let began = Instant::now();
+            pass(gate).with_context(|| format!("gate {}", name(gate)))?;
+            eprintln!("gate {} passed in {} s", name(gate), began.elapsed().as_secs());
+        }
+        Ok(())
+    }
+}
+
+fn name(gate: Gate) -> String {
+    gate.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
+fn pass(gate: Gate) -> Result<()> {
+    match gate {
+        Gate::Fmt => cargo::run(cargo()?.args(["fmt", "--all", "--check"])),
+        Gate::Tidy => tidy::run(),
+        Gate::Clippy => clippy(),
+        Gate::Doc => {
+            let mut doc = cargo()?;
+            doc.env("RUSTDOCFLAGS", "-D warnings");
+            cargo::run(doc.args(["doc", "--workspace", "--all-features", "--no-deps"]))
+        }
+        Gate::Test => Test::default().run(),
+        Gate::Examples => examples(),
+        Gate::BenchSmoke => bench_smoke(),
+    }
+}
+
+/// With all features on, everything; then the crates that a user chooses features of, with none and with each alone.
+fn clippy() -> Result<()> {
+    let deny = ["--", "-D", "warnings"];
+    cargo::run(cargo()?.args(["clippy", "--workspace", "--all-features", "--all-targets"]).args(deny))?;
+    for (package, features) in features()? {
+        let alone = ["clippy", "--package", &package, "--no-default-features"];
+        cargo::run(cargo()?.args(alone).args(deny))?;
+        for feature in features {
+            cargo::run(cargo()?.args(alone).args(["--features", &feature]).args(deny))?;
+        }
+    }
+    Ok(())
+}
+
+/// The features of each crate that has some to choose.
+fn features() -> Result<Vec<(String, Vec<String>)>> {
+    let packages = tidy::packages()?;
+    FEATURED
+        .iter()
+        .map(|name| {
+            let package = packages.iter().find(|package| package.name == *name).context("a crate is missing")?;
+            let features = package.features.iter().filter(|feature| *feature != "default").cloned().collect();
+            Ok((package.name.clone(), features))
+        })
+        .collect()
+}
+
+/// Runs what is in the router's folder of examples: a file, or a folder with a `main.rs`.
+fn examples() -> Result<()> {
+    let folder = root()?.join("registry-router").join("examples");
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(&folder).with_context(|| format!("no {}", folder.display()))? {
+        let path = entry?.path();
+        let is_example = path.extension().is_some_and(|extension| extension == "rs") || path.join("main.rs").is_file();
+        if let (true, Some(name)) = (is_example, path.file_stem().and_then(|stem| stem.to_str())) {
+            names.push(name.to_owned());
+        }
+    }
+    names.sort();
+    ensure!(!names.is_empty(), "there are no examples in {}", folder.display());
+    for name in names {
+        cargo::run(cargo()?.args(["run", "--package", "registry-router", "--all-features", "--example", &name]))?;
+    }
+    Ok(())
+}
+
+/// Runs every bench once, and reads back what was written.
+fn bench_smoke() -> Result<()> {
+    cargo::run(cargo()?.args(["bench", "--package", "registry-bench", "--profile", "release", "--", "--test"]))?;
+    let file = std::env::temp_dir().join(format!("registry-bench-smoke-{}.json", std::process::id()));
+    Bench { smoke: true, json: Some(file.clone()), ..Bench::default() }.run()?;
+    let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    std::fs::remove_file(&file)?;
+    let document: serde_json::Value = serde_json::from_str(&text).context("the document is JSON")?;
+    for part in ["rows", "ratios"] {
+        let filled = document[part].as_array().is_some_and(|rows| !rows.is_empty());
+        ensure!(filled, "the document has no {part}");
+    }
+    for part in ["cpu", "cores", "kernel", "rustc", "revision", "date"] {
+        ensure!(!document["host"][part].is_null(), "the document does not say the host's {part}");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_feature_is_found() {
+        let features = features().unwrap();
+        let router = &features.iter().find(|(name, _)| name == "registry-router").unwrap().1;
+        assert!(["dashmap", "left-right", "papaya", "serde"].iter().all(|name| router.iter().any(|f| f == name)));
+        assert!(!router.iter().any(|feature| feature == "default"));
+    }
+
+    #[test]
+    fn gates_are_called_as_in_the_documentation() {
+        let names: Vec<String> = Gate::value_variants().iter().map(|&gate| name(gate)).collect();
+        assert_eq!(names, ["fmt", "tidy", "clippy", "doc", "test", "examples", "bench-smoke"]);
+    }
+}

@@ -1,0 +1,241 @@
+//! `cargo xtask tidy`: what no other tool checks, and the tests below check again.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use crate::cargo::{self, answer, cargo, root};
+
+/// The most lines of a source file.
+const MOST_LINES: usize = 600;
+
+/// Which crates of the workspace each crate may depend on, tests included; a crate that is not named may on all but the
+/// last.
+const ARROWS: [(&str, &[&str]); 5] = [
+    ("registry-core", &[]),
+    ("registry-backends", &["registry-core"]),
+    ("registry-monitor", &["registry-core"]),
+    ("registry-router", &["registry-core", "registry-backends", "registry-monitor"]),
+    ("xtask", &[]),
+];
+
+/// Nobody depends on these.
+const ENDS: [&str; 3] = ["registry-bench", "registry-verify", "xtask"];
+
+/// A crate of the workspace.
+#[derive(Debug)]
+pub(crate) struct Package {
+    pub(crate) name: String,
+    pub(crate) features: Vec<String>,
+    dependencies: Vec<String>,
+    license: Option<String>,
+    rust_version: Option<String>,
+}
+
+/// Runs all checks and prints all complaints.
+pub(crate) fn run() -> Result<()> {
+    let complaints = complaints()?;
+    if complaints.is_empty() {
+        return Ok(());
+    }
+    bail!("{}", complaints.join("\n"))
+}
+
+/// The crates of the workspace.
+pub(crate) fn packages() -> Result<Vec<Package>> {
+    #[derive(Deserialize)]
+    struct Metadata {
+        packages: Vec<Raw>,
+    }
+    #[derive(Deserialize)]
+    struct Raw {
+        name: String,
+        features: BTreeMap<String, Vec<String>>,
+        dependencies: Vec<Dependency>,
+        license: Option<String>,
+        rust_version: Option<String>,
+    }
+    #[derive(Deserialize)]
+    struct Dependency {
+        name: String,
+    }
+    let output = cargo::output(cargo()?.args(["metadata", "--format-version", "1", "--no-deps"]))?;
+    let metadata: Metadata = serde_json::from_slice(&output.stdout).context("cargo metadata is JSON")?;
+    let package = |raw: Raw| Package {
+        name: raw.name,
+        features: raw.features.into_keys().collect(),
+        dependencies: raw.dependencies.into_iter().map(|dependency| dependency.name).collect(),
+        license: raw.license,
+        rust_version: raw.rust_version,
+    };
+    Ok(metadata.packages.into_iter().map(package).collect())
+}
+
+fn complaints() -> Result<Vec<String>> {
+    let root = root()?;
+    let mut complaints = Vec::new();
+    let mut files = Vec::new();
+    collect(&root, &mut files)?;
+    for file in files {
+        let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let name = file.strip_prefix(&root).unwrap_or(&file).display().to_string();
+        complaints.extend(about_file(&name, &text));
+    }
+    let packages = packages()?;
+    complaints.extend(about_arrows(&packages));
+    complaints.extend(about_licences(&packages, &root));
+    complaints.extend(about_version(&packages, &answer("rustc", &["--version"]).context("there is no rustc")?));
+    Ok(complaints)
+}
+
+/// Text files that people write.
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if path.is_dir() {
+            // What git and editors keep is hidden, and so is what we keep for cargo and for machines that check.
+            let ours = !name.starts_with('.') || [".cargo", ".ci", ".config"].contains(&name);
+            if ours && name != "target" {
+                collect(&path, files)?;
+            }
+        } else if name.ends_with(".rs") || name.ends_with(".toml") || name.ends_with(".md") || name == "run" {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn about_file(name: &str, text: &str) -> Vec<String> {
+    let mut complaints = Vec::new();
+    if name.ends_with(".rs") {
+        // A test file that is `include!`d or a shebang would be another matter; there is none.
+        if !text.starts_with("//! ") {
+            complaints.push(format!("{name}: the first line must be a `//!` sentence that says what the file is for"));
+        }
+        let lines = text.lines().count();
+        if lines > MOST_LINES {
+            complaints.push(format!("{name}: {lines} lines, at most {MOST_LINES}; find the two files in it"));
+        }
+    }
+    // Put together here, so that this file does not complain about itself.
+    let homes = ["home", "Users", "root", "work"].map(|folder| format!("/{folder}/"));
+    for (number, line) in text.lines().enumerate() {
+        let absolute = |home: &String| {
+            line.match_indices(home.as_str()).any(|(at, _)| {
+                // A path on a machine begins there; a URL or a relative path has something before it.
+                at == 0 || line[..at].ends_with([' ', '"', '\'', '`', '(', '='])
+            })
+        };
+        if homes.iter().any(absolute) {
+            complaints.push(format!("{name}:{}: a path of somebody's machine", number + 1));
+        }
+    }
+    complaints
+}
+
+fn about_arrows(packages: &[Package]) -> Vec<String> {
+    let ours = |name: &str| packages.iter().any(|package| package.name == name);
+    let mut complaints = Vec::new();
+    for package in packages {
+        for dependency in package.dependencies.iter().filter(|dependency| ours(dependency)) {
+            let allowed = ARROWS.iter().find(|(name, _)| *name == package.name);
+            let forbidden = allowed.is_some_and(|(_, allowed)| !allowed.contains(&dependency.as_str()));
+            if forbidden || ENDS.contains(&dependency.as_str()) {
+                complaints.push(format!("{} must not depend on {dependency}; see ARCHITECTURE.md", package.name));
+            }
+        }
+    }
+    complaints
+}
+
+/// Each licence that is named has its text at the root: `MIT OR Apache-2.0` means `LICENSE-MIT` and `LICENSE-APACHE`.
+fn about_licences(packages: &[Package], root: &Path) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for package in packages {
+        let Some(license) = &package.license else {
+            complaints.push(format!("{} names no licence", package.name));
+            continue;
+        };
+        for name in license.split(" OR ") {
+            let file = format!("LICENSE-{}", name.split('-').next().unwrap_or(name).to_uppercase());
+            if !root.join(&file).is_file() {
+                complaints.push(format!("{} is under {name}, but there is no {file}", package.name));
+            }
+        }
+    }
+    complaints
+}
+
+/// The version that is promised is the one that everything is checked with.
+fn about_version(packages: &[Package], rustc: &str) -> Vec<String> {
+    let version = rustc.split_whitespace().nth(1).unwrap_or_default();
+    let minor = version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
+    let promised = |package: &&Package| package.rust_version.as_deref() != Some(&minor);
+    let complaint = |package: &Package| {
+        let promised = package.rust_version.as_deref().unwrap_or("nothing");
+        format!("{}: rust-version is {promised}, but the gates run on {minor}", package.name)
+    };
+    packages.iter().filter(promised).map(complaint).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_workspace_is_tidy() {
+        assert_eq!(complaints().unwrap(), Vec::<String>::new());
+    }
+
+    fn package(name: &str, dependencies: &[&str]) -> Package {
+        Package {
+            name: name.to_owned(),
+            features: Vec::new(),
+            dependencies: dependencies.iter().map(|&name| name.to_owned()).collect(),
+            license: Some("MIT".to_owned()),
+            rust_version: Some("1.95".to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_wrong_arrow_is_seen() {
+        let right = [
+            package("registry-core", &["serde"]),
+            package("registry-backends", &["registry-core"]),
+            package("registry-monitor", &["registry-core"]),
+            package("registry-bench", &["registry-core"]),
+        ];
+        assert_eq!(about_arrows(&right), Vec::<String>::new());
+        let wrong = [
+            package("registry-core", &["registry-monitor"]),
+            package("registry-backends", &["registry-monitor"]),
+            package("registry-monitor", &["registry-bench"]),
+            package("registry-bench", &[]),
+        ];
+        assert_eq!(about_arrows(&wrong).len(), 3);
+    }
+
+    #[test]
+    fn files_say_what_they_are_for_and_are_not_too_long() {
+        assert!(about_file("a.rs", "//! What it is for.\n").is_empty());
+        assert_eq!(about_file("a.rs", "fn main() {}\n").len(), 1);
+        assert_eq!(about_file("a.rs", &("//! Long.\n".to_owned() + &"\n".repeat(MOST_LINES))).len(), 1);
+    }
+
+    #[test]
+    fn a_path_of_a_machine_is_seen_and_a_url_is_not() {
+        let home = "home";
+        assert_eq!(about_file("a.md", &format!("see `/{home}/me/x`\n")).len(), 1);
+        assert!(about_file("a.md", &format!("see https://example.org/{home}/me and ./{home}/\n")).is_empty());
+    }
+
+    #[test]
+    fn versions_must_be_the_same() {
+        let one = [package("a", &[])];
+        assert!(about_version(&one, "rustc 1.95.0 (59807616e 2026-04-14)").is_empty());
+        assert_eq!(about_version(&one, "rustc 1.96.1").len(), 1);
+    }
+}
