@@ -27,7 +27,8 @@ pub struct ShardStats {
     pub registrations: u64,
     /// Registrations that ended.
     pub removals: u64,
-    /// Registrations that were turned down: the id was taken, or admission was closed.
+    /// Registrations that were turned down: the id was taken, the server to be bound to was missing, or admission was
+    /// closed. An invalid id has no shard, and is not counted.
     pub rejections: u64,
     /// Transports of this shard that were bound, a move counted as one.
     pub binds: u64,

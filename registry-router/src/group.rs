@@ -25,14 +25,14 @@ pub(crate) struct Group {
 pub(crate) fn limbo() -> &'static Arc<Group> {
     static LIMBO: LazyLock<Arc<Group>> = LazyLock::new(|| {
         let group = Group::new(ServerId::new("limbo").expect("the id is valid"));
-        group.close();
+        drop(group.close());
         Arc::new(group)
     });
     &LIMBO
 }
 
 /// Keyed by incarnation, so that a transport that comes back under the same id is another member.
-type Members = HashMap<u64, TransportId, BuildHasherDefault<Spread>>;
+pub(crate) type Members = HashMap<u64, TransportId, BuildHasherDefault<Spread>>;
 
 impl Group {
     pub(crate) fn new(server: ServerId) -> Self {
@@ -70,14 +70,13 @@ impl Group {
         was_in
     }
 
-    /// Ends all bindings to the server. Closing twice changes nothing.
-    pub(crate) fn close(&self) {
-        let members = {
-            let mut members = self.lock();
-            self.open.store(false, Ordering::Release);
-            std::mem::take(&mut *members)
-        };
-        drop(members);
+    /// Ends all bindings to the server, at a cost that does not depend on their number. Closing twice changes nothing.
+    ///
+    /// The members come back so that the caller can drop them, which may take long, when it holds nothing.
+    pub(crate) fn close(&self) -> Members {
+        let mut members = self.lock();
+        self.open.store(false, Ordering::Release);
+        std::mem::take(&mut *members)
     }
 
     /// A copy of the members as they are now.
@@ -94,7 +93,7 @@ impl Group {
 
 /// Spreads incarnations, which are consecutive numbers, over all bits; nobody outside chooses them.
 #[derive(Default)]
-struct Spread(u64);
+pub(crate) struct Spread(u64);
 
 impl Hasher for Spread {
     fn write(&mut self, _bytes: &[u8]) {
@@ -139,8 +138,7 @@ mod tests {
     #[test]
     fn a_closed_group_is_empty_and_takes_nobody() {
         let group = group_of(3);
-        group.close();
-        group.close();
+        assert_eq!((group.close().len(), group.close().len()), (3, 0));
         assert!(!group.is_open());
         assert!(!group.add(Incarnation::from_u64(9), id(9)));
         assert!(!group.remove(Incarnation::from_u64(1)));

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use registry_core::{BindError, EntryRef, Incarnation, Metadata, ServerId, TransportId};
 
-use crate::group::{Group, limbo};
+use crate::group::{Group, Members, limbo};
 
 /// What never changes while a registration lasts, and all that a look-up or a route reads.
 #[derive(Clone, Debug)]
@@ -93,10 +93,10 @@ impl Bond {
     }
 
     /// Marks a server's registration as ended and undoes its bindings, all at one instant. Ending twice changes nothing.
-    pub(crate) fn end_server(&self) {
-        if let Some(group) = self.end() {
-            group.close();
-        }
+    ///
+    /// What is left of the bindings comes back, to be dropped when nothing is held.
+    pub(crate) fn end_server(&self) -> Option<Members> {
+        Some(self.end()?.close())
     }
 
     /// Marks a transport's registration as ended and undoes its binding. Ending twice changes nothing.

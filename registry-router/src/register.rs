@@ -8,7 +8,7 @@ use registry_core::{
     RegisterError, RegisterReason, ServerId, TransportId,
 };
 
-use crate::group::Group;
+use crate::group::{Group, Members};
 use crate::lease::{Home, Lease, ServerLease, TransportLease};
 use crate::record::{Bond, Head};
 use crate::registry::{Inner, Registry, ServerMailbox, TransportMailbox};
@@ -217,6 +217,7 @@ where
     pub(crate) fn end_transport(&self, place: Place, id: &[u8], which: Option<Incarnation>) -> bool {
         self.end(&self.transports, Kind::Transport, place, id, which, |head, bond| {
             bond.end_transport(head.incarnation);
+            None
         })
     }
 
@@ -228,14 +229,16 @@ where
         place: Place,
         id: &[u8],
         which: Option<Incarnation>,
-        undo: impl Fn(&Head<Mb>, &Bond),
+        undo: impl Fn(&Head<Mb>, &Bond) -> Option<Members>,
     ) -> bool {
         let mut metadata = Metadata::new();
+        // What was bound is dropped when the shard has been let go: there may be very many of them.
+        let mut debris = Vec::new();
         let removed = table.remove_if(&self.probe, place, id, |_, head, bond| {
             if which.is_some_and(|incarnation| incarnation != head.incarnation) {
                 return false;
             }
-            undo(head, bond);
+            debris.extend(undo(head, bond));
             metadata = head.metadata.clone();
             true
         });

@@ -77,12 +77,18 @@ fn complaints() -> Result<Vec<String>> {
     let root = root()?;
     let mut complaints = Vec::new();
     let mut files = Vec::new();
+    let mut sources = String::new();
     collect(&root, &mut files)?;
     for file in files {
         let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
         let name = file.strip_prefix(&root).unwrap_or(&file).display().to_string();
         complaints.extend(about_file(&name, &text));
+        if name.ends_with(".rs") {
+            sources.push_str(&text);
+        }
     }
+    let semantics = std::fs::read_to_string(root.join("docs").join("semantics.md")).context("no docs/semantics.md")?;
+    complaints.extend(about_promises(&semantics, &sources));
     let packages = packages()?;
     complaints.extend(about_arrows(&packages));
     complaints.extend(about_licences(&packages, &root));
@@ -134,6 +140,17 @@ fn about_file(name: &str, text: &str) -> Vec<String> {
         }
     }
     complaints
+}
+
+/// A promise is shown by tests, which it names; so the names must be those of tests that exist.
+fn about_promises(semantics: &str, sources: &str) -> Vec<String> {
+    let is_test = |name: &&str| {
+        name.matches('_').count() >= 2 && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+    };
+    let missing = |name: &&str| ["<", "("].iter().all(|next| !sources.contains(&format!("fn {name}{next}")));
+    // What stands between backticks is every second part.
+    let names = semantics.split('`').skip(1).step_by(2).filter(is_test);
+    names.filter(missing).map(|name| format!("docs/semantics.md: there is no test `{name}`")).collect()
 }
 
 fn about_arrows(packages: &[Package]) -> Vec<String> {
@@ -237,5 +254,13 @@ mod tests {
         let one = [package("a", &[])];
         assert!(about_version(&one, "rustc 1.95.0 (59807616e 2026-04-14)").is_empty());
         assert_eq!(about_version(&one, "rustc 1.96.1").len(), 1);
+    }
+
+    #[test]
+    fn a_promise_names_a_test_that_exists() {
+        let sources = "fn one_of_many_wins<B: Backend>() {}  fn a_name_is_free() {}";
+        assert_eq!(about_promises("`one_of_many_wins`, (law `a_name_is_free`), `try_send`", sources), [""; 0]);
+        let complaints = about_promises("`one_of_many_wins`, `one_of_many`", sources);
+        assert_eq!(complaints, ["docs/semantics.md: there is no test `one_of_many`"]);
     }
 }
