@@ -71,8 +71,8 @@ where
     ///
     /// # Errors
     ///
-    /// [`RegisterError`] with the reason, the mailbox and the metadata; when the server is not registered, or ends
-    /// meanwhile, nothing is registered.
+    /// [`RegisterError`] with the reason, the mailbox and the metadata. When the server is not registered, nothing is.
+    /// When it ends while this runs, either nothing is registered, or the transport is and its binding has ended.
     pub fn register_transport_bound_to<I>(
         &self,
         id: I,
