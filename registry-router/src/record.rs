@@ -124,3 +124,70 @@ fn is(current: &Option<Arc<Group>>, group: &Arc<Group>) -> bool {
 fn is_limbo(current: &Option<Arc<Group>>) -> bool {
     is(current, limbo())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(server: &str) -> Arc<Group> {
+        Bond::new(None).lead(&ServerId::new(server).unwrap()).unwrap()
+    }
+
+    fn transport() -> (TransportId, Incarnation) {
+        (TransportId::new("t").unwrap(), Incarnation::from_u64(7))
+    }
+
+    #[test]
+    fn a_moved_transport_is_in_the_new_group_only() {
+        let (t, incarnation) = transport();
+        let (old, new) = (group("old"), group("new"));
+        let bond = Bond::new(None);
+        assert_eq!(bond.join(&t, incarnation, &old), Ok(Joined::Now));
+        assert_eq!(bond.join(&t, incarnation, &old), Ok(Joined::Already));
+        assert_eq!(bond.join(&t, incarnation, &new), Ok(Joined::Now));
+        assert_eq!((old.members(), new.members()), (vec![], vec![(incarnation, t)]));
+        assert!(bond.is_in(&new) && !bond.is_in(&old));
+    }
+
+    #[test]
+    fn a_join_that_is_refused_leaves_the_old_binding() {
+        let (t, incarnation) = transport();
+        let (old, closed) = (group("old"), group("closed"));
+        drop(closed.close());
+        let bond = Bond::new(None);
+        bond.join(&t, incarnation, &old).unwrap();
+        assert_eq!(bond.join(&t, incarnation, &closed), Err(BindError::ServerNotFound));
+        assert!(bond.is_in(&old));
+        assert_eq!(old.members().len(), 1);
+    }
+
+    #[test]
+    fn who_parts_or_ends_leaves_no_trace_in_the_group() {
+        let (t, incarnation) = transport();
+        let group = group("s");
+        let bond = Bond::new(None);
+        bond.join(&t, incarnation, &group).unwrap();
+        assert!(bond.part(incarnation) && !bond.part(incarnation));
+        assert_eq!(group.members(), []);
+        bond.join(&t, incarnation, &group).unwrap();
+        bond.end_transport(incarnation);
+        bond.end_transport(incarnation);
+        assert_eq!(group.members(), []);
+    }
+
+    #[test]
+    fn whose_registration_has_ended_neither_joins_nor_leads_again() {
+        let (t, incarnation) = transport();
+        let open = group("s");
+        let bond = Bond::new(None);
+        bond.end_transport(incarnation);
+        assert!(!bond.part(incarnation));
+        assert_eq!(bond.join(&t, incarnation, &open), Err(BindError::TransportNotFound));
+        assert_eq!(open.members(), []);
+
+        let server = Bond::new(None);
+        assert!(server.end_server().is_none());
+        assert!(server.lead(&ServerId::new("s").unwrap()).is_none());
+        assert!(server.group().is_none());
+    }
+}
