@@ -14,6 +14,7 @@ over_every_backend! {
     a_moving_transport_always_has_a_server,
     every_message_is_delivered_or_returned,
     a_born_bound_transport_is_never_seen_unbound,
+    a_birth_that_fails_is_never_seen,
 }
 
 const ROUNDS: usize = 300;
@@ -179,5 +180,30 @@ fn a_born_bound_transport_is_never_seen_unbound<B: Backend>(shards: usize) {
             }
         });
         assert!(registry.transports_of("s").is_empty());
+    });
+}
+
+fn a_birth_that_fails_is_never_seen<B: Backend>(shards: usize) {
+    within_time_limit(move || {
+        let registry = registry::<B>(shards);
+        let _s = registry.register_server("s", server_mailbox().0, ()).unwrap();
+        let (mailbox, mut inbox) = transport_mailbox();
+        // It is not bound, and an attempt to register another one under its name does not bind it.
+        let _t = registry.register_transport("t", mailbox, ()).unwrap();
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut mailbox = transport_mailbox().0;
+                for _ in 0..ROUNDS * 100 {
+                    mailbox = registry.register_transport_bound_to("t", mailbox, (), "s").unwrap_err().mailbox;
+                }
+                done.store(true, Ordering::SeqCst);
+            });
+            while !done.load(Ordering::SeqCst) {
+                assert!(registry.transports_of("s").is_empty());
+                assert_eq!(registry.broadcast("s", 1).attempted(), 0);
+            }
+        });
+        assert!(inbox.try_recv().is_err());
     });
 }
