@@ -55,3 +55,14 @@ fn settings_are_data_and_keep_their_seed_to_themselves() {
         assert!(!debug.contains("seed") && !debug.contains(&0xdead_beef_u64.to_string()), "{debug}");
     }
 }
+
+#[cfg(feature = "serde")]
+#[test]
+fn settings_can_be_read_from_a_file() {
+    let settings: Settings = serde_json::from_str(r#"{"shards": 8, "monitor": {"sample_every": 16}}"#).unwrap();
+    assert_eq!((settings.shards, settings.monitor.sample_every), (8, 16));
+    assert_eq!(settings.capacity, Settings::default().capacity);
+    let written = serde_json::to_string(&settings).unwrap();
+    assert_eq!(serde_json::from_str::<Settings>(&written).unwrap(), settings);
+    assert_eq!(builder().settings(settings).build().unwrap().shard_count(), 8);
+}
