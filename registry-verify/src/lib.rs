@@ -1,61 +1,12 @@
-//! What a registry is checked against: a plain sequential model, and random operations on both.
+//! What a registry is checked against: a sequential model, recorded histories, explored schedules, storms and faults.
 //!
-//! [`Op`] is an operation as data, [`Model`] says what it must do, [`Real`] does it to a registry, and [`compare`] runs
-//! a sequence on both and compares every result and, after each step, everything that can be seen.
+//! Each kind of check is a module with a `run`, which takes a backend, a seed and as long as it is given, and returns
+//! an [`Account`]: what was checked, and what was found to be wrong.
 
-mod model;
-mod op;
-mod outcome;
-mod real;
+pub mod account;
+pub mod history;
+pub mod linear;
+pub mod sequence;
+pub mod storm;
 
-use std::fmt;
-
-use registry_core::Backend;
-
-pub use model::Model;
-pub use op::{Op, Side, sequences};
-pub use outcome::{Outcome, View};
-pub use real::Real;
-
-/// Runs `ops` on the model and on a registry of `B` with that many shards, and compares.
-///
-/// Returns the number of steps that were compared.
-///
-/// # Errors
-///
-/// [`Violation`] at the first step after which the two differ.
-pub fn compare<B: Backend>(ops: &[Op], shards: usize) -> Result<usize, Violation> {
-    let mut model = Model::default();
-    let mut real = Real::<B>::new(shards);
-    for (step, op) in ops.iter().enumerate() {
-        differ(step, &format!("{op:?}"), model.apply(op), real.apply(op))?;
-        differ(step, &format!("what is seen after {op:?}"), model.view(), real.view())?;
-    }
-    // Nothing left: with all leases gone, what was detached taken out, and all inboxes read, nothing remains.
-    let end = ops.len();
-    differ(end, "what all inboxes held", model.finish(), real.finish())?;
-    differ(end, "what is seen at the end", View::default(), real.view())?;
-    Ok(end + 1)
-}
-
-fn differ<T: PartialEq + fmt::Debug>(step: usize, what: &str, expected: T, found: T) -> Result<(), Violation> {
-    if expected == found {
-        return Ok(());
-    }
-    let message = format!("step {step}, {what}: expected {expected:?}, found {found:?}");
-    Err(Violation { message })
-}
-
-/// The registry did something else than the model.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    message: String,
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for Violation {}
+pub use account::{Account, Case, SeededBugs, Storm};

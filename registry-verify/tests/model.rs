@@ -3,7 +3,7 @@
 use proptest::prelude::ProptestConfig;
 use proptest::test_runner::{TestCaseError, TestRunner};
 use registry_core::Backend;
-use registry_verify::{compare, sequences};
+use registry_verify::sequence::{compare, sequences};
 
 fn sequences_agree_with_the_model<B: Backend>() {
     let config = ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() };

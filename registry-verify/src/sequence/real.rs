@@ -5,8 +5,8 @@ use registry_router::{
     Inbox, Registry, ServerId, ServerLease, ToServer, ToTransport, TransportId, TransportLease, mailbox,
 };
 
-use crate::op::{IDS, Op, Side};
-use crate::outcome::{Outcome, View};
+use super::op::{IDS, Op, Side};
+use super::outcome::{Outcome, View};
 
 /// A registry, and everybody who registered with it.
 #[derive(Debug)]

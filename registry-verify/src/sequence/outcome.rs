@@ -3,7 +3,7 @@
 //! A registration is known by the number of its owner, and not by its incarnation: how a registry numbers them is its
 //! own affair.
 
-use crate::op::Side;
+use super::op::Side;
 
 /// What a call returned.
 #[derive(Clone, Debug, PartialEq, Eq)]

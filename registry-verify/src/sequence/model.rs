@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::op::{IDS, Op, Side};
-use crate::outcome::{Outcome, View};
+use super::op::{IDS, Op, Side};
+use super::outcome::{Outcome, View};
 
 /// What a registry must do.
 #[derive(Clone, Debug, Default)]

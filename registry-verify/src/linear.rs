@@ -1,0 +1,1 @@
+//! Decides whether a recorded history of concurrent calls is linearizable.
