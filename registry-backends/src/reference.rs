@@ -15,13 +15,24 @@
 //! `std`'s lock makes a new reader wait behind a waiting writer, and a read inside a read would then wait for a writer
 //! that waits for it. So no writer ever queues: it tries the lock until it gets it.
 //! A removal asks `owned` under the write lock that it removes with.
+//!
+//! In a build that explores schedules (`--cfg shuttle`) the lock is the scheduler's.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
 use std::ops::ControlFlow;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
-use std::thread;
+use std::sync::{PoisonError, TryLockError};
+#[cfg(not(shuttle))]
+use std::{
+    sync::{RwLock, RwLockReadGuard, RwLockWriteGuard},
+    thread,
+};
+#[cfg(shuttle)]
+use shuttle::{
+    sync::{RwLock, RwLockReadGuard, RwLockWriteGuard},
+    thread,
+};
 
 use registry_core::{Backend, Head, Key, Occupied, Shard, State, trap};
 

@@ -58,11 +58,13 @@ pub enum Event {
     Full,
     /// A message was given back because the mailbox was closed.
     Closed,
+    /// A registration whose mailbox is closed was found and ended by a sweep; it is [`Removed`](Self::Removed) too.
+    Swept,
 }
 
 impl Event {
     /// How many kinds there are; `event as usize` is below it.
-    pub const COUNT: usize = Self::Closed as usize + 1;
+    pub const COUNT: usize = Self::Swept as usize + 1;
 }
 
 /// What was timed.
@@ -72,6 +74,8 @@ pub enum Operation {
     Read,
     /// A registration or a removal.
     Write,
+    /// From when a dead registration can have died at the earliest until a sweep found it.
+    CleanUp,
 }
 
 impl Probe for () {

@@ -40,10 +40,14 @@ pub struct ShardStats {
     pub full: u64,
     /// Messages given back because a mailbox was closed.
     pub closed: u64,
+    /// Registrations whose mailbox was closed that a sweep found and ended; they are removals too.
+    pub swept: u64,
     /// Latency of the look-ups that were sampled, in the window.
     pub reads: LatencyStats,
     /// Latency of all registrations and removals, in the window.
     pub writes: LatencyStats,
+    /// How long those that sweeps ended can have been dead at most, in the window: the time between two sweeps.
+    pub cleanup_lag: LatencyStats,
     /// Whether the writes of the window were slow enough to raise the alarm.
     pub alarm: bool,
 }

@@ -4,13 +4,14 @@
 //! Debug builds count, per thread, how many reads and decisions are open, and panic when something begins inside that
 //! must not.
 //! It is per thread and not per shard on purpose: two threads that each read one shard and write the other deadlock
-//! as well. Release builds compile it to nothing.
+//! as well. Release builds compile it to nothing, and so do those that explore schedules (`--cfg shuttle`), whose
+//! threads take turns on one.
 
-#[cfg(debug_assertions)]
+#[cfg(all(debug_assertions, not(shuttle)))]
 use std::cell::Cell;
 use std::marker::PhantomData;
 
-#[cfg(debug_assertions)]
+#[cfg(all(debug_assertions, not(shuttle)))]
 thread_local! {
     static OPEN_READS: Cell<usize> = const { Cell::new(0) };
     static OPEN_DECISIONS: Cell<usize> = const { Cell::new(0) };
@@ -39,7 +40,7 @@ pub struct Deciding {
 /// In debug builds, when the current thread is deciding about a removal (and not panicking already).
 #[inline]
 pub fn looking(operation: &str) {
-    #[cfg(debug_assertions)]
+    #[cfg(all(debug_assertions, not(shuttle)))]
     if OPEN_DECISIONS.get() > 0 && !std::thread::panicking() {
         panic!(
             "`{operation}` inside the decision about a removal on the same thread: this deadlocks on several backends"
@@ -51,7 +52,7 @@ pub fn looking(operation: &str) {
 /// A backend must hold this while it runs a closure that was given to a read.
 #[inline]
 pub fn reading() -> Reading {
-    #[cfg(debug_assertions)]
+    #[cfg(all(debug_assertions, not(shuttle)))]
     OPEN_READS.set(OPEN_READS.get() + 1);
     Reading { _not_send: PhantomData }
 }
@@ -59,7 +60,7 @@ pub fn reading() -> Reading {
 /// A backend must hold this while it runs the closure that decides about a removal.
 #[inline]
 pub fn deciding() -> Deciding {
-    #[cfg(debug_assertions)]
+    #[cfg(all(debug_assertions, not(shuttle)))]
     OPEN_DECISIONS.set(OPEN_DECISIONS.get() + 1);
     Deciding { _not_send: PhantomData }
 }
@@ -73,7 +74,7 @@ pub fn deciding() -> Deciding {
 #[inline]
 pub fn writing(operation: &str) {
     looking(operation);
-    #[cfg(debug_assertions)]
+    #[cfg(all(debug_assertions, not(shuttle)))]
     if OPEN_READS.get() > 0 && !std::thread::panicking() {
         panic!(
             "`{operation}` inside a read of a shard on the same thread: this deadlocks on several backends; \
@@ -85,7 +86,7 @@ pub fn writing(operation: &str) {
 impl Drop for Reading {
     #[inline]
     fn drop(&mut self) {
-        #[cfg(debug_assertions)]
+        #[cfg(all(debug_assertions, not(shuttle)))]
         OPEN_READS.set(OPEN_READS.get() - 1);
     }
 }
@@ -93,7 +94,7 @@ impl Drop for Reading {
 impl Drop for Deciding {
     #[inline]
     fn drop(&mut self) {
-        #[cfg(debug_assertions)]
+        #[cfg(all(debug_assertions, not(shuttle)))]
         OPEN_DECISIONS.set(OPEN_DECISIONS.get() - 1);
     }
 }
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    #[cfg(debug_assertions)]
+    #[cfg(all(debug_assertions, not(shuttle)))]
     fn a_write_inside_nested_reads_is_caught_until_the_last_ends() {
         let outer = reading();
         drop(reading());
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    #[cfg(debug_assertions)]
+    #[cfg(all(debug_assertions, not(shuttle)))]
     fn nothing_may_begin_inside_a_decision() {
         let decision = deciding();
         assert!(std::panic::catch_unwind(|| looking("with")).is_err());

@@ -1,13 +1,14 @@
 //! The probe that listens to all shards of one registry.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError, TryLockError};
+use std::sync::{Mutex, OnceLock, PoisonError, TryLockError};
 use std::time::Instant;
 
 use registry_core::{Event, LatencyStats, Operation, Probe, ShardStats};
 
 use crate::apart::Apart;
 use crate::counters::Counters;
+use crate::latencies::Latencies;
 use crate::sampling::Sampling;
 use crate::settings::MonitorSettings;
 use crate::window::{Slices, Window};
@@ -55,7 +56,14 @@ struct Active {
 #[derive(Default)]
 struct Latency {
     reads: Apart<Mutex<Window>>,
-    writes: Apart<Mutex<Window>>,
+    writes: Apart<Writes>,
+}
+
+#[derive(Default)]
+struct Writes {
+    window: Mutex<Window>,
+    /// Made by the first that a sweep finds: most registries are never swept.
+    cleanups: OnceLock<Box<Mutex<Window>>>,
 }
 
 impl Monitor {
@@ -122,7 +130,16 @@ impl Probe for Monitor {
             },
             // All writes count for the alarm, so this waits; the lock is held for one record or one copy at a time.
             Operation::Write => {
-                shard.writes.lock().unwrap_or_else(PoisonError::into_inner).record(number, latency);
+                shard.writes.window.lock().unwrap_or_else(PoisonError::into_inner).record(number, latency);
+            }
+            Operation::CleanUp => {
+                shard
+                    .writes
+                    .cleanups
+                    .get_or_init(Box::default)
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .record(number, latency);
             }
         }
     }
@@ -144,8 +161,13 @@ impl Probe for Monitor {
         stats.routes = totals.events(Event::Routed);
         stats.full = totals.events(Event::Full);
         stats.closed = totals.events(Event::Closed);
+        stats.swept = totals.events(Event::Swept);
         stats.reads = active.latency(&active.shards[shard].reads, now);
-        stats.writes = active.latency(&active.shards[shard].writes, now);
+        stats.writes = active.latency(&active.shards[shard].writes.window, now);
+        stats.cleanup_lag = match active.shards[shard].writes.cleanups.get() {
+            Some(cleanups) => active.latency(cleanups, now),
+            None => Latencies::default().summary(active.slices.reach()),
+        };
         stats.alarm = self.settings.alarm.alarms(&stats.writes);
         stats
     }
@@ -154,7 +176,8 @@ impl Probe for Monitor {
         let Some(active) = &self.active else { return };
         active.counters.reset();
         for Latency { reads, writes } in &active.shards {
-            for window in [reads, writes] {
+            let cleanups = writes.cleanups.get().map(|cleanups| &**cleanups);
+            for window in [&**reads, &writes.window].into_iter().chain(cleanups) {
                 window.lock().unwrap_or_else(PoisonError::into_inner).clear();
             }
         }

@@ -4,6 +4,7 @@ use registry_core::{Backend, BindError, Event, Mailboxes, Probe, ServerId, Trans
 
 use crate::record::Joined;
 use crate::registry::Registry;
+use crate::side::is_dead;
 
 impl<M, B, X, P> Registry<M, B, X, P>
 where
@@ -29,12 +30,11 @@ where
     ) -> Result<(), BindError> {
         let transport = transport.as_ref();
         let place = self.inner.place(transport);
-        let group = self.inner.server(server.as_ref(), |id, _, bond| bond.lead(id)).flatten();
+        let group = self.inner.find(server.as_ref(), |id: &ServerId, _, bond| bond.lead(id)).flatten();
         let group = group.ok_or(BindError::ServerNotFound)?;
         let joined = self
             .inner
-            .transports
-            .read(&self.inner.probe, place, transport, |id, head, bond| bond.join(id, head.incarnation, &group))
+            .find(transport, |id: &TransportId, head, bond| bond.join(id, head.incarnation, &group))
             .unwrap_or(Err(BindError::TransportNotFound))?;
         if joined == Joined::Now {
             self.inner.probe.event(place.shard, Event::Bound);
@@ -48,8 +48,7 @@ where
         let place = self.inner.place(transport);
         let parted = self
             .inner
-            .transports
-            .read(&self.inner.probe, place, transport, |_, head, bond| bond.part(head.incarnation))
+            .registered(place, transport, |_: &TransportId, head, bond| bond.part(head.incarnation))
             .unwrap_or(false);
         if parted {
             self.inner.probe.event(place.shard, Event::Unbound);
@@ -59,9 +58,10 @@ where
 
     /// The server that a transport is bound to; `None` if it is bound to none or not registered.
     ///
+    /// A binding lasts as long as both registrations do. Whether the server is dead, a message to it will tell.
     /// Costs a look-up and the transport's own lock, which only its binding and unbinding share.
     pub fn server_for_transport(&self, transport: impl AsRef<[u8]>) -> Option<ServerId> {
-        let group = self.inner.transport(transport.as_ref(), |_, _, bond| bond.group()).flatten()?;
+        let group = self.inner.find(transport.as_ref(), |_: &TransportId, _, bond| bond.group()).flatten()?;
         Some(group.server().clone())
     }
 
@@ -70,18 +70,26 @@ where
     /// O(transports of the server), with a look-up for each. A transport that is bound throughout the call is listed,
     /// one that is not bound at any time during it is not.
     pub fn transports_of(&self, server: impl AsRef<[u8]>) -> Vec<TransportId> {
-        let Some(group) = self.inner.server(server.as_ref(), |_, _, bond| bond.group()).flatten() else {
+        let Some(group) = self.inner.find(server.as_ref(), |_: &ServerId, _, bond| bond.group()).flatten() else {
             return Vec::new();
         };
         let mut members = group.members();
         members.retain(|(incarnation, id)| {
             let place = self.inner.place(id.as_bytes());
-            let bound = self
-                .inner
-                .transports
-                .peek(place, id.as_bytes(), |_, head, bond| head.incarnation == *incarnation && bond.is_in(&group));
+            let bound = self.inner.transports.peek(place, id.as_bytes(), |_, head, bond| {
+                head.incarnation == *incarnation && bond.is_in(&group) && !is_dead::<TransportId, M, X>(head)
+            });
             bound.unwrap_or(false)
         });
         members.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// How many bindings there are: exact when nobody writes. O(servers).
+    pub fn len_bindings(&self) -> usize {
+        let mut bindings = 0;
+        for shard in 0..self.shard_count() {
+            self.inner.servers.for_each_of(shard, |_, _, bond| bindings += bond.members());
+        }
+        bindings
     }
 }

@@ -8,10 +8,13 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use registry_core::{Incarnation, ServerId, TransportId};
+
+use crate::seeded::SeededBug;
+use crate::sync::{AtomicBool, Global, Mutex, MutexGuard};
 
 /// The bound transports of one registration of a server.
 #[derive(Debug)]
@@ -23,12 +26,12 @@ pub(crate) struct Group {
 
 /// The group of those whose registration has ended: closed from the start, and nobody is in it.
 pub(crate) fn limbo() -> &'static Arc<Group> {
-    static LIMBO: LazyLock<Arc<Group>> = LazyLock::new(|| {
+    static LIMBO: Global<Arc<Group>> = Global::new(|| {
         let group = Group::new(ServerId::new("limbo").expect("the id is valid"));
         drop(group.close());
         Arc::new(group)
     });
-    &LIMBO
+    LIMBO.get()
 }
 
 /// Keyed by incarnation, so that a transport that comes back under the same id is another member.
@@ -52,7 +55,7 @@ impl Group {
     /// Adds a transport, unless the group is closed.
     pub(crate) fn add(&self, incarnation: Incarnation, transport: TransportId) -> bool {
         let mut members = self.lock();
-        let open = self.is_open();
+        let open = self.is_open() || SeededBug::BindJoinsTheDead.is_on();
         if open {
             members.insert(incarnation.as_u64(), transport);
         }
@@ -77,6 +80,11 @@ impl Group {
         let mut members = self.lock();
         self.open.store(false, Ordering::Release);
         std::mem::take(&mut *members)
+    }
+
+    /// How many members there are.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
     }
 
     /// A copy of the members as they are now.

@@ -10,6 +10,7 @@
 //! - To bind: [`Registry::bind_transport_to_server`], or [`Registry::register_transport_bound_to`] at birth.
 //! - To send: [`Registry::route_to_server`] at once or not at all, [`Registry::send_to_server`] with patience,
 //!   [`Registry::broadcast`] to all transports of a server.
+//! - To clean up after owners that died without a word: [`Registry::sweep`], or [`Registry::sweeper`] as a task.
 //! - To watch: [`Registry::shard_stats`], [`Registry::contention_status`].
 //! - To write a program for any registry, not just this one: the traits in [`api`].
 //!
@@ -50,7 +51,14 @@ mod record;
 mod register;
 mod registry;
 mod route;
+#[cfg(shuttle)]
+pub mod seeded;
+#[cfg(not(shuttle))]
+mod seeded;
 mod send;
+mod side;
+mod sweep;
+mod sync;
 mod table;
 
 pub use builder::{Builder, Settings};
@@ -65,6 +73,7 @@ pub use registry_core::{
     Select, SendError, ServerId, ShardStats, Slot, ToServer, ToTransport, TransportId, Undelivered,
 };
 pub use registry_monitor::{AlarmRule, Monitor, MonitorSettings};
+pub use sweep::Swept;
 
 /// The maps that a registry can be built on, each behind the feature of its name.
 pub mod backends {

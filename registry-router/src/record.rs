@@ -1,10 +1,12 @@
 //! What a shard holds for one registration: a head that look-ups read, and the registration's side of a binding.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use registry_core::{BindError, EntryRef, Incarnation, Metadata, ServerId, TransportId};
 
 use crate::group::{Group, Members, limbo};
+use crate::seeded::SeededBug;
+use crate::sync::{Mutex, MutexGuard};
 
 /// What never changes while a registration lasts, and all that a look-up or a route reads.
 #[derive(Clone, Debug)]
@@ -57,6 +59,11 @@ impl Bond {
         self.lock().as_ref().filter(|group| group.is_open()).cloned()
     }
 
+    /// How many transports are in a server's group.
+    pub(crate) fn members(&self) -> usize {
+        self.lock().as_ref().map_or(0, |group| group.len())
+    }
+
     /// Puts a transport into a group, out of the one that it may be in.
     pub(crate) fn join(
         &self,
@@ -67,6 +74,10 @@ impl Bond {
         let mut current = self.lock();
         if is_limbo(&current) {
             return Err(BindError::TransportNotFound);
+        }
+        if SeededBug::BindChecksThenWrites.is_on() {
+            drop(current);
+            current = self.lock();
         }
         if is(&current, group) && group.is_open() {
             return Ok(Joined::Already);
@@ -96,12 +107,20 @@ impl Bond {
     ///
     /// What is left of the bindings comes back, to be dropped when nothing is held.
     pub(crate) fn end_server(&self) -> Option<Members> {
-        Some(self.end()?.close())
+        let group = self.end()?;
+        if SeededBug::DeathForgetsBindings.is_on() {
+            return None;
+        }
+        Some(group.close())
     }
 
     /// Marks a transport's registration as ended and undoes its binding. Ending twice changes nothing.
     pub(crate) fn end_transport(&self, incarnation: Incarnation) {
-        if let Some(group) = self.end() {
+        let group = self.end();
+        if SeededBug::DeathForgetsReverseIndex.is_on() {
+            return;
+        }
+        if let Some(group) = group {
             group.remove(incarnation);
         }
     }

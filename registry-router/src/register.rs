@@ -4,15 +4,17 @@
 use std::sync::{Arc, Weak};
 
 use registry_core::{
-    Admission, Backend, Event, Incarnation, InvalidId, Key, Kind, Mailboxes, Metadata, Occupied, Probe, Refusal,
+    Admission, Backend, Event, Incarnation, InvalidId, Kind, Mailboxes, Metadata, Occupied, Probe, Refusal,
     RegisterError, RegisterReason, ServerId, TransportId,
 };
 
-use crate::group::{Group, Members};
+use crate::group::Group;
 use crate::lease::{Home, Lease, ServerLease, TransportLease};
 use crate::record::{Bond, Head};
 use crate::registry::{Inner, Registry, ServerMailbox, TransportMailbox};
-use crate::table::{Place, Queue, Table};
+use crate::seeded::SeededBug;
+use crate::side::{HeadOf, MailboxOf, Side, is_dead};
+use crate::table::Place;
 
 impl<M, B, X, P> Registry<M, B, X, P>
 where
@@ -23,7 +25,8 @@ where
 {
     /// Registers a server. Of several concurrent calls for one id exactly one succeeds.
     ///
-    /// The registration ends when the lease is dropped.
+    /// The registration ends when the lease is dropped. A name whose owner is dead is free: the dead one's registration
+    /// is ended first.
     /// `metadata` may be `()`.
     ///
     /// # Errors
@@ -39,14 +42,13 @@ where
         I: TryInto<ServerId>,
         I::Error: Into<InvalidId>,
     {
-        let home = Arc::downgrade(&self.inner) as Weak<dyn Home<ServerId>>;
-        let claim = Claim { kind: Kind::Server, mailbox, metadata: metadata.into() };
-        self.inner.claim(&self.inner.servers, home, id, claim, |_, _| Ok(None))
+        self.claim(id, Claim { mailbox, metadata: metadata.into() }, |_: &ServerId, _| Ok(None))
     }
 
     /// Registers a transport. Of several concurrent calls for one id exactly one succeeds.
     ///
-    /// The registration ends when the lease is dropped.
+    /// The registration ends when the lease is dropped. A name whose owner is dead is free: the dead one's registration
+    /// is ended first.
     /// `metadata` may be `()`.
     ///
     /// # Errors
@@ -62,9 +64,7 @@ where
         I: TryInto<TransportId>,
         I::Error: Into<InvalidId>,
     {
-        let home = Arc::downgrade(&self.inner) as Weak<dyn Home<TransportId>>;
-        let claim = Claim { kind: Kind::Transport, mailbox, metadata: metadata.into() };
-        self.inner.claim(&self.inner.transports, home, id, claim, |_, _| Ok(None))
+        self.claim(id, Claim { mailbox, metadata: metadata.into() }, |_: &TransportId, _| Ok(None))
     }
 
     /// Registers a transport that is bound to `server` from the first instant at which it can be found.
@@ -84,11 +84,9 @@ where
         I: TryInto<TransportId>,
         I::Error: Into<InvalidId>,
     {
-        let home = Arc::downgrade(&self.inner) as Weak<dyn Home<TransportId>>;
-        let claim = Claim { kind: Kind::Transport, mailbox, metadata: metadata.into() };
-        self.inner.claim(&self.inner.transports, home, id, claim, |id, incarnation| {
+        self.claim(id, Claim { mailbox, metadata: metadata.into() }, |id: &TransportId, incarnation| {
             // In the group before it is in the table: see `Group` for why.
-            let group = self.inner.server(server.as_ref(), |server, _, bond| bond.lead(server)).flatten();
+            let group = self.inner.find(server.as_ref(), |server: &ServerId, _, bond| bond.lead(server)).flatten();
             let joined = group.filter(|group| group.add(incarnation, id.clone()));
             joined.map(Some).ok_or(RegisterReason::ServerNotFound)
         })
@@ -99,7 +97,7 @@ where
     /// All of its bindings end with it, at one instant and just before its name is free, however many there are.
     pub fn unregister_server(&self, id: impl AsRef<[u8]>) -> bool {
         let id = id.as_ref();
-        self.inner.end_server(self.inner.place(id), id, None)
+        self.inner.end::<ServerId>(self.inner.place(id), id, None)
     }
 
     /// Ends a transport's registration, whoever owns it, and says whether there was one.
@@ -107,13 +105,12 @@ where
     /// Its binding ends with it, just before its name is free.
     pub fn unregister_transport(&self, id: impl AsRef<[u8]>) -> bool {
         let id = id.as_ref();
-        self.inner.end_transport(self.inner.place(id), id, None)
+        self.inner.end::<TransportId>(self.inner.place(id), id, None)
     }
 }
 
 /// What wants to be registered under an id.
 struct Claim<Mb> {
-    kind: Kind,
     mailbox: Mb,
     metadata: Metadata,
 }
@@ -124,7 +121,7 @@ impl<Mb> Claim<Mb> {
     }
 }
 
-impl<M, B, X, P> Inner<M, B, X, P>
+impl<M, B, X, P> Registry<M, B, X, P>
 where
     M: Send + 'static,
     B: Backend,
@@ -132,20 +129,18 @@ where
     P: Probe,
 {
     /// Registers a server or a transport: validate, admit, join a group if it is to be born in one, insert, lease.
-    fn claim<I, T, Mb>(
+    fn claim<I, T>(
         &self,
-        table: &Table<I, Mb, B>,
-        home: Weak<dyn Home<I>>,
         id: T,
-        claim: Claim<Mb>,
+        claim: Claim<MailboxOf<I, M, X>>,
         join: impl FnOnce(&I, Incarnation) -> Result<Option<Arc<Group>>, RegisterReason>,
-    ) -> Result<Lease<I>, RegisterError<Mb>>
+    ) -> Result<Lease<I>, RegisterError<MailboxOf<I, M, X>>>
     where
-        I: Key,
+        I: Side,
         T: TryInto<I>,
         T::Error: Into<InvalidId>,
-        Mb: Queue,
     {
+        let inner = &self.inner;
         let id = match id.try_into() {
             Ok(id) => id,
             Err(invalid) => {
@@ -153,132 +148,117 @@ where
                 return Err(claim.turned_down(invalid));
             }
         };
-        let place = self.place(id.as_ref());
-        let permit = match Permit::obtain(&*self.admission, claim.kind, &claim.metadata) {
+        let place = inner.place(id.as_ref());
+        let permit = match Permit::obtain(&*inner.admission, I::KIND, &claim.metadata) {
             Ok(permit) => permit,
             Err(refusal) => {
-                self.probe.event(place.shard, Event::Rejected);
+                inner.probe.event(place.shard, Event::Rejected);
                 return Err(claim.turned_down(refusal));
             }
         };
-        let incarnation = self.next_incarnation();
+        let incarnation = inner.next_incarnation();
         let group = match join(&id, incarnation) {
             Ok(group) => group,
             Err(reason) => {
-                self.probe.event(place.shard, Event::Rejected);
+                inner.probe.event(place.shard, Event::Rejected);
                 return Err(claim.turned_down(reason));
             }
         };
-        let Claim { mailbox, metadata, .. } = claim;
+        let Claim { mailbox, metadata } = claim;
         let head = Head { incarnation, mailbox, metadata };
-        if let Err((head, by)) = self.insert(table, place, &id, head, Bond::new(group.clone())) {
-            if let Some(group) = group {
+        if let Err((head, by)) = inner.insert(place, &id, head, Bond::new(group.clone())) {
+            if let Some(group) = group.filter(|_| !SeededBug::FailedBirthStaysBound.is_on()) {
                 group.remove(incarnation);
             }
-            self.probe.event(place.shard, Event::Rejected);
+            inner.probe.event(place.shard, Event::Rejected);
             let Head { mailbox, metadata, .. } = head;
             return Err(RegisterError { reason: RegisterReason::Taken { by }, mailbox, metadata });
         }
         permit.keep();
-        self.probe.event(place.shard, Event::Registered);
+        inner.probe.event(place.shard, Event::Registered);
         if group.is_some() {
-            self.probe.event(place.shard, Event::Bound);
+            inner.probe.event(place.shard, Event::Bound);
         }
+        let home = Arc::downgrade(inner) as Weak<dyn Home<I>>;
         Ok(Lease::new(home, place.hash, id, incarnation))
     }
+}
 
-    /// Inserts an entry, or gives its head back with the incarnation that is there instead.
-    fn insert<I: Key, Mb: Queue>(
+impl<M, B, X, P> Inner<M, B, X, P>
+where
+    M: Send + 'static,
+    B: Backend,
+    X: Mailboxes,
+    P: Probe,
+{
+    /// Inserts an entry, or gives its head back with the incarnation of the living one that is there instead.
+    fn insert<I: Side>(
         &self,
-        table: &Table<I, Mb, B>,
         place: Place,
         id: &I,
-        mut head: Head<Mb>,
+        mut head: HeadOf<I, M, X>,
         mut bond: Bond,
-    ) -> Result<(), (Head<Mb>, Incarnation)> {
+    ) -> Result<(), (HeadOf<I, M, X>, Incarnation)> {
+        let table = I::table(self);
         loop {
             match table.insert_new(&self.probe, place, id.clone(), head, bond) {
                 Ok(()) => return Ok(()),
                 Err(Occupied(refused, unused)) => (head, bond) = (refused, unused),
             }
-            // Whoever has the name may leave before it can be asked who it is; then the name is free for another try.
-            if let Some(by) = table.peek(place, id.as_ref(), |_, holder, _| holder.incarnation) {
-                return Err((head, by));
+            let holder = |_: &I, head: &Head<_>, _: &Bond| (head.incarnation, is_dead::<I, M, X>(head));
+            match table.peek(place, id.as_ref(), holder) {
+                Some((by, false)) => return Err((head, by)),
+                Some((dead, true)) => {
+                    self.end::<I>(place, id.as_ref(), Some(dead));
+                }
+                // Whoever had the name left before it could be asked who it is; the name is free for another try.
+                None => {}
             }
         }
     }
 
-    /// Ends a server's registration: the given one, or whichever there is.
-    pub(crate) fn end_server(&self, place: Place, id: &[u8], which: Option<Incarnation>) -> bool {
-        self.end(&self.servers, Kind::Server, place, id, which, |_, bond| bond.end_server())
-    }
-
-    /// Ends a transport's registration: the given one, or whichever there is.
-    pub(crate) fn end_transport(&self, place: Place, id: &[u8], which: Option<Incarnation>) -> bool {
-        self.end(&self.transports, Kind::Transport, place, id, which, |head, bond| {
-            bond.end_transport(head.incarnation);
-            None
-        })
-    }
-
-    /// The bindings end inside the removal, so that nobody finds the name free and the bindings still there.
-    fn end<I: Key, Mb: Queue>(
-        &self,
-        table: &Table<I, Mb, B>,
-        kind: Kind,
-        place: Place,
-        id: &[u8],
-        which: Option<Incarnation>,
-        undo: impl Fn(&Head<Mb>, &Bond) -> Option<Members>,
-    ) -> bool {
+    /// Ends a registration, the given one or whichever there is, and says whether this call did.
+    ///
+    /// The bindings end inside the removal, so that nobody finds the name free and the bindings still there. All who
+    /// hear of the end hear of it when the name is free.
+    pub(crate) fn end<I: Side>(&self, place: Place, id: &[u8], which: Option<Incarnation>) -> bool {
+        let which = which.filter(|_| !SeededBug::RemovalIgnoresIncarnation.is_on());
         let mut metadata = Metadata::new();
         // What was bound is dropped when the shard has been let go: there may be very many of them.
         let mut debris = Vec::new();
-        let removed = table.remove_if(&self.probe, place, id, |_, head, bond| {
+        let removed = I::table(self).remove_if(&self.probe, place, id, |_, head, bond| {
             if which.is_some_and(|incarnation| incarnation != head.incarnation) {
                 return false;
             }
-            debris.extend(undo(head, bond));
+            debris.extend(I::end(bond, head.incarnation));
             metadata = head.metadata.clone();
+            if SeededBug::DeathToldTooEarly.is_on() {
+                self.probe.event(place.shard, Event::Removed);
+            }
             true
         });
         if removed {
             self.probe.event(place.shard, Event::Removed);
-            self.admission.release(kind, &metadata);
+            self.admission.release(I::KIND, &metadata);
         }
         removed
     }
 }
 
-impl<M, B, X, P> Home<ServerId> for Inner<M, B, X, P>
+impl<I, M, B, X, P> Home<I> for Inner<M, B, X, P>
 where
+    I: Side,
     M: Send + 'static,
     B: Backend,
     X: Mailboxes,
     P: Probe,
 {
-    fn end(&self, hash: u64, id: &ServerId, incarnation: Incarnation) -> bool {
-        self.end_server(self.place_of_hash(hash), id.as_bytes(), Some(incarnation))
+    fn end(&self, hash: u64, id: &I, incarnation: Incarnation) -> bool {
+        self.end::<I>(self.place_of_hash(hash), id.as_ref(), Some(incarnation))
     }
 
-    fn is_current(&self, hash: u64, id: &ServerId, incarnation: Incarnation) -> bool {
-        self.servers.holds(self.place_of_hash(hash), id.as_bytes(), incarnation)
-    }
-}
-
-impl<M, B, X, P> Home<TransportId> for Inner<M, B, X, P>
-where
-    M: Send + 'static,
-    B: Backend,
-    X: Mailboxes,
-    P: Probe,
-{
-    fn end(&self, hash: u64, id: &TransportId, incarnation: Incarnation) -> bool {
-        self.end_transport(self.place_of_hash(hash), id.as_bytes(), Some(incarnation))
-    }
-
-    fn is_current(&self, hash: u64, id: &TransportId, incarnation: Incarnation) -> bool {
-        self.transports.holds(self.place_of_hash(hash), id.as_bytes(), incarnation)
+    fn is_current(&self, hash: u64, id: &I, incarnation: Incarnation) -> bool {
+        I::table(self).holds(self.place_of_hash(hash), id.as_ref(), incarnation)
     }
 }
 

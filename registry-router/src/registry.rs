@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use registry_core::{
     Admission, Backend, Entry, EntryRef, Incarnation, Listing, Mailboxes, Probe, Select, ServerId, ToServer,
@@ -13,7 +14,10 @@ use registry_monitor::Monitor;
 use crate::builder::{Builder, Settings};
 use crate::mailbox::Tokio;
 use crate::partition::Partition;
-use crate::record::{Bond, Head};
+use crate::record::Bond;
+use crate::side::{HeadOf, Side, is_dead};
+use crate::sweep::Visits;
+use crate::sync::AtomicU64;
 use crate::table::{Place, Table};
 
 /// The mailbox of a server in a registry of messages `M` and mailboxes `X`.
@@ -35,10 +39,16 @@ pub type TransportMailbox<M, X = Tokio> = <X as Mailboxes>::Mailbox<ToTransport<
 /// Look-ups take anything that gives bytes: `"tools"`, `&string`, `&server_id`.
 /// They compare and do not validate: what is no valid id is simply not found.
 ///
+/// # The dead
+///
+/// An owner whose mailbox is closed is dead, whoever still holds its lease: no look-up finds it, its name can be
+/// registered anew, and a message to it comes back as closed and takes its registration out.
+/// One that nobody talks to is taken out by a [sweep](Self::sweep).
+///
 /// # Cost
 ///
-/// A look-up hashes the id once, reads one shard in place, and takes no lock of ours, allocates nothing and touches no
-/// reference count. Methods that cost more say so.
+/// A look-up hashes the id once, reads one shard in place, asks the mailbox whether it is closed, and takes no lock of
+/// ours, allocates nothing and touches no reference count. Methods that cost more say so.
 ///
 /// # Visibility
 ///
@@ -65,6 +75,7 @@ pub(crate) struct Inner<M: Send + 'static, B: Backend, X: Mailboxes, P> {
     pub(crate) partition: Partition,
     pub(crate) probe: P,
     pub(crate) admission: Arc<dyn Admission>,
+    pub(crate) visits: Visits,
     incarnations: AtomicU64,
 }
 
@@ -95,6 +106,7 @@ where
             partition: Partition::new(settings.shards, settings.seed),
             probe,
             admission,
+            visits: Visits::new(settings.shards, Instant::now()),
             incarnations: AtomicU64::new(0),
         };
         Self { inner: Arc::new(inner) }
@@ -110,7 +122,7 @@ where
         id: impl AsRef<[u8]>,
         read: impl FnOnce(EntryRef<'_, ServerId, ServerMailbox<M, X>>) -> R,
     ) -> Option<R> {
-        self.inner.server(id.as_ref(), |id, head, _| read(head.entry(id)))
+        self.inner.find(id.as_ref(), |id: &ServerId, head, _| read(head.entry(id)))
     }
 
     /// Reads a transport in place, and returns what `read` makes of it; `None` if there is no such transport.
@@ -122,7 +134,7 @@ where
         id: impl AsRef<[u8]>,
         read: impl FnOnce(EntryRef<'_, TransportId, TransportMailbox<M, X>>) -> R,
     ) -> Option<R> {
-        self.inner.transport(id.as_ref(), |id, head, _| read(head.entry(id)))
+        self.inner.find(id.as_ref(), |id: &TransportId, head, _| read(head.entry(id)))
     }
 
     /// An owned handle to a server, to keep or to carry over an `.await`.
@@ -143,8 +155,8 @@ where
 
     /// All servers, in no order. O(servers).
     ///
-    /// Weakly consistent: what is registered throughout the call is listed once; what comes or goes meanwhile may or may
-    /// not be.
+    /// Weakly consistent: what is registered, and not dead, throughout the call is listed once; what comes or goes
+    /// meanwhile may or may not be.
     pub fn list_servers(&self) -> Vec<Listing<ServerId>> {
         self.select_servers(Select::all())
     }
@@ -159,7 +171,7 @@ where
     /// O(servers): it scans, and stops early only when it has a limit. As consistent as
     /// [`list_servers`](Self::list_servers).
     pub fn select_servers(&self, select: Select<'_>) -> Vec<Listing<ServerId>> {
-        self.inner.servers.select(&select)
+        self.inner.servers.select(&select, is_dead::<ServerId, M, X>)
     }
 
     /// The transports that `select` takes, in no order.
@@ -167,15 +179,15 @@ where
     /// O(transports): it scans, and stops early only when it has a limit. As consistent as
     /// [`list_servers`](Self::list_servers).
     pub fn select_transports(&self, select: Select<'_>) -> Vec<Listing<TransportId>> {
-        self.inner.transports.select(&select)
+        self.inner.transports.select(&select, is_dead::<TransportId, M, X>)
     }
 
-    /// How many servers there are: exact when nobody writes. O(shards).
+    /// How many servers are registered, the dead included: exact when nobody writes. O(shards).
     pub fn len_servers(&self) -> usize {
         self.inner.servers.len()
     }
 
-    /// How many transports there are: exact when nobody writes. O(shards).
+    /// How many transports are registered, the dead included: exact when nobody writes. O(shards).
     pub fn len_transports(&self) -> usize {
         self.inner.transports.len()
     }
@@ -199,24 +211,23 @@ where
         Place { hash, shard: self.partition.shard(hash) }
     }
 
-    /// A look-up of a server, counted.
+    /// A look-up of a registration that is not dead, counted.
     #[inline]
-    pub(crate) fn server<R>(
-        &self,
-        id: &[u8],
-        read: impl FnOnce(&ServerId, &Head<ServerMailbox<M, X>>, &Bond) -> R,
-    ) -> Option<R> {
-        self.servers.read(&self.probe, self.place(id), id, read)
+    pub(crate) fn find<I: Side, R>(&self, id: &[u8], read: impl FnOnce(&I, &HeadOf<I, M, X>, &Bond) -> R) -> Option<R> {
+        I::table(self).read(&self.probe, self.place(id), id, |id, head, bond| {
+            if is_dead::<I, M, X>(head) { None } else { Some(read(id, head, bond)) }
+        })
     }
 
-    /// A look-up of a transport, counted.
+    /// A look-up of a registration, dead or not, counted.
     #[inline]
-    pub(crate) fn transport<R>(
+    pub(crate) fn registered<I: Side, R>(
         &self,
+        place: Place,
         id: &[u8],
-        read: impl FnOnce(&TransportId, &Head<TransportMailbox<M, X>>, &Bond) -> R,
+        read: impl FnOnce(&I, &HeadOf<I, M, X>, &Bond) -> R,
     ) -> Option<R> {
-        self.transports.read(&self.probe, self.place(id), id, read)
+        I::table(self).read(&self.probe, place, id, |id, head, bond| Some(read(id, head, bond)))
     }
 
     pub(crate) fn next_incarnation(&self) -> Incarnation {

@@ -4,11 +4,13 @@ use std::future::Future;
 use std::time::Duration;
 
 use registry_core::{
-    Backend, Closed, Delivery, Entry, Event, Incarnation, Mailboxes, Probe, ReservingMailbox, SendError, ServerId,
-    Slot, TransportId,
+    Backend, Closed, Delivery, Event, Mailbox, Mailboxes, Probe, ReservingMailbox, SendError, ServerId, Slot, ToServer,
+    ToTransport, TransportId,
 };
 
-use crate::registry::{Registry, ServerMailbox, TransportMailbox};
+use crate::registry::{Inner, Registry, ServerMailbox, TransportMailbox};
+use crate::seeded::SeededBug;
+use crate::side::{DeliveryTo, MailboxOf, Side};
 
 impl<M, B, X, P> Registry<M, B, X, P>
 where
@@ -43,21 +45,9 @@ where
         limit: Option<Duration>,
     ) -> Result<(), SendError<M>>
     where
-        ServerMailbox<M, X>: ReservingMailbox<registry_core::ToServer<M>>,
+        ServerMailbox<M, X>: ReservingMailbox<ToServer<M>>,
     {
-        let Some(found) = self.find_server(server) else {
-            return Err(SendError::NotFound(message));
-        };
-        let place = self.inner.place(found.id.as_bytes());
-        let outcome = send(&found, limit, from, message, |incarnation| {
-            self.inner.servers.holds(place, found.id.as_bytes(), incarnation)
-        })
-        .await;
-        self.inner.probe.event(place.shard, event_of(&outcome));
-        if registry_core::Mailbox::is_closed(&found.mailbox) {
-            self.inner.end_server(place, found.id.as_bytes(), Some(found.incarnation));
-        }
-        outcome
+        self.inner.send::<ServerId>(server.as_ref(), from, message, limit).await
     }
 
     /// Puts a message into the mailbox of a transport, waiting for room; at most for `limit`, if one is given.
@@ -83,46 +73,47 @@ where
         limit: Option<Duration>,
     ) -> Result<(), SendError<M>>
     where
-        TransportMailbox<M, X>: ReservingMailbox<registry_core::ToTransport<M>>,
+        TransportMailbox<M, X>: ReservingMailbox<ToTransport<M>>,
     {
-        let Some(found) = self.find_transport(transport) else {
-            return Err(SendError::NotFound(message));
-        };
-        let place = self.inner.place(found.id.as_bytes());
-        let outcome = send(&found, limit, from, message, |incarnation| {
-            self.inner.transports.holds(place, found.id.as_bytes(), incarnation)
-        })
-        .await;
-        self.inner.probe.event(place.shard, event_of(&outcome));
-        if registry_core::Mailbox::is_closed(&found.mailbox) {
-            self.inner.end_transport(place, found.id.as_bytes(), Some(found.incarnation));
-        }
-        outcome
+        self.inner.send::<TransportId>(transport.as_ref(), from, message, limit).await
     }
 }
 
-/// Waits for room, then delivers if the registration still stands.
-async fn send<I, F, M, Mb>(
-    found: &Entry<I, Mb>,
-    limit: Option<Duration>,
-    from: &F,
-    message: M,
-    stands: impl FnOnce(Incarnation) -> bool,
-) -> Result<(), SendError<M>>
+impl<M, B, X, P> Inner<M, B, X, P>
 where
-    F: Clone,
-    Mb: ReservingMailbox<Delivery<F, M>>,
+    M: Send + 'static,
+    B: Backend,
+    X: Mailboxes,
+    P: Probe,
 {
-    let room = match within(limit, found.mailbox.reserve()).await {
-        None => return Err(SendError::TimedOut(message)),
-        Some(Err(Closed)) => return Err(SendError::Closed(message)),
-        Some(Ok(room)) => room,
-    };
-    if !stands(found.incarnation) {
-        return Err(SendError::Closed(message));
+    /// Finds the receiver, waits for room, delivers if the registration still stands, and takes out the dead.
+    async fn send<I>(&self, id: &[u8], from: &I::Peer, message: M, limit: Option<Duration>) -> Result<(), SendError<M>>
+    where
+        I: Side,
+        MailboxOf<I, M, X>: ReservingMailbox<DeliveryTo<I, M>>,
+    {
+        let place = self.place(id);
+        let Some(found) = self.registered(place, id, |id: &I, head, _| head.entry(id).to_entry()) else {
+            return Err(SendError::NotFound(message));
+        };
+        let stands = || {
+            let holds = I::table(self).holds(place, id, found.incarnation);
+            holds || SeededBug::WaiterIgnoresTheEnd.is_on()
+        };
+        let outcome = match within(limit, found.mailbox.reserve()).await {
+            None => Err(SendError::TimedOut(message)),
+            Some(Ok(room)) if stands() => {
+                room.fill(Delivery { from: from.clone(), message });
+                Ok(())
+            }
+            Some(Ok(_) | Err(Closed)) => Err(SendError::Closed(message)),
+        };
+        self.probe.event(place.shard, event_of(&outcome));
+        if found.mailbox.is_closed() {
+            self.end::<I>(place, id, Some(found.incarnation));
+        }
+        outcome
     }
-    room.fill(Delivery { from: from.clone(), message });
-    Ok(())
 }
 
 /// The outcome of a future, or `None` if it takes longer than the limit.

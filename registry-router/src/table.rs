@@ -32,17 +32,17 @@ impl<I: Key, Mb: Queue, B: Backend> Table<I, Mb, B> {
         Self { shards: (0..shards).map(|_| backend.shard(per_shard)).collect() }
     }
 
-    /// A look-up that the probe hears: counted, and timed if the probe wants it.
+    /// A look-up that the probe hears: counted, and timed if the probe wants it. `None` from `read` is a miss too.
     #[inline]
     pub(crate) fn read<R>(
         &self,
         probe: &impl Probe,
         place: Place,
         id: &[u8],
-        read: impl FnOnce(&I, &Head<Mb>, &Bond) -> R,
+        read: impl FnOnce(&I, &Head<Mb>, &Bond) -> Option<R>,
     ) -> Option<R> {
         let began = probe.lookup(place.shard).then(Instant::now);
-        let found = self.peek(place, id, read);
+        let found = self.peek(place, id, read).flatten();
         if found.is_none() {
             probe.event(place.shard, Event::Miss);
         }
@@ -101,10 +101,18 @@ impl<I: Key, Mb: Queue, B: Backend> Table<I, Mb, B> {
         self.shards.iter().map(Shard::len).sum()
     }
 
-    /// The entries that `select` takes.
+    /// Visits the entries of one shard.
+    pub(crate) fn for_each_of(&self, shard: usize, mut visit: impl FnMut(&I, &Head<Mb>, &Bond)) {
+        self.shards[shard].for_each(|id, head, bond| {
+            visit(id, head, bond);
+            ControlFlow::Continue(())
+        });
+    }
+
+    /// The entries that `select` takes, of those that are not `dead`.
     ///
     /// Its filter is the user's own code, so it runs between shards and never inside one.
-    pub(crate) fn select(&self, select: &Select<'_>) -> Vec<Listing<I>> {
+    pub(crate) fn select(&self, select: &Select<'_>, dead: impl Fn(&Head<Mb>) -> bool) -> Vec<Listing<I>> {
         let mut taken = Vec::new();
         for shard in &self.shards {
             let room = select.max() - taken.len();
@@ -113,7 +121,7 @@ impl<I: Key, Mb: Queue, B: Backend> Table<I, Mb, B> {
             }
             let mut seen = Vec::new();
             shard.for_each(|id, head, _| {
-                if select.takes_id(id.as_ref()) {
+                if select.takes_id(id.as_ref()) && !dead(head) {
                     let (incarnation, metadata) = (head.incarnation, head.metadata.clone());
                     seen.push(Listing { id: id.clone(), incarnation, metadata });
                 }

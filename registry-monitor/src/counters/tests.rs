@@ -16,6 +16,7 @@ const EVENTS: [Event; Event::COUNT] = [
     Event::Routed,
     Event::Full,
     Event::Closed,
+    Event::Swept,
 ];
 
 #[test]

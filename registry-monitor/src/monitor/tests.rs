@@ -35,21 +35,24 @@ fn what_is_heard_is_told_of_its_shard_only() {
             (Event::Routed, 7),
             (Event::Full, 8),
             (Event::Closed, 9),
+            (Event::Swept, 10),
         ];
         for (event, times) in events {
             (0..times).for_each(|_| monitor.event(last, event));
         }
         monitor.took(last, Operation::Read, start, start + 2 * MS);
         monitor.took(last, Operation::Write, start, start + 4 * MS);
+        monitor.took(last, Operation::CleanUp, start, start + 3 * MS);
 
         let stats = monitor.stats(last, start + 5 * MS);
         assert_eq!((stats.shard, stats.servers, stats.transports), (last, 0, 0));
         assert_eq!((stats.lookups, stats.hits, stats.misses), (20, 19, 1));
         assert_eq!((stats.registrations, stats.removals, stats.rejections), (2, 3, 4));
         assert_eq!((stats.binds, stats.unbinds), (5, 6));
-        assert_eq!((stats.routes, stats.full, stats.closed), (7, 8, 9));
+        assert_eq!((stats.routes, stats.full, stats.closed, stats.swept), (7, 8, 9, 10));
         assert_eq!((stats.reads.count, stats.reads.max_ns), (1, 2_000_000));
         assert_eq!((stats.writes.count, stats.writes.max_ns), (1, 4_000_000));
+        assert_eq!((stats.cleanup_lag.count, stats.cleanup_lag.max_ns), (1, 3_000_000));
         assert_eq!((stats.reads.window, stats.writes.window), (Duration::from_secs(10), Duration::from_secs(10)));
         assert!(!stats.alarm);
 
@@ -58,6 +61,7 @@ fn what_is_heard_is_told_of_its_shard_only() {
             nothing.shard = other;
             nothing.reads.window = Duration::from_secs(10);
             nothing.writes.window = Duration::from_secs(10);
+            nothing.cleanup_lag.window = Duration::from_secs(10);
             assert_eq!(monitor.stats(other, start), nothing);
         }
     }
@@ -205,7 +209,7 @@ fn a_panic_under_a_lock_stops_nothing() {
     let start = Instant::now();
     let monitor = Monitor::new(1, every_lookup(), start);
     let windows = &monitor.active.as_ref().unwrap().shards[0];
-    for window in [&windows.reads, &windows.writes] {
+    for window in [&*windows.reads, &windows.writes.window] {
         thread::scope(|scope| {
             let poisoning = scope.spawn(|| {
                 let _held = window.lock();

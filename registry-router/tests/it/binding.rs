@@ -1,9 +1,9 @@
 //! Binding transports to servers: both sides, moves, and what a death undoes.
 
 use registry_core::Backend;
-use registry_router::{BindError, Inbox, RegisterReason, Registry, ServerLease, ToTransport, TransportLease};
+use registry_router::{BindError, RegisterReason, Registry, ServerLease, TransportLease};
 
-use crate::support::{registry, server_mailbox, transport_mailbox};
+use crate::support::{registry, unread_server_mailbox, unread_transport_mailbox};
 
 over_every_backend! {
     a_binding_is_seen_from_both_sides,
@@ -20,12 +20,12 @@ over_every_backend! {
 }
 
 fn server<B: Backend>(registry: &Registry<u64, B>, id: &str) -> ServerLease {
-    let (mailbox, _inbox) = server_mailbox();
+    let mailbox = unread_server_mailbox();
     registry.register_server(id, mailbox, ()).unwrap()
 }
 
 fn transport<B: Backend>(registry: &Registry<u64, B>, id: &str) -> TransportLease {
-    let (mailbox, _inbox): (_, Inbox<ToTransport<u64>>) = transport_mailbox();
+    let mailbox = unread_transport_mailbox();
     registry.register_transport(id, mailbox, ()).unwrap()
 }
 
@@ -163,13 +163,13 @@ fn successors_inherit_nothing<B: Backend>(shards: usize) {
 fn a_transport_can_be_born_bound<B: Backend>(shards: usize) {
     let registry = registry::<B>(shards);
     let s = server(&registry, "s");
-    let (mailbox, _inbox) = transport_mailbox();
+    let mailbox = unread_transport_mailbox();
     let t = registry.register_transport_bound_to("t", mailbox, (), "s").unwrap();
     assert_eq!(server_of(&registry, "t").as_deref(), Some("s"));
     assert_eq!(transports_of(&registry, "s"), ["t"]);
     drop(t);
     assert_eq!(transports_of(&registry, "s"), [""; 0]);
-    let (mailbox, _inbox) = transport_mailbox();
+    let mailbox = unread_transport_mailbox();
     let _t = registry.register_transport_bound_to("t", mailbox, (), "s").unwrap();
     drop(s);
     assert_eq!(server_of(&registry, "t"), None);
@@ -177,7 +177,7 @@ fn a_transport_can_be_born_bound<B: Backend>(shards: usize) {
 
 fn a_birth_that_fails_leaves_no_binding<B: Backend>(shards: usize) {
     let registry = registry::<B>(shards);
-    let (mailbox, _inbox) = transport_mailbox();
+    let mailbox = unread_transport_mailbox();
     let error = registry.register_transport_bound_to("t", mailbox, (), "s").unwrap_err();
     assert_eq!(error.reason, RegisterReason::ServerNotFound);
     assert_eq!(registry.len_transports(), 0);

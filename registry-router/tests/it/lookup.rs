@@ -3,7 +3,7 @@
 use registry_core::Backend;
 use registry_router::{Metadata, Registry, Select, ServerLease};
 
-use crate::support::{registry, server_mailbox, transport_mailbox};
+use crate::support::{registry, unread_server_mailbox, unread_transport_mailbox};
 
 over_every_backend! {
     what_is_not_there_is_not_found,
@@ -18,7 +18,7 @@ over_every_backend! {
 fn servers<B: Backend>(registry: &Registry<u64, B>, ids: &[(&str, &str)]) -> Vec<ServerLease> {
     ids.iter()
         .map(|(id, region)| {
-            let (mailbox, _inbox) = server_mailbox();
+            let mailbox = unread_server_mailbox();
             registry.register_server(*id, mailbox, Metadata::new().with("region", *region)).unwrap()
         })
         .collect()
@@ -54,7 +54,7 @@ fn names_of_any_form_find_the_same<B: Backend>(shards: usize) {
 
 fn an_entry_is_read_in_place<B: Backend>(shards: usize) {
     let registry = registry::<B>(shards);
-    let (mailbox, _inbox) = transport_mailbox();
+    let mailbox = unread_transport_mailbox();
     let lease = registry.register_transport("t", mailbox, Metadata::new().with("peer", "10.0.0.1")).unwrap();
     let seen = registry.with_transport("t", |entry| {
         assert_eq!(*entry.id, "t");
@@ -98,7 +98,7 @@ fn a_filter_may_write<B: Backend>(shards: usize) {
     }
     let taken = registry.select_servers(Select::all().filter(|metadata| {
         let region = metadata.get("region").unwrap();
-        let (mailbox, _inbox) = transport_mailbox();
+        let mailbox = unread_transport_mailbox();
         registry.register_transport(region, mailbox, ()).unwrap().detach();
         true
     }));
@@ -111,7 +111,7 @@ fn long_and_odd_names_work<B: Backend>(shards: usize) {
     let leases: Vec<_> = names
         .iter()
         .map(|name| {
-            let (mailbox, _inbox) = server_mailbox();
+            let mailbox = unread_server_mailbox();
             registry.register_server(name.as_str(), mailbox, ()).unwrap()
         })
         .collect();
@@ -129,13 +129,13 @@ mod trap {
 
     use registry_core::Backend;
 
-    use crate::support::{registry, server_mailbox};
+    use crate::support::{registry, unread_server_mailbox};
 
     over_every_backend! { a_write_inside_a_read_is_caught }
 
     fn a_write_inside_a_read_is_caught<B: Backend>(shards: usize) {
         let registry = registry::<B>(shards);
-        let (mailbox, _inbox) = server_mailbox();
+        let mailbox = unread_server_mailbox();
         let _lease = registry.register_server("s", mailbox, ()).unwrap();
         let caught = catch_unwind(AssertUnwindSafe(|| registry.with_server("s", |_| registry.unregister_server("s"))));
         assert!(caught.is_err());

@@ -5,6 +5,7 @@ mod support;
 
 mod binding;
 mod contract;
+mod dead;
 mod lookup;
 mod mailboxes;
 mod races;

@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use registry_core::Backend;
 use registry_router::{RouteError, ServerId};
 
-use crate::support::{registry, server_mailbox, transport, transport_mailbox, within_time_limit};
+use crate::support::{
+    registry, server_mailbox, transport, transport_mailbox, unread_server_mailbox, unread_transport_mailbox,
+    within_time_limit,
+};
 
 over_every_backend! {
     a_release_never_harms_a_successor,
@@ -33,7 +36,7 @@ fn a_release_never_harms_a_successor<B: Backend>(shards: usize) {
                 });
                 start.wait();
                 registry.unregister_server("s");
-                let (mailbox, _inbox) = server_mailbox();
+                let mailbox = unread_server_mailbox();
                 registry.register_server("s", mailbox, ()).unwrap()
             });
             assert!(new.is_current());
@@ -75,8 +78,8 @@ fn a_moving_transport_always_has_a_server<B: Backend>(shards: usize) {
     within_time_limit(move || {
         let registry = registry::<B>(shards);
         let ids = ["a", "b"];
-        let _servers = ids.map(|id| registry.register_server(id, server_mailbox().0, ()).unwrap());
-        let _t = registry.register_transport_bound_to("t", transport_mailbox().0, (), "a").unwrap();
+        let _servers = ids.map(|id| registry.register_server(id, unread_server_mailbox(), ()).unwrap());
+        let _t = registry.register_transport_bound_to("t", unread_transport_mailbox(), (), "a").unwrap();
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -156,13 +159,13 @@ fn every_message_is_delivered_or_returned<B: Backend>(shards: usize) {
 fn a_born_bound_transport_is_never_seen_unbound<B: Backend>(shards: usize) {
     within_time_limit(move || {
         let registry = registry::<B>(shards);
-        let _s = registry.register_server("s", server_mailbox().0, ()).unwrap();
+        let _s = registry.register_server("s", unread_server_mailbox(), ()).unwrap();
         let (begin, end) = (Barrier::new(2), Barrier::new(2));
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for _ in 0..ROUNDS {
                     begin.wait();
-                    let (mailbox, _inbox) = transport_mailbox();
+                    let mailbox = unread_transport_mailbox();
                     let lease = registry.register_transport_bound_to("t", mailbox, (), "s").unwrap();
                     end.wait();
                     lease.release();
@@ -186,14 +189,14 @@ fn a_born_bound_transport_is_never_seen_unbound<B: Backend>(shards: usize) {
 fn a_birth_that_fails_is_never_seen<B: Backend>(shards: usize) {
     within_time_limit(move || {
         let registry = registry::<B>(shards);
-        let _s = registry.register_server("s", server_mailbox().0, ()).unwrap();
+        let _s = registry.register_server("s", unread_server_mailbox(), ()).unwrap();
         let (mailbox, mut inbox) = transport_mailbox();
         // It is not bound, and an attempt to register another one under its name does not bind it.
         let _t = registry.register_transport("t", mailbox, ()).unwrap();
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                let mut mailbox = transport_mailbox().0;
+                let mut mailbox = unread_transport_mailbox();
                 for _ in 0..ROUNDS * 100 {
                     mailbox = registry.register_transport_bound_to("t", mailbox, (), "s").unwrap_err().mailbox;
                 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use registry_core::{Admission, AdmissionState, Backend, Kind, Refusal};
 use registry_router::{InvalidId, Metadata, RegisterReason, Registry, ServerId};
 
-use crate::support::{registry, server_mailbox, transport_mailbox, within_time_limit};
+use crate::support::{registry, server_mailbox, transport_mailbox, unread_server_mailbox, within_time_limit};
 
 over_every_backend! {
     a_lease_holds_the_name_and_frees_it,
@@ -95,7 +95,7 @@ fn exactly_one_of_many_wins<B: Backend>(shards: usize) {
             let leases: Vec<_> = std::thread::scope(|scope| {
                 let claims = std::array::from_fn::<_, THREADS, _>(|_| {
                     scope.spawn(|| {
-                        let (mailbox, _inbox) = server_mailbox();
+                        let mailbox = unread_server_mailbox();
                         start.wait();
                         registry.register_server(&id, mailbox, ()).ok()
                     })
@@ -239,11 +239,8 @@ fn refusals_give_everything_back_and_permits_balance<B: Backend>(shards: usize) 
     let cap = Cap { room: Arc::new(AtomicIsize::new(2)) };
     let registry: Registry<u64, B> = Registry::builder().shards(shards).admission(cap.clone()).build().unwrap();
     let metadata = Metadata::new().with("tenant", "acme");
-    let register = |id: &str| {
-        let (mailbox, inbox) = server_mailbox();
-        drop(inbox);
-        registry.register_server(id, mailbox, metadata.clone())
-    };
+    let (mailbox, inbox) = server_mailbox();
+    let register = |id: &str| registry.register_server(id, mailbox.clone(), metadata.clone());
     let one = register("one").unwrap();
     // A permit comes back when the name turns out to be taken.
     assert!(matches!(register("one").unwrap_err().reason, RegisterReason::Taken { .. }));
@@ -257,6 +254,7 @@ fn refusals_give_everything_back_and_permits_balance<B: Backend>(shards: usize) 
     assert!(registry.find_server("two").is_some());
     drop(one);
     let _three = registry.register_server("three", refused.mailbox, refused.metadata).unwrap();
+    drop(inbox);
     // A closed mailbox ends a registration, and its permit comes back once.
     registry.route_to_server("two", &crate::support::transport("t"), 1).unwrap_err();
     assert_eq!(cap.room.load(Ordering::SeqCst), 1);

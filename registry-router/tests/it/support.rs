@@ -55,6 +55,20 @@ pub(crate) fn transport_mailbox() -> (TokioMailbox<ToTransport<u64>>, Inbox<ToTr
     mailbox(8)
 }
 
+/// A server's mailbox that nobody reads, but whose owner lives for as long as the test.
+pub(crate) fn unread_server_mailbox() -> TokioMailbox<ToServer<u64>> {
+    let (mailbox, inbox) = server_mailbox();
+    std::mem::forget(inbox);
+    mailbox
+}
+
+/// A transport's mailbox that nobody reads, but whose owner lives for as long as the test.
+pub(crate) fn unread_transport_mailbox() -> TokioMailbox<ToTransport<u64>> {
+    let (mailbox, inbox) = transport_mailbox();
+    std::mem::forget(inbox);
+    mailbox
+}
+
 /// A name for the sender of a message.
 pub(crate) fn transport(id: &str) -> TransportId {
     TransportId::new(id).expect("the ids of the tests are valid")

@@ -32,9 +32,9 @@ impl Model {
     pub fn apply(&mut self, op: &Op) -> Outcome {
         match *op {
             Op::Register(side, id, capacity) => self.register(side, id, capacity, None),
-            Op::RegisterBound { transport, server, capacity } => match self.names.get(&(Side::Server, server)) {
+            Op::RegisterBound { transport, server, capacity } => match self.living(Side::Server, server) {
                 None => Outcome::NoServer,
-                Some(&server) => self.register(Side::Transport, transport, capacity, Some(server)),
+                Some(server) => self.register(Side::Transport, transport, capacity, Some(server)),
             },
             Op::DropLease(owner) => self.leave(owner).map_or(Outcome::Nothing, |_| Outcome::Nothing),
             Op::Release(owner) => self.leave(owner).map_or(Outcome::Nothing, Outcome::Done),
@@ -67,30 +67,34 @@ impl Model {
                 }
             }
             Op::Broadcast(server) => self.broadcast(server),
+            Op::Sweep => self.sweep(),
         }
     }
 
     /// All that can be seen.
     pub fn view(&self) -> View {
-        let found: Vec<_> = self.names.iter().map(|(&(side, id), &owner)| (side, id, owner)).collect();
-        let count = |wanted| found.iter().filter(|(side, _, _)| *side == wanted).count();
+        let alive = |owner: usize| !self.owners[owner].closed;
+        let living = self.names.iter().filter(|(_, owner)| alive(**owner));
+        let found: Vec<_> = living.map(|(&(side, id), &owner)| (side, id, owner)).collect();
+        let count = |wanted| self.names.keys().filter(|(side, _)| *side == wanted).count();
         let current = |&owner: &usize| {
             let Owner { side, id, lease, .. } = self.owners[owner];
             lease && self.names.get(&(side, id)) == Some(&owner)
         };
         let mut transports = Vec::new();
         for id in 0..IDS {
-            if let Some(server) = self.names.get(&(Side::Server, id)) {
-                let bound = self.bindings.iter().filter(|(_, to)| *to == server);
+            if let Some(server) = self.living(Side::Server, id) {
+                let bound = self.bindings.iter().filter(|(transport, to)| **to == server && alive(**transport));
                 let mut bound: Vec<u8> = bound.map(|(transport, _)| self.owners[*transport].id).collect();
                 bound.sort_unstable();
                 transports.push((id, bound));
             }
         }
-        let mut servers: Vec<_> = self.bindings.iter().map(|(t, s)| (self.owners[*t].id, self.owners[*s].id)).collect();
+        let bound = self.bindings.iter().filter(|(transport, _)| alive(**transport));
+        let mut servers: Vec<_> = bound.map(|(t, s)| (self.owners[*t].id, self.owners[*s].id)).collect();
         servers.sort_unstable();
         View {
-            lengths: (count(Side::Server), count(Side::Transport)),
+            lengths: (count(Side::Server), count(Side::Transport), self.bindings.len()),
             listed: found.clone(),
             found,
             servers,
@@ -114,15 +118,22 @@ impl Model {
         number.checked_rem(self.owners.len())
     }
 
+    /// Who is registered under an id, unless dead.
+    fn living(&self, side: Side, id: u8) -> Option<usize> {
+        self.names.get(&(side, id)).copied().filter(|owner| !self.owners[*owner].closed)
+    }
+
     fn message(&mut self) -> u64 {
         self.next += 1;
         self.next
     }
 
     fn register(&mut self, side: Side, id: u8, capacity: usize, server: Option<usize>) -> Outcome {
-        if let Some(&by) = self.names.get(&(side, id)) {
+        if let Some(by) = self.living(side, id) {
             return Outcome::Taken(by);
         }
+        // The name of the dead is free, and nothing of theirs is inherited.
+        self.end(side, id);
         let owner = self.owners.len();
         self.owners.push(Owner { side, id, lease: true, capacity, closed: false, inbox: VecDeque::new() });
         self.names.insert((side, id), owner);
@@ -150,8 +161,8 @@ impl Model {
     }
 
     fn bind(&mut self, transport: u8, server: u8) -> Outcome {
-        let Some(&server) = self.names.get(&(Side::Server, server)) else { return Outcome::NoServer };
-        let Some(&transport) = self.names.get(&(Side::Transport, transport)) else { return Outcome::NoTransport };
+        let Some(server) = self.living(Side::Server, server) else { return Outcome::NoServer };
+        let Some(transport) = self.living(Side::Transport, transport) else { return Outcome::NoTransport };
         self.bindings.insert(transport, server);
         Outcome::Done(true)
     }
@@ -172,7 +183,7 @@ impl Model {
 
     fn broadcast(&mut self, server: u8) -> Outcome {
         let message = self.message();
-        let Some(&owner) = self.names.get(&(Side::Server, server)) else {
+        let Some(owner) = self.living(Side::Server, server) else {
             return Outcome::Broadcast(false, 0, Vec::new(), Vec::new());
         };
         let bound: Vec<usize> = self.bindings.iter().filter(|(_, to)| **to == owner).map(|(from, _)| *from).collect();
@@ -187,5 +198,15 @@ impl Model {
         full.sort_unstable();
         closed.sort_unstable();
         Outcome::Broadcast(true, delivered, full, closed)
+    }
+
+    fn sweep(&mut self) -> Outcome {
+        let dead: Vec<_> =
+            self.names.iter().filter(|(_, owner)| self.owners[**owner].closed).map(|(n, _)| *n).collect();
+        let servers = dead.iter().filter(|(side, _)| *side == Side::Server).count();
+        for (side, id) in &dead {
+            self.end(*side, *id);
+        }
+        Outcome::Swept(servers, dead.len() - servers)
     }
 }

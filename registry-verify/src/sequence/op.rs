@@ -50,6 +50,8 @@ pub enum Op {
     Route(Side, u8, u8),
     /// Sends a message to all transports of a server.
     Broadcast(u8),
+    /// Takes out the dead.
+    Sweep,
 }
 
 /// How many ids there are of each side.
@@ -79,6 +81,7 @@ fn operation() -> impl Strategy<Value = Op> {
         2 => id().prop_map(Op::Unbind),
         5 => (side(), id(), id()).prop_map(|(side, to, from)| Op::Route(side, to, from)),
         2 => id().prop_map(Op::Broadcast),
+        1 => Just(Op::Sweep),
     ]
 }
 

@@ -30,6 +30,8 @@ pub enum Outcome {
     Closed(u64),
     /// A broadcast: whether the server was there, how many took the message, who had no room, who was closed.
     Broadcast(bool, usize, Vec<u8>, Vec<u8>),
+    /// So many servers and transports were dead, and were taken out.
+    Swept(usize, usize),
     /// What was in an inbox: who sent it, and what.
     Read(Vec<(u8, u64)>),
 }
@@ -41,8 +43,8 @@ pub struct View {
     pub found: Vec<(Side, u8, usize)>,
     /// The same from the lists.
     pub listed: Vec<(Side, u8, usize)>,
-    /// How many there are, by the registry's own count.
-    pub lengths: (usize, usize),
+    /// How many servers, transports and bindings there are, the dead included, by the registry's own count.
+    pub lengths: (usize, usize, usize),
     /// Which server each transport has.
     pub servers: Vec<(u8, u8)>,
     /// Which transports each server has.

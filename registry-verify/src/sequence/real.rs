@@ -110,13 +110,18 @@ impl<B: Backend> Real<B> {
                 let (full, closed) = (sorted(&report.full), sorted(&report.closed));
                 Outcome::Broadcast(report.server.is_some(), report.delivered, full, closed)
             }
+            Op::Sweep => {
+                let swept = self.registry.sweep();
+                Outcome::Swept(swept.servers, swept.transports)
+            }
         }
     }
 
     /// All that can be seen.
     pub fn view(&self) -> View {
-        let mut view =
-            View { lengths: (self.registry.len_servers(), self.registry.len_transports()), ..View::default() };
+        let registry = &self.registry;
+        let lengths = (registry.len_servers(), registry.len_transports(), registry.len_bindings());
+        let mut view = View { lengths, ..View::default() };
         for id in 0..IDS {
             if let Some(incarnation) = self.registry.with_server(server(id), |entry| entry.incarnation) {
                 view.found.push((Side::Server, id, self.owner_of(incarnation)));

@@ -1,0 +1,133 @@
+//! Finding the dead whom nobody talks to: registrations whose mailbox is closed and whose owner did not say goodbye.
+
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use registry_core::{Backend, Event, Mailboxes, Operation, Probe, ServerId, TransportId};
+use tokio::time::MissedTickBehavior;
+
+use crate::registry::{Inner, Registry};
+use crate::side::{Side, is_dead};
+use crate::sync::Mutex;
+
+/// What a sweep took out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Swept {
+    /// So many servers.
+    pub servers: usize,
+    /// So many transports.
+    pub transports: usize,
+    /// The longest that any of them can have been dead: the time since their shard was swept before. Zero if there were
+    /// none.
+    pub lag: Duration,
+}
+
+impl<M, B, X, P> Registry<M, B, X, P>
+where
+    M: Send + 'static,
+    B: Backend,
+    X: Mailboxes,
+    P: Probe,
+{
+    /// Ends the registrations of all whose mailbox is closed, and says how many there were.
+    ///
+    /// Whoever was dead before the call is gone when it returns. Only registrations that were found dead are ended, and
+    /// no successor under the same name.
+    ///
+    /// O(registrations), one shard after the other; each shard is read in one go, and its dead are ended after that.
+    /// Must not be called inside a closure that reads the registry.
+    pub fn sweep(&self) -> Swept {
+        let mut all = Swept::default();
+        for shard in 0..self.shard_count() {
+            let swept = self.inner.sweep(shard, Instant::now());
+            all.servers += swept.servers;
+            all.transports += swept.transports;
+            all.lag = all.lag.max(swept.lag);
+        }
+        all
+    }
+
+    /// Sweeps one shard, as [`sweep`](Self::sweep) does all of them. A shard that there is not has nobody in it.
+    ///
+    /// `now` is what the lag is told by.
+    pub fn sweep_shard(&self, shard: usize, now: Instant) -> Swept {
+        if shard < self.shard_count() { self.inner.sweep(shard, now) } else { Swept::default() }
+    }
+
+    /// A task that sweeps for ever, to be spawned by whoever wants it: each shard once in `every`, one at a time.
+    ///
+    /// It takes one shard per tick, so that the work is spread evenly, at most one in a millisecond: with `every` below
+    /// that many milliseconds a round takes longer. A dead registration nobody talks to is gone within about one round.
+    /// It does not keep the registry alive, and ends at the next tick when the last handle is gone; it can be dropped
+    /// at any time.
+    ///
+    /// # Panics
+    ///
+    /// When polled outside of a tokio runtime whose clock is enabled.
+    pub fn sweeper(&self, every: Duration) -> impl Future<Output = ()> + Send + 'static {
+        let shards = self.shard_count();
+        let pause = (every / u32::try_from(shards).unwrap_or(u32::MAX)).max(Duration::from_millis(1));
+        let inner = Arc::downgrade(&self.inner);
+        async move {
+            let mut ticks = tokio::time::interval(pause);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            for shard in (0..shards).cycle() {
+                let now = ticks.tick().await;
+                let Some(inner) = inner.upgrade() else { return };
+                inner.sweep(shard, now.into_std());
+            }
+        }
+    }
+}
+
+impl<M, B, X, P> Inner<M, B, X, P>
+where
+    M: Send + 'static,
+    B: Backend,
+    X: Mailboxes,
+    P: Probe,
+{
+    fn sweep(&self, shard: usize, now: Instant) -> Swept {
+        let before = self.visits.visit(shard, now);
+        let servers = self.sweep_side::<ServerId>(shard, before, now);
+        let transports = self.sweep_side::<TransportId>(shard, before, now);
+        let lag = if servers + transports > 0 { now.saturating_duration_since(before) } else { Duration::ZERO };
+        Swept { servers, transports, lag }
+    }
+
+    fn sweep_side<I: Side>(&self, shard: usize, before: Instant, now: Instant) -> usize {
+        let mut dead = Vec::new();
+        I::table(self).for_each_of(shard, |id, head, _| {
+            if is_dead::<I, M, X>(head) {
+                dead.push((id.clone(), head.incarnation));
+            }
+        });
+        let mut ended = 0;
+        for (id, incarnation) in dead {
+            // A message may have found it meanwhile.
+            if self.end::<I>(self.place(id.as_ref()), id.as_ref(), Some(incarnation)) {
+                self.probe.event(shard, Event::Swept);
+                self.probe.took(shard, Operation::CleanUp, before, now);
+                ended += 1;
+            }
+        }
+        ended
+    }
+}
+
+/// When each shard was last swept.
+pub(crate) struct Visits(Box<[Mutex<Instant>]>);
+
+impl Visits {
+    pub(crate) fn new(shards: usize, now: Instant) -> Self {
+        Self((0..shards).map(|_| Mutex::new(now)).collect())
+    }
+
+    /// Notes a visit, and says when the one before it was.
+    fn visit(&self, shard: usize, now: Instant) -> Instant {
+        let mut last = self.0[shard].lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *last, now)
+    }
+}
