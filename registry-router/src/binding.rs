@@ -4,6 +4,7 @@ use registry_core::{Backend, BindError, Event, Mailboxes, Probe, ServerId, Trans
 
 use crate::record::Joined;
 use crate::registry::Registry;
+use crate::seeded::SeededBug;
 use crate::side::is_dead;
 
 impl<M, B, X, P> Registry<M, B, X, P>
@@ -32,6 +33,10 @@ where
         let place = self.inner.place(transport);
         let group = self.inner.find(server.as_ref(), |id: &ServerId, _, bond| bond.lead(id)).flatten();
         let group = group.ok_or(BindError::ServerNotFound)?;
+        if SeededBug::BindChecksThenWrites.is_on() {
+            let checked = self.inner.find(transport, |id: &TransportId, head, _| (head.incarnation, id.clone()));
+            checked.map(|(incarnation, id)| group.add(incarnation, id));
+        }
         let joined = self
             .inner
             .find(transport, |id: &TransportId, head, bond| bond.join(id, head.incarnation, &group))

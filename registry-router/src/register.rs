@@ -223,6 +223,9 @@ where
     /// hear of the end hear of it when the name is free.
     pub(crate) fn end<I: Side>(&self, place: Place, id: &[u8], which: Option<Incarnation>) -> bool {
         let which = which.filter(|_| !SeededBug::RemovalIgnoresIncarnation.is_on());
+        if SeededBug::DeathToldTooEarly.is_on() {
+            self.probe.event(place.shard, Event::Removed);
+        }
         let mut metadata = Metadata::new();
         // What was bound is dropped when the shard has been let go: there may be very many of them.
         let mut debris = Vec::new();
@@ -232,9 +235,6 @@ where
             }
             debris.extend(I::end(bond, head.incarnation));
             metadata = head.metadata.clone();
-            if SeededBug::DeathToldTooEarly.is_on() {
-                self.probe.event(place.shard, Event::Removed);
-            }
             true
         });
         if removed {

@@ -55,7 +55,8 @@ where
     /// Puts a copy of a message into the mailbox of every transport that is bound to `server`, and reports.
     ///
     /// O(transports of the server). Each is tried once, at once: a full mailbox delays nobody and is reported.
-    /// A transport that is bound throughout the call is tried, one that is not bound when its turn comes is not.
+    /// A transport that is bound throughout the call is tried, one that is not bound when its turn comes is not; so when
+    /// unbinding or moving a transport has returned, no broadcast of its old server reaches it any more.
     /// Transports whose mailbox is found closed are taken out of the registry.
     pub fn broadcast(&self, server: impl AsRef<[u8]>, message: M) -> BroadcastReport
     where
@@ -72,10 +73,13 @@ where
         };
         for (incarnation, id) in group.members() {
             let place = self.inner.place(id.as_bytes());
+            // Copied, and dropped if it is not needed, where nothing is held: that is the user's own code.
+            let mut parcel = Some(Delivery { from: server.clone(), message: message.clone() });
             let outcome = self.inner.transports.peek(place, id.as_bytes(), |_, head, bond| {
-                let bound = head.incarnation == incarnation && bond.is_in(&group);
-                let bound = bound || SeededBug::BroadcastAsksNobody.is_on();
-                bound.then(|| head.mailbox.try_deliver(Delivery { from: server.clone(), message: message.clone() }))
+                if head.incarnation != incarnation {
+                    return None;
+                }
+                bond.while_in(&group, || parcel.take().map(|delivery| head.mailbox.try_deliver(delivery))).flatten()
             });
             match outcome.flatten() {
                 None => {}

@@ -11,7 +11,7 @@ pub enum SeededBug {
     RemovalIgnoresIncarnation,
     /// A registration whose mailbox was found closed is removed by its name.
     ClosedRemovesByName,
-    /// A transport that is about to be bound is looked at, let go of, and then written to.
+    /// A transport that is about to be bound is looked at, let go of, and then entered into its server's index.
     BindChecksThenWrites,
     /// A transport is let into the group of a server that has ended meanwhile.
     BindJoinsTheDead,

@@ -6,6 +6,8 @@
 pub mod account;
 pub mod history;
 pub mod linear;
+#[cfg(shuttle)]
+pub mod schedule;
 pub mod sequence;
 pub mod storm;
 

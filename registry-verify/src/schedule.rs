@@ -1,0 +1,139 @@
+//! Explores how the threads of the router's protocols can take turns, and shows that seeded bugs are found.
+//!
+//! Compiled only with `--cfg shuttle`, where the locks and atomics of the router and of the reference backend are those
+//! of a scheduler that decides who goes on at each of them.
+//! Two kinds of schedules are drawn, in turns: any thread at any point, and few changes at random points
+//! (*probabilistic concurrency testing*), which finds what needs a long run of one thread.
+
+mod bodies;
+mod listener;
+mod queue;
+mod turns;
+
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use registry_core::Backend;
+use registry_router::seeded::SeededBug;
+use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
+use shuttle::{Config, FailurePersistence, Runner};
+
+use crate::account::Account;
+
+pub use bodies::{Protocol, protocols};
+pub use turns::Turns;
+
+/// So many schedules are drawn before it is the next protocol's turn.
+const ROUND: usize = 200;
+
+/// A seeded bug must be found within so many rounds of each protocol.
+const ROUNDS_PER_BUG: u64 = 25;
+
+/// The changes of thread that a schedule of the second kind has.
+const CHANGES: usize = 3;
+
+/// Explores schedules of all protocols for as long as it is given, after it has looked for each seeded bug.
+pub fn run<B: Backend>(seed: u64, budget: Duration) -> Account {
+    let began = Instant::now();
+    let mut account = Account::of(B::NAME);
+    hunt::<B>(seed, &mut account);
+    for round in 0.. {
+        for protocol in protocols::<B>() {
+            match explore(&protocol, seed.wrapping_add(round), Silence::OfSchedules) {
+                Explored::Sound { schedules } => account.schedules += schedules,
+                Explored::Broken { schedules, why } => {
+                    account.schedules += schedules;
+                    account.violated(&format!("schedules of {}", protocol.name), seed.wrapping_add(round), why);
+                    return account;
+                }
+            }
+        }
+        if began.elapsed() >= budget {
+            break;
+        }
+    }
+    account
+}
+
+/// Switches each seeded bug on in turn, and looks for it.
+fn hunt<B: Backend>(seed: u64, account: &mut Account) {
+    for bug in SeededBug::ALL {
+        bug.switch_on();
+        let found = (0..ROUNDS_PER_BUG).any(|round| {
+            protocols::<B>().iter().any(|protocol| {
+                let explored = explore(protocol, seed.wrapping_add(round), Silence::OfAll);
+                matches!(explored, Explored::Broken { .. })
+            })
+        });
+        SeededBug::switch_all_off();
+        account.seeded_bugs.of += 1;
+        if found {
+            account.seeded_bugs.found += 1;
+        } else {
+            account.seeded_bugs.missed.push(format!("{bug:?}"));
+        }
+    }
+}
+
+/// What came of some schedules.
+enum Explored {
+    Sound { schedules: u64 },
+    Broken { schedules: u64, why: String },
+}
+
+/// What is not printed when a schedule fails.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Silence {
+    /// Nothing but the schedule itself, which is of no use without the program.
+    OfSchedules,
+    /// Everything: it was meant to fail.
+    OfAll,
+}
+
+fn explore(protocol: &Protocol, seed: u64, silence: Silence) -> Explored {
+    let any = RandomScheduler::new_from_seed(seed, ROUND / 2);
+    let few = PctScheduler::new_from_seed(seed, CHANGES, ROUND / 2);
+    let mut schedules = 0;
+    for outcome in [draw(any, protocol, silence), draw(few, protocol, silence)] {
+        match outcome {
+            Ok(drawn) => schedules += drawn,
+            Err((drawn, why)) => return Explored::Broken { schedules: schedules + drawn, why },
+        }
+    }
+    Explored::Sound { schedules }
+}
+
+/// Runs a protocol under each schedule that `scheduler` draws; returns how many there were, and what went wrong.
+fn draw(scheduler: impl Scheduler + 'static, protocol: &Protocol, silence: Silence) -> Result<u64, (u64, String)> {
+    let mut config = Config::new();
+    config.failure_persistence = FailurePersistence::None;
+    config.silence_warnings = true;
+    let drawn = Arc::new(AtomicU64::new(0));
+    let (body, counted) = (protocol.body, Arc::clone(&drawn));
+    let runner = Runner::new(scheduler, config);
+    let hook = (silence == Silence::OfAll).then(|| {
+        let hook = panic::take_hook();
+        panic::set_hook(Box::new(|_| {}));
+        hook
+    });
+    let outcome = panic::catch_unwind(AssertUnwindSafe(|| {
+        runner.run(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            body();
+        })
+    }));
+    if let Some(hook) = hook {
+        panic::set_hook(hook);
+    }
+    let drawn = drawn.load(Ordering::Relaxed);
+    match outcome {
+        Ok(_) => Ok(drawn),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked");
+            Err((drawn, text.to_owned()))
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! A probe that passes on what it hears of deaths, and an admission that counts who is in.
+
+use std::fmt;
+use std::sync::atomic::{AtomicIsize, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
+
+use registry_core::{Admission, AdmissionState, Event, Kind, Metadata, Operation, Probe, Refusal, ShardStats};
+use shuttle::sync::Mutex;
+use shuttle::sync::mpsc::{Receiver, Sender, channel};
+
+/// Passes on that a registration has ended.
+pub(super) struct Listener(Mutex<Sender<()>>);
+
+impl Listener {
+    /// A listener, and where it passes on what it hears.
+    pub(super) fn new() -> (Self, Receiver<()>) {
+        let (sender, receiver) = channel();
+        (Self(Mutex::new(sender)), receiver)
+    }
+}
+
+impl Probe for Listener {
+    fn lookup(&self, _shard: usize) -> bool {
+        false
+    }
+
+    fn event(&self, _shard: usize, event: Event) {
+        if event == Event::Removed {
+            // Nobody listens any more in the schedules in which that does not matter.
+            let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).send(());
+        }
+    }
+
+    fn times_writes(&self) -> bool {
+        false
+    }
+
+    fn took(&self, _shard: usize, _operation: Operation, _began: Instant, _ended: Instant) {}
+
+    fn stats(&self, _shard: usize, _now: Instant) -> ShardStats {
+        ShardStats::default()
+    }
+
+    fn reset(&self) {}
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listener").finish_non_exhaustive()
+    }
+}
+
+/// Counts those who were let in and are not out yet. A plain atomic: it is no part of what is explored.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Headcount(Arc<AtomicIsize>);
+
+impl Headcount {
+    pub(super) fn inside(&self) -> isize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Admission for Headcount {
+    fn admit(&self, _kind: Kind, _metadata: &Metadata) -> Result<(), Refusal> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn release(&self, _kind: Kind, _metadata: &Metadata) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn state(&self) -> AdmissionState {
+        AdmissionState::Open
+    }
+}

@@ -1,0 +1,134 @@
+//! A mailbox whose lock is the scheduler's, so that threads take turns inside a delivery too.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+
+use registry_core::{Closed, Mailbox, Mailboxes, ReservingMailbox, Slot, Undelivered};
+use shuttle::sync::{Mutex, MutexGuard};
+
+/// The family of [`Queue`]s.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Queues;
+
+impl Mailboxes for Queues {
+    type Mailbox<T: Send + 'static> = Queue<T>;
+}
+
+/// Both ends of a bounded queue.
+pub(super) struct Queue<T>(Arc<Mutex<Inner<T>>>);
+
+struct Inner<T> {
+    items: VecDeque<T>,
+    /// Room that is neither filled nor promised.
+    room: usize,
+    closed: bool,
+    waiting: VecDeque<Waker>,
+}
+
+impl<T> Queue<T> {
+    pub(super) fn new(capacity: usize) -> Self {
+        let inner = Inner { items: VecDeque::new(), room: capacity, closed: false, waiting: VecDeque::new() };
+        Self(Arc::new(Mutex::new(inner)))
+    }
+
+    /// Its owner dies.
+    pub(super) fn close(&self) {
+        let mut inner = self.lock();
+        inner.closed = true;
+        wake(inner);
+    }
+
+    /// Takes all that is in it.
+    pub(super) fn drain(&self) -> Vec<T> {
+        let mut inner = self.lock();
+        let items: Vec<T> = inner.items.drain(..).collect();
+        inner.room += items.len();
+        wake(inner);
+        items
+    }
+
+    /// How many are in it.
+    pub(super) fn len(&self) -> usize {
+        self.lock().items.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner<T>> {
+        self.0.lock().expect("nothing panics under this lock")
+    }
+}
+
+fn wake<T>(mut inner: MutexGuard<'_, Inner<T>>) {
+    let waiting = std::mem::take(&mut inner.waiting);
+    drop(inner);
+    waiting.into_iter().for_each(Waker::wake);
+}
+
+impl<T> Clone for Queue<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T: Send + 'static> Mailbox<T> for Queue<T> {
+    fn try_deliver(&self, item: T) -> Result<(), Undelivered<T>> {
+        let mut inner = self.lock();
+        if inner.closed {
+            return Err(Undelivered::Closed(item));
+        }
+        if inner.room == 0 {
+            return Err(Undelivered::Full(item));
+        }
+        inner.room -= 1;
+        inner.items.push_back(item);
+        Ok(())
+    }
+
+    fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+}
+
+impl<T: Send + 'static> ReservingMailbox<T> for Queue<T> {
+    type Slot<'a> = Room<'a, T>;
+
+    async fn reserve(&self) -> Result<Room<'_, T>, Closed> {
+        poll_fn(|context| {
+            let mut inner = self.lock();
+            if inner.closed {
+                return Poll::Ready(Err(Closed));
+            }
+            if inner.room == 0 {
+                inner.waiting.push_back(context.waker().clone());
+                return Poll::Pending;
+            }
+            inner.room -= 1;
+            Poll::Ready(Ok(Room { queue: self, filled: false }))
+        })
+        .await
+    }
+}
+
+/// Room for one item.
+pub(super) struct Room<'a, T> {
+    queue: &'a Queue<T>,
+    filled: bool,
+}
+
+impl<T> Slot<T> for Room<'_, T> {
+    fn fill(mut self, item: T) {
+        self.filled = true;
+        self.queue.lock().items.push_back(item);
+    }
+}
+
+impl<T> Drop for Room<'_, T> {
+    fn drop(&mut self) {
+        if !self.filled {
+            let mut inner = self.queue.lock();
+            inner.room += 1;
+            wake(inner);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Any backend with the scheduler's lock around each shard, so that its threads can take turns.
+//!
+//! A map with locks of its own cannot be explored as it is: all threads of a schedule are one thread to it, which would
+//! wait for itself. Behind the scheduler's lock its own is always free. What is explored is then the router on this map,
+//! and not the map itself; the laws of `registry_core::conformance` and the recorded histories are for that.
+
+use std::ops::ControlFlow;
+use std::sync::{PoisonError, TryLockError};
+
+use registry_core::{Backend, Head, Key, Occupied, Shard, State};
+use shuttle::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use shuttle::thread;
+
+/// A backend whose shards are each behind a lock of the scheduler's.
+#[derive(Debug, Default)]
+pub struct Turns<B>(B);
+
+/// A shard of [`Turns`].
+#[derive(Debug)]
+pub struct TurnsShard<T> {
+    lock: RwLock<()>,
+    shard: T,
+}
+
+impl<B: Backend> Backend for Turns<B> {
+    const NAME: &'static str = B::NAME;
+
+    type Shard<K: Key, H: Head, S: State> = TurnsShard<B::Shard<K, H, S>>;
+
+    fn shard<K: Key, H: Head, S: State>(&self, capacity: usize) -> Self::Shard<K, H, S> {
+        TurnsShard { lock: RwLock::new(()), shard: self.0.shard(capacity) }
+    }
+}
+
+impl<K: Key, H: Head, S: State, T: Shard<K, H, S>> Shard<K, H, S> for TurnsShard<T> {
+    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &H, &S) -> R) -> Option<R> {
+        let _turn = self.read();
+        self.shard.with(hash, key, read)
+    }
+
+    fn insert_new(&self, hash: u64, key: K, head: H, state: S) -> Result<(), Occupied<H, S>> {
+        let _turn = self.write();
+        self.shard.insert_new(hash, key, head, state)
+    }
+
+    fn remove_if(&self, hash: u64, key: &[u8], owned: impl FnMut(&K, &H, &S) -> bool) -> bool {
+        let _turn = self.write();
+        self.shard.remove_if(hash, key, owned)
+    }
+
+    fn for_each(&self, visit: impl FnMut(&K, &H, &S) -> ControlFlow<()>) {
+        let _turn = self.read();
+        self.shard.for_each(visit);
+    }
+
+    fn len(&self) -> usize {
+        let _turn = self.read();
+        self.shard.len()
+    }
+}
+
+impl<T> TurnsShard<T> {
+    fn read(&self) -> RwLockReadGuard<'_, ()> {
+        self.lock.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads may nest, so a writer does not queue between two of them.
+    fn write(&self) -> RwLockWriteGuard<'_, ()> {
+        loop {
+            match self.lock.try_write() {
+                Ok(turn) => return turn,
+                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => thread::yield_now(),
+            }
+        }
+    }
+}
