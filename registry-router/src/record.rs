@@ -108,31 +108,30 @@ impl Bond {
         (bound || SeededBug::BroadcastAsksNobody.is_on()).then(act)
     }
 
-    /// Marks a server's registration as ended and undoes its bindings, all at one instant. Ending twice changes nothing.
+    /// Marks a server's registration as ended and undoes its bindings, all at one instant. Ending twice changes nothing,
+    /// and who comes second returns when all is undone: on some backends two may be about to remove one registration.
     ///
     /// What is left of the bindings comes back, to be dropped when nothing is held.
     pub(crate) fn end_server(&self) -> Option<Members> {
-        let group = self.end()?;
+        let mut current = self.lock();
+        let group = current.replace(Arc::clone(limbo()))?;
         if SeededBug::DeathForgetsBindings.is_on() {
             return None;
         }
         Some(group.close())
     }
 
-    /// Marks a transport's registration as ended and undoes its binding. Ending twice changes nothing.
+    /// Marks a transport's registration as ended and undoes its binding. As for ending twice, see
+    /// [`end_server`](Self::end_server).
     pub(crate) fn end_transport(&self, incarnation: Incarnation) {
-        let group = self.end();
+        let mut current = self.lock();
+        let group = current.replace(Arc::clone(limbo()));
         if SeededBug::DeathForgetsReverseIndex.is_on() {
             return;
         }
         if let Some(group) = group {
             group.remove(incarnation);
         }
-    }
-
-    /// From here on nothing is bound by this bond.
-    fn end(&self) -> Option<Arc<Group>> {
-        self.lock().replace(Arc::clone(limbo()))
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Arc<Group>>> {

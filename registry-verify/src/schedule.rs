@@ -22,6 +22,7 @@ use shuttle::{Config, FailurePersistence, Runner};
 
 use crate::account::Account;
 
+use bodies::JUDGED;
 pub use bodies::{Protocol, protocols};
 pub use turns::Turns;
 
@@ -39,6 +40,7 @@ pub fn run<B: Backend>(seed: u64, budget: Duration) -> Account {
     let began = Instant::now();
     let mut account = Account::of(B::NAME);
     hunt::<B>(seed, &mut account);
+    let judged = JUDGED.load(Ordering::Relaxed);
     for round in 0.. {
         for protocol in protocols::<B>() {
             match explore(&protocol, seed.wrapping_add(round), Silence::OfSchedules) {
@@ -50,10 +52,12 @@ pub fn run<B: Backend>(seed: u64, budget: Duration) -> Account {
                 }
             }
         }
+        account.histories += ROUND as u64;
         if began.elapsed() >= budget {
             break;
         }
     }
+    account.operations = JUDGED.load(Ordering::Relaxed) - judged;
     account
 }
 

@@ -1,17 +1,19 @@
 //! The protocols whose schedules are explored, as bodies that are run once under each schedule.
 //!
 //! A body makes a registry of one shard, lets two or three threads do something to it at the same time, and asserts what
-//! must hold however they took turns. What a single call may answer is left to the checks of recorded histories, here
-//! too: random programs are run and judged in `histories.rs`.
+//! must hold however they took turns. Beside these, random programs are run, and judged as recorded histories are.
 
 mod bindings;
 mod messages;
 mod names;
+mod programs;
 
 use registry_core::{Backend, Delivery};
 use registry_router::{Registry, ServerId, ServerLease, TransportId, TransportLease};
 
 use super::queue::{Queue, Queues};
+
+pub(super) use programs::JUDGED;
 
 /// A protocol of the router.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +36,7 @@ pub fn protocols<B: Backend>() -> Vec<Protocol> {
         protocol("bind against the transport's death", bindings::bind_against_the_transports_death::<B>),
         protocol("bind against the server's death", bindings::bind_against_the_servers_death::<B>),
         protocol("a server's death seen", bindings::a_servers_death_seen::<B>),
+        protocol("two removers of a bound server", bindings::two_removers_of_a_bound_server::<B>),
         protocol("born bound against a rival", bindings::born_bound_against_a_rival::<B>),
         protocol("born bound against the server's death", bindings::born_bound_against_the_servers_death::<B>),
         protocol("move seen", bindings::move_seen::<B>),
@@ -41,6 +44,7 @@ pub fn protocols<B: Backend>() -> Vec<Protocol> {
         protocol("broadcast against unbind", messages::broadcast_against_unbind::<B>),
         protocol("broadcast against deaths", messages::broadcast_against_deaths::<B>),
         protocol("waiting against the end", messages::waiting_against_the_end::<B>),
+        protocol("a random program", programs::a_program::<B>),
     ]
 }
 

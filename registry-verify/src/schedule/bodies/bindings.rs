@@ -72,6 +72,26 @@ pub(super) fn a_servers_death_seen<B: Backend>() {
     nothing_is_left(&world);
 }
 
+/// Two unregister one server: whoever is told that it did finds no binding any more.
+pub(super) fn two_removers_of_a_bound_server<B: Backend>() {
+    let world = world::<B>();
+    let (s, _requests) = server(&world, "s");
+    let (t, _replies) = transport(&world, "t");
+    world.bind_transport_to_server("t", "s").expect("both are there");
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                if world.unregister_server("s") {
+                    assert_eq!(world.server_for_transport("t"), None, "bound to whom is gone");
+                    assert!(!world.unbind_transport("t"), "bound to whom is gone");
+                }
+            });
+        }
+    });
+    drop((s, t));
+    nothing_is_left(&world);
+}
+
 /// Two want one name, one of them bound from birth: a birth that fails binds nothing.
 pub(super) fn born_bound_against_a_rival<B: Backend>() {
     let world = world::<B>();

@@ -1,0 +1,140 @@
+//! A probe and mailboxes that falter: they spin or yield a random short while in the middle of the registry's own work,
+//! so that threads meet where they seldom would.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+use std::{fmt, hint, thread};
+
+use registry_core::{Event, Mailbox, Mailboxes, Operation, Probe, ShardStats, Undelivered};
+
+use super::post::{Post, Receive, TurnedDown};
+
+/// Falters wherever the registry reports to it, and hears nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct FalteringProbe;
+
+/// Mailboxes that falter wherever the registry asks them for something.
+#[derive(Clone, Copy, Debug)]
+pub struct Faltering;
+
+/// Both ends of such a mailbox.
+pub struct FalteringMailbox<T>(Arc<Mutex<Queue<T>>>);
+
+struct Queue<T> {
+    items: Vec<T>,
+    capacity: usize,
+    closed: bool,
+    turned_down: TurnedDown,
+}
+
+/// Mostly nothing, at times a few hundred nanoseconds, seldom until others have run.
+///
+/// By the thread's own generator, which whoever wants the same faltering again may seed.
+fn falter() {
+    match fastrand::u8(..) {
+        0..=191 => {}
+        192..=247 => (0..fastrand::u8(..64)).for_each(|_| hint::spin_loop()),
+        248..=253 => (0..fastrand::u16(..1024)).for_each(|_| hint::spin_loop()),
+        254.. => thread::yield_now(),
+    }
+}
+
+impl Probe for FalteringProbe {
+    fn lookup(&self, _shard: usize) -> bool {
+        falter();
+        false
+    }
+
+    fn event(&self, _shard: usize, _event: Event) {
+        falter();
+    }
+
+    fn times_writes(&self) -> bool {
+        falter();
+        false
+    }
+
+    fn took(&self, _shard: usize, _operation: Operation, _began: Instant, _ended: Instant) {}
+
+    fn stats(&self, shard: usize, _now: Instant) -> ShardStats {
+        let mut stats = ShardStats::default();
+        stats.shard = shard;
+        stats
+    }
+
+    fn reset(&self) {}
+}
+
+impl Mailboxes for Faltering {
+    type Mailbox<T: Send + 'static> = FalteringMailbox<T>;
+}
+
+impl Post for Faltering {
+    type Inbox<T: Send + 'static> = FalteringMailbox<T>;
+
+    fn open<T: Send + 'static>(capacity: usize) -> (Self::Mailbox<T>, Self::Inbox<T>) {
+        let queue = Queue { items: Vec::new(), capacity, closed: false, turned_down: TurnedDown::default() };
+        let mailbox = FalteringMailbox(Arc::new(Mutex::new(queue)));
+        (mailbox.clone(), mailbox)
+    }
+}
+
+impl<T: Send + 'static> Mailbox<T> for FalteringMailbox<T> {
+    fn try_deliver(&self, item: T) -> Result<(), Undelivered<T>> {
+        falter();
+        let mut queue = self.queue();
+        let outcome = if queue.closed {
+            queue.turned_down.closed += 1;
+            Err(Undelivered::Closed(item))
+        } else if queue.items.len() == queue.capacity {
+            queue.turned_down.full += 1;
+            Err(Undelivered::Full(item))
+        } else {
+            queue.items.push(item);
+            Ok(())
+        };
+        drop(queue);
+        falter();
+        outcome
+    }
+
+    fn is_closed(&self) -> bool {
+        falter();
+        let closed = self.queue().closed;
+        falter();
+        closed
+    }
+}
+
+impl<T: Send> Receive<T> for FalteringMailbox<T> {
+    fn close(&mut self) {
+        self.queue().closed = true;
+    }
+
+    fn take(&mut self) -> Vec<T> {
+        self.queue().items.drain(..).collect()
+    }
+
+    fn turned_down(&self) -> Option<TurnedDown> {
+        Some(self.queue().turned_down)
+    }
+}
+
+impl<T> FalteringMailbox<T> {
+    fn queue(&self) -> MutexGuard<'_, Queue<T>> {
+        // Nobody panics with it locked, so a poisoned queue is whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Clone for FalteringMailbox<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> fmt::Debug for FalteringMailbox<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FalteringMailbox").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,87 @@
+//! What a thread holds of a registration that it has made: the lease, the inbox, and what it has read from it.
+
+use registry_core::{Incarnation, ToServer, ToTransport};
+use registry_router::{ServerLease, TransportLease};
+
+use super::hand::number;
+use super::post::{Post, Receive, TurnedDown};
+use super::spec::Name;
+
+/// One registration, with its inbox.
+pub(super) struct Holding<X: Post> {
+    pub(super) name: Name,
+    pub(super) incarnation: Incarnation,
+    /// `None` when it has been released.
+    pub(super) lease: Option<AnyLease>,
+    pub(super) closed: bool,
+    /// What was read: the id that sent it, and the message.
+    pub(super) read: Vec<(u8, u64)>,
+    inbox: AnyInbox<X>,
+}
+
+pub(super) enum AnyLease {
+    Server(ServerLease),
+    Transport(TransportLease),
+}
+
+pub(super) enum AnyInbox<X: Post> {
+    Server(X::Inbox<ToServer<u64>>),
+    Transport(X::Inbox<ToTransport<u64>>),
+}
+
+impl<X: Post> Holding<X> {
+    pub(super) fn new(name: Name, lease: AnyLease, inbox: AnyInbox<X>) -> Self {
+        Self { name, incarnation: lease.incarnation(), lease: Some(lease), closed: false, read: Vec::new(), inbox }
+    }
+
+    /// From here on the owner is dead.
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+        match &mut self.inbox {
+            AnyInbox::Server(inbox) => inbox.close(),
+            AnyInbox::Transport(inbox) => inbox.close(),
+        }
+    }
+
+    /// Reads what is in the inbox.
+    pub(super) fn read(&mut self) {
+        match &mut self.inbox {
+            AnyInbox::Server(inbox) => {
+                self.read.extend(inbox.take().into_iter().map(|delivery| (number(&delivery.from), delivery.message)));
+            }
+            AnyInbox::Transport(inbox) => {
+                self.read.extend(inbox.take().into_iter().map(|delivery| (number(&delivery.from), delivery.message)));
+            }
+        }
+    }
+
+    pub(super) fn turned_down(&self) -> Option<TurnedDown> {
+        match &self.inbox {
+            AnyInbox::Server(inbox) => inbox.turned_down(),
+            AnyInbox::Transport(inbox) => inbox.turned_down(),
+        }
+    }
+}
+
+impl AnyLease {
+    pub(super) fn release(self) -> bool {
+        match self {
+            Self::Server(lease) => lease.release(),
+            Self::Transport(lease) => lease.release(),
+        }
+    }
+
+    pub(super) fn is_current(&self) -> bool {
+        match self {
+            Self::Server(lease) => lease.is_current(),
+            Self::Transport(lease) => lease.is_current(),
+        }
+    }
+
+    fn incarnation(&self) -> Incarnation {
+        match self {
+            Self::Server(lease) => lease.incarnation(),
+            Self::Transport(lease) => lease.incarnation(),
+        }
+    }
+}

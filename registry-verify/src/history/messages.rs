@@ -1,0 +1,114 @@
+//! That every message is where it was said to be: once, in order, in the name of its sender, and nowhere else.
+
+use registry_core::{Backend, Probe};
+
+use super::hand::{Answer, Hand, Record, sender_of};
+use super::holding::Holding;
+use super::post::{Post, TurnedDown};
+use super::program::Todo;
+use super::spec::{Name, Owner};
+use crate::sequence::Side;
+
+/// Which messages were in which inboxes.
+pub(super) struct Messages {
+    /// Message, the id that sent it, the name of the receiver, and the receiver.
+    found: Vec<(u64, u8, Name, Owner)>,
+}
+
+impl Messages {
+    /// Of all inboxes, which have been read.
+    ///
+    /// # Errors
+    ///
+    /// When a message is in an inbox twice, or behind a later one of the same thread.
+    pub(super) fn of<'a, X: Post>(holdings: impl Iterator<Item = (Owner, &'a Holding<X>)>) -> Result<Self, String> {
+        let mut found = Vec::new();
+        for (owner, holding) in holdings {
+            for (place, &(from, message)) in holding.read.iter().enumerate() {
+                let before = &holding.read[..place];
+                let passed =
+                    before.iter().any(|(_, other)| sender_of(*other) == sender_of(message) && *other >= message);
+                if passed {
+                    return Err(format!(
+                        "the inbox of {owner} is out of order, or has a message twice: {:?}",
+                        holding.read
+                    ));
+                }
+                found.push((message, from, holding.name, owner));
+            }
+        }
+        Ok(Self { found })
+    }
+
+    /// Who has got a message, as which name.
+    pub(super) fn receivers(&self, message: u64) -> impl Iterator<Item = (Name, Owner)> {
+        self.found.iter().filter(move |found| found.0 == message).map(|&(_, _, name, owner)| (name, owner))
+    }
+
+    /// Compares what was said of all messages with where they are.
+    ///
+    /// # Errors
+    ///
+    /// When the two differ.
+    pub(super) fn compare<B: Backend, X: Post, P: Probe>(&self, hands: &[Hand<B, X, P>]) -> Result<(), String> {
+        let mut accounted = 0;
+        let mut said = TurnedDown::default();
+        for record in hands.iter().flat_map(|hand| &hand.records) {
+            accounted += self.compare_one(record)?;
+            match &record.answer {
+                Answer::Full => said.full += 1,
+                Answer::Closed => said.closed += 1,
+                Answer::Report(_, _, full, closed) => {
+                    said.full += full.len();
+                    said.closed += closed.len();
+                }
+                _ => {}
+            }
+        }
+        if accounted != self.found.len() {
+            return Err(format!("{} messages were delivered, {} are in inboxes", accounted, self.found.len()));
+        }
+        // Mailboxes of registrations that never came about have turned nothing down.
+        let did = hands.iter().flat_map(|hand| &hand.holdings).map(Holding::turned_down).sum::<Option<TurnedDown>>();
+        match did {
+            Some(did) if did != said => Err(format!("{did:?} by the mailboxes, {said:?} by the registry")),
+            _ => Ok(()),
+        }
+    }
+
+    /// How many inboxes have the message of this call.
+    fn compare_one(&self, record: &Record) -> Result<usize, String> {
+        let (from, expected) = match (record.asked, &record.answer) {
+            (Todo::Route(_, from), Answer::Delivered) => (from, 1),
+            (Todo::Route(_, from), _) => (from, 0),
+            (Todo::Broadcast(server), Answer::Report(_, delivered, _, _)) => (server.id, *delivered),
+            _ => return Ok(0),
+        };
+        let receivers = self.found.iter().filter(|found| found.0 == record.message);
+        let mut count = 0;
+        for &(message, by, name, owner) in receivers {
+            count += 1;
+            let right = match record.asked {
+                Todo::Route(to, _) => to == name,
+                _ => name.side == Side::Transport,
+            };
+            if !right || by != from {
+                return Err(format!(
+                    "message {message}, {:?}, is in the inbox of {owner}, {name}, from {by}",
+                    record.asked
+                ));
+            }
+        }
+        if count != expected {
+            let Record { message, asked, answer, .. } = record;
+            return Err(format!("message {message}, {asked:?}, is in {count} inboxes, and the answer was {answer:?}"));
+        }
+        Ok(count)
+    }
+}
+
+impl std::iter::Sum for TurnedDown {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, one| Self { full: sum.full + one.full, closed: sum.closed + one.closed })
+    }
+}

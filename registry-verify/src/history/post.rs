@@ -1,0 +1,57 @@
+//! Families of mailboxes that a thread of a history can open, read and close.
+
+use registry_core::Mailboxes;
+use registry_router::Tokio;
+use tokio::sync::mpsc;
+
+/// A family of mailboxes of which both ends are known.
+pub trait Post: Mailboxes {
+    /// The receiving end.
+    type Inbox<T: Send + 'static>: Receive<T>;
+
+    /// Both ends of a mailbox with room for so many.
+    fn open<T: Send + 'static>(capacity: usize) -> (Self::Mailbox<T>, Self::Inbox<T>);
+}
+
+/// The receiving end of a mailbox.
+pub trait Receive<T>: Send {
+    /// From here on nothing is put in.
+    fn close(&mut self);
+
+    /// What is in it, in order.
+    fn take(&mut self) -> Vec<T>;
+
+    /// How many messages it has turned down, if it counts them.
+    fn turned_down(&self) -> Option<TurnedDown>;
+}
+
+/// How many messages a mailbox has turned down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TurnedDown {
+    /// For want of room.
+    pub full: usize,
+    /// Because it was closed.
+    pub closed: usize,
+}
+
+impl Post for Tokio {
+    type Inbox<T: Send + 'static> = mpsc::Receiver<T>;
+
+    fn open<T: Send + 'static>(capacity: usize) -> (Self::Mailbox<T>, Self::Inbox<T>) {
+        registry_router::mailbox(capacity)
+    }
+}
+
+impl<T: Send> Receive<T> for mpsc::Receiver<T> {
+    fn close(&mut self) {
+        Self::close(self);
+    }
+
+    fn take(&mut self) -> Vec<T> {
+        std::iter::from_fn(|| self.try_recv().ok()).collect()
+    }
+
+    fn turned_down(&self) -> Option<TurnedDown> {
+        None
+    }
+}

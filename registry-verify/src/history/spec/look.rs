@@ -1,0 +1,141 @@
+//! Calls whose result says that they changed nothing: when they may have that result.
+
+use super::{Bound, Call, Claimed, Fate, IDS, Name, Progress, Routed, Rules, State};
+use crate::linear::Step;
+
+/// The bit that says that the server was found. The lowest bits are the ids, and those above them the messages.
+const FOUND: u16 = 1 << 15;
+
+impl Rules {
+    /// The one step that such a call can take, if there is one.
+    pub(super) fn look(&self, state: &State, call: &Call, progress: &Progress) -> Option<Step<Progress>> {
+        let is_so = match call {
+            Call::Find(name, found) => state.alive(*name) == *found,
+            Call::IsCurrent(owner, is) => state.name_of(*owner).is_some() == *is,
+            Call::Route(name, Routed::Delivered(owner)) => state.alive(*name) == Some(*owner),
+            Call::Route(name, Routed::NotFound) => state.at(*name).is_none(),
+            Call::Route(name, Routed::Full) => state.alive(*name).is_some(),
+            Call::RegisterBound(_, server, Claimed::NoServer) | Call::Bind(_, server, Bound::NoServer) => {
+                is_missing(state, *server)
+            }
+            Call::Bind(transport, _, Bound::NoTransport) => is_missing(state, *transport),
+            Call::Unbind(transport, false) => state.at(*transport).is_none_or(|there| there.server.is_none()),
+            Call::ServerFor(transport, None) => {
+                state.dead(*transport).is_some() || state.at(*transport).is_none_or(|there| there.server.is_none())
+            }
+            Call::ServerFor(transport, Some(server)) => {
+                let is_bound = state.is_bound(*transport, *server) && self.was_alive(state, *transport, progress);
+                return if is_bound { Some(Step::Done) } else { self.see(state, &[*transport], progress) };
+            }
+            Call::TransportsOf(server, transports) => return look_for_transports(state, *server, transports, progress),
+            Call::Broadcast(server, None) => state.alive(*server).is_none(),
+            Call::Broadcast(server, Some(fates)) => {
+                let settled = settle_broadcast(state, *server, fates, progress);
+                return step(progress, settled, all_of_broadcast(fates));
+            }
+            Call::Count(servers, transports, bindings) => is_count(state, *servers, *transports, *bindings),
+            _ => unreachable!("only calls that look get here"),
+        };
+        is_so.then_some(Step::Done)
+    }
+
+    /// Whether whoever is registered there was alive at an instant of this call.
+    pub(super) fn was_alive(&self, state: &State, name: Name, progress: &Progress) -> bool {
+        state.at(name).is_some_and(|there| !state.closed.has(there.owner) || progress.seen.has(there.owner))
+    }
+
+    /// Remembers who is alive now and will not always be.
+    pub(super) fn see(&self, state: &State, names: &[Name], progress: &Progress) -> Option<Step<Progress>> {
+        let mut seen = progress.seen;
+        for owner in names.iter().filter_map(|name| state.alive(*name)).filter(|owner| self.doomed.has(*owner)) {
+            seen = seen.with(owner);
+        }
+        (seen != progress.seen).then_some(Step::Going(Progress { seen, ..*progress }))
+    }
+}
+
+/// Whether nothing can be bound to, or by, whoever has that name: nobody, a dead one, or one that is ending.
+fn is_missing(state: &State, name: Name) -> bool {
+    state.standing(name).is_none_or(|owner| state.closed.has(owner))
+}
+
+/// The server is found; then each transport at an instant of its own: a listed one is bound and alive, another is not.
+fn look_for_transports(
+    state: &State,
+    server: Name,
+    transports: &[Name],
+    progress: &Progress,
+) -> Option<Step<Progress>> {
+    let is_found = state.alive(server).is_some();
+    if !is_found && transports.is_empty() {
+        return Some(Step::Done);
+    }
+    let mut settled = progress.settled | if is_found { FOUND } else { 0 };
+    for transport in ids() {
+        let is_there = state.is_bound(transport, server) && state.alive(transport).is_some();
+        if is_there == transports.contains(&transport) {
+            settled |= bit(transport);
+        }
+    }
+    step(progress, settled, FOUND | ids().map(bit).sum::<u16>())
+}
+
+/// Who has had its instant: the server was found; a transport that got the message was bound; one that was not tried
+/// was not. What is said of closed ones takes more than a look, and is left to others.
+pub(super) fn settle_broadcast(state: &State, server: Name, fates: &[(Name, Fate)], progress: &Progress) -> u16 {
+    let mut settled = progress.settled;
+    if state.alive(server).is_some() {
+        settled |= FOUND;
+    }
+    for transport in ids().filter(|transport| fates.iter().all(|(tried, _)| tried != transport)) {
+        if !state.is_bound(transport, server) {
+            settled |= bit(transport);
+        }
+    }
+    for (number, (transport, fate)) in fates.iter().enumerate() {
+        let alive = state.alive(*transport).filter(|_| state.is_bound(*transport, server));
+        let is_so = match fate {
+            Fate::Delivered(owner) => alive == Some(*owner),
+            Fate::Full => alive.is_some(),
+            Fate::Closed => false,
+        };
+        if is_so {
+            settled |= bit_of_fate(number);
+        }
+    }
+    settled
+}
+
+/// What is settled when a broadcast can return.
+pub(super) fn all_of_broadcast(fates: &[(Name, Fate)]) -> u16 {
+    let untried = ids().filter(|transport| fates.iter().all(|(tried, _)| tried != transport));
+    FOUND | untried.map(bit).sum::<u16>() | (0..fates.len()).map(bit_of_fate).sum::<u16>()
+}
+
+pub(super) fn bit_of_fate(number: usize) -> u16 {
+    1 << (IDS + number)
+}
+
+fn bit(transport: Name) -> u16 {
+    1 << transport.id
+}
+
+fn ids() -> impl Iterator<Item = Name> {
+    (0..IDS as u8).map(Name::transport)
+}
+
+fn step(progress: &Progress, settled: u16, all: u16) -> Option<Step<Progress>> {
+    if settled == all {
+        Some(Step::Done)
+    } else {
+        (settled != progress.settled).then_some(Step::Going(Progress { settled, ..*progress }))
+    }
+}
+
+fn is_count(state: &State, servers: u8, transports: u8, bindings: u8) -> bool {
+    let there = |names: &[Name]| names.iter().filter(|name| state.at(**name).is_some()).count();
+    let bound = state.names.iter().flatten().filter(|there| there.server.is_some()).count();
+    there(&Name::ALL[..IDS]) == servers.into()
+        && there(&Name::ALL[IDS..]) == transports.into()
+        && bound == bindings.into()
+}

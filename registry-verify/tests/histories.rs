@@ -1,0 +1,107 @@
+//! Recorded histories of concurrent calls: on every backend all can be explained, and on flawed ones some cannot.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use registry_core::{Backend, Head, Key, Occupied, Shard, State};
+use registry_router::backends::Reference;
+use registry_verify::history;
+
+/// What a test is given to show that it can fail; a flaw that takes longer to find fails the test.
+const LONG_ENOUGH: Duration = Duration::from_secs(30);
+
+fn histories_are_linearizable<B: Backend>() {
+    let account = history::run::<B>(1, Duration::from_millis(400));
+    assert_eq!(account.violations, 0, "{}", account.cases.iter().map(|case| &*case.case).collect::<String>());
+    assert!(account.histories > 0 && account.operations > 10 * account.histories, "{account:?}");
+}
+
+macro_rules! suites {
+    ($($module:ident $Backend:ident),* $(,)?) => {
+        $(
+            #[test]
+            fn $module() {
+                histories_are_linearizable::<registry_router::backends::$Backend>();
+            }
+        )*
+    };
+}
+registry_router::backends::for_every_backend!(suites);
+
+#[test]
+fn two_winners_are_found_and_found_again_by_their_seed() {
+    let account = history::run::<Flawed<TWO_WINNERS>>(1, LONG_ENOUGH);
+    let case = account.cases.first().expect("nobody is turned down, and nobody else notices");
+    assert!(case.case.contains("registered as"), "{}", case.case);
+    assert_eq!(account.violations as usize, account.cases.len());
+    let again = history::one::<Flawed<TWO_WINNERS>>(case.seed, 100_000);
+    assert!(again.is_err(), "{} calls were in order", again.unwrap_or_default());
+    assert!(history::one::<Reference>(case.seed, 32).is_ok_and(|operations| operations > 0));
+}
+
+#[test]
+fn one_that_is_found_after_its_end_is_a_violation() {
+    let account = history::run::<Flawed<GHOSTS>>(1, LONG_ENOUGH);
+    assert!(account.violations > 0, "{account:?}");
+}
+
+#[test]
+fn a_panic_is_a_violation_and_ends_nothing_else() {
+    let account = history::run::<Flawed<PANICS>>(1, LONG_ENOUGH);
+    let case = account.cases.first().expect("a call has panicked");
+    assert!(case.case.contains("panicked in") && case.case.contains("a flaw"), "{}", case.case);
+}
+
+/// A registration of a taken name succeeds, at times.
+const TWO_WINNERS: u8 = 0;
+/// A removed entry stays, at times.
+const GHOSTS: u8 = 1;
+/// A removal panics, at times.
+const PANICS: u8 = 2;
+
+/// The reference, with a flaw.
+#[derive(Debug, Default)]
+struct Flawed<const FLAW: u8>(Reference);
+
+struct FlawedShard<Inner, const FLAW: u8>(Inner);
+
+impl<const FLAW: u8> Backend for Flawed<FLAW> {
+    const NAME: &'static str = "flawed";
+
+    type Shard<K: Key, H: Head, S: State> = FlawedShard<<Reference as Backend>::Shard<K, H, S>, FLAW>;
+
+    fn shard<K: Key, H: Head, S: State>(&self, capacity: usize) -> Self::Shard<K, H, S> {
+        FlawedShard(self.0.shard(capacity))
+    }
+}
+
+impl<K: Key, H: Head, S: State, Inner: Shard<K, H, S>, const FLAW: u8> Shard<K, H, S> for FlawedShard<Inner, FLAW> {
+    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &H, &S) -> R) -> Option<R> {
+        self.0.with(hash, key, read)
+    }
+
+    fn insert_new(&self, hash: u64, key: K, head: H, state: S) -> Result<(), Occupied<H, S>> {
+        let outcome = self.0.insert_new(hash, key, head, state);
+        if FLAW == TWO_WINNERS && at_times() { Ok(()) } else { outcome }
+    }
+
+    fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &H, &S) -> bool) -> bool {
+        assert!(FLAW != PANICS || !at_times(), "a flaw");
+        if FLAW == GHOSTS && at_times() {
+            return self.0.with(hash, key, |key, head, state| owned(key, head, state)).unwrap_or(false);
+        }
+        self.0.remove_if(hash, key, owned)
+    }
+
+    fn for_each(&self, visit: impl FnMut(&K, &H, &S) -> ControlFlow<()>) {
+        self.0.for_each(visit);
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+fn at_times() -> bool {
+    fastrand::u8(..) == 0
+}
