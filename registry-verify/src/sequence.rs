@@ -1,11 +1,13 @@
 //! A plain sequential model of the registry, and random sequences of operations on both.
 //!
 //! [`Op`] is an operation as data, [`Model`] says what it must do, [`Real`] does it to a registry, and [`compare`] runs
-//! a sequence on both and compares every result and, after each step, everything that can be seen.
+//! a sequence on both and compares every result and, after each step, everything that can be seen. [`run`] does so with
+//! one random sequence after the other.
 
 mod model;
 mod op;
 mod outcome;
+mod random;
 mod real;
 
 use std::fmt;
@@ -15,6 +17,7 @@ use registry_core::Backend;
 pub use model::Model;
 pub use op::{Op, Side, sequences};
 pub use outcome::{Outcome, View};
+pub use random::{LENGTH, run};
 pub use real::Real;
 
 /// Runs `ops` on the model and on a registry of `B` with that many shards, and compares.

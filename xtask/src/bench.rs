@@ -3,18 +3,14 @@
 //!
 //! What is measured, and how, is decided in `registry-bench`.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, bail, ensure};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
-use serde::Deserialize;
 
-use crate::cargo::{self, Usage};
+use crate::cargo;
 use crate::host::Host;
+use crate::steps::{self, Programs};
 
 /// Measures all backends over all workloads.
 #[derive(Args, Debug, Default)]
@@ -54,45 +50,39 @@ pub(crate) struct Bench {
     pub(crate) json: Option<PathBuf>,
 }
 
-#[derive(Debug, Deserialize)]
-struct Plan {
-    steps: Vec<Step>,
-    seconds: f64,
-}
-
-#[derive(Debug, Deserialize)]
-struct Step {
-    label: String,
-    program: String,
-    arguments: Vec<String>,
-    seconds: f64,
-}
+const PROGRAM: &str = "registry-bench";
 
 impl Bench {
     /// Does all of it.
     pub(crate) fn run(&self) -> Result<()> {
         if let Some(file) = &self.json {
-            // Better now than after the measurement.
-            let directory = file.parent().filter(|directory| !directory.as_os_str().is_empty());
-            let there = directory.is_none_or(Path::is_dir) && !file.is_dir();
-            ensure!(there, Usage(format!("--json: cannot write {}", file.display())));
+            steps::ensure_writable(file)?;
         }
-        let programs = build()?;
+        eprintln!("building {PROGRAM}");
+        cargo::run(cargo::cargo()?.args(["build", "--release", "--package", PROGRAM]))?;
+        let programs = Programs::lie_in(steps::target()?.join("release"));
         if self.list {
-            return cargo::run(Command::new(programs.join("registry-bench")).arg("list"));
+            return cargo::run(programs.command(PROGRAM).arg("list"));
         }
-        let plan = self.plan(&programs)?;
+        let plan = steps::ask(programs.command(PROGRAM).arg("plan").args(self.wish()))?;
         // Asked before the measurement, so that the date is that of its beginning.
         let host = serde_json::to_string(&Host::here())?;
-        let lines = measure(&programs, &plan)?;
-        self.report(&programs, &host, &lines)
-    }
-
-    fn plan(&self, programs: &Path) -> Result<Plan> {
-        let output = cargo::output(Command::new(programs.join("registry-bench")).arg("plan").args(self.wish()))?;
-        // The child has said what is wrong.
-        ensure!(output.status.success(), Usage(String::new()));
-        serde_json::from_slice(&output.stdout).context("a plan is JSON")
+        let mut lines = String::new();
+        steps::carry_out(&programs, &plan, |done| match done.failure {
+            // A figure that is missing would make others look as if they were all.
+            Some(failure) => bail!("{} failed: {failure}", done.step.shown()),
+            None => {
+                lines.push_str(&done.output);
+                Ok(())
+            }
+        })?;
+        let mut report = programs.command(PROGRAM);
+        report.args(["report", "--host", &host]);
+        if let Some(file) = &self.json {
+            report.arg("--json").arg(file);
+        }
+        ensure!(steps::report(&mut report, lines.as_bytes())?, "the report failed");
+        Ok(())
     }
 
     /// What was asked for, in the child's words, which are the same.
@@ -109,60 +99,6 @@ impl Bench {
         self.seed.iter().for_each(|number| option("--seed", number.to_string()));
         words
     }
-
-    fn report(&self, programs: &Path, host: &str, lines: &[u8]) -> Result<()> {
-        let mut command = Command::new(programs.join("registry-bench"));
-        command.args(["report", "--host", host]).stdin(Stdio::piped());
-        if let Some(file) = &self.json {
-            command.arg("--json").arg(file);
-        }
-        let mut child = command.spawn().context("cannot run registry-bench")?;
-        child.stdin.take().context("the child has a standard input")?.write_all(lines)?;
-        ensure!(child.wait()?.success(), "the report failed");
-        Ok(())
-    }
-}
-
-/// Builds the programs, and says where they are.
-fn build() -> Result<PathBuf> {
-    eprintln!("building registry-bench");
-    cargo::run(cargo::cargo()?.args(["build", "--release", "--package", "registry-bench"]))?;
-    let output = cargo::output(cargo::cargo()?.args(["metadata", "--format-version", "1", "--no-deps"]))?;
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).context("cargo metadata is JSON")?;
-    let target = metadata["target_directory"].as_str().context("cargo knows its target directory")?;
-    Ok(Path::new(target).join("release"))
-}
-
-/// Carries the plan out, and returns all that the children printed.
-fn measure(programs: &Path, plan: &Plan) -> Result<Vec<u8>> {
-    eprintln!("{} steps, about {}", plan.steps.len(), minutes(plan.seconds));
-    let bar = ProgressBar::new((plan.seconds * 1000.0) as u64);
-    let style = "[{elapsed_precise}] {bar:30} {percent:>3} %  {msg}";
-    bar.set_style(ProgressStyle::with_template(style).context("the style is well-formed")?);
-    let began = Instant::now();
-    let mut told = Instant::now();
-    let mut lines = Vec::new();
-    for (number, step) in plan.steps.iter().enumerate() {
-        bar.set_message(step.label.clone());
-        // Where there is no terminal, a line now and then.
-        if bar.is_hidden() && (number == 0 || told.elapsed() > Duration::from_secs(10)) {
-            eprintln!("[{:>4} s] {} of {}: {}", began.elapsed().as_secs(), number + 1, plan.steps.len(), step.label);
-            told = Instant::now();
-        }
-        let mut command = Command::new(programs.join(&step.program));
-        let output = cargo::output(command.args(&step.arguments))?;
-        ensure!(output.status.success(), "{} failed: {}", cargo::shown(&command), output.status);
-        lines.extend(output.stdout);
-        bar.inc((step.seconds * 1000.0) as u64);
-    }
-    bar.finish_and_clear();
-    eprintln!("measured in {}", minutes(began.elapsed().as_secs_f64()));
-    Ok(lines)
-}
-
-fn minutes(seconds: f64) -> String {
-    let seconds = seconds.ceil() as u64;
-    if seconds < 60 { format!("{seconds} s") } else { format!("{} min {} s", seconds / 60, seconds % 60) }
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
@@ -194,10 +130,5 @@ mod tests {
         };
         let words = ["--quick", "--backend", "papaya", "--backend", "dashmap", "--shards", "16", "--threads", "2"];
         assert_eq!(bench.wish(), words);
-    }
-
-    #[test]
-    fn time_is_told_in_minutes() {
-        assert_eq!([minutes(12.2), minutes(60.0), minutes(179.9)], ["13 s", "1 min 0 s", "3 min 0 s"]);
     }
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask ci`: the gates that a change has to pass, by name and in order.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -9,6 +10,7 @@ use crate::bench::Bench;
 use crate::cargo::{self, cargo, root};
 use crate::test::Test;
 use crate::tidy;
+use crate::verify::Verify;
 
 /// Runs the gates.
 #[derive(Args, Debug)]
@@ -30,6 +32,8 @@ enum Gate {
     Doc,
     /// All tests, doc tests included.
     Test,
+    /// Every check on every backend, in short.
+    Verify,
     /// All examples, to their end.
     Examples,
     /// Every bench, every workload and every ratio, as short as can be.
@@ -68,6 +72,7 @@ fn pass(gate: Gate) -> Result<()> {
             cargo::run(doc.args(["doc", "--workspace", "--all-features", "--no-deps"]))
         }
         Gate::Test => Test::default().run(),
+        Gate::Verify => verify(),
         Gate::Examples => examples(),
         Gate::BenchSmoke => bench_smoke(),
     }
@@ -122,11 +127,7 @@ fn examples() -> Result<()> {
 /// Runs every bench once, and reads back what was written.
 fn bench_smoke() -> Result<()> {
     cargo::run(cargo()?.args(["bench", "--package", "registry-bench", "--profile", "release", "--", "--test"]))?;
-    let file = std::env::temp_dir().join(format!("registry-bench-smoke-{}.json", std::process::id()));
-    Bench { smoke: true, json: Some(file.clone()), ..Bench::default() }.run()?;
-    let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    std::fs::remove_file(&file)?;
-    let document: serde_json::Value = serde_json::from_str(&text).context("the document is JSON")?;
+    let document = written(|json| Bench { smoke: true, json: Some(json), ..Bench::default() }.run())?;
     for part in ["rows", "ratios"] {
         let filled = document[part].as_array().is_some_and(|rows| !rows.is_empty());
         ensure!(filled, "the document has no {part}");
@@ -137,8 +138,47 @@ fn bench_smoke() -> Result<()> {
     Ok(())
 }
 
+/// Runs every check, and reads back what was written.
+fn verify() -> Result<()> {
+    let document = written(|json| Verify { short: true, json: Some(json), ..Verify::default() }.run())?;
+    about_verification(&document)
+}
+
+/// Whether everything was checked, and nothing was wrong.
+fn about_verification(document: &serde_json::Value) -> Result<()> {
+    let some = |figure: &serde_json::Value| figure.as_f64().is_some_and(|figure| figure > 0.0);
+    let backends = document["backends"].as_array().filter(|backends| !backends.is_empty());
+    for account in backends.context("the document has no backends")? {
+        let name = &account["backend"];
+        for figure in ["sequences", "steps", "histories", "operations"] {
+            ensure!(some(&account[figure]), "the document has no {figure} on {name}");
+        }
+        let storms = account["storms"].as_array().is_some_and(|storms| !storms.is_empty());
+        ensure!(storms, "the document has no storms on {name}");
+    }
+    let total = &document["total"];
+    ensure!(some(&total["schedules"]), "no schedule was explored");
+    let seeded = &total["seeded_bugs"];
+    ensure!(some(&seeded["of"]) && seeded["found"] == seeded["of"], "not all seeded bugs were found: {seeded}");
+    ensure!(total["violations"] == 0, "the document does not say that nothing was wrong");
+    Ok(())
+}
+
+/// The JSON document that something writes to a file of its own.
+fn written(write: impl FnOnce(PathBuf) -> Result<()>) -> Result<serde_json::Value> {
+    let file = std::env::temp_dir().join(format!("registry-ci-{}.json", std::process::id()));
+    let outcome = write(file.clone());
+    let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()));
+    // What failed may have written it or not; nobody needs it any more.
+    let _ = std::fs::remove_file(&file);
+    outcome?;
+    serde_json::from_str(&text?).context("the document is JSON")
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -152,6 +192,30 @@ mod tests {
     #[test]
     fn gates_are_called_as_in_the_documentation() {
         let names: Vec<String> = Gate::value_variants().iter().map(|&gate| name(gate)).collect();
-        assert_eq!(names, ["fmt", "tidy", "clippy", "doc", "test", "examples", "bench-smoke"]);
+        assert_eq!(names, ["fmt", "tidy", "clippy", "doc", "test", "verify", "examples", "bench-smoke"]);
+    }
+
+    #[test]
+    fn what_was_not_checked_is_seen() {
+        let account = |name: &str| {
+            json!({
+                "backend": name, "sequences": 1, "steps": 1, "histories": 1, "operations": 1, "storms": [{}],
+                "schedules": 1, "seeded_bugs": {"found": 2, "of": 2}, "violations": 0,
+            })
+        };
+        let right = json!({"backends": [account("papaya")], "total": account("all")});
+        about_verification(&right).unwrap();
+        let wrong = |pointer: &str, value: serde_json::Value| {
+            let mut document = right.clone();
+            *document.pointer_mut(pointer).expect("the pointer leads somewhere") = value;
+            about_verification(&document).expect_err(pointer).to_string()
+        };
+        assert!(wrong("/backends", json!([])).contains("no backends"));
+        assert!(wrong("/backends/0/operations", json!(0)).contains("no operations on \"papaya\""));
+        assert!(wrong("/backends/0/storms", json!([])).contains("no storms"));
+        assert!(wrong("/total/schedules", json!(0)).contains("schedule"));
+        assert!(wrong("/total/seeded_bugs/found", json!(1)).contains("seeded bugs"));
+        assert!(wrong("/total/seeded_bugs", json!({"found": 0, "of": 0})).contains("seeded bugs"));
+        assert!(wrong("/total/violations", json!(1)).contains("wrong"));
     }
 }

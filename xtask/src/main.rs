@@ -1,4 +1,4 @@
-//! The tasks of this workspace: `cargo xtask bench`, `test`, `ci`, `tidy`.
+//! The tasks of this workspace: `cargo xtask bench`, `verify`, `test`, `ci`, `tidy`.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program; its output is what it is for")]
 
@@ -6,8 +6,10 @@ mod bench;
 mod cargo;
 mod ci;
 mod host;
+mod steps;
 mod test;
 mod tidy;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -19,6 +21,8 @@ use clap::Parser;
 enum Task {
     /// Measures all backends over all workloads, and says which suits which load.
     Bench(bench::Bench),
+    /// Checks every promise on every backend, for a given time, and gives an account.
+    Verify(verify::Verify),
     /// Runs all tests: with nextest if it is installed, else with cargo, and doc tests in any case.
     Test(test::Test),
     /// Runs the gates that a change has to pass, or only those that are named.
@@ -30,6 +34,7 @@ enum Task {
 fn main() -> ExitCode {
     let outcome = match Task::parse() {
         Task::Bench(bench) => bench.run(),
+        Task::Verify(verify) => verify.run(),
         Task::Test(test) => test.run(),
         Task::Ci(ci) => ci.run(),
         Task::Tidy => tidy::run(),

@@ -27,8 +27,8 @@ mod shuttled {
     use clap::Parser;
     use registry_core::Backend;
     use registry_router::backends::{Papaya, Reference, Visitor, for_each};
-    use registry_verify::Account;
     use registry_verify::schedule::{self, Turns};
+    use registry_verify::{Account, SeededBugs};
 
     /// Explores schedules of the router's protocols.
     #[derive(Debug, Parser)]
@@ -86,7 +86,8 @@ mod shuttled {
         match serde_json::to_string(&account) {
             Ok(line) => {
                 println!("{line}");
-                ExitCode::SUCCESS
+                let SeededBugs { found, of, .. } = account.seeded_bugs;
+                if account.violations == 0 && found == of { ExitCode::SUCCESS } else { ExitCode::FAILURE }
             }
             Err(error) => {
                 eprintln!("error: {error}");

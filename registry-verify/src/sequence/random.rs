@@ -1,0 +1,209 @@
+//! Random sequences, one after the other until the time is up; one that shows a violation is made as small as can be.
+
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use proptest::strategy::Strategy;
+use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
+use registry_core::Backend;
+
+use super::{Model, Op, Outcome, compare, sequences};
+use crate::Account;
+
+/// The most operations of a sequence that [`run`] makes; half as many are usual.
+///
+/// Long enough for several lives under one name with everything that can go wrong in between, and short enough for
+/// thousands a second.
+pub const LENGTH: usize = 40;
+
+/// So many sequences are run at a time.
+const THREADS: usize = 2;
+
+/// The numbers of shards that sequences are run with, in turn.
+const SHARDS: [usize; 3] = [1, 2, 64];
+
+/// How long a failure may take to be made smaller, in milliseconds.
+const SHRINKING_MS: u32 = 10_000;
+
+/// Compares random sequences with the model until the time is up, or one of them shows a violation.
+///
+/// Each sequence, with its number of shards, comes from a seed of its own: `seed`, `seed + 1` and so on. A case has the
+/// seed of its sequence, so a run with that seed finds it at once.
+#[must_use]
+pub fn run<B: Backend>(seed: u64, budget: Duration) -> Account {
+    run_with(B::NAME, seed, budget, &compare::<B>)
+}
+
+/// What compares a sequence with the model: the number of steps, or what was wrong.
+type Comparison<E> = dyn Fn(&[Op], usize) -> Result<usize, E> + Sync;
+
+fn run_with<E: ToString>(backend: &str, seed: u64, budget: Duration, comparison: &Comparison<E>) -> Account {
+    let began = Instant::now();
+    let (next, failed) = (AtomicU64::new(0), AtomicBool::new(false));
+    let compare_some = || {
+        let mut account = Account::of(backend);
+        loop {
+            let seed = seed.wrapping_add(next.fetch_add(1, Ordering::Relaxed));
+            compare_one(seed, comparison, &mut account);
+            if account.violations > 0 {
+                failed.store(true, Ordering::Relaxed);
+            }
+            if failed.load(Ordering::Relaxed) || began.elapsed() >= budget {
+                return account;
+            }
+        }
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(compare_some)).collect();
+        let mut account = Account::of(backend);
+        for thread in threads {
+            account.add(thread.join().expect("what panics in a sequence is caught there"));
+        }
+        account
+    })
+}
+
+/// Compares the sequence of that seed.
+fn compare_one<E: ToString>(seed: u64, comparison: &Comparison<E>, account: &mut Account) {
+    let shards = SHARDS[(seed % SHARDS.len() as u64) as usize];
+    let attempt = |ops: &[Op]| attempt(ops, shards, comparison);
+    let config = Config {
+        rng_seed: RngSeed::Fixed(seed),
+        failure_persistence: None,
+        // As many as there is time for.
+        max_shrink_iters: u32::MAX - 1,
+        max_shrink_time: SHRINKING_MS,
+        ..Config::default()
+    };
+    let mut runner = TestRunner::new(config);
+    let sequence = sequences(LENGTH).new_tree(&mut runner).expect("every operation can be drawn");
+    let steps = AtomicU64::new(0);
+    let outcome = runner.run_one(sequence, |ops| {
+        let compared = attempt(&ops).map_err(TestCaseError::fail)?;
+        steps.store(compared as u64, Ordering::Relaxed);
+        Ok(())
+    });
+    match outcome {
+        Ok(_) => account.steps += steps.into_inner(),
+        Err(TestError::Abort(reason)) => account.violated("sequences", seed, reason.to_string()),
+        Err(TestError::Fail(reason, ops)) => {
+            let ops = smallest(ops, |ops| attempt(ops).is_err());
+            let reason = attempt(&ops).err().unwrap_or_else(|| format!("{reason}, but not when it was tried again"));
+            let steps: String = ops.iter().map(|op| format!("\n  {op:?}")).collect();
+            account.violated("sequences", seed, format!("shards: {shards}{steps}\n  {reason}"));
+        }
+    }
+    account.sequences += 1;
+}
+
+/// Runs a sequence; a panic is a difference like any other.
+fn attempt<E: ToString>(ops: &[Op], shards: usize, comparison: &Comparison<E>) -> Result<usize, String> {
+    let compared = panic::catch_unwind(AssertUnwindSafe(|| comparison(ops, shards)));
+    let panicked = |panic: Box<dyn std::any::Any + Send>| {
+        let words = panic.downcast_ref::<String>().map(String::as_str);
+        format!("panic: {}", words.or_else(|| panic.downcast_ref().copied()).unwrap_or("without words"))
+    };
+    compared.map_err(panicked)?.map_err(|error| error.to_string())
+}
+
+/// Takes operations out, one at a time, for as long as what is left still fails.
+///
+/// Proptest has done that before, but to it the number of an owner is a number; here it goes on meaning the same owner
+/// when those before it are gone.
+fn smallest(ops: Vec<Op>, fails: impl Fn(&[Op]) -> bool) -> Vec<Op> {
+    let (mut ops, mut owners) = with_owners(&ops);
+    while let Some((fewer, fewer_owners)) = (0..ops.len()).rev().find_map(|place| {
+        let mut fewer = ops.clone();
+        fewer.remove(place);
+        if let Some(gone) = owners[place] {
+            fewer.iter_mut().filter_map(owner_of).filter(|owner| **owner > gone).for_each(|owner| *owner -= 1);
+        }
+        fails(&fewer).then(|| with_owners(&fewer))
+    }) {
+        (ops, owners) = (fewer, fewer_owners);
+    }
+    ops
+}
+
+/// The same operations, with each owner called by its own number, and which of them made which owner.
+fn with_owners(ops: &[Op]) -> (Vec<Op>, Vec<Option<usize>>) {
+    let mut model = Model::default();
+    let mut owners = 0;
+    let mut made = Vec::new();
+    let mut ops = ops.to_vec();
+    for op in &mut ops {
+        if let Some(owner) = owner_of(op) {
+            *owner = owner.checked_rem(owners).unwrap_or_default();
+        }
+        let registered = matches!(model.apply(op), Outcome::Registered(_)).then_some(owners);
+        owners += usize::from(registered.is_some());
+        made.push(registered);
+    }
+    (ops, made)
+}
+
+/// The owner that an operation names.
+fn owner_of(op: &mut Op) -> Option<&mut usize> {
+    match op {
+        Op::DropLease(owner) | Op::Release(owner) | Op::Detach(owner) | Op::Close(owner) | Op::Drain(owner) => {
+            Some(owner)
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use registry_router::backends::Reference;
+
+    use super::super::Side;
+    use super::*;
+
+    /// Compares well, but takes it for wrong when somebody unregisters whom he has registered twice.
+    fn twice_is_wrong(ops: &[Op], shards: usize) -> Result<usize, String> {
+        let mut registered = [0; 4];
+        for op in ops {
+            match *op {
+                Op::Register(Side::Server, id, _) => registered[usize::from(id)] += 1,
+                Op::Unregister(Side::Server, id) if registered[usize::from(id)] > 1 => return Err("twice".to_owned()),
+                _ => {}
+            }
+        }
+        compare::<Reference>(ops, shards).map_err(|violation| violation.to_string())
+    }
+
+    #[test]
+    fn a_violation_is_made_small_and_its_seed_finds_it_again() {
+        let account = run_with("reference", 1, Duration::from_secs(60), &twice_is_wrong);
+        assert!(account.violations > 0, "{account:?}");
+        let case = &account.cases[0];
+        // Two registrations and the end, the shards, and the reason.
+        assert_eq!(case.case.lines().count(), 5, "{}", case.case);
+        assert!(case.case.ends_with("twice"), "{}", case.case);
+        let again = run_with("reference", case.seed, Duration::ZERO, &twice_is_wrong);
+        assert!(again.cases.contains(case), "{again:?}");
+    }
+
+    #[test]
+    fn a_panic_is_a_violation() {
+        let account = run_with("reference", 1, Duration::ZERO, &|_, _| -> Result<usize, String> { panic!("a bug") });
+        assert!(account.cases.iter().all(|case| case.case.ends_with("panic: a bug")), "{account:?}");
+        assert!(account.violations > 0);
+    }
+
+    #[test]
+    fn an_owner_keeps_its_lease_when_those_before_it_are_gone() {
+        let register = |id| Op::Register(Side::Server, id, 1);
+        // Only the last two matter; 5 modulo 3 owners is the last one.
+        let ops = vec![register(0), register(1), Op::Close(4), register(2), Op::DropLease(5)];
+        let fails = |ops: &[Op]| {
+            let (ops, made) = with_owners(ops);
+            let Some(Op::DropLease(owner)) = ops.last() else { return false };
+            made.iter().zip(&ops).any(|(made, op)| *made == Some(*owner) && *op == register(2))
+        };
+        assert!(fails(&ops));
+        assert_eq!(smallest(ops, fails), [register(2), Op::DropLease(0)]);
+    }
+}

@@ -1,0 +1,26 @@
+//! Where storms rage: a registry of plain numbers with default settings, and names to fill it with.
+
+use registry_core::{Backend, Mailboxes, Probe};
+use registry_router::{Registry, ServerId, TransportId};
+
+use super::logbook::Left;
+
+/// An empty registry with default settings: 64 shards, and everything counted.
+pub(super) fn registry<B: Backend>() -> Registry<u64, B> {
+    Registry::builder().build().expect("the default settings are valid")
+}
+
+/// The n-th name of a kind of server.
+pub(super) fn server(kind: &str, number: usize) -> ServerId {
+    ServerId::new(format!("{kind}-{number}")).expect("the name is valid")
+}
+
+/// The n-th name of a kind of transport.
+pub(super) fn transport(kind: &str, number: usize) -> TransportId {
+    TransportId::new(format!("{kind}-{number}")).expect("the name is valid")
+}
+
+/// What a registry holds.
+pub(super) fn held<B: Backend, X: Mailboxes, P: Probe>(registry: &Registry<u64, B, X, P>) -> Left {
+    Left { servers: registry.len_servers(), transports: registry.len_transports(), bindings: registry.len_bindings() }
+}

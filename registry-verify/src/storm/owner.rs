@@ -1,0 +1,84 @@
+//! Those who die: leases and inboxes of servers and transports.
+
+use std::fmt::Debug;
+
+use registry_core::{Backend, RegisterError};
+use registry_router::{
+    Inbox, Registry, ServerId, ServerLease, ToServer, ToTransport, TransportId, TransportLease, mailbox,
+};
+
+/// How many messages the mailbox of an owner holds.
+const CAPACITY: usize = 32;
+
+/// A lease of either kind.
+pub(super) enum AnyLease {
+    Server(ServerLease),
+    Transport(TransportLease),
+}
+
+impl AnyLease {
+    pub(super) fn is_current(&self) -> bool {
+        match self {
+            Self::Server(lease) => lease.is_current(),
+            Self::Transport(lease) => lease.is_current(),
+        }
+    }
+
+    pub(super) fn detach(self) {
+        match self {
+            Self::Server(lease) => lease.detach(),
+            Self::Transport(lease) => lease.detach(),
+        }
+    }
+}
+
+/// An inbox of either kind.
+#[expect(dead_code, reason = "they are only held, and dropped")]
+pub(super) enum AnyInbox {
+    Server(Inbox<ToServer<u64>>),
+    Transport(Inbox<ToTransport<u64>>),
+}
+
+/// An owner with an inbox of its own.
+pub(super) struct Owner {
+    pub(super) lease: AnyLease,
+    pub(super) inbox: AnyInbox,
+}
+
+impl Owner {
+    /// A server that nobody is bound to.
+    pub(super) fn server<B: Backend>(registry: &Registry<u64, B>, id: ServerId) -> Self {
+        let (mailbox, inbox) = mailbox(CAPACITY);
+        let lease = granted(registry.register_server(id, mailbox, ()));
+        Self { lease: AnyLease::Server(lease), inbox: AnyInbox::Server(inbox) }
+    }
+
+    /// A transport that is bound to nobody.
+    pub(super) fn transport<B: Backend>(registry: &Registry<u64, B>, id: TransportId) -> Self {
+        let (mailbox, inbox) = mailbox(CAPACITY);
+        let lease = granted(registry.register_transport(id, mailbox, ()));
+        Self { lease: AnyLease::Transport(lease), inbox: AnyInbox::Transport(inbox) }
+    }
+
+    /// A transport that is bound to a server.
+    pub(super) fn bound<B: Backend>(registry: &Registry<u64, B>, id: TransportId, server: &ServerId) -> Self {
+        let (mailbox, inbox) = mailbox(CAPACITY);
+        let lease = granted(registry.register_transport_bound_to(id, mailbox, (), server));
+        Self { lease: AnyLease::Transport(lease), inbox: AnyInbox::Transport(inbox) }
+    }
+
+    /// Dies without a word: the inbox goes, the registration stays.
+    pub(super) fn vanish(self) {
+        self.lease.detach();
+        drop(self.inbox);
+    }
+}
+
+/// The lease of a registration that nothing speaks against.
+#[track_caller]
+pub(super) fn granted<L, Mb>(registration: Result<L, RegisterError<Mb>>) -> L
+where
+    RegisterError<Mb>: Debug,
+{
+    registration.expect("the name is free, and nobody is refused")
+}

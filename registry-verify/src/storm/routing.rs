@@ -1,0 +1,89 @@
+//! Messages to the living, each one timed, while something else goes on.
+
+use std::time::Instant;
+
+use hdrhistogram::Histogram;
+use registry_core::Backend;
+use registry_router::{Inbox, Registry, ServerId, ServerLease, ToServer, TransportId, mailbox};
+
+use super::field::{server, transport};
+use super::owner::granted;
+
+/// Servers that live on, and their inboxes.
+pub(super) struct Living<B: Backend> {
+    pub(super) registry: Registry<u64, B>,
+    pub(super) ids: Vec<ServerId>,
+    pub(super) from: TransportId,
+    leases: Vec<ServerLease>,
+    inboxes: Vec<Inbox<ToServer<u64>>>,
+    rng: fastrand::Rng,
+    sent: u64,
+    /// How many messages were not found in the mailbox that they were sent to.
+    pub(super) lost: u64,
+}
+
+impl<B: Backend> Living<B> {
+    pub(super) fn new(registry: Registry<u64, B>, servers: usize, rng: fastrand::Rng) -> Self {
+        let ids: Vec<_> = (0..servers).map(|number| server("living", number)).collect();
+        let (mut leases, mut inboxes) = (Vec::new(), Vec::new());
+        for id in &ids {
+            let (mailbox, inbox) = mailbox(1);
+            leases.push(granted(registry.register_server(id.clone(), mailbox, ())));
+            inboxes.push(inbox);
+        }
+        Self { registry, ids, from: transport("sender", 0), leases, inboxes, rng, sent: 0, lost: 0 }
+    }
+
+    /// Routes messages to servers at random, and asks now and then whether to go on. Only the routing is timed: the
+    /// message is taken out again after the clock has been read.
+    pub(super) fn route_while(&mut self, mut go_on: impl FnMut(&Self) -> bool) -> Latencies {
+        let mut latencies = Latencies::new();
+        while go_on(self) {
+            for _ in 0..64 {
+                let to = self.rng.usize(..self.ids.len());
+                self.sent += 1;
+                let began = Instant::now();
+                let sent = self.registry.route_to_server(&self.ids[to], &self.from, self.sent);
+                latencies.record(began);
+                let arrived = self.inboxes[to].try_recv().is_ok_and(|delivery| delivery.message == self.sent);
+                self.lost += u64::from(sent.is_err() || !arrived);
+            }
+        }
+        latencies
+    }
+
+    /// Whether all of them are still registered.
+    pub(super) fn all_current(&self) -> bool {
+        self.leases.iter().all(ServerLease::is_current)
+    }
+}
+
+/// How long calls took, in nanoseconds, each with an error of at most one in a hundred.
+pub(super) struct Latencies(Histogram<u64>);
+
+impl Latencies {
+    pub(super) fn new() -> Self {
+        let longest_ns = 100_000_000_000;
+        Self(Histogram::new_with_bounds(1, longest_ns, 2).expect("the bounds are valid"))
+    }
+
+    /// Records a call that began at an instant and has just ended.
+    #[inline]
+    pub(super) fn record(&mut self, began: Instant) {
+        let ns = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.0.saturating_record(ns);
+    }
+
+    /// So many of a thousand were at most this slow, in nanoseconds.
+    pub(super) fn per_mille(&self, share: u32) -> f64 {
+        self.0.value_at_quantile(f64::from(share) / 1e3) as f64
+    }
+
+    pub(super) fn p99_ns(&self) -> f64 {
+        self.per_mille(990)
+    }
+
+    pub(super) fn max_ns(&self) -> f64 {
+        self.0.max() as f64
+    }
+}

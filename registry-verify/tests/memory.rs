@@ -1,0 +1,40 @@
+//! The storms that count bytes, on every backend, one after the other: their allocator is the whole program's.
+
+use std::alloc::System;
+
+use registry_core::Backend;
+use registry_router::backends::{Visitor, for_each};
+use registry_verify::storm::{ALL, Context, Scale, run};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// How many bytes are allocated at present.
+fn live_bytes() -> usize {
+    let stats = ALLOCATOR.stats();
+    stats.bytes_allocated.saturating_sub(stats.bytes_deallocated)
+}
+
+// The only test here: another one at the same time would be counted too.
+#[test]
+fn nothing_that_failed_or_died_keeps_more_bytes_than_its_bound() {
+    struct Counted(usize);
+
+    impl Visitor for Counted {
+        fn visit<B: Backend>(&mut self) {
+            for plan in ALL.iter().filter(|plan| plan.counts_bytes) {
+                let account = run::<B>(plan.name, Context::new(Scale::Short, 1).counting(live_bytes));
+                assert_eq!(account.violations, 0, "{} in {}: {:#?}", B::NAME, plan.name, account.cases);
+                let [storm] = &account.storms[..] else { panic!("{} in {} has no figures", B::NAME, plan.name) };
+                assert_eq!(storm.leftover, 0, "{} in {}", B::NAME, plan.name);
+                assert!(storm.deaths > 0, "{} in {}: nobody died", B::NAME, plan.name);
+                self.0 += 1;
+            }
+        }
+    }
+
+    let mut counted = Counted(0);
+    for_each(&mut counted);
+    assert!(counted.0 > 0, "there are storms that count bytes");
+}
