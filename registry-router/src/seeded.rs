@@ -11,6 +11,8 @@ pub enum SeededBug {
     RemovalIgnoresIncarnation,
     /// A registration whose mailbox was found closed is removed by its name.
     ClosedRemovesByName,
+    /// A registration that a sweep found dead is removed by its name.
+    SweepRemovesByName,
     /// A transport that is about to be bound is looked at, let go of, and then entered into its server's index.
     BindChecksThenWrites,
     /// A transport is let into the group of a server that has ended meanwhile.
@@ -32,9 +34,10 @@ pub enum SeededBug {
 impl SeededBug {
     /// All of them.
     #[cfg(shuttle)]
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::RemovalIgnoresIncarnation,
         Self::ClosedRemovesByName,
+        Self::SweepRemovesByName,
         Self::BindChecksThenWrites,
         Self::BindJoinsTheDead,
         Self::DeathForgetsReverseIndex,
