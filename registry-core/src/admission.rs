@@ -4,8 +4,9 @@
 //! Looking up, routing, binding and leaving never do, so that a registry in trouble goes on serving those it has.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::health::{Cap, CapUse};
 use crate::metadata::Metadata;
 
 /// Decides about new registrations.
@@ -15,17 +16,28 @@ pub trait Admission: fmt::Debug + Send + Sync + 'static {
     /// Called before the registration touches a shard, and outside of any lock.
     /// Every `Ok` must be matched by one call to [`release`](Self::release) with the same arguments: at once if the
     /// registration fails, else when it ends. The registry sees to that.
+    /// `now` is the caller's clock; a policy reads none.
     ///
     /// # Errors
     ///
     /// [`Refusal`], with the reason that the caller is to be told.
-    fn admit(&self, kind: Kind, metadata: &Metadata) -> Result<(), Refusal>;
+    fn admit(&self, kind: Kind, metadata: &Metadata, now: Instant) -> Result<(), Refusal>;
 
     /// Gives a place back.
     fn release(&self, kind: Kind, metadata: &Metadata);
 
     /// Whether new registrations are taken at present.
     fn state(&self) -> AdmissionState;
+
+    /// Hears that too many shards are in alarm, or not any more. A policy that sheds load refuses the new meanwhile.
+    ///
+    /// Called by a check of the registry's health, one call at a time; it must not check again.
+    fn health(&self, _state: AdmissionState, _retry_after: Duration) {}
+
+    /// How much of each cap is used. Of caps there may be any number of, those alone that have turned somebody away.
+    fn caps(&self) -> Vec<CapUse> {
+        Vec::new()
+    }
 }
 
 /// What wants to register.
@@ -62,10 +74,24 @@ pub enum AdmissionState {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not admitted: {reason}")]
 pub struct Refusal {
+    /// What refuses.
+    pub cause: Cause,
     /// Why, in words for a person.
     pub reason: Box<str>,
     /// When trying again may help; `None` when waiting will not.
     pub retry_after: Option<Duration>,
+}
+
+/// What refuses a registration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The registry is in trouble and takes nobody new.
+    Closed,
+    /// A cap. If it [counts the living](Cap::counts_the_living), the registry takes out the dead and asks again.
+    Cap(Cap),
+    /// A reason of the policy's own.
+    Policy,
 }
 
 /// Refuses nobody.
@@ -73,7 +99,7 @@ pub struct Refusal {
 pub struct AdmitAll;
 
 impl Admission for AdmitAll {
-    fn admit(&self, _kind: Kind, _metadata: &Metadata) -> Result<(), Refusal> {
+    fn admit(&self, _kind: Kind, _metadata: &Metadata, _now: Instant) -> Result<(), Refusal> {
         Ok(())
     }
 

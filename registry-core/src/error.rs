@@ -35,6 +35,14 @@ pub enum BuildError {
         /// What was asked for.
         given: std::time::Duration,
     },
+    /// A setting is zero, no number, or beyond all reason.
+    #[error("the setting `{name}` must be {must}")]
+    Setting {
+        /// Its name, with a dot before the fields of a part.
+        name: &'static str,
+        /// What it must be.
+        must: &'static str,
+    },
 }
 
 /// Why a registration was turned down.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Instant;
 
+use crate::admission::Kind;
+use crate::health::HotId;
 use crate::stats::ShardStats;
 
 /// The ear of a registry's shards.
@@ -18,6 +20,11 @@ pub trait Probe: fmt::Debug + Send + Sync + 'static {
     /// [`took`](Self::took).
     fn lookup(&self, shard: usize) -> bool;
 
+    /// Hears which id a look-up that is to be timed is for, registered or not, before it is looked up and timed.
+    ///
+    /// Called for those alone for which [`lookup`](Self::lookup) has said yes. It must not block.
+    fn sampled(&self, _shard: usize, _kind: Kind, _id: &[u8]) {}
+
     /// *Hot.* Counts an event in a shard.
     fn event(&self, shard: usize, event: Event);
 
@@ -29,8 +36,14 @@ pub trait Probe: fmt::Debug + Send + Sync + 'static {
 
     /// What was counted in a shard, and its latencies in the window that ends at `now`.
     ///
-    /// Counts must be exact when nothing runs. Entries are not the probe's to know and are left at zero.
+    /// Counts must be exact when nothing runs. Entries, bindings and the alarm are not the probe's to know and are left
+    /// at zero.
     fn stats(&self, shard: usize, now: Instant) -> ShardStats;
+
+    /// The ids that got most of the sampled look-ups in the window that ends at `now`, the hottest first.
+    fn hot_ids(&self, _now: Instant) -> Vec<HotId> {
+        Vec::new()
+    }
 
     /// Sets all figures back to zero. Events that happen meanwhile are counted before or after, but not twice.
     fn reset(&self);
@@ -69,6 +82,7 @@ impl Event {
 
 /// What was timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum Operation {
     /// A look-up, with what was done to the entry: reading it, cloning it, delivering to it.
     Read,
@@ -76,6 +90,16 @@ pub enum Operation {
     Write,
     /// From when a dead registration can have died at the earliest until a sweep found it.
     CleanUp,
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::CleanUp => "clean-up",
+        })
+    }
 }
 
 impl Probe for () {

@@ -48,8 +48,43 @@ pub struct ShardStats {
     pub writes: LatencyStats,
     /// How long those that sweeps ended can have been dead at most, in the window: the time between two sweeps.
     pub cleanup_lag: LatencyStats,
-    /// Whether the writes of the window were slow enough to raise the alarm.
+    /// The last few writes.
+    pub last_writes: LastWrites,
+    /// How many of the sampled look-ups were slow, where that is most telling.
+    pub read_pace: Pace,
+    /// How many of the registrations and removals were slow, where that is most telling.
+    pub write_pace: Pace,
+    /// Whether the shard is in alarm. That is a state and no figure: it changes when the registry is checked.
     pub alarm: bool,
+}
+
+/// The last few writes, however long ago.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct LastWrites {
+    /// How many they are.
+    pub count: u64,
+    /// The mean of their latencies, in nanoseconds; zero if there are none.
+    pub mean_ns: f64,
+}
+
+/// How many operations were slow in a stretch of time that ends now; by the threshold of the alarm.
+///
+/// The stretch is the shortest one whose 99th percentile is over the threshold, with enough operations to tell. If there
+/// is none, it is the whole window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Pace {
+    /// How long the stretch is at most.
+    pub within: Duration,
+    /// How many operations were timed in it.
+    pub count: u64,
+    /// How many of them took longer than the threshold at which the alarm is raised.
+    pub slow: u64,
+    /// How many took longer than the threshold below which it is cleared, the slow ones included.
+    pub warm: u64,
 }
 
 /// A summary of latencies in a rolling window.

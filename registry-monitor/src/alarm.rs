@@ -1,40 +1,141 @@
-//! When the writes of a shard are slow enough to say so: the rule of the original design, and no more.
+//! When a shard is slow: the rule by which its latencies are judged.
 //!
-//! It is a pure function of the latencies of one window: the same figures give the same answer, nothing is
-//! remembered, and no clock is read.
-//! So it is *not* a state machine. There is no hysteresis: a shard whose mean lies at the limit may enter and leave
-//! alarm each time it is asked. It looks at the mean and not at a percentile: one write of a second among a hundred
-//! fast ones does not raise it. And it closes no admission: it tells, and others act.
+//! A rule is a pure function of figures; what is remembered from check to check is a [latch](crate::latch).
 
 use std::time::Duration;
 
-use registry_core::LatencyStats;
+use registry_core::{Alarm, BuildError, LatencyStats, Measure, Operation, Pace, ShardStats};
 
-/// Alarm when the mean write of a window took too long, provided that there were enough of them to tell.
+use crate::latch::Verdict;
+use crate::pace::{Bounds, is_calm, is_slow};
+
+/// Alarm when a shard is slow, and all clear when it has been fast for a while.
 ///
-/// The default is that of the original design: at least 10 writes with a mean above 100 ms.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// By default a shard alarms when the 99th percentile of its sampled look-ups, or of its registrations and removals, is
+/// over 100 µs with at least ten over it, and clears when it has been below 50 µs for five seconds.
+/// The percentile is that of the window or of any shorter stretch that ends now, in steps of a tenth of the window: so a
+/// shard that has just become slow is seen at once, whatever it was before.
+#[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct AlarmRule {
-    /// With fewer writes than this in the window there is no alarm, however slow they were. Default: 10.
+    /// Which figure is judged. Default: the 99th percentile.
+    pub measure: Measure,
+    /// The figure must be above this; one that equals it is still good. Default: 100 µs.
+    pub threshold: Duration,
+    /// How many operations are enough to tell. Default: 10.
     ///
-    /// Without any write there is none either, even if this is zero.
-    pub min_writes: u64,
-    /// The mean must be above this; one that equals it is still good. Default: 100 ms.
-    pub mean: Duration,
+    /// Of the 99th percentile, so many must be over the threshold: one hiccup among a hundred tells nothing.
+    /// Of a mean, there must be so many writes.
+    pub enough: u64,
+    /// The alarm is cleared below this share of the threshold, above 0 and at most 1. Default: 0.5.
+    pub clear_below: f64,
+    /// For how long the figure must have been below that, at every check. Default: 5 s.
+    pub clear_after: Duration,
 }
 
 impl AlarmRule {
-    /// Whether these latencies of writes raise the alarm.
+    /// The rule of the original design: the mean of the last ten writes is over 100 ms, and there were ten. Without
+    /// hysteresis.
+    ///
+    /// One thing differs: a shard without any write in the window is calm, for otherwise it would stay in alarm until
+    /// somebody writes.
     #[must_use]
-    pub fn alarms(&self, writes: &LatencyStats) -> bool {
-        writes.count > 0 && writes.count >= self.min_writes && writes.mean_ns > self.mean.as_nanos() as f64
+    pub fn original() -> Self {
+        Self {
+            measure: Measure::MeanOfLast,
+            threshold: Duration::from_millis(100),
+            enough: 10,
+            clear_below: 1.0,
+            clear_after: Duration::ZERO,
+        }
+    }
+
+    /// Whether the rule makes sense.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError::Setting`], naming what does not.
+    pub fn check(&self) -> Result<(), BuildError> {
+        let setting = |name, must| Err(BuildError::Setting { name, must });
+        if self.threshold.is_zero() || self.threshold > Duration::from_secs(3_600) {
+            return setting("alarm.threshold", "from above zero to an hour");
+        }
+        if self.enough == 0 {
+            return setting("alarm.enough", "at least 1");
+        }
+        if !(self.clear_below > 0.0 && self.clear_below <= 1.0) {
+            return setting("alarm.clear_below", "above 0 and at most 1");
+        }
+        Ok(())
+    }
+
+    /// What the pace of a shard is told by.
+    pub(crate) fn bounds(&self) -> Bounds {
+        let clear_below = if self.clear_below.is_finite() { self.clear_below.clamp(0.0, 1.0) } else { 1.0 };
+        Bounds { slow: self.threshold, warm: self.threshold.mul_f64(clear_below), enough: self.enough }
+    }
+
+    /// What a shard's figures say, and the figure that says it.
+    pub(crate) fn judge(&self, stats: &ShardStats) -> (Verdict, Alarm) {
+        match self.measure {
+            Measure::Mean => {
+                let LatencyStats { count, mean_ns, .. } = stats.writes;
+                self.judge_mean(stats, count, mean_ns)
+            }
+            Measure::MeanOfLast => {
+                let count = if stats.writes.count == 0 { 0 } else { stats.last_writes.count };
+                self.judge_mean(stats, count, stats.last_writes.mean_ns)
+            }
+            // New measures fall back to the default one.
+            _ => {
+                let reads = self.judge_pace(stats, Operation::Read, &stats.read_pace, &stats.reads);
+                let writes = self.judge_pace(stats, Operation::Write, &stats.write_pace, &stats.writes);
+                if reads.0 > writes.0 { reads } else { writes }
+            }
+        }
+    }
+
+    fn judge_pace(
+        &self,
+        stats: &ShardStats,
+        operation: Operation,
+        pace: &Pace,
+        latency: &LatencyStats,
+    ) -> (Verdict, Alarm) {
+        let verdict = match () {
+            () if is_slow(pace, self.enough) => Verdict::Bad,
+            () if is_calm(pace, self.enough) => Verdict::Calm,
+            () => Verdict::Between,
+        };
+        let mut alarm = Alarm::new(stats.shard, operation, Measure::P99, self.threshold);
+        alarm.measured_ns = latency.p99_ns as f64;
+        alarm.samples = pace.count;
+        (verdict, alarm)
+    }
+
+    fn judge_mean(&self, stats: &ShardStats, count: u64, mean_ns: f64) -> (Verdict, Alarm) {
+        let threshold_ns = self.threshold.as_nanos() as f64;
+        let verdict = match () {
+            () if count == 0 || mean_ns <= threshold_ns * self.clear_below => Verdict::Calm,
+            () if count >= self.enough && mean_ns > threshold_ns => Verdict::Bad,
+            () => Verdict::Between,
+        };
+        let mut alarm = Alarm::new(stats.shard, Operation::Write, self.measure, self.threshold);
+        alarm.measured_ns = if count == 0 { 0.0 } else { mean_ns };
+        alarm.samples = count;
+        (verdict, alarm)
     }
 }
 
 impl Default for AlarmRule {
     fn default() -> Self {
-        Self { min_writes: 10, mean: Duration::from_millis(100) }
+        Self {
+            measure: Measure::P99,
+            threshold: Duration::from_micros(100),
+            enough: 10,
+            clear_below: 0.5,
+            clear_after: Duration::from_secs(5),
+        }
     }
 }
 
@@ -42,44 +143,79 @@ impl Default for AlarmRule {
 mod tests {
     use super::*;
 
-    fn writes(count: u64, mean_ns: f64) -> LatencyStats {
-        let mut writes = LatencyStats::default();
-        writes.count = count;
-        writes.mean_ns = mean_ns;
-        writes
+    fn paced(count: u64, slow: u64, warm: u64) -> ShardStats {
+        let mut stats = ShardStats::default();
+        (stats.write_pace.count, stats.write_pace.slow, stats.write_pace.warm) = (count, slow, warm);
+        stats
+    }
+
+    fn meant(count: u64, mean_ns: f64, last: u64, last_mean_ns: f64) -> ShardStats {
+        let mut stats = ShardStats::default();
+        (stats.writes.count, stats.writes.mean_ns) = (count, mean_ns);
+        (stats.last_writes.count, stats.last_writes.mean_ns) = (last, last_mean_ns);
+        stats
+    }
+
+    fn verdict(rule: &AlarmRule, stats: &ShardStats) -> Verdict {
+        rule.judge(stats).0
     }
 
     #[test]
-    fn the_default_is_that_of_the_original() {
-        assert_eq!(AlarmRule::default(), AlarmRule { min_writes: 10, mean: Duration::from_millis(100) });
-    }
-
-    #[test]
-    fn the_mean_must_be_above_the_limit() {
+    fn more_than_one_in_a_hundred_must_be_slow_and_enough_of_them() {
         let rule = AlarmRule::default();
-        assert!(!rule.alarms(&writes(10, 99_999_999.0)));
-        assert!(!rule.alarms(&writes(10, 100_000_000.0)));
-        assert!(rule.alarms(&writes(10, 100_000_001.0)));
+        assert_eq!(verdict(&rule, &paced(0, 0, 0)), Verdict::Calm);
+        assert_eq!(verdict(&rule, &paced(9, 9, 9)), Verdict::Between);
+        assert_eq!(verdict(&rule, &paced(10, 10, 10)), Verdict::Bad);
+        assert_eq!(verdict(&rule, &paced(1_000, 10, 10)), Verdict::Calm);
+        assert_eq!(verdict(&rule, &paced(1_000, 10, 11)), Verdict::Between);
+        assert_eq!(verdict(&rule, &paced(1_000, 11, 11)), Verdict::Bad);
     }
 
     #[test]
-    fn there_must_be_enough_writes() {
-        let rule = AlarmRule::default();
-        assert!(!rule.alarms(&writes(9, 1e12)));
-        assert!(rule.alarms(&writes(10, 1e12)));
+    fn the_worse_of_reads_and_writes_counts() {
+        let mut stats = paced(100, 50, 50);
+        let (verdict, alarm) = AlarmRule::default().judge(&stats);
+        assert_eq!((verdict, alarm.operation, alarm.samples), (Verdict::Bad, Operation::Write, 100));
+        stats.read_pace = std::mem::take(&mut stats.write_pace);
+        stats.reads.p99_ns = 7;
+        let (verdict, alarm) = AlarmRule::default().judge(&stats);
+        assert_eq!((verdict, alarm.operation, alarm.measured_ns), (Verdict::Bad, Operation::Read, 7.0));
     }
 
     #[test]
-    fn without_writes_there_is_no_alarm_whatever_the_rule() {
-        let strictest = AlarmRule { min_writes: 0, mean: Duration::ZERO };
-        assert!(!strictest.alarms(&writes(0, 0.0)));
-        assert!(!strictest.alarms(&writes(1, 0.0)));
-        assert!(strictest.alarms(&writes(1, 1.0)));
+    fn the_original_takes_the_mean_of_ten() {
+        let rule = AlarmRule::original();
+        let of_last = |count, mean_ns| verdict(&rule, &meant(1, 0.0, count, mean_ns));
+        assert_eq!(of_last(10, 100_000_001.0), Verdict::Bad);
+        assert_eq!(of_last(10, 100_000_000.0), Verdict::Calm);
+        assert_eq!(of_last(9, 1e12), Verdict::Between);
+        assert_eq!(verdict(&rule, &meant(0, 0.0, 10, 1e12)), Verdict::Calm, "they are older than the window");
     }
 
     #[test]
-    fn a_limit_beyond_all_latencies_never_alarms() {
-        let never = AlarmRule { min_writes: 1, mean: Duration::MAX };
-        assert!(!never.alarms(&writes(u64::MAX, u64::MAX as f64)));
+    fn a_mean_is_that_of_the_window() {
+        let rule = AlarmRule { measure: Measure::Mean, ..AlarmRule::default() };
+        let of_window = |count, mean_ns| verdict(&rule, &meant(count, mean_ns, 0, 0.0));
+        assert_eq!(of_window(10, 100_001.0), Verdict::Bad);
+        assert_eq!([of_window(10, 100_000.0), of_window(9, 1e9)], [Verdict::Between; 2]);
+        assert_eq!([of_window(10, 50_000.0), of_window(0, 0.0)], [Verdict::Calm; 2]);
+    }
+
+    #[test]
+    fn senseless_rules_are_errors_and_no_panic() {
+        assert_eq!([AlarmRule::default().check(), AlarmRule::original().check()], [Ok(()); 2]);
+        let default = AlarmRule::default;
+        for rule in [
+            AlarmRule { threshold: Duration::ZERO, ..default() },
+            AlarmRule { threshold: Duration::MAX, ..default() },
+            AlarmRule { enough: 0, ..default() },
+            AlarmRule { clear_below: 0.0, ..default() },
+            AlarmRule { clear_below: 1.1, ..default() },
+            AlarmRule { clear_below: f64::NAN, ..default() },
+        ] {
+            assert!(matches!(rule.check(), Err(BuildError::Setting { .. })), "{rule:?}");
+            rule.bounds();
+            rule.judge(&paced(1, 1, 1));
+        }
     }
 }

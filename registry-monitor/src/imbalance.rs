@@ -1,5 +1,7 @@
 //! How unevenly entries lie over the shards, as a figure for people and as one that chance does not fool.
 
+use crate::chi_square::upper_tail;
+
 /// (most − fewest) / mean of the entries per shard; 0 when there are no shards or no entries.
 ///
 /// Easy to understand, and hard to judge: chance alone makes it large when there are few entries per shard.
@@ -25,6 +27,21 @@ pub fn imbalance(entries: &[usize]) -> f64 {
     squares / mean / (entries.len() - 1) as f64
 }
 
+/// The probability that chance alone would spread so many entries so unevenly, or more; 1 when there is nothing to judge.
+///
+/// The upper tail of chi-square. With fewer than ten entries per shard on average it is told as 1, because for so few the
+/// tail of chi-square is too thin and would cry wolf.
+#[must_use]
+pub fn probability(entries: &[usize]) -> f64 {
+    let Some(degrees) = entries.len().checked_sub(1).and_then(|degrees| u32::try_from(degrees).ok()) else {
+        return 1.0;
+    };
+    if mean(entries) < LEAST_MEAN { 1.0 } else { upper_tail(imbalance(entries) * f64::from(degrees), degrees) }
+}
+
+/// With fewer entries per shard than this, chance is not judged.
+const LEAST_MEAN: f64 = 10.0;
+
 /// 0 for none; summed as floats, so that no sum overflows.
 fn mean(entries: &[usize]) -> f64 {
     if entries.is_empty() { 0.0 } else { entries.iter().map(|&count| count as f64).sum::<f64>() / entries.len() as f64 }
@@ -33,27 +50,7 @@ fn mean(entries: &[usize]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// SplitMix64: small, seeded, and uniform enough to stand for chance.
-    struct Chance(u64);
-
-    impl Chance {
-        fn next(&mut self) -> u64 {
-            self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-            let mut z = self.0;
-            z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-            z ^ (z >> 31)
-        }
-
-        fn throw(&mut self, balls: usize, shards: usize) -> Vec<usize> {
-            let mut entries = vec![0; shards];
-            for _ in 0..balls {
-                entries[(self.next() % shards as u64) as usize] += 1;
-            }
-            entries
-        }
-    }
+    use crate::chance::Chance;
 
     #[test]
     fn nothing_is_even() {
@@ -82,7 +79,7 @@ mod tests {
 
     #[test]
     fn chance_gives_one_however_many_entries() {
-        let mut chance = Chance(42);
+        let mut chance = Chance::new(42);
         for balls in [1_000, 10_000, 100_000] {
             let rounds = 100;
             let mean = (0..rounds).map(|_| imbalance(&chance.throw(balls, 64))).sum::<f64>() / f64::from(rounds);
@@ -93,7 +90,7 @@ mod tests {
 
     #[test]
     fn chance_gives_the_skew_that_the_documentation_names() {
-        let mut chance = Chance(42);
+        let mut chance = Chance::new(42);
         let mean = (0..100).map(|_| skew(&chance.throw(10_000, 64))).sum::<f64>() / 100.0;
         assert!((0.36..0.40).contains(&mean), "{mean}");
     }
@@ -102,5 +99,32 @@ mod tests {
     fn absurd_counts_do_not_overflow() {
         assert!(skew(&[usize::MAX, usize::MAX, 0]) > 1.0);
         assert!(imbalance(&[usize::MAX, usize::MAX, 0]).is_finite());
+    }
+
+    #[test]
+    fn chance_is_told_as_rare_as_often_as_it_says() {
+        for (balls, shards) in [(40, 4), (640, 64), (10_000, 64), (30, 2)] {
+            let mut chance = Chance::new(7);
+            let rounds = 20_000;
+            let rare = (0..rounds).filter(|_| probability(&chance.throw(balls, shards)) < 0.01).count();
+            // A hundredth of the rounds, which is 200; among few entries whole numbers make it more or less.
+            assert!((50..=300).contains(&rare), "{balls} in {shards}: {rare} of {rounds}");
+        }
+    }
+
+    #[test]
+    fn what_is_aimed_at_one_shard_is_beyond_chance() {
+        let mut entries = Chance::new(1).throw(1_000, 64);
+        assert!(probability(&entries) > 1e-4);
+        entries[9] += 60;
+        assert!(probability(&entries) < 1e-20, "{}", probability(&entries));
+    }
+
+    #[test]
+    fn few_entries_and_few_shards_are_not_judged() {
+        assert_eq!(probability(&[]), 1.0);
+        assert_eq!(probability(&[1_000_000]), 1.0);
+        assert_eq!(probability(&[39, 0, 0, 0]), 1.0);
+        assert!(probability(&[40, 0, 0, 0]) < 1e-20);
     }
 }

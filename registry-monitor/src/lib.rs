@@ -12,7 +12,7 @@
 //!
 //! A look-up writes one counter that no other thread writes; nothing is locked and no cache line moves between cores.
 //! One look-up in [`sample_every`](MonitorSettings::sample_every) is timed; every registration and removal is.
-//! Memory, with 64 shards: 10 KiB of counters per thread that ever ran at the same time as others, 48 KiB for the
+//! Memory, with 64 shards: 10 KiB of counters per thread that ever ran at the same time as others, 64 KiB for the
 //! windows, and 1 to 4 KiB per shard, operation and half window for histograms, once something was timed there.
 //!
 //! # Example
@@ -39,16 +39,26 @@
 
 mod alarm;
 mod apart;
+#[cfg(test)]
+mod chance;
+mod chi_square;
 mod counters;
+mod frequent;
+mod health;
+mod hot;
 mod imbalance;
+mod last;
+mod latch;
 mod latencies;
 mod monitor;
+mod pace;
 mod sampling;
 mod seat;
 mod settings;
 mod window;
 
 pub use alarm::AlarmRule;
-pub use imbalance::{imbalance, skew};
+pub use health::{Health, HealthSettings, HotRule, ImbalanceRule};
+pub use imbalance::{imbalance, probability, skew};
 pub use monitor::Monitor;
 pub use settings::MonitorSettings;

@@ -4,11 +4,15 @@ use std::fmt;
 use std::sync::{Mutex, OnceLock, PoisonError, TryLockError};
 use std::time::Instant;
 
-use registry_core::{Event, LatencyStats, Operation, Probe, ShardStats};
+use registry_core::{Event, HotId, Kind, LatencyStats, Operation, Pace, Probe, ShardStats};
 
 use crate::apart::Apart;
 use crate::counters::Counters;
+use crate::hot::Hot;
+use crate::last::Last;
+use crate::latch::Verdict;
 use crate::latencies::Latencies;
+use crate::pace::{Bounds, Paces, SLICES};
 use crate::sampling::Sampling;
 use crate::settings::MonitorSettings;
 use crate::window::{Slices, Window};
@@ -28,6 +32,7 @@ use crate::window::{Slices, Window};
 ///   shard is recording or asking: a look-up never waits for a lock.
 /// - Percentiles are at most 1/16 above, and never below, those by nearest rank of what was recorded in the window;
 ///   mean, minimum and maximum are exact. Latencies above 292 years count as that.
+/// - Of the ids of sampled look-ups, those are left out that come while another thread is counting or asking.
 /// - [`LatencyStats::window`] is the reach of the window, [`MonitorSettings::window`]. Its older half may be missing.
 ///
 /// # Instants
@@ -48,20 +53,33 @@ pub struct Monitor {
 struct Active {
     sampling: Sampling,
     slices: Slices,
+    pace_slices: Slices,
+    bounds: Bounds,
+    last_writes: usize,
     counters: Counters,
     shards: Box<[Latency]>,
+    hot: Hot,
 }
 
 /// The windows of one shard. Reads and writes come from different threads more often than not.
 #[derive(Default)]
 struct Latency {
-    reads: Apart<Mutex<Window>>,
+    reads: Apart<Mutex<Timed>>,
     writes: Apart<Writes>,
+}
+
+/// What is kept of the latencies of one kind of operation.
+#[derive(Default)]
+struct Timed {
+    window: Window,
+    paces: Paces,
+    /// Of writes alone.
+    last: Last,
 }
 
 #[derive(Default)]
 struct Writes {
-    window: Mutex<Window>,
+    timed: Mutex<Timed>,
     /// Made by the first that a sweep finds: most registries are never swept.
     cleanups: OnceLock<Box<Mutex<Window>>>,
 }
@@ -75,8 +93,13 @@ impl Monitor {
         let active = settings.enabled.then(|| Active {
             sampling: Sampling::new(settings.sample_every),
             slices: Slices::new(start, settings.window),
+            // A slice is half of what it is given.
+            pace_slices: Slices::new(start, settings.window / (SLICES as u32 / 2)),
+            bounds: settings.alarm.bounds(),
+            last_writes: settings.last_writes,
             counters: Counters::new(shards),
             shards: std::iter::repeat_with(Latency::default).take(shards).collect(),
+            hot: Hot::default(),
         });
         Self { settings, active }
     }
@@ -104,6 +127,13 @@ impl Probe for Monitor {
         }
     }
 
+    #[cold]
+    fn sampled(&self, shard: usize, kind: Kind, id: &[u8]) {
+        if let Some(active) = &self.active {
+            active.hot.record(kind, shard, id);
+        }
+    }
+
     #[inline(always)]
     fn event(&self, shard: usize, event: Event) {
         if let Some(active) = &self.active {
@@ -120,17 +150,26 @@ impl Probe for Monitor {
         let Some(active) = &self.active else { return };
         let latency = ended.saturating_duration_since(began);
         let number = active.slices.number(ended);
+        let pace_number = active.pace_slices.number(ended);
         let shard = &active.shards[shard];
         match operation {
             // One sample more or less does not matter, waiting for a lock does.
-            Operation::Read => match shard.reads.try_lock() {
-                Ok(mut window) => window.record(number, latency),
-                Err(TryLockError::Poisoned(window)) => window.into_inner().record(number, latency),
-                Err(TryLockError::WouldBlock) => {}
-            },
+            Operation::Read => {
+                active.hot.turn(number);
+                let mut timed = match shard.reads.try_lock() {
+                    Ok(timed) => timed,
+                    Err(TryLockError::Poisoned(timed)) => timed.into_inner(),
+                    Err(TryLockError::WouldBlock) => return,
+                };
+                timed.window.record(number, latency);
+                timed.paces.record(pace_number, latency, &active.bounds);
+            }
             // All writes count for the alarm, so this waits; the lock is held for one record or one copy at a time.
             Operation::Write => {
-                shard.writes.window.lock().unwrap_or_else(PoisonError::into_inner).record(number, latency);
+                let mut timed = shard.writes.timed.lock().unwrap_or_else(PoisonError::into_inner);
+                timed.window.record(number, latency);
+                timed.paces.record(pace_number, latency, &active.bounds);
+                timed.last.record(latency, active.last_writes);
             }
             Operation::CleanUp => {
                 shard
@@ -162,23 +201,35 @@ impl Probe for Monitor {
         stats.full = totals.events(Event::Full);
         stats.closed = totals.events(Event::Closed);
         stats.swept = totals.events(Event::Swept);
-        stats.reads = active.latency(&active.shards[shard].reads, now);
-        stats.writes = active.latency(&active.shards[shard].writes.window, now);
-        stats.cleanup_lag = match active.shards[shard].writes.cleanups.get() {
+        let Latency { reads, writes } = &active.shards[shard];
+        (stats.reads, stats.read_pace) = active.timed(reads, now, |_| ());
+        (stats.writes, stats.write_pace) =
+            active.timed(&writes.timed, now, |timed| stats.last_writes = timed.last.read());
+        stats.cleanup_lag = match writes.cleanups.get() {
             Some(cleanups) => active.latency(cleanups, now),
             None => Latencies::default().summary(active.slices.reach()),
         };
-        stats.alarm = self.settings.alarm.alarms(&stats.writes);
+        stats.alarm = self.settings.alarm.judge(&stats).0 == Verdict::Bad;
         stats
+    }
+
+    fn hot_ids(&self, now: Instant) -> Vec<HotId> {
+        self.active.as_ref().map_or_else(Vec::new, |active| active.hot.read(active.slices.number(now)))
     }
 
     fn reset(&self) {
         let Some(active) = &self.active else { return };
         active.counters.reset();
+        active.hot.clear();
         for Latency { reads, writes } in &active.shards {
-            let cleanups = writes.cleanups.get().map(|cleanups| &**cleanups);
-            for window in [&**reads, &writes.window].into_iter().chain(cleanups) {
-                window.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            for timed in [&**reads, &writes.timed] {
+                let mut timed = timed.lock().unwrap_or_else(PoisonError::into_inner);
+                timed.window.clear();
+                timed.paces.clear();
+                timed.last.clear();
+            }
+            if let Some(cleanups) = writes.cleanups.get() {
+                cleanups.lock().unwrap_or_else(PoisonError::into_inner).clear();
             }
         }
     }
@@ -189,6 +240,15 @@ impl Active {
         // The lock is gone before the summary is made: whoever records should not wait for percentiles.
         let latencies = window.lock().unwrap_or_else(PoisonError::into_inner).read(self.slices.number(now));
         latencies.summary(self.slices.reach())
+    }
+
+    fn timed(&self, timed: &Mutex<Timed>, now: Instant, also: impl FnOnce(&Timed)) -> (LatencyStats, Pace) {
+        let timed = timed.lock().unwrap_or_else(PoisonError::into_inner);
+        let latencies = timed.window.read(self.slices.number(now));
+        let pace = timed.paces.read(self.pace_slices.number(now), self.pace_slices.reach() / 2, &self.bounds);
+        also(&timed);
+        drop(timed);
+        (latencies.summary(self.slices.reach()), pace)
     }
 }
 

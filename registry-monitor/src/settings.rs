@@ -30,13 +30,21 @@ pub struct MonitorSettings {
     /// So the figures never contain anything older than a window, and always all of its second half.
     /// Rounded down to an even number of nanoseconds, of at least two.
     pub window: Duration,
-    /// When the writes of a shard are slow enough to raise its alarm.
+    /// How many of the last writes of each shard are kept, for those who judge by them: up to 1,000. Default: 10.
+    pub last_writes: usize,
+    /// When a shard is slow enough to raise its alarm.
     pub alarm: AlarmRule,
 }
 
 impl Default for MonitorSettings {
     fn default() -> Self {
-        Self { enabled: true, sample_every: 256, window: Duration::from_secs(10), alarm: AlarmRule::default() }
+        Self {
+            enabled: true,
+            sample_every: 256,
+            window: Duration::from_secs(10),
+            last_writes: 10,
+            alarm: AlarmRule::default(),
+        }
     }
 }
 

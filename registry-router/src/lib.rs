@@ -67,12 +67,13 @@ pub use mailbox::{CapacityError, Inbox, MAX_MAILBOX_CAPACITY, Tokio, TokioMailbo
 pub use registry::{Registry, ServerMailbox, TransportMailbox};
 pub use registry_core::api;
 pub use registry_core::{
-    Admission, AdmissionState, AdmitAll, Backend, BindError, BroadcastReport, BuildError, Closed, ContentionStatus,
-    Delivery, Entry, EntryRef, Event, Incarnation, InvalidId, Kind, LatencyStats, Listing, MAX_ID_BYTES, Mailbox,
-    Mailboxes, Metadata, Operation, Probe, Refusal, RegisterError, RegisterReason, ReservingMailbox, RouteError,
-    Select, SendError, ServerId, ShardStats, Slot, ToServer, ToTransport, TransportId, Undelivered,
+    Admission, AdmissionState, AdmitAll, Alarm, Backend, BindError, BroadcastReport, BuildError, Cap, CapUse, Cause,
+    Closed, ContentionStatus, Delivery, Door, Entry, EntryRef, Event, HealthChange, HotId, Imbalance, Incarnation,
+    InvalidId, Kind, LastWrites, LatencyStats, Listing, MAX_ID_BYTES, Mailbox, Mailboxes, Measure, Metadata, Operation,
+    Pace, Probe, Refusal, RegisterError, RegisterReason, ReservingMailbox, RouteError, Select, SendError, ServerId,
+    ShardStats, Slot, ToServer, ToTransport, TransportId, Undelivered,
 };
-pub use registry_monitor::{AlarmRule, Monitor, MonitorSettings};
+pub use registry_monitor::{AlarmRule, HealthSettings, HotRule, ImbalanceRule, Monitor, MonitorSettings};
 pub use sweep::Swept;
 
 /// The maps that a registry can be built on, each behind the feature of its name.

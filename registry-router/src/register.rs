@@ -2,6 +2,7 @@
 //! its cause.
 
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use registry_core::{
     Admission, Backend, Event, Incarnation, InvalidId, Kind, Mailboxes, Metadata, Occupied, Probe, Refusal,
@@ -272,7 +273,7 @@ struct Permit<'a> {
 
 impl<'a> Permit<'a> {
     fn obtain(admission: &'a dyn Admission, kind: Kind, metadata: &Metadata) -> Result<Self, Refusal> {
-        admission.admit(kind, metadata)?;
+        admission.admit(kind, metadata, Instant::now())?;
         Ok(Self { admission, kind, metadata: Some(metadata.clone()) })
     }
 

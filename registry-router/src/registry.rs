@@ -214,7 +214,7 @@ where
     /// A look-up of a registration that is not dead, counted.
     #[inline]
     pub(crate) fn find<I: Side, R>(&self, id: &[u8], read: impl FnOnce(&I, &HeadOf<I, M, X>, &Bond) -> R) -> Option<R> {
-        I::table(self).read(&self.probe, self.place(id), id, |id, head, bond| {
+        I::table(self).read(&self.probe, I::KIND, self.place(id), id, |id, head, bond| {
             if is_dead::<I, M, X>(head) { None } else { Some(read(id, head, bond)) }
         })
     }
@@ -227,7 +227,7 @@ where
         id: &[u8],
         read: impl FnOnce(&I, &HeadOf<I, M, X>, &Bond) -> R,
     ) -> Option<R> {
-        I::table(self).read(&self.probe, place, id, |id, head, bond| Some(read(id, head, bond)))
+        I::table(self).read(&self.probe, I::KIND, place, id, |id, head, bond| Some(read(id, head, bond)))
     }
 
     pub(crate) fn next_incarnation(&self) -> Incarnation {

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use registry_core::{Backend, Event, Incarnation, Key, Listing, Occupied, Operation, Probe, Select, Shard};
+use registry_core::{Backend, Event, Incarnation, Key, Kind, Listing, Occupied, Operation, Probe, Select, Shard};
 
 use crate::record::{Bond, Head};
 
@@ -37,11 +37,15 @@ impl<I: Key, Mb: Queue, B: Backend> Table<I, Mb, B> {
     pub(crate) fn read<R>(
         &self,
         probe: &impl Probe,
+        kind: Kind,
         place: Place,
         id: &[u8],
         read: impl FnOnce(&I, &Head<Mb>, &Bond) -> Option<R>,
     ) -> Option<R> {
-        let began = probe.lookup(place.shard).then(Instant::now);
+        let began = probe.lookup(place.shard).then(|| {
+            probe.sampled(place.shard, kind, id);
+            Instant::now()
+        });
         let found = self.peek(place, id, read).flatten();
         if found.is_none() {
             probe.event(place.shard, Event::Miss);

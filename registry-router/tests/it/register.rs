@@ -3,9 +3,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicIsize, Ordering};
 use std::sync::{Arc, Barrier};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use registry_core::{Admission, AdmissionState, Backend, Kind, Refusal};
+use registry_core::{Admission, AdmissionState, Backend, Cause, Kind, Refusal};
 use registry_router::{InvalidId, Metadata, RegisterReason, Registry, ServerId};
 
 use crate::support::{registry, server_mailbox, transport_mailbox, unread_server_mailbox, within_time_limit};
@@ -215,14 +215,14 @@ struct Cap {
 }
 
 impl Admission for Cap {
-    fn admit(&self, kind: Kind, metadata: &Metadata) -> Result<(), Refusal> {
+    fn admit(&self, kind: Kind, metadata: &Metadata, _now: Instant) -> Result<(), Refusal> {
         assert_eq!((kind, metadata.get("tenant")), (Kind::Server, Some("acme")));
         let before = self.room.fetch_sub(1, Ordering::SeqCst);
         if before > 0 {
             return Ok(());
         }
         self.room.fetch_add(1, Ordering::SeqCst);
-        Err(Refusal { reason: "no room".into(), retry_after: Some(Duration::from_secs(1)) })
+        Err(Refusal { cause: Cause::Policy, reason: "no room".into(), retry_after: Some(Duration::from_secs(1)) })
     }
 
     fn release(&self, kind: Kind, metadata: &Metadata) {
@@ -247,7 +247,7 @@ fn refusals_give_everything_back_and_permits_balance<B: Backend>(shards: usize) 
     let _two = register("two").unwrap();
     assert_eq!(registry.contention_status().admission, AdmissionState::Closed);
     let refused = register("three").unwrap_err();
-    let reason = Refusal { reason: "no room".into(), retry_after: Some(Duration::from_secs(1)) };
+    let reason = Refusal { cause: Cause::Policy, reason: "no room".into(), retry_after: Some(Duration::from_secs(1)) };
     assert_eq!(refused.reason, RegisterReason::Refused(reason));
     assert_eq!(refused.metadata, metadata);
     // Those who are in are served and may leave; then there is room again.

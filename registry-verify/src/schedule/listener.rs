@@ -62,7 +62,7 @@ impl Headcount {
 }
 
 impl Admission for Headcount {
-    fn admit(&self, _kind: Kind, _metadata: &Metadata) -> Result<(), Refusal> {
+    fn admit(&self, _kind: Kind, _metadata: &Metadata, _now: Instant) -> Result<(), Refusal> {
         self.0.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }

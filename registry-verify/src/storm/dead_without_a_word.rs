@@ -207,7 +207,7 @@ fn swept_in_the_background<B: Backend>(
 struct Told(Sender<Instant>);
 
 impl Admission for Told {
-    fn admit(&self, _kind: Kind, _metadata: &Metadata) -> Result<(), Refusal> {
+    fn admit(&self, _kind: Kind, _metadata: &Metadata, _now: Instant) -> Result<(), Refusal> {
         Ok(())
     }
 

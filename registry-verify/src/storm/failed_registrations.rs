@@ -9,9 +9,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Instant;
 
 use registry_core::{
-    Admission, AdmissionState, Backend, InvalidId, Kind, MAX_ID_BYTES, Metadata, Refusal, RegisterReason,
+    Admission, AdmissionState, Backend, Cause, InvalidId, Kind, MAX_ID_BYTES, Metadata, Refusal, RegisterReason,
 };
 use registry_router::{MonitorSettings, Registry, ServerMailbox, TransportMailbox, mailbox};
 
@@ -149,9 +150,9 @@ const UNWANTED: &str = "unwanted";
 struct Picky(Arc<AtomicI64>);
 
 impl Admission for Picky {
-    fn admit(&self, _kind: Kind, metadata: &Metadata) -> Result<(), Refusal> {
+    fn admit(&self, _kind: Kind, metadata: &Metadata, _now: Instant) -> Result<(), Refusal> {
         if metadata.get(UNWANTED).is_some() {
-            return Err(Refusal { reason: "it is not wanted".into(), retry_after: None });
+            return Err(Refusal { cause: Cause::Policy, reason: "it is not wanted".into(), retry_after: None });
         }
         self.0.fetch_add(1, Ordering::Relaxed);
         Ok(())

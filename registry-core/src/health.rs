@@ -1,0 +1,243 @@
+//! What a check of a registry's health may find: changes, each with the figures that it was judged by.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::admission::Kind;
+use crate::probe::Operation;
+
+/// A change of a registry's health between one check and the next.
+///
+/// Every change that begins something (raised, named, closed, hit) is followed by the one that ends it before it comes
+/// again for the same shard, kind, id or cap.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(tag = "change", rename_all = "snake_case")
+)]
+#[non_exhaustive]
+pub enum HealthChange {
+    /// A shard has become slow.
+    AlarmRaised(Alarm),
+    /// A slow shard has been fast again for long enough.
+    AlarmCleared(Alarm),
+    /// Entries lie more unevenly over the shards than chance would have it.
+    ImbalanceRaised(Imbalance),
+    /// They lie as chance would have it again.
+    ImbalanceCleared(Imbalance),
+    /// One id gets a large share of all look-ups.
+    HotIdNamed(HotId),
+    /// It does not any more.
+    HotIdGone(HotId),
+    /// New registrations are refused from now on.
+    AdmissionClosed(Door),
+    /// New registrations are taken again.
+    AdmissionReopened(Door),
+    /// A cap has turned somebody away for the first time in a while.
+    CapHit(CapUse),
+    /// A cap has turned nobody away for long enough.
+    CapRelieved(CapUse),
+}
+
+/// Which figure an alarm is judged by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Measure {
+    /// The 99th percentile of reads or writes: more than one in a hundred was slower than the threshold.
+    #[default]
+    P99,
+    /// The mean of all writes in the window.
+    Mean,
+    /// The mean of the last few writes, as the original design has it.
+    MeanOfLast,
+}
+
+/// A slow shard.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Alarm {
+    /// The index of the shard.
+    pub shard: usize,
+    /// What was slow.
+    pub operation: Operation,
+    /// The figure that it was judged by.
+    pub measure: Measure,
+    /// What that figure must not exceed.
+    pub threshold: Duration,
+    /// What it is now, in nanoseconds, over the whole window; zero when nothing was timed.
+    pub measured_ns: f64,
+    /// How many operations it was judged by.
+    pub samples: u64,
+}
+
+impl Alarm {
+    /// An alarm; for those who judge.
+    pub fn new(shard: usize, operation: Operation, measure: Measure, threshold: Duration) -> Self {
+        Self { shard, operation, measure, threshold, measured_ns: 0.0, samples: 0 }
+    }
+}
+
+/// How unevenly entries of one kind lie over the shards.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Imbalance {
+    /// Servers, or transports.
+    pub kind: Kind,
+    /// The shard that has most of them.
+    pub shard: usize,
+    /// How many it has.
+    pub entries: usize,
+    /// How many a shard has on average.
+    pub mean: f64,
+    /// The probability that chance alone would spread them so unevenly, or more.
+    pub probability: f64,
+}
+
+/// An id that gets a share of the look-ups, as far as the sampled ones tell.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct HotId {
+    /// Whether it was looked for among servers or among transports.
+    pub kind: Kind,
+    /// What was looked for, registered or not; bytes that are no text are replaced.
+    pub id: Box<str>,
+    /// The shard that it is in.
+    pub shard: usize,
+    /// Its share of the sampled look-ups of the window, from 0 to 1: never below the true one.
+    pub share: f64,
+    /// The same from below: never above the true one.
+    pub share_at_least: f64,
+    /// How many look-ups were sampled.
+    pub samples: u64,
+}
+
+/// How many shards are in alarm, as it was when admission changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Door {
+    /// Shards in alarm.
+    pub alarmed: usize,
+    /// All shards.
+    pub shards: usize,
+}
+
+/// A limit on registrations or bindings.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(tag = "cap", rename_all = "snake_case")
+)]
+#[non_exhaustive]
+pub enum Cap {
+    /// On live servers.
+    Servers,
+    /// On live transports.
+    Transports,
+    /// On live registrations of one kind whose metadata have this label.
+    Label {
+        /// Servers, or transports.
+        kind: Kind,
+        /// The label's name.
+        key: Box<str>,
+        /// The label's value.
+        value: Box<str>,
+    },
+    /// On registrations per second.
+    Rate,
+    /// On transports that are bound to one server.
+    TransportsPerServer,
+}
+
+impl Cap {
+    /// Whether taking out the dead may make room under it.
+    pub fn counts_the_living(&self) -> bool {
+        !matches!(self, Self::Rate)
+    }
+}
+
+impl fmt::Display for Cap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Servers => f.write_str("servers"),
+            Self::Transports => f.write_str("transports"),
+            Self::Label { kind, key, value } => write!(f, "{kind}s with {key} = {value}"),
+            Self::Rate => f.write_str("registrations per second"),
+            Self::TransportsPerServer => f.write_str("transports bound to one server"),
+        }
+    }
+}
+
+/// How much of a cap is used, and how often it turned somebody away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct CapUse {
+    /// Which cap.
+    pub cap: Cap,
+    /// What it allows.
+    pub max: u64,
+    /// How much of it is taken, those under way included; zero where that is not one figure.
+    pub used: u64,
+    /// How often it has said no so far, those included who got in after the dead had been taken out.
+    pub hits: u64,
+}
+
+impl fmt::Display for HealthChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AlarmRaised(alarm) => write!(f, "alarm raised: {alarm}"),
+            Self::AlarmCleared(alarm) => write!(f, "alarm cleared: {alarm}"),
+            Self::ImbalanceRaised(imbalance) => write!(f, "imbalance: {imbalance}"),
+            Self::ImbalanceCleared(imbalance) => write!(f, "imbalance gone: {imbalance}"),
+            Self::HotIdNamed(hot) => write!(f, "hot id: {hot}"),
+            Self::HotIdGone(hot) => write!(f, "hot id gone: {hot}"),
+            Self::AdmissionClosed(door) => write!(f, "admission closed: {door}"),
+            Self::AdmissionReopened(door) => write!(f, "admission reopened: {door}"),
+            Self::CapHit(cap) => write!(f, "cap hit: {cap}"),
+            Self::CapRelieved(cap) => write!(f, "cap relieved: {cap}"),
+        }
+    }
+}
+
+impl fmt::Display for Alarm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let measure = match self.measure {
+            Measure::P99 => "p99",
+            Measure::Mean => "mean",
+            Measure::MeanOfLast => "mean of the last",
+        };
+        let measured = Duration::from_nanos(self.measured_ns as u64);
+        let Self { shard, operation, threshold, samples, .. } = self;
+        write!(f, "shard {shard}, {measure} of {samples} {operation}s is {measured:?}, threshold {threshold:?}")
+    }
+}
+
+impl fmt::Display for Imbalance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, shard, entries, mean, probability } = self;
+        write!(f, "shard {shard} has {entries} {kind}s, the mean is {mean:.1}, chance {probability:.1e}")
+    }
+}
+
+impl fmt::Display for HotId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, id, shard, share, samples, .. } = self;
+        write!(f, "{kind} {id} in shard {shard}, {:.1} % of {samples} sampled look-ups", share * 100.0)
+    }
+}
+
+impl fmt::Display for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} shards in alarm", self.alarmed, self.shards)
+    }
+}
+
+impl fmt::Display for CapUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cap, max, hits, .. } = self;
+        write!(f, "{max} {cap}, turned away {hits} so far")
+    }
+}

@@ -1,0 +1,191 @@
+//! The health of a registry: what changed since the last check, judged from all figures and an instant, and remembered.
+//!
+//! Pure: it reads no clock, asks nobody and does nothing. The registry brings the figures and acts on the changes.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use registry_core::{AdmissionState, Cap, CapUse, Door, HealthChange, HotId, Imbalance, Kind, ShardStats};
+
+use crate::alarm::AlarmRule;
+use crate::imbalance::probability;
+use crate::latch::{Flip, Latch, Verdict};
+
+pub use settings::{HealthSettings, HotRule, ImbalanceRule};
+
+mod settings;
+
+/// What is known of the health of a registry.
+///
+/// It changes in [`check`](Self::check) and at no other time.
+#[derive(Debug)]
+pub struct Health {
+    alarm: AlarmRule,
+    settings: HealthSettings,
+    alarms: Vec<Latch>,
+    servers: Latch,
+    transports: Latch,
+    /// Those alone that are hot.
+    hot: HashMap<(Kind, Box<str>), (Latch, HotId)>,
+    door: Latch,
+    /// Those alone that have turned somebody away.
+    caps: HashMap<Cap, (Latch, CapUse)>,
+}
+
+impl Health {
+    /// The health of a registry of so many shards, of which nothing bad is known.
+    #[must_use]
+    pub fn new(shards: usize, alarm: AlarmRule, settings: HealthSettings) -> Self {
+        Self {
+            alarm,
+            settings,
+            alarms: vec![Latch::default(); shards],
+            servers: Latch::default(),
+            transports: Latch::default(),
+            hot: HashMap::new(),
+            door: Latch::default(),
+            caps: HashMap::new(),
+        }
+    }
+
+    /// Judges the figures of all shards, the hottest ids and the use of all caps, and says what has changed.
+    ///
+    /// Alarms come first, in the order of the shards; then imbalance, hot ids, admission and caps.
+    /// To be called about once a second: what is held for a time is held from check to check. Instants that go back
+    /// count as no time at all. O(shards + hot ids + caps).
+    pub fn check(&mut self, stats: &[ShardStats], hot: &[HotId], caps: &[CapUse], now: Instant) -> Vec<HealthChange> {
+        let mut changes = Vec::new();
+        self.check_alarms(stats, now, &mut changes);
+        self.check_imbalance(Kind::Server, stats, now, &mut changes);
+        self.check_imbalance(Kind::Transport, stats, now, &mut changes);
+        self.check_hot(stats, hot, now, &mut changes);
+        self.check_door(now, &mut changes);
+        self.check_caps(caps, now, &mut changes);
+        changes
+    }
+
+    /// Whether a shard is in alarm; one that there is not is not.
+    #[must_use]
+    pub fn is_alarmed(&self, shard: usize) -> bool {
+        self.alarms.get(shard).is_some_and(Latch::is_raised)
+    }
+
+    /// Whether so many shards are in alarm that nobody new should be taken.
+    #[must_use]
+    pub fn admission(&self) -> AdmissionState {
+        if self.door.is_raised() { AdmissionState::Closed } else { AdmissionState::Open }
+    }
+
+    /// What it judges by, apart from the rule for alarms.
+    #[must_use]
+    pub fn settings(&self) -> &HealthSettings {
+        &self.settings
+    }
+
+    fn check_alarms(&mut self, stats: &[ShardStats], now: Instant, changes: &mut Vec<HealthChange>) {
+        for shard in stats {
+            let Some(latch) = self.alarms.get_mut(shard.shard) else { continue };
+            let (verdict, alarm) = self.alarm.judge(shard);
+            changes.extend(latch.check(verdict, self.alarm.clear_after, now).map(|flip| match flip {
+                Flip::Raised => HealthChange::AlarmRaised(alarm),
+                Flip::Cleared => HealthChange::AlarmCleared(alarm),
+            }));
+        }
+    }
+
+    /// Servers and transports are judged apart: the same text may name one of each, which then lie in the same shard,
+    /// and two that go together are twice what chance would put there.
+    fn check_imbalance(&mut self, kind: Kind, stats: &[ShardStats], now: Instant, changes: &mut Vec<HealthChange>) {
+        let (latch, of): (_, fn(&ShardStats) -> usize) = match kind {
+            Kind::Server => (&mut self.servers, |shard| shard.servers),
+            Kind::Transport => (&mut self.transports, |shard| shard.transports),
+        };
+        let rule = &self.settings.imbalance;
+        let entries: Vec<usize> = stats.iter().map(of).collect();
+        let probability = probability(&entries);
+        let verdict = match () {
+            () if probability < rule.false_alarm => Verdict::Bad,
+            () if probability < rule.false_alarm.sqrt() => Verdict::Between,
+            () => Verdict::Calm,
+        };
+        let Some(flip) = latch.check(verdict, rule.clear_after, now) else { return };
+        let Some(fullest) = stats.iter().max_by_key(|shard| of(shard)) else { return };
+        let mean = entries.iter().sum::<usize>() as f64 / entries.len() as f64;
+        let imbalance = Imbalance { kind, shard: fullest.shard, entries: of(fullest), mean, probability };
+        changes.push(match flip {
+            Flip::Raised => HealthChange::ImbalanceRaised(imbalance),
+            Flip::Cleared => HealthChange::ImbalanceCleared(imbalance),
+        });
+    }
+
+    fn check_hot(&mut self, stats: &[ShardStats], hot: &[HotId], now: Instant, changes: &mut Vec<HealthChange>) {
+        let rule = &self.settings.hot;
+        let entries: usize = stats.iter().map(|shard| shard.servers + shard.transports).sum();
+        let limit = rule.share.max(rule.times_fair / entries.max(1) as f64);
+        let judge = |id: &HotId| match () {
+            () if id.share < limit / 2.0 => Verdict::Calm,
+            () if id.share_at_least >= limit && id.samples >= rule.enough => Verdict::Bad,
+            () => Verdict::Between,
+        };
+        let listed = |kind: Kind, id: &str| hot.iter().find(|hot| hot.kind == kind && &*hot.id == id);
+        self.hot.retain(|(kind, id), (latch, known)| {
+            match listed(*kind, id) {
+                Some(present) => known.clone_from(present),
+                None => (known.share, known.share_at_least, known.samples) = (0.0, 0.0, 0),
+            }
+            let flip = latch.check(judge(known), rule.clear_after, now);
+            changes.extend(flip.map(|_| HealthChange::HotIdGone(known.clone())));
+            latch.is_raised()
+        });
+        for id in hot.iter().filter(|id| judge(id) == Verdict::Bad) {
+            let known = self.hot.entry((id.kind, id.id.clone())).or_insert_with(|| (Latch::default(), id.clone()));
+            let flip = known.0.check(Verdict::Bad, rule.clear_after, now);
+            changes.extend(flip.map(|_| HealthChange::HotIdNamed(id.clone())));
+        }
+    }
+
+    fn check_door(&mut self, now: Instant, changes: &mut Vec<HealthChange>) {
+        let shards = self.alarms.len();
+        let alarmed = self.alarms.iter().filter(|latch| latch.is_raised()).count();
+        // Numbers of shards are powers of two, so the product is exact.
+        let above = |share: f64| alarmed as f64 > share * shards as f64;
+        let verdict = match () {
+            () if above(self.settings.close_above) => Verdict::Bad,
+            () if above(self.settings.reopen_at) => Verdict::Between,
+            () => Verdict::Calm,
+        };
+        let door = Door { alarmed, shards };
+        changes.extend(self.door.check(verdict, self.settings.reopen_after, now).map(|flip| match flip {
+            Flip::Raised => HealthChange::AdmissionClosed(door),
+            Flip::Cleared => HealthChange::AdmissionReopened(door),
+        }));
+    }
+
+    fn check_caps(&mut self, caps: &[CapUse], now: Instant, changes: &mut Vec<HealthChange>) {
+        let hold = self.settings.caps_clear_after;
+        self.caps.retain(|cap, (latch, known)| {
+            let present = caps.iter().find(|present| present.cap == *cap);
+            let grown = present.is_some_and(|present| present.hits != known.hits);
+            if let Some(present) = present {
+                known.clone_from(present);
+            }
+            let verdict = if grown { Verdict::Bad } else { Verdict::Calm };
+            changes.extend(latch.check(verdict, hold, now).map(|flip| match flip {
+                Flip::Raised => HealthChange::CapHit(known.clone()),
+                Flip::Cleared => HealthChange::CapRelieved(known.clone()),
+            }));
+            present.is_some() || latch.is_raised()
+        });
+        for present in caps.iter().filter(|present| present.hits > 0) {
+            if !self.caps.contains_key(&present.cap) {
+                let mut latch = Latch::default();
+                latch.check(Verdict::Bad, hold, now);
+                self.caps.insert(present.cap.clone(), (latch, present.clone()));
+                changes.push(HealthChange::CapHit(present.clone()));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

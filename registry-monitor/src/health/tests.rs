@@ -1,0 +1,302 @@
+//! Health, judged rightly: no flapping in noise, no false alarm in normal load, and the right shard at once.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use registry_core::{Operation, Probe};
+
+use super::*;
+use crate::chance::Chance;
+use crate::pace::{Bounds, Paces};
+use crate::{Monitor, MonitorSettings};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn health(shards: usize) -> Health {
+    Health::new(shards, AlarmRule::default(), HealthSettings::default())
+}
+
+/// A shard's figures in which so many of a thousand writes were slow.
+fn shard(shard: usize, slow: u64) -> ShardStats {
+    let mut stats = ShardStats::default();
+    stats.shard = shard;
+    (stats.write_pace.count, stats.write_pace.slow, stats.write_pace.warm) = (1_000, slow, slow);
+    stats
+}
+
+fn hot(id: &str, share: f64, samples: u64) -> HotId {
+    HotId { kind: Kind::Server, id: id.into(), shard: 3, share, share_at_least: share, samples }
+}
+
+fn used(hits: u64) -> CapUse {
+    CapUse { cap: Cap::Servers, max: 10, used: 10, hits }
+}
+
+fn names(changes: &[HealthChange]) -> Vec<String> {
+    changes.iter().map(|change| format!("{change:?}").split('(').next().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn admission_closes_above_exactly_the_share_and_reopens_by_itself() {
+    for (share, shards, closes_at) in
+        [(0.5, 64, 33), (0.25, 64, 17), (0.5, 1, 1), (0.5, 2, 2), (0.0, 64, 1), (0.9, 8, 8)]
+    {
+        let settings = HealthSettings { close_above: share, reopen_at: share / 2.0, ..HealthSettings::default() };
+        settings.check().unwrap();
+        let start = Instant::now();
+        let mut health = Health::new(shards, AlarmRule::default(), settings);
+        for alarmed in 0..=shards {
+            let stats: Vec<_> = (0..shards).map(|index| shard(index, if index < alarmed { 100 } else { 0 })).collect();
+            let changes = health.check(&stats, &[], &[], start);
+            let closed = HealthChange::AdmissionClosed(Door { alarmed, shards });
+            assert_eq!(changes.contains(&closed), alarmed == closes_at, "{alarmed} of {shards}, share {share}");
+            assert_eq!(health.admission() == AdmissionState::Closed, alarmed >= closes_at);
+        }
+        let calm: Vec<_> = (0..shards).map(|index| shard(index, 0)).collect();
+        let mut reopened = Vec::new();
+        for second in 1..30 {
+            let changes = health.check(&calm, &[], &[], start + second * SECOND);
+            reopened.extend(changes.into_iter().filter(|change| matches!(change, HealthChange::AdmissionReopened(_))));
+        }
+        assert_eq!(reopened, [HealthChange::AdmissionReopened(Door { alarmed: 0, shards })]);
+        assert_eq!(health.admission(), AdmissionState::Open);
+    }
+}
+
+#[test]
+fn the_slow_shard_and_no_other_alarms_within_two_checks() {
+    for slow in [0, 17, 63] {
+        let start = Instant::now();
+        let monitor = Monitor::new(64, MonitorSettings::default(), start);
+        let mut health = health(64);
+        let mut raised = Vec::new();
+        for tenth in 0..150 {
+            let now = start + tenth * SECOND / 10;
+            // For ten seconds all are fast and busy; then one is so slow that it does little.
+            for shard in 0..64 {
+                let (times, micros) = if shard == slow && tenth >= 100 { (2, 20_000) } else { (100, 8) };
+                for _ in 0..times {
+                    monitor.took(shard, Operation::Write, now - Duration::from_micros(micros), now);
+                }
+            }
+            if tenth % 10 == 9 {
+                let stats: Vec<_> = (0..64).map(|shard| monitor.stats(shard, now)).collect();
+                raised.extend(health.check(&stats, &[], &[], now).into_iter().map(|change| (tenth / 10, change)));
+            }
+        }
+        let [(second, HealthChange::AlarmRaised(alarm))] = &raised[..] else { panic!("{raised:?}") };
+        assert_eq!((alarm.shard, alarm.operation), (slow, Operation::Write));
+        assert!(*second <= 11, "slow from second 10 on, and seen in second {second}");
+    }
+}
+
+#[test]
+fn a_reset_of_the_figures_loses_no_alarm() {
+    let start = Instant::now();
+    let monitor = Monitor::new(2, MonitorSettings::default(), start);
+    let mut health = health(2);
+    let mut check = |now| {
+        let stats: Vec<_> = (0..2).map(|shard| monitor.stats(shard, now)).collect();
+        let changes = health.check(&stats, &[], &[], now);
+        (names(&changes), health.is_alarmed(1))
+    };
+    let slow = |now| (0..20).for_each(|_| monitor.took(1, Operation::Write, now - SECOND / 100, now));
+    slow(start + SECOND);
+    assert_eq!(check(start + SECOND), (vec!["AlarmRaised".to_owned()], true));
+    monitor.reset();
+    assert_eq!(check(start + 2 * SECOND), (vec![], true));
+    slow(start + 3 * SECOND);
+    monitor.reset();
+    slow(start + 4 * SECOND);
+    for second in 4..10 {
+        assert_eq!(check(start + second * SECOND), (vec![], true));
+    }
+}
+
+#[test]
+fn a_day_of_normal_load_raises_nothing() {
+    const SHARDS: usize = 32;
+    let mut chance = Chance::new(24);
+    let start = Instant::now();
+    let mut health = health(SHARDS);
+    let mut paces: Vec<[Paces; 2]> = (0..SHARDS).map(|_| Default::default()).collect();
+    let bounds: Bounds = AlarmRule::default().bounds();
+    // The same names for servers and transports, as many programs have them.
+    let mut stats: Vec<ShardStats> = (0..SHARDS).map(|index| shard(index, 0)).collect();
+    for (stats, entries) in stats.iter_mut().zip(chance.throw(10_000, SHARDS)) {
+        (stats.servers, stats.transports) = (entries, entries);
+    }
+    for second in 0..24 * 3_600 {
+        for (stats, paces) in stats.iter_mut().zip(&mut paces) {
+            for (pace, stretch) in [&mut stats.read_pace, &mut stats.write_pace].into_iter().zip(paces) {
+                // From idle at night to two hundred a second; one in five thousand is held up by something else.
+                let busy = 100.0 * (1.0 - (second as f64 / 86_400.0 * std::f64::consts::TAU).cos());
+                stretch.add(second, (busy as u32, chance.poisson(busy / 5_000.0), chance.poisson(busy / 1_000.0)));
+                *pace = stretch.read(second, SECOND, &bounds);
+            }
+        }
+        // Some come and some go: where there are more, more go. About two thousand a shard are the balance of it.
+        for attempt in 0..40 {
+            let [come, go] = [(); 2].map(|()| (chance.next() % SHARDS as u64) as usize);
+            stats[come].servers += attempt % 2;
+            stats[come].transports += (attempt + 1) % 2;
+            let one = &mut stats[go];
+            one.servers -= usize::from(chance.unit() < one.servers as f64 / 4_000.0);
+            one.transports -= usize::from(chance.unit() < one.transports as f64 / 4_000.0);
+        }
+        let changes = health.check(&stats, &[], &[], start + second as u32 * SECOND);
+        assert_eq!(changes, [], "second {second}");
+    }
+}
+
+#[test]
+fn a_day_of_popular_ids_names_none_as_hot() {
+    let start = Instant::now();
+    let monitor = Monitor::new(1, MonitorSettings { sample_every: 1, ..MonitorSettings::default() }, start);
+    // Few samples, so that luck has as much to say as it ever has.
+    let hot = HotRule { enough: 100, ..HotRule::default() };
+    let mut health = Health::new(1, AlarmRule::default(), HealthSettings { hot, ..HealthSettings::default() });
+    let mut chance = Chance::new(3);
+    let zipf = chance.zipf(10_000, 1.0);
+    let mut everyone = shard(0, 0);
+    everyone.servers = 10_000;
+    for check in 0..24 * 3_600 / 5 {
+        let now = start + check * 5 * SECOND;
+        for _ in 0..60 {
+            monitor.sampled(0, Kind::Server, &zipf.pick(&mut chance).to_le_bytes());
+        }
+        monitor.took(0, Operation::Read, now, now);
+        let changes = health.check(std::slice::from_ref(&everyone), &monitor.hot_ids(now), &[], now);
+        assert_eq!(changes, [], "check {check}");
+    }
+}
+
+#[test]
+fn a_hot_id_is_named_with_its_share_and_goes_when_it_cools() {
+    let start = Instant::now();
+    let monitor = Monitor::new(1, MonitorSettings { sample_every: 1, ..MonitorSettings::default() }, start);
+    let mut health = health(1);
+    let mut everyone = shard(0, 0);
+    everyone.transports = 1_000;
+    let mut told = Vec::new();
+    for second in 0..60_u32 {
+        let now = start + second * SECOND;
+        for number in 0..100_u32 {
+            let hot = (10..20).contains(&second) && number % 2 == 0;
+            let id = if hot { "tools/search".to_owned() } else { format!("other-{number}") };
+            monitor.sampled(0, Kind::Server, id.as_bytes());
+        }
+        monitor.took(0, Operation::Read, now, now);
+        let changes = health.check(std::slice::from_ref(&everyone), &monitor.hot_ids(now), &[], now);
+        told.extend(changes.into_iter().map(|change| (second, change)));
+    }
+    let [(named, HealthChange::HotIdNamed(hot)), (gone, HealthChange::HotIdGone(_))] = &told[..] else {
+        panic!("{told:?}")
+    };
+    assert_eq!((&*hot.id, hot.kind), ("tools/search", Kind::Server));
+    assert!((0.2..0.5).contains(&hot.share), "{hot:?}");
+    assert!((10..=20).contains(named) && (30..=45).contains(gone), "{named} to {gone}");
+}
+
+#[test]
+fn where_there_are_few_none_is_hot_and_few_samples_tell_nothing() {
+    let mut few = shard(0, 0);
+    few.servers = 12;
+    let now = Instant::now();
+    assert_eq!(health(1).check(&[few.clone()], &[hot("s", 0.8, 10_000)], &[], now), []);
+    few.transports = 1_000;
+    assert_eq!(health(1).check(&[few.clone()], &[hot("s", 0.8, 199)], &[], now), []);
+    assert_eq!(names(&health(1).check(&[few], &[hot("s", 0.8, 200)], &[], now)), ["HotIdNamed"]);
+}
+
+#[test]
+fn ids_that_are_aimed_at_one_shard_are_seen_and_the_rest_of_time_is_calm() {
+    let mut chance = Chance::new(5);
+    let mut stats: Vec<ShardStats> = (0..64).map(|index| shard(index, 0)).collect();
+    for (stats, entries) in stats.iter_mut().zip(chance.throw(2_000, 64)) {
+        stats.transports = entries;
+    }
+    let start = Instant::now();
+    let mut health = health(64);
+    assert_eq!(health.check(&stats, &[], &[], start), []);
+    stats[41].transports += 100;
+    let changes = health.check(&stats, &[], &[], start);
+    let [HealthChange::ImbalanceRaised(imbalance)] = &changes[..] else { panic!("{changes:?}") };
+    assert_eq!((imbalance.kind, imbalance.shard, imbalance.entries), (Kind::Transport, 41, stats[41].transports));
+    assert!(imbalance.probability < 1e-9);
+    stats[41].transports -= 100;
+    assert_eq!(health.check(&stats, &[], &[], start), []);
+    assert_eq!(names(&health.check(&stats, &[], &[], start + 10 * SECOND)), ["ImbalanceCleared"]);
+}
+
+#[test]
+fn a_cap_is_hit_once_however_often_it_refuses() {
+    let start = Instant::now();
+    let mut health = health(1);
+    let mut check = |second: u32, caps: &[CapUse]| names(&health.check(&[], &[], caps, start + second * SECOND));
+    assert_eq!(check(0, &[used(0)]), [""; 0]);
+    assert_eq!(check(1, &[used(5)]), ["CapHit"]);
+    assert_eq!(check(2, &[used(9)]), [""; 0]);
+    assert_eq!(check(3, &[used(9)]), [""; 0]);
+    assert_eq!(check(12, &[]), [""; 0]);
+    assert_eq!(check(13, &[]), ["CapRelieved"]);
+    assert_eq!(check(14, &[used(1)]), ["CapHit"]);
+    assert_eq!(check(15, &[used(1)]), [""; 0]);
+    assert_eq!(check(25, &[used(1)]), ["CapRelieved"]);
+    assert_eq!(check(26, &[used(1)]), [""; 0]);
+    assert_eq!(check(27, &[used(2)]), ["CapHit"]);
+}
+
+#[test]
+fn senseless_settings_are_errors() {
+    let default = HealthSettings::default;
+    assert_eq!(default().check(), Ok(()));
+    for settings in [
+        HealthSettings { close_above: -0.1, ..default() },
+        HealthSettings { close_above: 1.1, ..default() },
+        HealthSettings { close_above: f64::NAN, ..default() },
+        HealthSettings { reopen_at: 0.6, ..default() },
+        HealthSettings { hot: HotRule { share: 0.0, ..HotRule::default() }, ..default() },
+        HealthSettings { hot: HotRule { times_fair: f64::NAN, ..HotRule::default() }, ..default() },
+        HealthSettings { hot: HotRule { enough: 0, ..HotRule::default() }, ..default() },
+        HealthSettings { imbalance: ImbalanceRule { false_alarm: 0.0, ..ImbalanceRule::default() }, ..default() },
+    ] {
+        assert!(settings.check().is_err(), "{settings:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+
+    /// Noise around the threshold, whatever its size: an alarm is a minute's matter at least, never a flicker.
+    #[test]
+    fn a_noisy_hour_does_not_flap(seed: u64, mean in 0.0..40.0_f64, swing in 1..300_u32) {
+        let mut chance = Chance::new(seed);
+        let start = Instant::now();
+        let mut health = health(1);
+        let mut paces = Paces::default();
+        let bounds = AlarmRule::default().bounds();
+        let mut changes = Vec::new();
+        for second in 0..3_600_u32 {
+            let wave = 1.0 + (f64::from(second) / f64::from(swing)).sin();
+            let slow = chance.poisson(mean * wave);
+            paces.add(second.into(), (1_000, slow, slow + chance.poisson(mean)));
+            let mut stats = shard(0, 0);
+            stats.write_pace = paces.read(second.into(), SECOND, &bounds);
+            for change in health.check(&[stats], &[], &[], start + second * SECOND) {
+                changes.push((second, matches!(change, HealthChange::AlarmRaised(_) | HealthChange::AdmissionClosed(_))));
+            }
+        }
+        // The window must empty and the hold must pass before an alarm is cleared.
+        for pair in changes.windows(2) {
+            if pair[0].1 && !pair[1].1 {
+                prop_assert!(pair[1].0 - pair[0].0 >= 5, "{:?}", pair);
+            }
+        }
+        let raised = changes.iter().filter(|(_, raised)| *raised).count();
+        prop_assert!(raised <= 2 * 3_600 / 15, "{} times in an hour", raised);
+        if !(5.0..15.0).contains(&mean) && swing < 5 {
+            prop_assert!(raised <= 2, "{} times in an hour, far from the threshold", raised);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The last few latencies, however long ago they were: what the original design takes its mean of.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use registry_core::LastWrites;
+
+/// The newest latencies, up to a number that the caller gives.
+#[derive(Debug, Default)]
+pub(crate) struct Last {
+    /// The oldest first.
+    latencies_ns: VecDeque<u64>,
+    sum_ns: u128,
+}
+
+impl Last {
+    /// Adds a latency, and forgets the oldest if there are more than `most`.
+    pub(crate) fn record(&mut self, latency: Duration, most: usize) {
+        let ns = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
+        self.latencies_ns.push_back(ns);
+        self.sum_ns += u128::from(ns);
+        while self.latencies_ns.len() > most {
+            self.sum_ns -= self.latencies_ns.pop_front().map_or(0, u128::from);
+        }
+    }
+
+    /// How many there are, and their mean.
+    pub(crate) fn read(&self) -> LastWrites {
+        let mut last = LastWrites::default();
+        last.count = self.latencies_ns.len() as u64;
+        if last.count > 0 {
+            last.mean_ns = self.sum_ns as f64 / last.count as f64;
+        }
+        last
+    }
+
+    /// Forgets them all.
+    pub(crate) fn clear(&mut self) {
+        self.latencies_ns.clear();
+        self.sum_ns = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_the_mean_of_the_newest() {
+        let mut last = Last::default();
+        assert_eq!(last.read(), LastWrites::default());
+        for ns in [1_000_000, 10, 20, 30] {
+            last.record(Duration::from_nanos(ns), 3);
+        }
+        assert_eq!((last.read().count, last.read().mean_ns), (3, 20.0));
+        last.clear();
+        assert_eq!(last.read(), LastWrites::default());
+    }
+
+    #[test]
+    fn none_and_the_absurdly_long_do_no_harm() {
+        let mut last = Last::default();
+        last.record(Duration::MAX, 0);
+        assert_eq!(last.read().count, 0);
+        (0..5).for_each(|_| last.record(Duration::MAX, 3));
+        assert_eq!((last.read().count, last.read().mean_ns), (3, u64::MAX as f64));
+    }
+}
