@@ -1,6 +1,7 @@
 //! One type per refusal, each giving back what it refused.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::admission::Refusal;
 use crate::id::{InvalidId, ServerId, TransportId};
@@ -33,7 +34,7 @@ pub enum BuildError {
     #[error("the window of the latencies must be from 1 millisecond to 1 day, not {given:?}")]
     Window {
         /// What was asked for.
-        given: std::time::Duration,
+        given: Duration,
     },
     /// A setting is zero, no number, or beyond all reason.
     #[error("the setting `{name}` must be {must}")]
@@ -61,9 +62,28 @@ pub enum RegisterReason {
     /// The server that the transport was to be bound to is not registered.
     #[error("the server to bind to is not registered")]
     ServerNotFound,
+    /// The server that the transport was to be bound to has as many as it may have.
+    #[error("the server to bind to has {max} transports and may not have more")]
+    ServerFull {
+        /// So many.
+        max: usize,
+        /// When trying again may help.
+        retry_after: Duration,
+    },
     /// The registry takes no new registrations now.
     #[error(transparent)]
     Refused(#[from] Refusal),
+}
+
+impl From<BindError> for RegisterReason {
+    /// Why a transport could not be born bound.
+    fn from(error: BindError) -> Self {
+        match error {
+            BindError::ServerFull { max, retry_after } => Self::ServerFull { max, retry_after },
+            // A transport that is being born is there, so it can only be the server that is not.
+            BindError::ServerNotFound | BindError::TransportNotFound => Self::ServerNotFound,
+        }
+    }
 }
 
 /// A registration was turned down; mailbox and metadata come back untouched.
@@ -98,6 +118,14 @@ pub enum BindError {
     /// The server is not registered.
     #[error("the server is not registered")]
     ServerNotFound,
+    /// The server has as many transports as it may have.
+    #[error("the server has {max} transports and may not have more")]
+    ServerFull {
+        /// So many.
+        max: usize,
+        /// When trying again may help.
+        retry_after: Duration,
+    },
 }
 
 /// A message was not delivered; it comes back.

@@ -17,6 +17,8 @@ pub struct ShardStats {
     pub servers: usize,
     /// Transports registered now.
     pub transports: usize,
+    /// Transports bound now to servers of this shard.
+    pub bindings: usize,
     /// Look-ups, of routing and binding too: hits and misses.
     pub lookups: u64,
     /// Look-ups that found an entry.
@@ -27,8 +29,8 @@ pub struct ShardStats {
     pub registrations: u64,
     /// Registrations that ended.
     pub removals: u64,
-    /// Registrations that were turned down: the id was taken, the server to be bound to was missing, or admission was
-    /// closed. An invalid id has no shard, and is not counted.
+    /// Registrations that were turned down: the id was taken, the server to be bound to was missing or full, or it
+    /// was not admitted. An invalid id has no shard, and is not counted.
     pub rejections: u64,
     /// Transports of this shard that were bound, a move counted as one.
     pub binds: u64,

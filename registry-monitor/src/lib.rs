@@ -37,6 +37,7 @@
 //! assert_eq!((stats.reads.count, stats.reads.max_ns), (1, 250));
 //! ```
 
+mod admission;
 mod alarm;
 mod apart;
 #[cfg(test)]
@@ -57,6 +58,7 @@ mod seat;
 mod settings;
 mod window;
 
+pub use admission::{LabelCap, Limiter, Limits, RateLimit};
 pub use alarm::AlarmRule;
 pub use health::{Health, HealthSettings, HotRule, ImbalanceRule};
 pub use imbalance::{imbalance, probability, skew};

@@ -1,11 +1,15 @@
 //! Which server a transport is bound to, and which transports a server has.
 
+use std::sync::Arc;
+
 use registry_core::{Backend, BindError, Event, Mailboxes, Probe, ServerId, TransportId};
 
+use crate::group::Group;
 use crate::record::Joined;
-use crate::registry::Registry;
+use crate::registry::{Inner, Registry};
 use crate::seeded::SeededBug;
 use crate::side::is_dead;
+use crate::table::Place;
 
 impl<M, B, X, P> Registry<M, B, X, P>
 where
@@ -23,19 +27,25 @@ where
     ///
     /// # Errors
     ///
-    /// [`BindError`], telling which side is not registered; what the transport was bound to stays.
+    /// [`BindError`], telling which side is not registered, or that the server may not have more transports; what the
+    /// transport was bound to stays.
     pub fn bind_transport_to_server(
         &self,
         transport: impl AsRef<[u8]>,
         server: impl AsRef<[u8]>,
     ) -> Result<(), BindError> {
-        let transport = transport.as_ref();
+        let (transport, server) = (transport.as_ref(), server.as_ref());
         let place = self.inner.place(transport);
-        let group = self.inner.find(server.as_ref(), |id: &ServerId, _, bond| bond.lead(id)).flatten();
-        let group = group.ok_or(BindError::ServerNotFound)?;
+        // The dead may be in the way, if the server has all the transports that it may have.
+        let bind = || self.bind(place, transport, server);
+        self.inner.making_room::<TransportId, _, _>(place, transport, bind)
+    }
+
+    fn bind(&self, place: Place, transport: &[u8], server: &[u8]) -> Result<(), BindError> {
+        let group = self.inner.group_led_by(server).ok_or(BindError::ServerNotFound)?;
         if SeededBug::BindChecksThenWrites.is_on() {
             let checked = self.inner.find(transport, |id: &TransportId, head, _| (head.incarnation, id.clone()));
-            checked.map(|(incarnation, id)| group.add(incarnation, id));
+            checked.map(|(incarnation, id)| group.add(incarnation, id).is_ok());
         }
         let joined = self
             .inner
@@ -89,12 +99,22 @@ where
         members.into_iter().map(|(_, id)| id).collect()
     }
 
-    /// How many bindings there are: exact when nobody writes. O(servers).
+    /// How many bindings there are, those of the dead included: exact when nobody writes. O(shards).
     pub fn len_bindings(&self) -> usize {
-        let mut bindings = 0;
-        for shard in 0..self.shard_count() {
-            self.inner.servers.for_each_of(shard, |_, _, bond| bindings += bond.members());
-        }
-        bindings
+        self.inner.roll.len()
+    }
+}
+
+impl<M, B, X, P> Inner<M, B, X, P>
+where
+    M: Send + 'static,
+    B: Backend,
+    X: Mailboxes,
+    P: Probe,
+{
+    /// The group of a server, made if this is its first transport; `None` if there is no such server.
+    pub(crate) fn group_led_by(&self, server: &[u8]) -> Option<Arc<Group>> {
+        let place = self.place(server);
+        self.find_at(place, server, |id: &ServerId, _, bond| bond.lead(id, &self.roll, place.shard)).flatten()
     }
 }

@@ -5,8 +5,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use registry_core::{Admission, AdmitAll, Backend, BuildError, Mailboxes, Probe};
-use registry_monitor::{Monitor, MonitorSettings};
+use registry_core::{Admission, Backend, BuildError, Mailboxes, Probe};
+use registry_monitor::{Limiter, Limits, Monitor, MonitorSettings};
 
 use crate::partition::{DEFAULT_SEED, MAX_SHARDS};
 use crate::registry::Registry;
@@ -31,6 +31,9 @@ pub struct Settings {
     pub seed: u64,
     /// What is counted and timed.
     pub monitor: MonitorSettings,
+    /// What is limited about registrations. A policy of your own replaces all of it but `transports_per_server` and
+    /// `sweep_every`.
+    pub limits: Limits,
 }
 
 impl Settings {
@@ -48,13 +51,19 @@ impl Settings {
         if window < Duration::from_millis(1) || window > MAX_WINDOW {
             return Err(BuildError::Window { given: window });
         }
-        Ok(())
+        self.limits.check()
     }
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { shards: 64, capacity: 0, seed: DEFAULT_SEED, monitor: MonitorSettings::default() }
+        Self {
+            shards: 64,
+            capacity: 0,
+            seed: DEFAULT_SEED,
+            monitor: MonitorSettings::default(),
+            limits: Limits::default(),
+        }
     }
 }
 
@@ -65,6 +74,7 @@ impl fmt::Debug for Settings {
             .field("shards", &self.shards)
             .field("capacity", &self.capacity)
             .field("monitor", &self.monitor)
+            .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
 }
@@ -74,7 +84,7 @@ impl fmt::Debug for Settings {
 pub struct Builder<M, B, X, P = Monitor> {
     settings: Settings,
     backend: B,
-    admission: Arc<dyn Admission>,
+    admission: Option<Arc<dyn Admission>>,
     probe: ProbeMaker<P>,
     registry: PhantomData<fn() -> (M, X)>,
 }
@@ -86,7 +96,7 @@ impl<M, B: Backend, X> Builder<M, B, X> {
         Self {
             settings: Settings::default(),
             backend: B::default(),
-            admission: Arc::new(AdmitAll),
+            admission: None,
             probe: Box::new(|settings| Monitor::new(settings.shards, settings.monitor.clone(), Instant::now())),
             registry: PhantomData,
         }
@@ -118,6 +128,12 @@ impl<M, B, X, P> Builder<M, B, X, P> {
         self
     }
 
+    /// What is limited about registrations. Default: nothing.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.settings.limits = limits;
+        self
+    }
+
     /// All settings at once, for those who read them from a file.
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
@@ -130,9 +146,10 @@ impl<M, B, X, P> Builder<M, B, X, P> {
         self
     }
 
-    /// Who decides about new registrations. Default: nobody is refused.
+    /// A policy of your own that decides about new registrations, instead of the [`Limiter`](crate::Limiter) that keeps
+    /// the [`limits`](Self::limits). `AdmitAll` refuses nobody, however bad the registry's health is.
     pub fn admission(mut self, admission: impl Admission) -> Self {
-        self.admission = Arc::new(admission);
+        self.admission = Some(Arc::new(admission));
         self
     }
 
@@ -162,8 +179,11 @@ where
     /// [`BuildError`], naming the setting and what was given.
     pub fn build(self) -> Result<Registry<M, B, X, P>, BuildError> {
         self.settings.check()?;
+        let start = Instant::now();
+        let limiter = || Arc::new(Limiter::new(self.settings.limits.clone(), start)) as Arc<dyn Admission>;
+        let admission = self.admission.unwrap_or_else(limiter);
         let probe = (self.probe)(&self.settings);
-        Ok(Registry::new(&self.settings, &self.backend, self.admission, probe))
+        Ok(Registry::new(&self.settings, &self.backend, admission, probe, start))
     }
 }
 

@@ -10,9 +10,11 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
-use registry_core::{Incarnation, ServerId, TransportId};
+use registry_core::{BindError, Incarnation, ServerId, TransportId};
 
+use crate::roll::Roll;
 use crate::seeded::SeededBug;
 use crate::sync::{AtomicBool, Global, Mutex, MutexGuard};
 
@@ -20,6 +22,9 @@ use crate::sync::{AtomicBool, Global, Mutex, MutexGuard};
 #[derive(Debug)]
 pub(crate) struct Group {
     server: ServerId,
+    /// Where its transports are counted, and under which shard.
+    roll: Arc<Roll>,
+    shard: usize,
     open: AtomicBool,
     members: Mutex<Members>,
 }
@@ -27,7 +32,8 @@ pub(crate) struct Group {
 /// The group of those whose registration has ended: closed from the start, and nobody is in it.
 pub(crate) fn limbo() -> &'static Arc<Group> {
     static LIMBO: Global<Arc<Group>> = Global::new(|| {
-        let group = Group::new(ServerId::new("limbo").expect("the id is valid"));
+        let roll = Arc::new(Roll::new(1, None, Duration::ZERO));
+        let group = Group::new(ServerId::new("limbo").expect("the id is valid"), roll, 0);
         drop(group.close());
         Arc::new(group)
     });
@@ -38,8 +44,8 @@ pub(crate) fn limbo() -> &'static Arc<Group> {
 pub(crate) type Members = HashMap<u64, TransportId, BuildHasherDefault<Spread>>;
 
 impl Group {
-    pub(crate) fn new(server: ServerId) -> Self {
-        Self { server, open: AtomicBool::new(true), members: Mutex::default() }
+    pub(crate) fn new(server: ServerId, roll: Arc<Roll>, shard: usize) -> Self {
+        Self { server, roll, shard, open: AtomicBool::new(true), members: Mutex::default() }
     }
 
     pub(crate) fn server(&self) -> &ServerId {
@@ -52,20 +58,24 @@ impl Group {
         self.open.load(Ordering::Acquire)
     }
 
-    /// Adds a transport, unless the group is closed.
-    pub(crate) fn add(&self, incarnation: Incarnation, transport: TransportId) -> bool {
+    /// Adds a transport, unless the group is closed or full. Adding it twice changes nothing.
+    pub(crate) fn add(&self, incarnation: Incarnation, transport: TransportId) -> Result<(), BindError> {
         let mut members = self.lock();
-        let open = self.is_open() || SeededBug::BindJoinsTheDead.is_on();
-        if open {
+        if !self.is_open() && !SeededBug::BindJoinsTheDead.is_on() {
+            return Err(BindError::ServerNotFound);
+        }
+        if !members.contains_key(&incarnation.as_u64()) {
+            self.roll.enter(self.shard, members.len())?;
             members.insert(incarnation.as_u64(), transport);
         }
-        open
+        Ok(())
     }
 
     /// Takes a transport out, and says whether it was in, which it is not once the group is closed.
     pub(crate) fn remove(&self, incarnation: Incarnation) -> bool {
         let mut members = self.lock();
         let was_in = members.remove(&incarnation.as_u64()).is_some();
+        self.roll.strike(self.shard, usize::from(was_in));
         if members.capacity() > 64 && members.len() < members.capacity() / 8 {
             let room = members.len() * 2;
             members.shrink_to(room);
@@ -79,12 +89,8 @@ impl Group {
     pub(crate) fn close(&self) -> Members {
         let mut members = self.lock();
         self.open.store(false, Ordering::Release);
+        self.roll.strike(self.shard, members.len());
         std::mem::take(&mut *members)
-    }
-
-    /// How many members there are.
-    pub(crate) fn len(&self) -> usize {
-        self.lock().len()
     }
 
     /// A copy of the members as they are now.
@@ -126,9 +132,13 @@ mod tests {
     }
 
     fn group_of(members: u64) -> Group {
-        let group = Group::new(ServerId::new("s").unwrap());
+        group_with_cap(members, None)
+    }
+
+    fn group_with_cap(members: u64, max: Option<usize>) -> Group {
+        let group = Group::new(ServerId::new("s").unwrap(), Arc::new(Roll::new(8, max, Duration::ZERO)), 5);
         for number in 0..members {
-            assert!(group.add(Incarnation::from_u64(number), id(number)));
+            assert_eq!(group.add(Incarnation::from_u64(number), id(number)), Ok(()));
         }
         group
     }
@@ -148,9 +158,26 @@ mod tests {
         let group = group_of(3);
         assert_eq!((group.close().len(), group.close().len()), (3, 0));
         assert!(!group.is_open());
-        assert!(!group.add(Incarnation::from_u64(9), id(9)));
+        assert_eq!(group.add(Incarnation::from_u64(9), id(9)), Err(BindError::ServerNotFound));
         assert!(!group.remove(Incarnation::from_u64(1)));
         assert_eq!(group.members(), []);
+    }
+
+    #[test]
+    fn members_are_counted_once_and_never_too_many() {
+        let group = group_with_cap(3, Some(3));
+        let full = BindError::ServerFull { max: 3, retry_after: Duration::ZERO };
+        assert_eq!(group.add(Incarnation::from_u64(9), id(9)), Err(full));
+        assert_eq!(group.add(Incarnation::from_u64(1), id(1)), Ok(()), "who is in is in");
+        assert_eq!((group.roll.bound(5), group.roll.bound(4), group.roll.len()), (3, 0, 3));
+        group.remove(Incarnation::from_u64(1));
+        group.remove(Incarnation::from_u64(1));
+        assert_eq!(group.add(Incarnation::from_u64(9), id(9)), Ok(()));
+        assert_eq!((group.roll.len(), group.roll.usage().unwrap().hits), (3, 1));
+        group.close();
+        group.close();
+        group.remove(Incarnation::from_u64(9));
+        assert_eq!(group.roll.len(), 0);
     }
 
     #[test]

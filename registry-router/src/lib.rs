@@ -39,6 +39,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod admit;
 mod binding;
 mod builder;
 mod contract;
@@ -50,6 +51,7 @@ mod partition;
 mod record;
 mod register;
 mod registry;
+mod roll;
 mod route;
 #[cfg(shuttle)]
 pub mod seeded;
@@ -73,7 +75,9 @@ pub use registry_core::{
     Pace, Probe, Refusal, RegisterError, RegisterReason, ReservingMailbox, RouteError, Select, SendError, ServerId,
     ShardStats, Slot, ToServer, ToTransport, TransportId, Undelivered,
 };
-pub use registry_monitor::{AlarmRule, HealthSettings, HotRule, ImbalanceRule, Monitor, MonitorSettings};
+pub use registry_monitor::{
+    AlarmRule, HealthSettings, HotRule, ImbalanceRule, LabelCap, Limiter, Limits, Monitor, MonitorSettings, RateLimit,
+};
 pub use sweep::Swept;
 
 /// The maps that a registry can be built on, each behind the feature of its name.

@@ -59,6 +59,7 @@ where
         let mut stats = self.inner.probe.stats(shard, now);
         stats.servers = self.inner.servers.len_of(shard);
         stats.transports = self.inner.transports.len_of(shard);
+        stats.bindings = self.inner.roll.bound(shard);
         stats
     }
 }

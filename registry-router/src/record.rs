@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError};
 use registry_core::{BindError, EntryRef, Incarnation, Metadata, ServerId, TransportId};
 
 use crate::group::{Group, Members, limbo};
+use crate::roll::Roll;
 use crate::seeded::SeededBug;
 use crate::sync::{Mutex, MutexGuard};
 
@@ -48,20 +49,15 @@ impl Bond {
     }
 
     /// A server's group, made if this is its first transport; `None` once the registration has ended.
-    pub(crate) fn lead(&self, server: &ServerId) -> Option<Arc<Group>> {
+    pub(crate) fn lead(&self, server: &ServerId, roll: &Arc<Roll>, shard: usize) -> Option<Arc<Group>> {
         let mut group = self.lock();
-        let group = group.get_or_insert_with(|| Arc::new(Group::new(server.clone())));
+        let group = group.get_or_insert_with(|| Arc::new(Group::new(server.clone(), Arc::clone(roll), shard)));
         group.is_open().then(|| Arc::clone(group))
     }
 
     /// The group of a server that has one, or that a transport is in.
     pub(crate) fn group(&self) -> Option<Arc<Group>> {
         self.lock().as_ref().filter(|group| group.is_open()).cloned()
-    }
-
-    /// How many transports are in a server's group.
-    pub(crate) fn members(&self) -> usize {
-        self.lock().as_ref().map_or(0, |group| group.len())
     }
 
     /// Puts a transport into a group, out of the one that it may be in.
@@ -78,9 +74,7 @@ impl Bond {
         if is(&current, group) && group.is_open() {
             return Ok(Joined::Already);
         }
-        if !group.add(incarnation, transport.clone()) {
-            return Err(BindError::ServerNotFound);
-        }
+        group.add(incarnation, transport.clone())?;
         if let Some(left) = current.replace(Arc::clone(group)) {
             left.remove(incarnation);
         }
@@ -150,10 +144,16 @@ fn is_limbo(current: &Option<Arc<Group>>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
+    fn lead(bond: &Bond, server: &str) -> Option<Arc<Group>> {
+        bond.lead(&ServerId::new(server).unwrap(), &Arc::new(Roll::new(1, None, Duration::ZERO)), 0)
+    }
+
     fn group(server: &str) -> Arc<Group> {
-        Bond::new(None).lead(&ServerId::new(server).unwrap()).unwrap()
+        lead(&Bond::new(None), server).unwrap()
     }
 
     fn transport() -> (TransportId, Incarnation) {
@@ -210,7 +210,7 @@ mod tests {
 
         let server = Bond::new(None);
         assert!(server.end_server().is_none());
-        assert!(server.lead(&ServerId::new("s").unwrap()).is_none());
+        assert!(lead(&server, "s").is_none());
         assert!(server.group().is_none());
     }
 }

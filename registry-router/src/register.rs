@@ -2,11 +2,10 @@
 //! its cause.
 
 use std::sync::{Arc, Weak};
-use std::time::Instant;
 
 use registry_core::{
-    Admission, Backend, Event, Incarnation, InvalidId, Kind, Mailboxes, Metadata, Occupied, Probe, Refusal,
-    RegisterError, RegisterReason, ServerId, TransportId,
+    Backend, Event, Incarnation, InvalidId, Mailboxes, Metadata, Occupied, Probe, RegisterError, RegisterReason,
+    ServerId, TransportId,
 };
 
 use crate::group::Group;
@@ -72,7 +71,8 @@ where
     ///
     /// # Errors
     ///
-    /// [`RegisterError`] with the reason, the mailbox and the metadata. When the server is not registered, nothing is.
+    /// [`RegisterError`] with the reason, the mailbox and the metadata. When the server is not registered, or may not have
+    /// more transports, nothing is.
     /// When it ends while this runs, either nothing is registered, or the transport is and its binding has ended.
     pub fn register_transport_bound_to<I>(
         &self,
@@ -85,11 +85,12 @@ where
         I: TryInto<TransportId>,
         I::Error: Into<InvalidId>,
     {
+        let server = server.as_ref();
         self.claim(id, Claim { mailbox, metadata: metadata.into() }, |id: &TransportId, incarnation| {
             // In the group before it is in the table: see `Group` for why.
-            let group = self.inner.find(server.as_ref(), |server: &ServerId, _, bond| bond.lead(server)).flatten();
-            let joined = group.filter(|group| group.add(incarnation, id.clone()));
-            joined.map(Some).ok_or(RegisterReason::ServerNotFound)
+            let group = self.inner.group_led_by(server).ok_or(RegisterReason::ServerNotFound)?;
+            group.add(incarnation, id.clone())?;
+            Ok(Some(group))
         })
     }
 
@@ -134,7 +135,7 @@ where
         &self,
         id: T,
         claim: Claim<MailboxOf<I, M, X>>,
-        join: impl FnOnce(&I, Incarnation) -> Result<Option<Arc<Group>>, RegisterReason>,
+        join: impl Fn(&I, Incarnation) -> Result<Option<Arc<Group>>, RegisterReason>,
     ) -> Result<Lease<I>, RegisterError<MailboxOf<I, M, X>>>
     where
         I: Side,
@@ -150,7 +151,7 @@ where
             }
         };
         let place = inner.place(id.as_ref());
-        let permit = match Permit::obtain(&*inner.admission, I::KIND, &claim.metadata) {
+        let permit = match inner.admit::<I>(place, id.as_ref(), &claim.metadata) {
             Ok(permit) => permit,
             Err(refusal) => {
                 inner.probe.event(place.shard, Event::Rejected);
@@ -158,7 +159,7 @@ where
             }
         };
         let incarnation = inner.next_incarnation();
-        let group = match join(&id, incarnation) {
+        let group = match inner.making_room::<I, _, _>(place, id.as_ref(), || join(&id, incarnation)) {
             Ok(group) => group,
             Err(reason) => {
                 inner.probe.event(place.shard, Event::Rejected);
@@ -260,33 +261,5 @@ where
 
     fn is_current(&self, hash: u64, id: &I, incarnation: Incarnation) -> bool {
         I::table(self).holds(self.place_of_hash(hash), id.as_ref(), incarnation)
-    }
-}
-
-/// A place that admission has given; it goes back unless the registration comes about.
-struct Permit<'a> {
-    admission: &'a dyn Admission,
-    kind: Kind,
-    /// `None` once it is kept.
-    metadata: Option<Metadata>,
-}
-
-impl<'a> Permit<'a> {
-    fn obtain(admission: &'a dyn Admission, kind: Kind, metadata: &Metadata) -> Result<Self, Refusal> {
-        admission.admit(kind, metadata, Instant::now())?;
-        Ok(Self { admission, kind, metadata: Some(metadata.clone()) })
-    }
-
-    /// The registration holds the place from now on, and gives it back when it ends.
-    fn keep(mut self) {
-        self.metadata = None;
-    }
-}
-
-impl Drop for Permit<'_> {
-    fn drop(&mut self) {
-        if let Some(metadata) = &self.metadata {
-            self.admission.release(self.kind, metadata);
-        }
     }
 }

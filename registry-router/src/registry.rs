@@ -11,10 +11,12 @@ use registry_core::{
 };
 use registry_monitor::Monitor;
 
+use crate::admit::Relief;
 use crate::builder::{Builder, Settings};
 use crate::mailbox::Tokio;
 use crate::partition::Partition;
 use crate::record::Bond;
+use crate::roll::Roll;
 use crate::side::{HeadOf, Side, is_dead};
 use crate::sweep::Visits;
 use crate::sync::AtomicU64;
@@ -76,6 +78,8 @@ pub(crate) struct Inner<M: Send + 'static, B: Backend, X: Mailboxes, P> {
     pub(crate) probe: P,
     pub(crate) admission: Arc<dyn Admission>,
     pub(crate) visits: Visits,
+    pub(crate) relief: Relief,
+    pub(crate) roll: Arc<Roll>,
     incarnations: AtomicU64,
 }
 
@@ -99,14 +103,23 @@ where
     P: Probe,
 {
     /// The settings must have been checked.
-    pub(crate) fn new(settings: &Settings, backend: &B, admission: Arc<dyn Admission>, probe: P) -> Self {
+    pub(crate) fn new(
+        settings: &Settings,
+        backend: &B,
+        admission: Arc<dyn Admission>,
+        probe: P,
+        start: Instant,
+    ) -> Self {
+        let limits = &settings.limits;
         let inner = Inner {
             servers: Table::new(backend, settings.shards, settings.capacity),
             transports: Table::new(backend, settings.shards, settings.capacity),
             partition: Partition::new(settings.shards, settings.seed),
             probe,
             admission,
-            visits: Visits::new(settings.shards, Instant::now()),
+            visits: Visits::new(settings.shards, start),
+            relief: Relief::new(start, limits.sweep_every),
+            roll: Arc::new(Roll::new(settings.shards, limits.transports_per_server, limits.retry_after)),
             incarnations: AtomicU64::new(0),
         };
         Self { inner: Arc::new(inner) }
@@ -214,7 +227,18 @@ where
     /// A look-up of a registration that is not dead, counted.
     #[inline]
     pub(crate) fn find<I: Side, R>(&self, id: &[u8], read: impl FnOnce(&I, &HeadOf<I, M, X>, &Bond) -> R) -> Option<R> {
-        I::table(self).read(&self.probe, I::KIND, self.place(id), id, |id, head, bond| {
+        self.find_at(self.place(id), id, read)
+    }
+
+    /// As [`find`](Self::find), for one who knows the place.
+    #[inline]
+    pub(crate) fn find_at<I: Side, R>(
+        &self,
+        place: Place,
+        id: &[u8],
+        read: impl FnOnce(&I, &HeadOf<I, M, X>, &Bond) -> R,
+    ) -> Option<R> {
+        I::table(self).read(&self.probe, I::KIND, place, id, |id, head, bond| {
             if is_dead::<I, M, X>(head) { None } else { Some(read(id, head, bond)) }
         })
     }

@@ -90,7 +90,7 @@ where
     X: Mailboxes,
     P: Probe,
 {
-    fn sweep(&self, shard: usize, now: Instant) -> Swept {
+    pub(crate) fn sweep(&self, shard: usize, now: Instant) -> Swept {
         let before = self.visits.visit(shard, now);
         let servers = self.sweep_side::<ServerId>(shard, before, now);
         let transports = self.sweep_side::<TransportId>(shard, before, now);

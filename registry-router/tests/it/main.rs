@@ -3,6 +3,7 @@
 #[macro_use]
 mod support;
 
+mod admission;
 mod binding;
 mod contract;
 mod dead;

@@ -1,0 +1,156 @@
+//! Who may register: caps, a rate, and a door that closes when the registry is in trouble.
+//!
+//! Every place is reserved before a registration does any work, and given back if it comes to nothing, so that a cap is
+//! never exceeded, not even for an instant, and every place under it can be used.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use registry_core::{Admission, AdmissionState, Cap, CapUse, Cause, Kind, Metadata, Refusal};
+
+use labels::Labels;
+use places::Places;
+use rate::Rate;
+pub use settings::{LabelCap, Limits, RateLimit};
+
+mod labels;
+mod places;
+mod rate;
+mod settings;
+
+/// The policy that keeps [`Limits`], and sheds load when it hears that too many shards are in alarm.
+///
+/// Without any limit set, it refuses nobody while the registry is well, at the cost of two reads of memory that is rarely
+/// written.
+///
+/// # Order
+///
+/// The door is asked first, then the cap on the kind, the one on the label, and last the rate; who is refused by one has
+/// given back what the others gave. Only what the rate has given is spent, whatever becomes of the registration.
+pub struct Limiter {
+    limits: Limits,
+    servers: Option<Places>,
+    transports: Option<Places>,
+    labels: Option<Labels>,
+    rate: Option<Rate>,
+    /// Zero while the door is open; else for how many nanoseconds to stay away.
+    closed_for_ns: AtomicU64,
+}
+
+impl Limiter {
+    /// A policy that keeps these limits, and measures its rate from `start` on.
+    ///
+    /// Limits are taken as they are; [`Limits::check`] says whether they make sense.
+    #[must_use]
+    pub fn new(limits: Limits, start: Instant) -> Self {
+        let places = |max: Option<usize>| max.map(Places::new);
+        Self {
+            servers: places(limits.servers),
+            transports: places(limits.transports),
+            labels: limits.label.clone().map(Labels::new),
+            rate: limits.rate.as_ref().map(|rate| Rate::new(rate, start)),
+            closed_for_ns: AtomicU64::new(0),
+            limits,
+        }
+    }
+
+    /// The limits that it was made with.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    fn places(&self, kind: Kind) -> Option<&Places> {
+        match kind {
+            Kind::Server => self.servers.as_ref(),
+            Kind::Transport => self.transports.as_ref(),
+        }
+    }
+
+    fn full(&self, cap: Cap, max: usize) -> Refusal {
+        let reason = format!("the cap of {max} {cap} is reached").into();
+        Refusal { cause: Cause::Cap(cap), reason, retry_after: Some(self.limits.retry_after) }
+    }
+
+    /// Reserves what is counted; the rate is not.
+    fn reserve(&self, kind: Kind, metadata: &Metadata) -> Result<(), Refusal> {
+        if let Some(places) = self.places(kind).filter(|places| !places.take()) {
+            return Err(self.full(cap_on(kind), places.max()));
+        }
+        match self.labels.as_ref().map_or(Ok(()), |labels| labels.take(kind, metadata)) {
+            Ok(()) => Ok(()),
+            Err((cap, max)) => {
+                self.places(kind).into_iter().for_each(Places::give_back);
+                Err(self.full(cap, max))
+            }
+        }
+    }
+}
+
+impl Admission for Limiter {
+    fn admit(&self, kind: Kind, metadata: &Metadata, now: Instant) -> Result<(), Refusal> {
+        let closed_for_ns = self.closed_for_ns.load(Ordering::Relaxed);
+        if closed_for_ns > 0 {
+            let reason = "too many shards are in alarm".into();
+            let retry_after = Some(Duration::from_nanos(closed_for_ns));
+            return Err(Refusal { cause: Cause::Closed, reason, retry_after });
+        }
+        self.reserve(kind, metadata)?;
+        let Some(Err(wait)) = self.rate.as_ref().map(|rate| rate.take(now)) else { return Ok(()) };
+        self.release(kind, metadata);
+        let reason = "registrations come faster than the limit".into();
+        Err(Refusal { cause: Cause::Cap(Cap::Rate), reason, retry_after: Some(wait) })
+    }
+
+    fn release(&self, kind: Kind, metadata: &Metadata) {
+        if let Some(labels) = &self.labels {
+            labels.give_back(kind, metadata);
+        }
+        self.places(kind).into_iter().for_each(Places::give_back);
+    }
+
+    fn state(&self) -> AdmissionState {
+        match self.closed_for_ns.load(Ordering::Relaxed) {
+            0 => AdmissionState::Open,
+            _ => AdmissionState::Closed,
+        }
+    }
+
+    fn health(&self, state: AdmissionState, retry_after: Duration) {
+        let closed_for_ns = match state {
+            AdmissionState::Open => 0,
+            AdmissionState::Closed => u64::try_from(retry_after.as_nanos()).unwrap_or(u64::MAX).max(1),
+        };
+        self.closed_for_ns.store(closed_for_ns, Ordering::Relaxed);
+    }
+
+    fn caps(&self) -> Vec<CapUse> {
+        let counted = [Kind::Server, Kind::Transport].into_iter().filter_map(|kind| {
+            self.places(kind).map(|places| CapUse {
+                cap: cap_on(kind),
+                max: places.max() as u64,
+                used: places.used() as u64,
+                hits: places.hits(),
+            })
+        });
+        let rated = self.rate.iter().map(Rate::usage);
+        counted.chain(self.labels.iter().flat_map(Labels::usage)).chain(rated).collect()
+    }
+}
+
+fn cap_on(kind: Kind) -> Cap {
+    match kind {
+        Kind::Server => Cap::Servers,
+        Kind::Transport => Cap::Transports,
+    }
+}
+
+impl fmt::Debug for Limiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limiter").field("limits", &self.limits).field("state", &self.state()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

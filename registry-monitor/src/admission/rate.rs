@@ -1,0 +1,75 @@
+//! So many registrations per second and no more, in the long run.
+//!
+//! The counting is `governor`'s, on a clock of ours that shows the latest instant that anybody has brought.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use governor::clock::Clock;
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+use registry_core::{Cap, CapUse};
+
+use super::settings::RateLimit;
+
+/// A bucket of registrations that fills at a rate and holds a burst.
+#[derive(Debug)]
+pub(super) struct Rate {
+    start: Instant,
+    clock: Latest,
+    limiter: RateLimiter<NotKeyed, InMemoryState, Latest, NoOpMiddleware<Nanos>>,
+    per_second: u32,
+    hits: AtomicU64,
+}
+
+impl Rate {
+    pub(super) fn new(limit: &RateLimit, start: Instant) -> Self {
+        let at_least_one = |number: u32| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+        let quota = Quota::per_second(at_least_one(limit.per_second)).allow_burst(at_least_one(limit.burst));
+        let clock = Latest::default();
+        Self {
+            start,
+            limiter: RateLimiter::direct_with_clock(quota, clock.clone()),
+            clock,
+            per_second: limit.per_second,
+            hits: AtomicU64::new(0),
+        }
+    }
+
+    /// Takes one registration out of the bucket, or says how long it takes until there is one.
+    pub(super) fn take(&self, now: Instant) -> Result<(), Duration> {
+        self.clock.advance_to(now.saturating_duration_since(self.start));
+        self.limiter.check().map_err(|not_yet| {
+            self.hits.fetch_add(1, Ordering::Relaxed);
+            // Nobody should be told to come back at once.
+            not_yet.wait_time_from(self.clock.now()).max(Duration::from_nanos(1))
+        })
+    }
+
+    pub(super) fn usage(&self) -> CapUse {
+        let hits = self.hits.load(Ordering::Relaxed);
+        CapUse { cap: Cap::Rate, max: self.per_second.into(), used: 0, hits }
+    }
+}
+
+/// A clock that is set forward by its readers, each of whom brings an instant.
+#[derive(Clone, Debug, Default)]
+struct Latest(Arc<AtomicU64>);
+
+impl Latest {
+    fn advance_to(&self, since_start: Duration) {
+        self.0.fetch_max(u64::try_from(since_start.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+}
+
+impl Clock for Latest {
+    type Instant = Nanos;
+
+    fn now(&self) -> Nanos {
+        self.0.load(Ordering::Relaxed).into()
+    }
+}

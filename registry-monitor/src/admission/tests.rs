@@ -1,0 +1,178 @@
+//! Limits kept to the last place, in every race, with a reason for whoever is turned away.
+
+use std::sync::Barrier;
+use std::thread;
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn limiter(limits: Limits) -> Limiter {
+    limits.check().unwrap();
+    Limiter::new(limits, Instant::now())
+}
+
+fn tenant(name: &str) -> Metadata {
+    Metadata::new().with("tenant", name)
+}
+
+fn admit(limiter: &Limiter, kind: Kind, metadata: &Metadata) -> Result<(), Cause> {
+    let refused = limiter.admit(kind, metadata, Instant::now());
+    refused.map_err(|refusal| {
+        assert!(refusal.retry_after.is_some_and(|wait| !wait.is_zero()) && !refusal.reason.is_empty(), "{refusal:?}");
+        refusal.cause
+    })
+}
+
+#[test]
+fn without_limits_nobody_is_refused() {
+    let limiter = limiter(Limits::default());
+    for _ in 0..10_000 {
+        admit(&limiter, Kind::Server, &tenant("a")).unwrap();
+    }
+    assert_eq!((limiter.caps(), limiter.state()), (vec![], AdmissionState::Open));
+}
+
+#[test]
+fn each_kind_has_its_own_cap() {
+    let limiter = limiter(Limits { servers: Some(2), transports: Some(1), ..Limits::default() });
+    let none = Metadata::new();
+    admit(&limiter, Kind::Server, &none).unwrap();
+    admit(&limiter, Kind::Server, &none).unwrap();
+    admit(&limiter, Kind::Transport, &none).unwrap();
+    assert_eq!(admit(&limiter, Kind::Server, &none), Err(Cause::Cap(Cap::Servers)));
+    assert_eq!(admit(&limiter, Kind::Transport, &none), Err(Cause::Cap(Cap::Transports)));
+    limiter.release(Kind::Server, &none);
+    admit(&limiter, Kind::Server, &none).unwrap();
+    let servers = CapUse { cap: Cap::Servers, max: 2, used: 2, hits: 1 };
+    assert_eq!(limiter.caps(), [servers, CapUse { cap: Cap::Transports, max: 1, used: 1, hits: 1 }]);
+}
+
+#[test]
+fn each_tenant_has_its_own_places_and_leaves_nothing_behind() {
+    let label = LabelCap { key: "tenant".to_owned(), servers: None, transports: Some(2) };
+    let limiter = limiter(Limits { transports: Some(3), label: Some(label), ..Limits::default() });
+    let full = |value: &str| Cap::Label { kind: Kind::Transport, key: "tenant".into(), value: value.into() };
+    for _ in 0..2 {
+        admit(&limiter, Kind::Transport, &tenant("a")).unwrap();
+        admit(&limiter, Kind::Server, &tenant("a")).unwrap();
+    }
+    assert_eq!(admit(&limiter, Kind::Transport, &tenant("a")), Err(Cause::Cap(full("a"))));
+    // The place under the other cap was given back.
+    admit(&limiter, Kind::Transport, &tenant("b")).unwrap();
+    assert_eq!(admit(&limiter, Kind::Transport, &tenant("b")), Err(Cause::Cap(Cap::Transports)));
+    assert_eq!(limiter.caps()[1], CapUse { cap: full("a"), max: 2, used: 2, hits: 1 });
+    limiter.release(Kind::Transport, &tenant("a"));
+    admit(&limiter, Kind::Transport, &Metadata::new()).unwrap();
+    for name in ["a", "b"] {
+        limiter.release(Kind::Transport, &tenant(name));
+    }
+    assert_eq!(format!("{:?}", limiter.labels).matches("Value {").count(), 0);
+}
+
+#[test]
+fn the_rate_is_kept_with_bursts_and_the_wait_is_exact() {
+    let rate = RateLimit { per_second: 10, burst: 5 };
+    let limits = Limits { rate: Some(rate), servers: Some(1_000), ..Limits::default() };
+    let start = Instant::now();
+    let limiter = Limiter::new(limits, start);
+    let none = Metadata::new();
+    let burst = |now| (0..100).take_while(|_| limiter.admit(Kind::Server, &none, now).is_ok()).count();
+    assert_eq!(burst(start), 5);
+    let refusal = limiter.admit(Kind::Server, &none, start).unwrap_err();
+    assert_eq!((refusal.cause, refusal.retry_after), (Cause::Cap(Cap::Rate), Some(SECOND / 10)));
+    assert_eq!(burst(start + SECOND / 10 - Duration::from_nanos(1)), 0);
+    assert_eq!(burst(start + SECOND / 10), 1);
+    assert_eq!(burst(start), 0, "an instant of the past buys nothing");
+    assert_eq!(burst(start + 10 * SECOND), 5);
+    let in_a_minute: usize = (0..600).map(|tenth| burst(start + 20 * SECOND + tenth * SECOND / 10)).sum();
+    assert_eq!(in_a_minute, 5 + 599);
+    // Whom the rate turned away holds no place.
+    let [servers, rate] = &limiter.caps()[..] else { panic!("{:?}", limiter.caps()) };
+    assert_eq!((servers.used, rate.max), (5 + 1 + 5 + 604, 10));
+    assert!(rate.hits > 600);
+}
+
+#[test]
+fn the_door_sheds_the_new_and_opens_again() {
+    let limiter = limiter(Limits::default());
+    let none = Metadata::new();
+    admit(&limiter, Kind::Server, &none).unwrap();
+    limiter.health(AdmissionState::Closed, 3 * SECOND);
+    assert_eq!(limiter.state(), AdmissionState::Closed);
+    let refusal = limiter.admit(Kind::Server, &none, Instant::now()).unwrap_err();
+    assert_eq!((refusal.cause, refusal.retry_after), (Cause::Closed, Some(3 * SECOND)));
+    limiter.release(Kind::Server, &none);
+    limiter.health(AdmissionState::Open, SECOND);
+    admit(&limiter, Kind::Server, &none).unwrap();
+    limiter.health(AdmissionState::Closed, Duration::ZERO);
+    assert_eq!(limiter.state(), AdmissionState::Closed);
+}
+
+#[test]
+fn of_many_threads_exactly_as_many_get_in_as_there_are_places() {
+    const THREADS: usize = 8;
+    let label = || LabelCap { key: "tenant".to_owned(), servers: Some(5), transports: None };
+    for (limits, cap) in [
+        (Limits { servers: Some(5), ..Limits::default() }, 5),
+        (Limits { label: Some(label()), ..Limits::default() }, 5),
+        (Limits { servers: Some(100), label: Some(label()), ..Limits::default() }, 5),
+        (Limits { rate: Some(RateLimit { per_second: 1, burst: 5 }), ..Limits::default() }, 5),
+    ] {
+        for _ in 0..200 {
+            let limiter = limiter(limits.clone());
+            let (start, together, metadata) = (Instant::now(), Barrier::new(THREADS), tenant("a"));
+            let inside: usize = thread::scope(|scope| {
+                let threads: Vec<_> = (0..THREADS)
+                    .map(|_| {
+                        scope.spawn(|| {
+                            together.wait();
+                            usize::from(limiter.admit(Kind::Server, &metadata, start).is_ok())
+                        })
+                    })
+                    .collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+            });
+            assert_eq!(inside, cap, "{limits:?}");
+        }
+    }
+}
+
+#[test]
+fn who_comes_and_goes_in_a_crowd_never_makes_it_too_many() {
+    let limiter = limiter(Limits { servers: Some(3), ..Limits::default() });
+    let (inside, none) = (AtomicU64::new(0), Metadata::new());
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..2_000 {
+                    if limiter.admit(Kind::Server, &none, Instant::now()).is_ok() {
+                        assert!(inside.fetch_add(1, Ordering::SeqCst) < 3);
+                        inside.fetch_sub(1, Ordering::SeqCst);
+                        limiter.release(Kind::Server, &none);
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(limiter.caps()[0].used, 0);
+}
+
+#[test]
+fn limits_of_zero_are_errors() {
+    let label = |servers| LabelCap { key: "tenant".to_owned(), servers, transports: None };
+    let rate = |per_second, burst| Some(RateLimit { per_second, burst });
+    for limits in [
+        Limits { servers: Some(0), ..Limits::default() },
+        Limits { transports: Some(0), ..Limits::default() },
+        Limits { transports_per_server: Some(0), ..Limits::default() },
+        Limits { label: Some(label(Some(0))), ..Limits::default() },
+        Limits { rate: rate(0, 1), ..Limits::default() },
+        Limits { rate: rate(1, 0), ..Limits::default() },
+        Limits { retry_after: Duration::ZERO, ..Limits::default() },
+    ] {
+        assert!(limits.check().is_err(), "{limits:?}");
+        // Nothing panics all the same.
+        let _ = Limiter::new(limits, Instant::now()).admit(Kind::Server, &tenant("a"), Instant::now());
+    }
+}

@@ -1,0 +1,161 @@
+//! Letting somebody in: a place is reserved before any work is done, and who is in the way is looked at first if a cap says
+//! no.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use registry_core::{
+    Admission, Backend, BindError, Cause, Incarnation, Kind, Mailboxes, Metadata, Probe, Refusal, RegisterReason,
+};
+
+use crate::record::Head;
+use crate::registry::Inner;
+use crate::side::{Side, is_dead};
+use crate::sync::AtomicU64;
+use crate::table::Place;
+
+impl<M, B, X, P> Inner<M, B, X, P>
+where
+    M: Send + 'static,
+    B: Backend,
+    X: Mailboxes,
+    P: Probe,
+{
+    /// Reserves a place for a registration.
+    pub(crate) fn admit<I: Side>(&self, place: Place, id: &[u8], metadata: &Metadata) -> Result<Permit<'_>, Refusal> {
+        self.making_room::<I, _, _>(place, id, || Permit::obtain(&*self.admission, I::KIND, metadata))
+    }
+
+    /// Tries something that a cap may forbid. If one does, the dead are taken out, and it is tried again.
+    ///
+    /// First goes whoever holds the name and is dead, for nobody should be turned away by what he is about to replace;
+    /// then all the dead, but not each time.
+    pub(crate) fn making_room<I: Side, T, E: ByCap>(
+        &self,
+        place: Place,
+        id: &[u8],
+        attempt: impl Fn() -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut outcome = attempt();
+        let ways: [&dyn Fn() -> bool; 2] = [&|| self.bury::<I>(place, id), &|| self.sweep_for_room()];
+        for make_room in ways {
+            if outcome.as_ref().is_err_and(E::is_by_cap) && make_room() {
+                outcome = attempt();
+            }
+        }
+        outcome
+    }
+
+    /// Ends the registration that holds a name if its owner is dead, and says whether this call did.
+    fn bury<I: Side>(&self, place: Place, id: &[u8]) -> bool {
+        let dead = self.dead_holder::<I>(place, id);
+        dead.is_some_and(|dead| self.end::<I>(place, id, Some(dead)))
+    }
+
+    fn dead_holder<I: Side>(&self, place: Place, id: &[u8]) -> Option<Incarnation> {
+        let dead = |_: &I, head: &Head<_>, _: &_| is_dead::<I, M, X>(head).then_some(head.incarnation);
+        I::table(self).peek(place, id, dead).flatten()
+    }
+
+    /// Takes out all the dead if it is time for that, and says whether there were any.
+    fn sweep_for_room(&self) -> bool {
+        let now = Instant::now();
+        self.relief.is_due(now) && {
+            (0..self.partition.shards()).fold(false, |any, shard| {
+                let swept = self.sweep(shard, now);
+                any || swept.servers + swept.transports > 0
+            })
+        }
+    }
+}
+
+/// A refusal that the dead may be to blame for.
+pub(crate) trait ByCap {
+    /// Whether it is a cap that counts registrations or bindings which says no.
+    fn is_by_cap(&self) -> bool;
+}
+
+impl ByCap for Refusal {
+    fn is_by_cap(&self) -> bool {
+        matches!(&self.cause, Cause::Cap(cap) if cap.counts_the_living())
+    }
+}
+
+impl ByCap for BindError {
+    fn is_by_cap(&self) -> bool {
+        matches!(self, Self::ServerFull { .. })
+    }
+}
+
+impl ByCap for RegisterReason {
+    fn is_by_cap(&self) -> bool {
+        matches!(self, Self::ServerFull { .. })
+    }
+}
+
+/// When the dead may be looked for again because a cap was hit.
+pub(crate) struct Relief {
+    start: Instant,
+    every: Duration,
+    /// In nanoseconds since the start.
+    next: AtomicU64,
+}
+
+impl Relief {
+    pub(crate) fn new(start: Instant, every: Duration) -> Self {
+        Self { start, every, next: AtomicU64::new(0) }
+    }
+
+    /// Whether it is time, which it is for one of several who ask at once.
+    fn is_due(&self, now: Instant) -> bool {
+        let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let now = ns(now.saturating_duration_since(self.start));
+        let next = self.next.load(Ordering::Relaxed);
+        let then = now.saturating_add(ns(self.every));
+        now >= next && self.next.compare_exchange(next, then, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
+
+/// A place that admission has given; it goes back unless the registration comes about.
+pub(crate) struct Permit<'a> {
+    admission: &'a dyn Admission,
+    kind: Kind,
+    /// `None` once it is kept.
+    metadata: Option<Metadata>,
+}
+
+impl<'a> Permit<'a> {
+    fn obtain(admission: &'a dyn Admission, kind: Kind, metadata: &Metadata) -> Result<Self, Refusal> {
+        admission.admit(kind, metadata, Instant::now())?;
+        Ok(Self { admission, kind, metadata: Some(metadata.clone()) })
+    }
+
+    /// The registration holds the place from now on, and gives it back when it ends.
+    pub(crate) fn keep(mut self) {
+        self.metadata = None;
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        if let Some(metadata) = &self.metadata {
+            self.admission.release(self.kind, metadata);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn relief_is_due_once_in_a_while() {
+        let start = Instant::now();
+        let second = Duration::from_secs(1);
+        let relief = Relief::new(start, second);
+        let due = [0, 0, 1, 1, 1].map(|after| relief.is_due(start + after * second));
+        assert_eq!(due, [true, false, true, false, false]);
+        let always = Relief::new(start, Duration::ZERO);
+        assert!(always.is_due(start) && always.is_due(start));
+    }
+}

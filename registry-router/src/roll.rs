@@ -1,0 +1,69 @@
+//! How many transports are bound to the servers of each shard, and how many one server may have.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use registry_core::{BindError, Cap, CapUse};
+
+/// Kept by all groups of a registry, each under its own lock, so exact when nobody writes.
+///
+/// Plain atomics, whatever schedules are explored: they are figures, and nothing is decided by them.
+#[derive(Debug)]
+pub(crate) struct Roll {
+    /// How many transports a server may have.
+    max: usize,
+    retry_after: Duration,
+    hits: AtomicU64,
+    bound: Box<[Shard]>,
+}
+
+/// On a cache line of its own, for binding in one shard should not disturb another.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Shard(AtomicUsize);
+
+impl Roll {
+    /// For so many shards, none of which may be asked for beyond. Without a cap, a server may have any number.
+    pub(crate) fn new(shards: usize, max: Option<usize>, retry_after: Duration) -> Self {
+        Self {
+            max: max.unwrap_or(usize::MAX),
+            retry_after,
+            hits: AtomicU64::new(0),
+            bound: (0..shards).map(|_| Shard::default()).collect(),
+        }
+    }
+
+    /// Enters one more into a group of so many, unless that is full.
+    pub(crate) fn enter(&self, shard: usize, members: usize) -> Result<(), BindError> {
+        if members >= self.max {
+            self.hits.fetch_add(1, Ordering::Relaxed);
+            return Err(BindError::ServerFull { max: self.max, retry_after: self.retry_after });
+        }
+        self.bound[shard].0.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Strikes out so many.
+    pub(crate) fn strike(&self, shard: usize, members: usize) {
+        if members > 0 {
+            self.bound[shard].0.fetch_sub(members, Ordering::Relaxed);
+        }
+    }
+
+    /// How many are bound to the servers of a shard.
+    pub(crate) fn bound(&self, shard: usize) -> usize {
+        self.bound[shard].0.load(Ordering::Relaxed)
+    }
+
+    /// How many are bound. O(shards).
+    pub(crate) fn len(&self) -> usize {
+        (0..self.bound.len()).map(|shard| self.bound(shard)).sum()
+    }
+
+    /// How the cap is used, if there is one.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for those who watch, who come next"))]
+    pub(crate) fn usage(&self) -> Option<CapUse> {
+        let hits = self.hits.load(Ordering::Relaxed);
+        (self.max < usize::MAX).then_some(CapUse { cap: Cap::TransportsPerServer, max: self.max as u64, used: 0, hits })
+    }
+}
