@@ -1,9 +1,12 @@
-//! How a registry watches itself: counts per shard, latencies of the last seconds, and a rule for an alarm.
+//! How a registry watches and protects itself: figures per shard, a judgement of its health, and limits on who may
+//! register.
 //!
-//! - **Users of a registry** meet [`MonitorSettings`] when they build one and the figures when they ask for them;
-//!   `registry-router` re-exports both.
+//! - **Users of a registry** meet [`MonitorSettings`], [`HealthSettings`] and [`Limits`] when they build one and the figures
+//!   when they ask for them; `registry-router` re-exports them all.
 //! - **Builders of a registry** make one [`Monitor`] for all its shards and hand it to them as their
 //!   [`Probe`](registry_core::Probe). Entries are theirs to count; [`skew`] and [`imbalance`] judge how they lie.
+//!   [`Health`] turns the figures into changes, and [`Limiter`] is the usual
+//!   [`Admission`](registry_core::Admission).
 //!
 //! Nothing in here reads a clock, starts a thread, prints or exports: instants come from the caller, and figures are
 //! made when somebody asks.
@@ -14,6 +17,7 @@
 //! One look-up in [`sample_every`](MonitorSettings::sample_every) is timed; every registration and removal is.
 //! Memory, with 64 shards: 10 KiB of counters per thread that ever ran at the same time as others, 64 KiB for the
 //! windows, and 1 to 4 KiB per shard, operation and half window for histograms, once something was timed there.
+//! The ids of the sampled look-ups are counted in 128 places for the whole registry.
 //!
 //! # Example
 //!

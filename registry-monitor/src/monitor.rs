@@ -10,7 +10,6 @@ use crate::apart::Apart;
 use crate::counters::Counters;
 use crate::hot::Hot;
 use crate::last::Last;
-use crate::latch::Verdict;
 use crate::latencies::Latencies;
 use crate::pace::{Bounds, Paces, SLICES};
 use crate::sampling::Sampling;
@@ -209,7 +208,6 @@ impl Probe for Monitor {
             Some(cleanups) => active.latency(cleanups, now),
             None => Latencies::default().summary(active.slices.reach()),
         };
-        stats.alarm = self.settings.alarm.judge(&stats).0 == Verdict::Bad;
         stats
     }
 

@@ -6,13 +6,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use registry_core::{Admission, Backend, BuildError, Mailboxes, Probe};
-use registry_monitor::{Limiter, Limits, Monitor, MonitorSettings};
+use registry_monitor::{AlarmRule, HealthSettings, Limiter, Limits, Monitor, MonitorSettings};
 
 use crate::partition::{DEFAULT_SEED, MAX_SHARDS};
 use crate::registry::Registry;
 
 /// The greatest number of entries that a table can be laid out for in advance; it can grow beyond.
 const MAX_CAPACITY: usize = 1 << 28;
+
+/// A mean of more is one of the window.
+const MAX_LAST_WRITES: usize = 1_000;
 
 const MAX_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -31,6 +34,8 @@ pub struct Settings {
     pub seed: u64,
     /// What is counted and timed.
     pub monitor: MonitorSettings,
+    /// When what is counted and timed is a reason to worry.
+    pub health: HealthSettings,
     /// What is limited about registrations. A policy of your own replaces all of it but `transports_per_server` and
     /// `sweep_every`.
     pub limits: Limits,
@@ -51,6 +56,11 @@ impl Settings {
         if window < Duration::from_millis(1) || window > MAX_WINDOW {
             return Err(BuildError::Window { given: window });
         }
+        if self.monitor.last_writes == 0 || self.monitor.last_writes > MAX_LAST_WRITES {
+            return Err(BuildError::Setting { name: "monitor.last_writes", must: "from 1 to 1000" });
+        }
+        self.monitor.alarm.check()?;
+        self.health.check()?;
         self.limits.check()
     }
 }
@@ -62,6 +72,7 @@ impl Default for Settings {
             capacity: 0,
             seed: DEFAULT_SEED,
             monitor: MonitorSettings::default(),
+            health: HealthSettings::default(),
             limits: Limits::default(),
         }
     }
@@ -74,6 +85,7 @@ impl fmt::Debug for Settings {
             .field("shards", &self.shards)
             .field("capacity", &self.capacity)
             .field("monitor", &self.monitor)
+            .field("health", &self.health)
             .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
@@ -125,6 +137,18 @@ impl<M, B, X, P> Builder<M, B, X, P> {
     /// What is counted and timed.
     pub fn monitor(mut self, monitor: MonitorSettings) -> Self {
         self.settings.monitor = monitor;
+        self
+    }
+
+    /// When a shard is slow enough to raise its alarm; it is part of [`monitor`](Self::monitor).
+    pub fn alarm(mut self, alarm: AlarmRule) -> Self {
+        self.settings.monitor.alarm = alarm;
+        self
+    }
+
+    /// When uneven entries, hot ids and many alarms are a reason to worry, and when new registrations are refused.
+    pub fn health(mut self, health: HealthSettings) -> Self {
+        self.settings.health = health;
         self
     }
 

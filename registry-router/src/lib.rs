@@ -11,7 +11,9 @@
 //! - To send: [`Registry::route_to_server`] at once or not at all, [`Registry::send_to_server`] with patience,
 //!   [`Registry::broadcast`] to all transports of a server.
 //! - To clean up after owners that died without a word: [`Registry::sweep`], or [`Registry::sweeper`] as a task.
-//! - To watch: [`Registry::shard_stats`], [`Registry::contention_status`].
+//! - To watch: [`Registry::shard_stats`], [`Registry::contention_status`], [`Registry::watch_health`]; nothing is judged
+//!   unless somebody calls [`Registry::tick`] or spawns [`Registry::health_task`].
+//! - To protect: [`Builder::limits`].
 //! - To write a program for any registry, not just this one: the traits in [`api`].
 //!
 //! # Choosing a backend
@@ -44,6 +46,7 @@ mod binding;
 mod builder;
 mod contract;
 mod group;
+mod health;
 mod lease;
 mod mailbox;
 mod observe;
@@ -64,6 +67,7 @@ mod sync;
 mod table;
 
 pub use builder::{Builder, Settings};
+pub use health::{HealthWatch, Watched};
 pub use lease::{Lease, ServerLease, TransportLease};
 pub use mailbox::{CapacityError, Inbox, MAX_MAILBOX_CAPACITY, Tokio, TokioMailbox, TokioSlot, mailbox, try_mailbox};
 pub use registry::{Registry, ServerMailbox, TransportMailbox};

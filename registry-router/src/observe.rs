@@ -5,7 +5,7 @@ use std::time::Instant;
 use registry_core::{Backend, ContentionStatus, Mailboxes, Probe, ShardStats};
 use registry_monitor::{imbalance, skew};
 
-use crate::registry::Registry;
+use crate::registry::{Inner, Registry};
 
 impl<M, B, X, P> Registry<M, B, X, P>
 where
@@ -16,13 +16,13 @@ where
 {
     /// The figures of one shard; `None` if there is no such shard.
     pub fn shard_stats(&self, shard: usize) -> Option<ShardStats> {
-        (shard < self.shard_count()).then(|| self.stats_at(shard, Instant::now()))
+        (shard < self.shard_count()).then(|| self.inner.stats_at(shard, Instant::now()))
     }
 
     /// The figures of all shards, in order. Each shard is read at another moment, so sums are exact when nothing runs.
     pub fn all_shard_stats(&self) -> Vec<ShardStats> {
         let now = Instant::now();
-        (0..self.shard_count()).map(|shard| self.stats_at(shard, now)).collect()
+        (0..self.shard_count()).map(|shard| self.inner.stats_at(shard, now)).collect()
     }
 
     /// Sets all counts and latencies back to zero; registrations, bindings and alarms are not figures and stay.
@@ -31,6 +31,8 @@ where
     }
 
     /// Where it hurts: which shards are in alarm, whether new registrations are taken, how evenly entries lie.
+    ///
+    /// Alarms are those of the last [check](Self::tick); entries are those of now.
     pub fn contention_status(&self) -> ContentionStatus {
         let shards = self.all_shard_stats();
         let entries: Vec<usize> = shards.iter().map(|shard| shard.servers + shard.transports).collect();
@@ -54,12 +56,21 @@ where
     pub fn shard_of(&self, id: impl AsRef<[u8]>) -> usize {
         self.inner.place(id.as_ref()).shard
     }
+}
 
-    fn stats_at(&self, shard: usize, now: Instant) -> ShardStats {
-        let mut stats = self.inner.probe.stats(shard, now);
-        stats.servers = self.inner.servers.len_of(shard);
-        stats.transports = self.inner.transports.len_of(shard);
-        stats.bindings = self.inner.roll.bound(shard);
+impl<M, B, X, P> Inner<M, B, X, P>
+where
+    M: Send + 'static,
+    B: Backend,
+    X: Mailboxes,
+    P: Probe,
+{
+    pub(crate) fn stats_at(&self, shard: usize, now: Instant) -> ShardStats {
+        let mut stats = self.probe.stats(shard, now);
+        stats.servers = self.servers.len_of(shard);
+        stats.transports = self.transports.len_of(shard);
+        stats.bindings = self.roll.bound(shard);
+        stats.alarm = self.watchdog.is_alarmed(shard);
         stats
     }
 }

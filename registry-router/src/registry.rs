@@ -13,6 +13,7 @@ use registry_monitor::Monitor;
 
 use crate::admit::Relief;
 use crate::builder::{Builder, Settings};
+use crate::health::Watchdog;
 use crate::mailbox::Tokio;
 use crate::partition::Partition;
 use crate::record::Bond;
@@ -80,6 +81,7 @@ pub(crate) struct Inner<M: Send + 'static, B: Backend, X: Mailboxes, P> {
     pub(crate) visits: Visits,
     pub(crate) relief: Relief,
     pub(crate) roll: Arc<Roll>,
+    pub(crate) watchdog: Watchdog,
     incarnations: AtomicU64,
 }
 
@@ -120,6 +122,7 @@ where
             visits: Visits::new(settings.shards, start),
             relief: Relief::new(start, limits.sweep_every),
             roll: Arc::new(Roll::new(settings.shards, limits.transports_per_server, limits.retry_after)),
+            watchdog: Watchdog::new(settings.shards, settings.monitor.alarm.clone(), settings.health.clone()),
             incarnations: AtomicU64::new(0),
         };
         Self { inner: Arc::new(inner) }

@@ -61,7 +61,6 @@ impl Roll {
     }
 
     /// How the cap is used, if there is one.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for those who watch, who come next"))]
     pub(crate) fn usage(&self) -> Option<CapUse> {
         let hits = self.hits.load(Ordering::Relaxed);
         (self.max < usize::MAX).then_some(CapUse { cap: Cap::TransportsPerServer, max: self.max as u64, used: 0, hits })

@@ -4,8 +4,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use registry_core::Measure;
-
 use super::*;
 use crate::alarm::AlarmRule;
 
@@ -142,22 +140,40 @@ fn the_window_forgets() {
 }
 
 #[test]
-fn slow_writes_raise_the_alarm_and_leave_it_with_the_window() {
+fn slow_operations_are_told_and_leave_with_the_window() {
     let start = Instant::now();
-    let settings = MonitorSettings {
-        alarm: AlarmRule { measure: Measure::Mean, threshold: 2 * MS, enough: 3, ..AlarmRule::default() },
-        ..every_lookup()
-    };
+    let settings = MonitorSettings { alarm: AlarmRule { threshold: 2 * MS, ..AlarmRule::default() }, ..every_lookup() };
     let monitor = Monitor::new(2, settings, start);
-    let alarms = |at| [0, 1].map(|shard| monitor.stats(shard, at).alarm);
-    for _ in 0..2 {
-        monitor.took(0, Operation::Write, start, start + 3 * MS);
+    for latency in [1, 1, 2, 3, 3, 3] {
+        monitor.took(0, Operation::Write, start, start + latency * MS);
     }
-    monitor.took(1, Operation::Read, start, start + 1_000 * MS);
-    assert_eq!(alarms(start), [false, false], "too few, and reads do not count");
-    monitor.took(0, Operation::Write, start, start + 3 * MS);
-    assert_eq!(alarms(start), [true, false]);
-    assert_eq!(alarms(start + Duration::from_secs(10)), [false, false]);
+    monitor.took(1, Operation::Read, start, start + 3 * MS);
+    let told = |shard, after: u32| {
+        let stats = monitor.stats(shard, start + after * Duration::from_secs(1));
+        let [read, write] = [stats.read_pace, stats.write_pace].map(|pace| (pace.count, pace.slow, pace.warm));
+        (read, write, stats.last_writes.count, stats.alarm)
+    };
+    assert_eq!(told(0, 9), ((0, 0, 0), (6, 3, 4), 6, false));
+    assert_eq!(told(1, 9), ((1, 1, 1), (0, 0, 0), 0, false));
+    assert_eq!(told(0, 10), ((0, 0, 0), (0, 0, 0), 6, false), "the last writes are kept until others come");
+    monitor.reset();
+    assert_eq!(told(0, 9), ((0, 0, 0), (0, 0, 0), 0, false));
+}
+
+#[test]
+fn sampled_ids_are_told_by_their_share_and_never_wait() {
+    let start = Instant::now();
+    let monitor = Monitor::new(4, every_lookup(), start);
+    for (shard, id, times) in [(1, "often", 30), (2, "seldom", 10)] {
+        (0..times).for_each(|_| monitor.sampled(shard, Kind::Server, id.as_bytes()));
+    }
+    let told = |now| monitor.hot_ids(now).into_iter().map(|hot| (hot.id, hot.shard, hot.share)).collect::<Vec<_>>();
+    assert_eq!(told(start), [("often".into(), 1, 0.75), ("seldom".into(), 2, 0.25)]);
+    assert_eq!(told(start + Duration::from_secs(10)), []);
+    monitor.reset();
+    assert_eq!(told(start), []);
+    Monitor::off().sampled(0, Kind::Server, b"s");
+    assert_eq!(Monitor::off().hot_ids(start), []);
 }
 
 #[test]

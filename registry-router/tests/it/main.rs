@@ -7,6 +7,7 @@ mod admission;
 mod binding;
 mod contract;
 mod dead;
+mod health;
 mod lookup;
 mod mailboxes;
 mod races;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use registry_router::backends::Reference;
-use registry_router::{BuildError, Builder, MonitorSettings, Registry, Settings, Tokio};
+use registry_router::{AlarmRule, BuildError, Builder, HealthSettings, MonitorSettings, Registry, Settings, Tokio};
 
 fn builder() -> Builder<u64, Reference, Tokio> {
     Registry::builder()
@@ -42,6 +42,23 @@ fn absurd_monitor_settings_are_errors() {
         let monitor = MonitorSettings { window: given, ..MonitorSettings::default() };
         assert_eq!(builder().monitor(monitor).build().unwrap_err(), BuildError::Window { given });
     }
+}
+
+#[test]
+fn absurd_judgements_are_errors() {
+    let name = |builder: Builder<u64, Reference, Tokio>| match builder.build().unwrap_err() {
+        BuildError::Setting { name, .. } => name,
+        other => panic!("{other}"),
+    };
+    let alarm = |alarm| name(builder().alarm(alarm));
+    assert_eq!(alarm(AlarmRule { threshold: Duration::ZERO, ..AlarmRule::default() }), "alarm.threshold");
+    assert_eq!(alarm(AlarmRule { enough: 0, ..AlarmRule::default() }), "alarm.enough");
+    let health = |health| name(builder().health(health));
+    assert_eq!(health(HealthSettings { close_above: 1.5, ..HealthSettings::default() }), "health.close_above");
+    assert_eq!(health(HealthSettings { reopen_at: 0.9, ..HealthSettings::default() }), "health.reopen_at");
+    let monitor = |last_writes| MonitorSettings { last_writes, ..MonitorSettings::default() };
+    assert_eq!([0, 1_001].map(|last| name(builder().monitor(monitor(last)))), ["monitor.last_writes"; 2]);
+    assert!(builder().alarm(AlarmRule::original()).build().is_ok());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use registry_core::Backend;
 use registry_router::backends::Reference;
-use registry_router::{AdmissionState, AlarmRule, Measure, MonitorSettings, Registry, ServerId, ShardStats, Tokio};
+use registry_router::{MonitorSettings, Registry, ServerId, ShardStats, Tokio};
 
 use crate::support::{registry, server_mailbox, transport, transport_mailbox, within_time_limit};
 
@@ -16,7 +16,6 @@ over_every_backend! {
     ids_stay_in_their_shard,
     without_statistics_nothing_is_counted,
     writes_and_sampled_reads_are_timed,
-    slow_writes_raise_the_alarm,
 }
 
 fn total<B: Backend>(registry: &Registry<u64, B>) -> ShardStats {
@@ -155,22 +154,6 @@ fn writes_and_sampled_reads_are_timed<B: Backend>(shards: usize) {
         assert!(latency.min_ns <= latency.p50_ns && latency.p50_ns <= latency.p99_ns, "{latency:?}");
         assert!(latency.min_ns as f64 <= latency.mean_ns && latency.mean_ns <= latency.max_ns as f64, "{latency:?}");
     }
-}
-
-fn slow_writes_raise_the_alarm<B: Backend>(shards: usize) {
-    // No write is so fast, so ten of them are slow enough.
-    let threshold = Duration::from_nanos(1);
-    let alarm = AlarmRule { measure: Measure::Mean, threshold, ..AlarmRule::default() };
-    let monitor = MonitorSettings { window: Duration::from_secs(3_600), alarm, ..MonitorSettings::default() };
-    let registry: Registry<u64, B> = Registry::builder().shards(shards).monitor(monitor).build().unwrap();
-    let shard = registry.shard_of("s");
-    for round in 0..5 {
-        assert_eq!(registry.contention_status().alarmed, [0; 0], "round {round}");
-        let (mailbox, _inbox) = server_mailbox();
-        registry.register_server("s", mailbox, ()).unwrap().release();
-    }
-    let status = registry.contention_status();
-    assert_eq!((status.alarmed, status.shards, status.admission), (vec![shard], shards, AdmissionState::Open));
 }
 
 #[test]

@@ -1,0 +1,165 @@
+//! Checking the health of a registry: by hand or by a task, with whoever watches being told what has changed.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use registry_core::{AdmissionState, Backend, HealthChange, Mailboxes, Probe, ShardStats};
+use registry_monitor::{AlarmRule, Health, HealthSettings};
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::time::MissedTickBehavior;
+
+use crate::registry::{Inner, Registry};
+use crate::sync::Mutex;
+
+/// How many changes are kept for a watcher who is slow, in a registry of few shards.
+const BACKLOG: usize = 256;
+
+impl<M, B, X, P> Registry<M, B, X, P>
+where
+    M: Send + 'static,
+    B: Backend,
+    X: Mailboxes,
+    P: Probe,
+{
+    /// Checks the registry's health, and says what has changed since the check before.
+    ///
+    /// This is what raises and clears alarms, and closes and reopens admission; nothing does so in between. To be called
+    /// about once a second, or left to [`health_task`](Self::health_task). Of several who call at once, each gets what
+    /// changed in his own check, and [watchers](Self::watch_health) get it all, in order.
+    ///
+    /// `now` is what windows end at and what is held for a time is held by. O(shards), and copies their figures.
+    /// Must not be called by an admission policy that is told of it.
+    pub fn tick(&self, now: Instant) -> Vec<HealthChange> {
+        self.inner.tick(now)
+    }
+
+    /// Watches the registry's health: a receiver of all changes that are found from now on.
+    ///
+    /// A watcher costs nobody anything while nothing changes, and never holds up a check: one that is slow loses the
+    /// oldest changes, and is told how many. At least the last 256 are kept, and at least two for each shard.
+    /// It does not keep the registry alive.
+    pub fn watch_health(&self) -> HealthWatch {
+        HealthWatch { changes: self.inner.watchdog.changes().subscribe() }
+    }
+
+    /// A task that checks the registry's health for ever, to be spawned by whoever wants it: once in `every`, at most once
+    /// in a millisecond. A second is what the settings are made for.
+    ///
+    /// It does not keep the registry alive, and ends at the next tick when the last handle is gone; it can be dropped at
+    /// any time. A check that comes late does not make the next one come early.
+    ///
+    /// # Panics
+    ///
+    /// When polled outside of a tokio runtime whose clock is enabled.
+    pub fn health_task(&self, every: Duration) -> impl Future<Output = ()> + Send + 'static {
+        let inner = std::sync::Arc::downgrade(&self.inner);
+        async move {
+            let mut ticks = tokio::time::interval(every.max(Duration::from_millis(1)));
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                let now = ticks.tick().await;
+                let Some(inner) = inner.upgrade() else { return };
+                inner.tick(now.into_std());
+            }
+        }
+    }
+}
+
+/// A receiver of changes of a registry's health; see [`Registry::watch_health`].
+#[derive(Debug)]
+pub struct HealthWatch {
+    changes: broadcast::Receiver<HealthChange>,
+}
+
+/// What a watcher is told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Watched {
+    /// Something has changed.
+    Change(HealthChange),
+    /// The watcher was slow, and so many changes that came next are lost to it.
+    Lost(u64),
+}
+
+impl HealthWatch {
+    /// Waits for the next change; `None` when the registry is gone and everything has been told.
+    ///
+    /// A call that is dropped before it completes has lost nothing.
+    pub async fn next(&mut self) -> Option<Watched> {
+        match self.changes.recv().await {
+            Ok(change) => Some(Watched::Change(change)),
+            Err(RecvError::Lagged(lost)) => Some(Watched::Lost(lost)),
+            Err(RecvError::Closed) => None,
+        }
+    }
+
+    /// The next change, if there is one already.
+    pub fn try_next(&mut self) -> Option<Watched> {
+        match self.changes.try_recv() {
+            Ok(change) => Some(Watched::Change(change)),
+            Err(TryRecvError::Lagged(lost)) => Some(Watched::Lost(lost)),
+            Err(TryRecvError::Empty | TryRecvError::Closed) => None,
+        }
+    }
+}
+
+/// What a registry knows of its health, and who is told.
+pub(crate) struct Watchdog {
+    health: Mutex<Health>,
+    /// What was found by the last check, to be read without a lock.
+    alarmed: Box<[AtomicBool]>,
+    /// Made for the first watcher.
+    changes: OnceLock<broadcast::Sender<HealthChange>>,
+}
+
+impl Watchdog {
+    pub(crate) fn new(shards: usize, alarm: AlarmRule, settings: HealthSettings) -> Self {
+        Self {
+            health: Mutex::new(Health::new(shards, alarm, settings)),
+            alarmed: std::iter::repeat_with(AtomicBool::default).take(shards).collect(),
+            changes: OnceLock::new(),
+        }
+    }
+
+    /// Whether a shard was in alarm at the last check.
+    pub(crate) fn is_alarmed(&self, shard: usize) -> bool {
+        self.alarmed[shard].load(Ordering::Relaxed)
+    }
+
+    fn changes(&self) -> &broadcast::Sender<HealthChange> {
+        self.changes.get_or_init(|| broadcast::Sender::new(BACKLOG.max(2 * self.alarmed.len())))
+    }
+}
+
+impl<M, B, X, P> Inner<M, B, X, P>
+where
+    M: Send + 'static,
+    B: Backend,
+    X: Mailboxes,
+    P: Probe,
+{
+    /// One at a time, so that watchers and admission hear of changes in the order in which they were found.
+    fn tick(&self, now: Instant) -> Vec<HealthChange> {
+        let mut health = self.watchdog.health.lock().unwrap_or_else(PoisonError::into_inner);
+        let stats: Vec<ShardStats> = (0..self.partition.shards()).map(|shard| self.stats_at(shard, now)).collect();
+        let mut caps = self.admission.caps();
+        caps.extend(self.roll.usage());
+        let before = health.admission();
+        let changes = health.check(&stats, &self.probe.hot_ids(now), &caps, now);
+        for (shard, alarmed) in self.watchdog.alarmed.iter().enumerate() {
+            alarmed.store(health.is_alarmed(shard), Ordering::Relaxed);
+        }
+        let admission: AdmissionState = health.admission();
+        if admission != before {
+            self.admission.health(admission, health.settings().reopen_after);
+        }
+        if let Some(sender) = self.watchdog.changes.get() {
+            for change in &changes {
+                // Nobody listens any more, perhaps.
+                let _ = sender.send(change.clone());
+            }
+        }
+        changes
+    }
+}
