@@ -74,11 +74,13 @@ pub enum Event {
     Closed,
     /// A registration whose mailbox is closed was found and ended by a sweep; it is [`Removed`](Self::Removed) too.
     Swept,
+    /// A registration was not admitted, or the server to be bound to was full; it is [`Rejected`](Self::Rejected) too.
+    Refused,
 }
 
 impl Event {
     /// How many kinds there are; `event as usize` is below it.
-    pub const COUNT: usize = Self::Swept as usize + 1;
+    pub const COUNT: usize = Self::Refused as usize + 1;
 }
 
 /// What was timed.

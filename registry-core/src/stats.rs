@@ -32,6 +32,8 @@ pub struct ShardStats {
     /// Registrations that were turned down: the id was taken, the server to be bound to was missing or full, or it
     /// was not admitted. An invalid id has no shard, and is not counted.
     pub rejections: u64,
+    /// Those of them that were turned down by admission, or because the server to be bound to was full.
+    pub refused: u64,
     /// Transports of this shard that were bound, a move counted as one.
     pub binds: u64,
     /// Bindings of transports of this shard that were undone, other than by the death of their server.

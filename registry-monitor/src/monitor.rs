@@ -194,6 +194,7 @@ impl Probe for Monitor {
         stats.registrations = totals.events(Event::Registered);
         stats.removals = totals.events(Event::Removed);
         stats.rejections = totals.events(Event::Rejected);
+        stats.refused = totals.events(Event::Refused);
         stats.binds = totals.events(Event::Bound);
         stats.unbinds = totals.events(Event::Unbound);
         stats.routes = totals.events(Event::Routed);

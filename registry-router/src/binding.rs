@@ -25,6 +25,9 @@ where
     /// The binding ends when it is undone or moved, or when either side's registration ends; a later registration
     /// under the same name does not inherit it.
     ///
+    /// Where the transports of a server are limited, and this one has as many as it may have, the dead are taken out
+    /// first; so it must then not be called inside a closure that reads the registry.
+    ///
     /// # Errors
     ///
     /// [`BindError`], telling which side is not registered, or that the server may not have more transports; what the

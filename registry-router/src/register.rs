@@ -155,6 +155,7 @@ where
             Ok(permit) => permit,
             Err(refusal) => {
                 inner.probe.event(place.shard, Event::Rejected);
+                inner.probe.event(place.shard, Event::Refused);
                 return Err(claim.turned_down(refusal));
             }
         };
@@ -163,6 +164,9 @@ where
             Ok(group) => group,
             Err(reason) => {
                 inner.probe.event(place.shard, Event::Rejected);
+                if matches!(reason, RegisterReason::ServerFull { .. }) {
+                    inner.probe.event(place.shard, Event::Refused);
+                }
                 return Err(claim.turned_down(reason));
             }
         };

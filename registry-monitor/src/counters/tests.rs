@@ -17,6 +17,7 @@ const EVENTS: [Event; Event::COUNT] = [
     Event::Full,
     Event::Closed,
     Event::Swept,
+    Event::Refused,
 ];
 
 #[test]

@@ -206,6 +206,8 @@ fn where_there_are_few_none_is_hot_and_few_samples_tell_nothing() {
     assert_eq!(health(1).check(&[few.clone()], &[hot("s", 0.8, 10_000)], &[], now), []);
     few.transports = 1_000;
     assert_eq!(health(1).check(&[few.clone()], &[hot("s", 0.8, 199)], &[], now), []);
+    let perhaps = HotId { share_at_least: 0.1, ..hot("s", 0.8, 10_000) };
+    assert_eq!(health(1).check(&[few.clone()], &[perhaps], &[], now), [], "a share that may be small tells nothing");
     assert_eq!(names(&health(1).check(&[few], &[hot("s", 0.8, 200)], &[], now)), ["HotIdNamed"]);
 }
 

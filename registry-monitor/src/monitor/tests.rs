@@ -36,6 +36,7 @@ fn what_is_heard_is_told_of_its_shard_only() {
             (Event::Full, 8),
             (Event::Closed, 9),
             (Event::Swept, 10),
+            (Event::Refused, 11),
         ];
         for (event, times) in events {
             (0..times).for_each(|_| monitor.event(last, event));
@@ -47,7 +48,7 @@ fn what_is_heard_is_told_of_its_shard_only() {
         let stats = monitor.stats(last, start + 5 * MS);
         assert_eq!((stats.shard, stats.servers, stats.transports), (last, 0, 0));
         assert_eq!((stats.lookups, stats.hits, stats.misses), (20, 19, 1));
-        assert_eq!((stats.registrations, stats.removals, stats.rejections), (2, 3, 4));
+        assert_eq!((stats.registrations, stats.removals, stats.rejections, stats.refused), (2, 3, 4, 11));
         assert_eq!((stats.binds, stats.unbinds), (5, 6));
         assert_eq!((stats.routes, stats.full, stats.closed, stats.swept), (7, 8, 9, 10));
         assert_eq!((stats.reads.count, stats.reads.max_ns), (1, 2_000_000));
