@@ -6,6 +6,7 @@ mod support;
 mod admission;
 mod binding;
 mod contract;
+mod cost;
 mod dead;
 mod health;
 mod lookup;

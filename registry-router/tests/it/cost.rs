@@ -1,0 +1,108 @@
+//! What a death costs, counted in touches of shards: as much as the dead one held, however many others there are.
+
+use std::cell::Cell;
+use std::ops::ControlFlow;
+
+use registry_core::{Backend, Head, Key, Occupied, Shard, State};
+use registry_router::Registry;
+
+use crate::support::{unread_server_mailbox, unread_transport_mailbox};
+
+over_every_backend! {
+    a_servers_death_costs_the_same_with_any_number_of_transports,
+    an_exit_costs_the_same_among_any_number_of_others,
+}
+
+thread_local! {
+    /// Calls to shards by this thread, and entries that it was shown.
+    static TOUCHES: Cell<usize> = const { Cell::new(0) };
+}
+
+fn touch() {
+    TOUCHES.set(TOUCHES.get() + 1);
+}
+
+/// How many touches something takes.
+fn touches(act: impl FnOnce()) -> usize {
+    let before = TOUCHES.get();
+    act();
+    TOUCHES.get() - before
+}
+
+/// A backend that counts what is done to its shards.
+#[derive(Debug, Default)]
+struct Counting<B>(B);
+
+struct CountingShard<T>(T);
+
+impl<B: Backend> Backend for Counting<B> {
+    const NAME: &'static str = B::NAME;
+
+    type Shard<K: Key, H: Head, S: State> = CountingShard<B::Shard<K, H, S>>;
+
+    fn shard<K: Key, H: Head, S: State>(&self, capacity: usize) -> Self::Shard<K, H, S> {
+        CountingShard(self.0.shard(capacity))
+    }
+}
+
+impl<K: Key, H: Head, S: State, T: Shard<K, H, S>> Shard<K, H, S> for CountingShard<T> {
+    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &H, &S) -> R) -> Option<R> {
+        touch();
+        self.0.with(hash, key, read)
+    }
+
+    fn insert_new(&self, hash: u64, key: K, head: H, state: S) -> Result<(), Occupied<H, S>> {
+        touch();
+        self.0.insert_new(hash, key, head, state)
+    }
+
+    fn remove_if(&self, hash: u64, key: &[u8], owned: impl FnMut(&K, &H, &S) -> bool) -> bool {
+        touch();
+        self.0.remove_if(hash, key, owned)
+    }
+
+    fn for_each(&self, mut visit: impl FnMut(&K, &H, &S) -> ControlFlow<()>) {
+        self.0.for_each(|key, head, state| {
+            touch();
+            visit(key, head, state)
+        });
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+fn a_servers_death_costs_the_same_with_any_number_of_transports<B: Backend>(shards: usize) {
+    let cost = [0, 1, 1_000].map(|transports| {
+        let registry = Registry::<u64, Counting<B>>::builder().shards(shards).build().unwrap();
+        let server = registry.register_server("s", unread_server_mailbox(), ()).unwrap();
+        for number in 0..transports {
+            let id = format!("t{number}");
+            registry.register_transport_bound_to(id, unread_transport_mailbox(), (), "s").unwrap().detach();
+        }
+        assert_eq!(registry.len_bindings(), transports);
+        let cost = touches(|| drop(server));
+        assert_eq!(registry.len_bindings(), 0);
+        cost
+    });
+    assert_eq!(cost, [cost[0]; 3], "by how many transports were bound");
+    assert!(cost[0] > 0);
+}
+
+fn an_exit_costs_the_same_among_any_number_of_others<B: Backend>(shards: usize) {
+    let cost = [0, 1_000].map(|others| {
+        let registry = Registry::<u64, Counting<B>>::builder().shards(shards).build().unwrap();
+        for number in 0..others {
+            let id = format!("s{number}");
+            registry.register_server(&*id, unread_server_mailbox(), ()).unwrap().detach();
+            let bound = registry.register_transport_bound_to(&*id, unread_transport_mailbox(), (), &id);
+            bound.unwrap().detach();
+        }
+        let server = registry.register_server("s", unread_server_mailbox(), ()).unwrap();
+        let transport = registry.register_transport("t", unread_transport_mailbox(), ()).unwrap();
+        touches(|| drop((server, transport)))
+    });
+    assert_eq!(cost, [cost[0]; 2], "by how many others there were");
+    assert!(cost[0] > 0);
+}
