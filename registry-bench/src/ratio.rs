@@ -4,7 +4,8 @@
 //! prepared before the clock is read. They run in short slices: A B, B A, A B, and so on; each pair of slices gives one
 //! ratio of times, and what is reported is the median of these ratios and their range.
 //!
-//! - A look-up reads in place the pointer to the mailbox, and on neither side what it points to.
+//! - A look-up reads in place the pointer to the mailbox. What it points to the registry reads too, to see whether the
+//!   owner is alive; the bare map does not know such a thing.
 //! - A message goes into a tokio channel by `try_send`; all are emptied between the slices.
 //!   There are at most 1,024 channels, so at more entries several servers share one.
 //! - A registration is followed by its end: lease dropped against entry removed.
