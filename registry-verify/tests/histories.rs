@@ -49,7 +49,8 @@ fn one_that_is_found_after_its_end_is_a_violation() {
 fn a_panic_is_a_violation_and_ends_nothing_else() {
     let account = history::run::<Flawed<PANICS>>(1, LONG_ENOUGH);
     let case = account.cases.first().expect("a call has panicked");
-    assert!(case.case.contains("panicked in") && case.case.contains("a flaw"), "{}", case.case);
+    // In a call of one of the threads, or when all leave.
+    assert!(case.case.contains("panicked") && case.case.contains("a flaw"), "{}", case.case);
 }
 
 /// A registration of a taken name succeeds, at times.
