@@ -186,6 +186,7 @@ fn a_birth_that_fails_leaves_no_binding<B: Backend>(shards: usize) {
     let error = registry.register_transport_bound_to("t", error.mailbox, (), "s").unwrap_err();
     assert_eq!(error.reason, RegisterReason::Taken { by: t.incarnation() });
     assert_eq!((server_of(&registry, "t"), transports_of(&registry, "s")), (None, vec![]));
+    assert_eq!(registry.len_bindings(), 0);
     let error = registry.register_transport_bound_to("", error.mailbox, (), "s").unwrap_err();
     assert!(matches!(error.reason, RegisterReason::InvalidId(_)));
 }
