@@ -9,6 +9,11 @@
 //! A thread without a seat counts too: one that is ending and has given its own back, or one too many. Such counts go
 //! to one shared block, by locked instructions.
 //!
+//! # Which look-ups are timed
+//!
+//! The same word that counts a thread's look-ups in a shard counts down to the next one that is to be timed, in its low
+//! bits: see [`Block`]. So a look-up that is not timed pays one load, one addition, one store and one test.
+//!
 //! # What readers see
 //!
 //! Blocks are never taken away, and a new one is published with `Release` after it was filled with zeros, so a reader
@@ -17,37 +22,40 @@
 //! Within a block, counts are stored with `Release` and read, with `Acquire`, events before look-ups: who sees a miss
 //! also sees the look-up that missed. (On x86 both orderings are free.)
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use registry_core::Event;
 
 use crate::apart::Apart;
+use crate::recent::{self, Owner};
+use crate::sampling::Sampling;
 use crate::seat::{SEATS, seat};
 
-/// What was counted in one shard: look-ups first, then events in the order of their declaration.
+use self::block::Block;
+
+mod block;
+
+/// What was counted in one shard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Totals([u64; SLOTS]);
-
-const LOOKUPS: usize = 0;
-const SLOTS: usize = 1 + Event::COUNT;
-
-const fn slot(event: Event) -> usize {
-    1 + event as usize
+pub(crate) struct Totals {
+    lookups: u64,
+    /// In the order of their declaration.
+    events: [u64; Event::COUNT],
 }
 
 impl Totals {
     pub(crate) fn lookups(&self) -> u64 {
-        self.0[LOOKUPS]
+        self.lookups
     }
 
     pub(crate) fn events(&self, event: Event) -> u64 {
-        self.0[slot(event)]
+        self.events[event as usize]
     }
 
     /// What was added since; sums only grow, and `earlier` was one of these.
     fn since(mut self, earlier: &Self) -> Self {
-        for (now, then) in self.0.iter_mut().zip(earlier.0) {
+        self.lookups = self.lookups.wrapping_sub(earlier.lookups);
+        for (now, then) in self.events.iter_mut().zip(earlier.events) {
             *now = now.wrapping_sub(then);
         }
         self
@@ -59,7 +67,9 @@ impl Totals {
 pub(crate) struct Counters {
     /// A block for each seat where somebody sat down.
     blocks: Box<[OnceLock<Block>]>,
+    owner: Owner,
     shards: usize,
+    sampling: Sampling,
     /// For threads without a seat; see the module documentation.
     standing: OnceLock<Block>,
     /// What each shard's sum was at the last reset. Blocks belong to their threads, so a reset writes to none.
@@ -69,37 +79,63 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn new(shards: usize) -> Self {
+    /// Counters for so many shards, with one look-up in so many timed; see [`Sampling::new`].
+    pub(crate) fn new(shards: usize, sample_every: u32) -> Self {
         Self {
             blocks: std::iter::repeat_with(OnceLock::new).take(SEATS).collect(),
+            owner: Owner::new(),
             shards,
+            sampling: Sampling::new(sample_every),
             standing: OnceLock::new(),
             baseline: Apart(Mutex::new(vec![Totals::default(); shards])),
         }
+    }
+
+    /// Counters that count nothing. No thread has a block of theirs, so whether they are off is asked only by those who
+    /// look for one.
+    pub(crate) fn off() -> Self {
+        Self {
+            blocks: Box::default(),
+            owner: Owner::NOBODY,
+            shards: 0,
+            sampling: Sampling::new(1),
+            standing: OnceLock::new(),
+            baseline: Apart::default(),
+        }
+    }
+
+    fn is_off(&self) -> bool {
+        self.owner == Owner::NOBODY
     }
 
     pub(crate) fn shards(&self) -> usize {
         self.shards
     }
 
-    /// Counts a look-up, and returns how many the thread (and those whose block it took over) counted before.
+    /// Counts a look-up, and says whether it is to be timed.
     ///
     /// # Panics
     ///
-    /// If there is no such shard.
+    /// If there is no such shard, in debug builds; elsewhere what is counted is not told.
+    // A call, with its registers to save, would cost as much as what it does.
     #[inline(always)]
-    pub(crate) fn lookup(&self, shard: usize) -> u64 {
-        self.add(shard, LOOKUPS)
+    pub(crate) fn lookup(&self, shard: usize) -> bool {
+        self.assert_is_there(shard);
+        recent::recall(self.owner, |words| Block::of(words, self.shards).lookup_alone(shard, &self.sampling))
+            .unwrap_or_else(|| self.first_lookup(shard))
     }
 
     /// Counts an event.
     ///
     /// # Panics
     ///
-    /// If there is no such shard.
+    /// As [`lookup`](Self::lookup).
+    // The slot is a constant wherever this is called, so it should end up there.
     #[inline(always)]
     pub(crate) fn event(&self, shard: usize, event: Event) {
-        self.add(shard, slot(event));
+        self.assert_is_there(shard);
+        recent::recall(self.owner, |words| Block::of(words, self.shards).event_alone(shard, event))
+            .unwrap_or_else(|| self.first_event(shard, event));
     }
 
     /// What was counted in a shard since the last reset.
@@ -123,30 +159,48 @@ impl Counters {
         baseline.iter_mut().enumerate().map(restart).collect()
     }
 
-    /// Adds one and returns what was there.
-    // The slot is a constant wherever this is called, so it should end up there.
-    #[inline(always)]
-    fn add(&self, shard: usize, slot: usize) -> u64 {
-        debug_assert!(shard < self.shards, "no shard {shard} among {}", self.shards);
-        let Some(seat) = seat() else { return self.add_standing(shard, slot) };
-        match self.blocks[seat].get() {
-            Some(block) => block.add_alone(shard, slot),
-            None => self.add_first(seat, shard, slot),
+    #[cold]
+    fn first_lookup(&self, shard: usize) -> bool {
+        if self.is_off() {
+            return false;
+        }
+        match self.find_block() {
+            Ok(block) => block.lookup_alone(shard, &self.sampling),
+            Err(standing) => standing.lookup_shared(shard, &self.sampling),
         }
     }
 
     #[cold]
-    fn add_first(&self, seat: usize, shard: usize, slot: usize) -> u64 {
-        self.blocks[seat].get_or_init(|| Block::new(self.shards)).add_alone(shard, slot)
+    fn first_event(&self, shard: usize, event: Event) {
+        if self.is_off() {
+            return;
+        }
+        match self.find_block() {
+            Ok(block) => block.event_alone(shard, event),
+            Err(standing) => standing.event_shared(shard, event),
+        }
     }
 
-    #[cold]
-    fn add_standing(&self, shard: usize, slot: usize) -> u64 {
-        self.standing.get_or_init(|| Block::new(self.shards)).add_shared(shard, slot)
+    /// The calling thread's block, remembered from now on, or the one for those without a seat.
+    fn find_block(&self) -> Result<Block, Block> {
+        let made = |place: &OnceLock<Block>| *place.get_or_init(|| Block::new(self.shards, &self.sampling));
+        match seat() {
+            Some(seat) => {
+                let block = made(&self.blocks[seat]);
+                recent::remember(self.owner, block.words());
+                Ok(block)
+            }
+            None => Err(made(&self.standing)),
+        }
     }
 
-    fn blocks(&self) -> impl Iterator<Item = &Block> {
-        self.blocks.iter().chain([&self.standing]).filter_map(OnceLock::get)
+    #[inline(always)]
+    fn assert_is_there(&self, shard: usize) {
+        debug_assert!(shard < self.shards || self.is_off(), "no shard {shard} among {}", self.shards);
+    }
+
+    fn blocks(&self) -> impl Iterator<Item = Block> {
+        self.blocks.iter().chain([&self.standing]).filter_map(OnceLock::get).copied()
     }
 
     fn sum(&self, shard: usize) -> Totals {
@@ -158,51 +212,9 @@ impl Counters {
     }
 }
 
-/// One counter per slot and shard: all shards of a slot side by side, in groups that share no cache line with another
-/// block.
-///
-/// A thread that looks things up all over a registry of 64 shards so keeps 8 lines warm, and not one for each shard.
-#[derive(Debug)]
-struct Block {
-    groups: Box<[Apart<[AtomicU64; GROUP]>]>,
-    /// How many groups hold the shards of one slot.
-    groups_per_slot: usize,
-}
-
-/// As many counters as keep apart what is apart.
-const GROUP: usize = 16;
-
-impl Block {
-    fn new(shards: usize) -> Self {
-        let groups_per_slot = shards.div_ceil(GROUP);
-        let groups = std::iter::repeat_with(Apart::default).take(SLOTS * groups_per_slot).collect();
-        Self { groups, groups_per_slot }
-    }
-
-    /// Adds one where nobody else writes.
-    #[inline(always)]
-    fn add_alone(&self, shard: usize, slot: usize) -> u64 {
-        let counter = self.counter(shard, slot);
-        let before = counter.load(Ordering::Relaxed);
-        counter.store(before.wrapping_add(1), Ordering::Release);
-        before
-    }
-
-    /// Adds one where others may write too.
-    fn add_shared(&self, shard: usize, slot: usize) -> u64 {
-        self.counter(shard, slot).fetch_add(1, Ordering::Release)
-    }
-
-    /// From the last slot to the first, so look-ups after the events that follow them.
-    fn add_to(&self, shard: usize, sum: &mut Totals) {
-        for (slot, sum) in sum.0.iter_mut().enumerate().rev() {
-            *sum = sum.wrapping_add(self.counter(shard, slot).load(Ordering::Acquire));
-        }
-    }
-
-    #[inline(always)]
-    fn counter(&self, shard: usize, slot: usize) -> &AtomicU64 {
-        &self.groups[slot * self.groups_per_slot + shard / GROUP][shard % GROUP]
+impl Drop for Counters {
+    fn drop(&mut self) {
+        self.blocks().for_each(Block::give_back);
     }
 }
 

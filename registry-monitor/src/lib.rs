@@ -57,6 +57,7 @@ mod latch;
 mod latencies;
 mod monitor;
 mod pace;
+mod recent;
 mod sampling;
 mod seat;
 mod settings;

@@ -12,7 +12,6 @@ use crate::hot::Hot;
 use crate::last::Last;
 use crate::latencies::Latencies;
 use crate::pace::{Bounds, Paces, SLICES};
-use crate::sampling::Sampling;
 use crate::settings::MonitorSettings;
 use crate::window::{Slices, Window};
 
@@ -45,17 +44,16 @@ use crate::window::{Slices, Window};
 /// All methods that take a shard panic if the index is not below the number of shards, unless the monitor is off.
 pub struct Monitor {
     settings: MonitorSettings,
-    /// `None` when off. Inside and not behind a pointer, to spare look-ups a dependent load.
+    counters: Counters,
+    /// What is kept of latencies; `None` when off.
     active: Option<Active>,
 }
 
 struct Active {
-    sampling: Sampling,
     slices: Slices,
     pace_slices: Slices,
     bounds: Bounds,
     last_writes: usize,
-    counters: Counters,
     shards: Box<[Latency]>,
     hot: Hot,
 }
@@ -90,23 +88,22 @@ impl Monitor {
     #[must_use]
     pub fn new(shards: usize, settings: MonitorSettings, start: Instant) -> Self {
         let active = settings.enabled.then(|| Active {
-            sampling: Sampling::new(settings.sample_every),
             slices: Slices::new(start, settings.window),
             // A slice is half of what it is given.
             pace_slices: Slices::new(start, settings.window / (SLICES as u32 / 2)),
             bounds: settings.alarm.bounds(),
             last_writes: settings.last_writes,
-            counters: Counters::new(shards),
             shards: std::iter::repeat_with(Latency::default).take(shards).collect(),
             hot: Hot::default(),
         });
-        Self { settings, active }
+        let counters = if settings.enabled { Counters::new(shards, settings.sample_every) } else { Counters::off() };
+        Self { settings, counters, active }
     }
 
     /// Makes a monitor that is off: it hears nothing, and says of every shard that nothing happened.
     #[must_use]
     pub fn off() -> Self {
-        Self { settings: MonitorSettings { enabled: false, ..MonitorSettings::default() }, active: None }
+        Self::new(0, MonitorSettings { enabled: false, ..MonitorSettings::default() }, Instant::now())
     }
 
     /// The settings that it was made with.
@@ -120,10 +117,7 @@ impl Probe for Monitor {
     // A call, with its registers to save, would cost as much as what it does.
     #[inline(always)]
     fn lookup(&self, shard: usize) -> bool {
-        match &self.active {
-            Some(active) => active.sampling.picks(active.counters.lookup(shard)),
-            None => false,
-        }
+        self.counters.lookup(shard)
     }
 
     #[cold]
@@ -135,9 +129,7 @@ impl Probe for Monitor {
 
     #[inline(always)]
     fn event(&self, shard: usize, event: Event) {
-        if let Some(active) = &self.active {
-            active.counters.event(shard, event);
-        }
+        self.counters.event(shard, event);
     }
 
     #[inline]
@@ -186,7 +178,7 @@ impl Probe for Monitor {
         let mut stats = ShardStats::default();
         stats.shard = shard;
         let Some(active) = &self.active else { return stats };
-        let totals = active.counters.totals(shard);
+        let totals = self.counters.totals(shard);
         stats.lookups = totals.lookups();
         stats.misses = totals.events(Event::Miss);
         // Saturating, because a reset may have come between a look-up and its miss.
@@ -218,7 +210,7 @@ impl Probe for Monitor {
 
     fn reset(&self) {
         let Some(active) = &self.active else { return };
-        active.counters.reset();
+        self.counters.reset();
         active.hot.clear();
         for Latency { reads, writes } in &active.shards {
             for timed in [&**reads, &writes.timed] {
@@ -256,7 +248,7 @@ impl fmt::Debug for Monitor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Monitor")
             .field("settings", &self.settings)
-            .field("shards", &self.active.as_ref().map_or(0, |active| active.counters.shards()))
+            .field("shards", &self.counters.shards())
             .finish_non_exhaustive()
     }
 }

@@ -7,8 +7,7 @@ const GOLDEN: u64 = 0x9E37_79B9;
 ///
 /// Taking every N-th would be simpler, and biased: programs repeat themselves, and one that looks up a server and a
 /// transport in turn would have only one of the two timed, for ever, because N is even.
-/// So each row of N has its own place, which moves by the golden ratio from row to row. It costs one multiplication,
-/// and nobody waits for its result.
+/// So each row of N has its own place, which moves by the golden ratio from row to row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sampling {
     /// N − 1, where N is a power of two.
@@ -22,12 +21,22 @@ impl Sampling {
     }
 
     /// Whether the number, counted from zero, is picked.
-    #[inline(always)]
     pub(crate) fn picks(self, number: u64) -> bool {
+        self.of_row(number) == number
+    }
+
+    /// The first number from this one on that is picked.
+    pub(crate) fn next(self, number: u64) -> u64 {
+        let picked = self.of_row(number);
+        if picked >= number { picked } else { self.of_row((number | self.mask).wrapping_add(1)) }
+    }
+
+    /// The number that is picked of the row that this one is in.
+    fn of_row(self, number: u64) -> u64 {
         // Setting the low bits leaves what is the same for the whole row. Clearing them would do so too, and pick the
         // very first number: the first look-up of a thread finds cold caches, and would stand for N others.
         let place = (number | self.mask).wrapping_mul(GOLDEN) >> 32;
-        (number ^ place) & self.mask == 0
+        (number & !self.mask) | (place & self.mask)
     }
 }
 
@@ -43,6 +52,17 @@ mod tests {
                 let first = row * u64::from(every);
                 let picked = (first..first + u64::from(every)).filter(|&number| sampling.picks(number)).count();
                 assert_eq!(picked, 1, "row {row} of {every}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_next_is_the_first_that_is_picked() {
+        for every in [1, 2, 64, 1_024] {
+            let sampling = Sampling::new(every);
+            for number in 0..5_000 {
+                let next = (number..).find(|&number| sampling.picks(number));
+                assert_eq!(Some(sampling.next(number)), next, "{number} of {every}");
             }
         }
     }

@@ -1,13 +1,14 @@
 //! Which thread this is: a small number, its *seat*, that no other living thread has.
 //!
 //! A thread takes the lowest free seat when it first asks, and gives it back when it ends.
-//! Asking again is one load: the seat lies in a thread-local without a destructor, which needs no check. That is what
-//! the `thread_local` crate, with its several dependent loads behind a call, was too slow for.
+//! What is counted at it is [remembered](crate::recent) until then.
 
 use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::{Mutex, PoisonError};
+
+use crate::recent;
 
 /// How many threads can have a seat at a time; whoever comes then has none until it ends.
 pub(crate) const SEATS: usize = 512;
@@ -16,7 +17,6 @@ pub(crate) const SEATS: usize = 512;
 ///
 /// `None` for a thread that is ending, in destructors that run after the seat was given back, and for one that found
 /// none free. Who takes a seat sees all that those did who had it before.
-#[inline(always)]
 pub(crate) fn seat() -> Option<usize> {
     let seat = SEAT.get();
     if seat < SEATS { Some(seat) } else { take_seat(seat) }
@@ -61,6 +61,7 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         // First leave, then let somebody else sit down.
         SEAT.set(LEFT);
+        recent::forget();
         if let Some(seat) = self.0 {
             HOUSE.lock().unwrap_or_else(PoisonError::into_inner).free.push(Reverse(seat));
         }

@@ -11,7 +11,7 @@ use crate::alarm::AlarmRule;
 /// use registry_monitor::MonitorSettings;
 ///
 /// let settings = MonitorSettings { window: Duration::from_secs(60), ..MonitorSettings::default() };
-/// assert_eq!(settings.sample_every, 256);
+/// assert_eq!(settings.sample_every, 1_024);
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
@@ -20,7 +20,7 @@ pub struct MonitorSettings {
     ///
     /// When false all figures stay at zero, no alarm is raised, and what is left is one branch per operation.
     pub enabled: bool,
-    /// One look-up in so many is timed, on each thread and in each shard. Default: 256.
+    /// One look-up in so many is timed, on each thread and in each shard. Default: 1,024.
     ///
     /// Rounded up to a power of two, of at most 2³¹; zero counts as one, which times every look-up.
     pub sample_every: u32,
@@ -40,7 +40,7 @@ impl Default for MonitorSettings {
     fn default() -> Self {
         Self {
             enabled: true,
-            sample_every: 256,
+            sample_every: 1_024,
             window: Duration::from_secs(10),
             last_writes: 10,
             alarm: AlarmRule::default(),

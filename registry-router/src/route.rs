@@ -1,13 +1,14 @@
 //! Delivering a message to one, or to all transports of a server; what is not delivered comes back.
 
 use registry_core::{
-    Backend, BroadcastReport, Delivery, Event, Mailbox, Mailboxes, Probe, RouteError, ServerId, TransportId,
-    Undelivered,
+    Backend, BroadcastReport, Delivery, Event, Incarnation, Mailbox, Mailboxes, Probe, RouteError, ServerId,
+    TransportId, Undelivered,
 };
 
 use crate::registry::{Inner, Registry};
 use crate::seeded::SeededBug;
-use crate::side::Side;
+use crate::side::{DeliveryTo, Side};
+use crate::table::Place;
 
 impl<M, B, X, P> Registry<M, B, X, P>
 where
@@ -119,23 +120,38 @@ where
             let delivery = parcel.take().map(|message| Delivery { from: from.clone(), message });
             (delivery.map(|delivery| head.mailbox.try_deliver(delivery)), head.incarnation)
         });
-        match (outcome, parcel) {
+        let (undelivered, incarnation) = match (outcome, parcel) {
             (Some((Some(Ok(())), _)), _) => {
                 self.probe.event(place.shard, Event::Routed);
-                Ok(())
+                return Ok(());
             }
-            (Some((Some(Err(Undelivered::Full(delivery))), _)), _) => {
+            (Some((Some(Err(undelivered)), incarnation)), _) => (undelivered, incarnation),
+            (None, Some(message)) => return Err(RouteError::NotFound(message)),
+            (None | Some((None, _)), _) => unreachable!("a message leaves its parcel once, for the receiver's mailbox"),
+        };
+        Err(self.undelivered::<I>(place, id, incarnation, undelivered))
+    }
+
+    /// Counts a message that could not be delivered, and takes its receiver out if it is dead.
+    #[cold]
+    fn undelivered<I: Side>(
+        &self,
+        place: Place,
+        id: &[u8],
+        incarnation: Incarnation,
+        undelivered: Undelivered<DeliveryTo<I, M>>,
+    ) -> RouteError<M> {
+        match undelivered {
+            Undelivered::Full(delivery) => {
                 self.probe.event(place.shard, Event::Full);
-                Err(RouteError::Full(delivery.message))
+                RouteError::Full(delivery.message)
             }
-            (Some((Some(Err(Undelivered::Closed(delivery))), incarnation)), _) => {
+            Undelivered::Closed(delivery) => {
                 self.probe.event(place.shard, Event::Closed);
                 let which = Some(incarnation).filter(|_| !SeededBug::ClosedRemovesByName.is_on());
                 self.end::<I>(place, id, which);
-                Err(RouteError::Closed(delivery.message))
+                RouteError::Closed(delivery.message)
             }
-            (None, Some(message)) => Err(RouteError::NotFound(message)),
-            (None | Some((None, _)), _) => unreachable!("a message leaves its parcel once, for the receiver's mailbox"),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::thread;
 
 use super::*;
@@ -22,7 +23,7 @@ const EVENTS: [Event; Event::COUNT] = [
 
 #[test]
 fn each_event_has_a_slot_of_its_own() {
-    let counters = Counters::new(2);
+    let counters = Counters::new(2, 256);
     for (times, event) in EVENTS.into_iter().enumerate() {
         for _ in 0..=times {
             counters.event(1, event);
@@ -36,15 +37,30 @@ fn each_event_has_a_slot_of_its_own() {
 }
 
 #[test]
-fn a_lookup_is_told_how_many_there_were() {
-    let counters = Counters::new(2);
-    assert_eq!([0, 0, 1, 0].map(|shard| counters.lookup(shard)), [0, 1, 0, 2]);
+fn lookups_are_timed_as_the_sampling_says_on_each_thread_and_in_each_shard() {
+    // One rate is beyond what one count-down has room for.
+    for every in [1, 2, 256, 16_384] {
+        let counters = Counters::new(2, every);
+        let sampling = Sampling::new(every);
+        for number in 0..50_000 {
+            for shard in 0..2 {
+                assert_eq!(counters.lookup(shard), sampling.picks(number), "{number}, one in {every}");
+            }
+        }
+        let shared = Block::new(2, &sampling);
+        for number in 0..50_000 {
+            assert_eq!(shared.lookup_shared(1, &sampling), sampling.picks(number), "{number}, one in {every}");
+        }
+        let mut totals = Totals::default();
+        shared.add_to(1, &mut totals);
+        assert_eq!((totals, counters.totals(1)), (Totals { lookups: 50_000, ..Totals::default() }, totals));
+    }
 }
 
 #[test]
 fn counts_are_exact_with_threads_at_the_same_time() {
     for shards in [1, 64] {
-        let counters = Counters::new(shards);
+        let counters = Counters::new(shards, 256);
         thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
@@ -63,7 +79,7 @@ fn counts_are_exact_with_threads_at_the_same_time() {
 
 #[test]
 fn counts_are_exact_with_threads_that_come_and_go_and_blocks_are_used_again() {
-    let counters = Counters::new(4);
+    let counters = Counters::new(4, 256);
     for _ in 0..100 {
         thread::scope(|scope| {
             for shard in 0..4 {
@@ -83,7 +99,7 @@ fn counts_are_exact_with_threads_that_come_and_go_and_blocks_are_used_again() {
 
 #[test]
 fn resets_in_the_middle_lose_nothing() {
-    let counters = Counters::new(3);
+    let counters = Counters::new(3, 256);
     let mut dropped = [0; 3];
     thread::scope(|scope| {
         let running: Vec<_> = (0..4)
@@ -110,7 +126,7 @@ fn resets_in_the_middle_lose_nothing() {
 
 #[test]
 fn two_who_reset_share_the_counts() {
-    let counters = Counters::new(1);
+    let counters = Counters::new(1, 256);
     let taken = thread::scope(|scope| {
         let resetting: Vec<_> =
             (0..2).map(|_| scope.spawn(|| (0..1_000).map(|_| counters.reset()[0].lookups()).sum::<u64>())).collect();
@@ -122,7 +138,7 @@ fn two_who_reset_share_the_counts() {
 
 #[test]
 fn who_sees_a_miss_sees_its_lookup() {
-    let counters = Counters::new(1);
+    let counters = Counters::new(1, 256);
     thread::scope(|scope| {
         let missing: Vec<_> = (0..2)
             .map(|_| {
@@ -158,7 +174,7 @@ fn what_a_thread_counts_while_it_ends_is_counted() {
         static AFTER: RefCell<Option<Lease>> = const { RefCell::new(None) };
     }
 
-    let counters = Arc::new(Counters::new(1));
+    let counters = Arc::new(Counters::new(1, 256));
     for _ in 0..3 {
         let counters = Arc::clone(&counters);
         // One local is touched before the first count and one after it, so that whatever the order in which this
@@ -180,5 +196,41 @@ fn what_a_thread_counts_while_it_ends_is_counted() {
 #[should_panic(expected = "shard")]
 #[cfg(debug_assertions)]
 fn a_shard_that_does_not_exist_is_told_in_debug_builds() {
-    Counters::new(4).lookup(4);
+    Counters::new(4, 256).lookup(4);
+}
+
+#[test]
+fn a_thread_that_goes_back_and_forth_counts_where_it_should() {
+    let all = [1, 8, 8].map(|shards| Counters::new(shards, 256));
+    for number in 0..3_000 {
+        all[number % 3].lookup(0);
+        all[number % 3].event(0, Event::Full);
+    }
+    for counters in &all {
+        assert_eq!([counters.totals(0).lookups(), counters.totals(0).events(Event::Full)], [1_000; 2]);
+    }
+}
+
+#[test]
+fn the_words_of_one_that_is_gone_count_from_zero_for_the_next() {
+    // So many shards has no other test, and tests that run meanwhile may take words of their own size.
+    const SHARDS: usize = 37;
+    let used = |counters: &Counters| -> Vec<*const AtomicU64> {
+        counters.blocks().map(|block| block.words().as_ptr()).collect()
+    };
+    let mut places = Vec::new();
+    for every in [2, 256, 1] {
+        let counters = Counters::new(SHARDS, every);
+        let sampling = Sampling::new(every);
+        for number in 0..100 {
+            assert_eq!(counters.lookup(SHARDS - 1), sampling.picks(number));
+            counters.event(SHARDS - 1, Event::Miss);
+        }
+        let totals = counters.totals(SHARDS - 1);
+        assert_eq!((totals.lookups(), totals.events(Event::Miss)), (100, 100));
+        assert_eq!(counters.totals(0), Totals::default());
+        places.push(used(&counters));
+    }
+    assert_eq!(places[0].len(), 1);
+    assert!(places.iter().all(|place| *place == places[0]), "{places:?}");
 }
