@@ -6,6 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::spread::Spread;
 
+pub use self::idle::Idle;
+pub use self::peer::{Outcome, Peer};
+pub use self::point::Point;
+pub use self::tail::{Percentiles, Tail};
+
+mod idle;
+mod peer;
+mod point;
+mod tail;
+
 /// One line that a child process prints.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -16,6 +26,14 @@ pub enum Line {
     Ratio(Ratio),
     /// How much an entry takes.
     Memory(Memory),
+    /// One operation on a peer.
+    Peer(Peer),
+    /// A point of a curve.
+    Point(Point),
+    /// Latencies under open-loop load.
+    Tail(Tail),
+    /// Bytes of a mailbox.
+    Idle(Idle),
 }
 
 /// What tells rows apart; samples that have it in common are rounds of one row.
@@ -179,6 +197,18 @@ pub struct Document {
     pub ratios: Vec<Ratio>,
     /// Memory, also in the rows that it belongs to.
     pub memory: Vec<Memory>,
+    /// Peers, a row for each round.
+    #[serde(default)]
+    pub peers: Vec<Peer>,
+    /// Curves.
+    #[serde(default)]
+    pub points: Vec<Point>,
+    /// Tails under open-loop load.
+    #[serde(default)]
+    pub tails: Vec<Tail>,
+    /// Mailboxes.
+    #[serde(default)]
+    pub idle: Vec<Idle>,
 }
 
 impl Document {
@@ -186,6 +216,7 @@ impl Document {
     #[must_use]
     pub fn of(host: Host, lines: Vec<Line>) -> Self {
         let (mut samples, mut ratios, mut memory) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut peers, mut points, mut tails, mut idle) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for line in lines {
             match line {
                 Line::Sample(sample) => samples.push(*sample),
@@ -193,6 +224,10 @@ impl Document {
                 // A bare map is measured beside each number of shards, and has none.
                 Line::Memory(bytes) if memory.contains(&bytes) => {}
                 Line::Memory(bytes) => memory.push(bytes),
+                Line::Peer(peer) => peers.push(peer),
+                Line::Point(point) => points.push(point),
+                Line::Tail(tail) => tails.push(tail),
+                Line::Idle(bytes) => idle.push(bytes),
             }
         }
         let mut order: Vec<Setup> = Vec::new();
@@ -208,7 +243,7 @@ impl Document {
             order.iter().filter_map(|setup| Row::of(groups.get(setup)?, &memory, &host.revision)).collect();
         let place = |name: &str| crate::workload::WORKLOADS.iter().position(|workload| workload.name == name);
         rows.sort_by_key(|row| place(&row.setup.workload));
-        Self { host, rows, ratios: combine(ratios), memory }
+        Self { host, rows, ratios: combine(ratios), memory, peers, points, tails, idle }
     }
 }
 

@@ -23,7 +23,7 @@ where
 {
     /// Reserves a place for a registration.
     pub(crate) fn admit<I: Side>(&self, place: Place, id: &[u8], metadata: &Metadata) -> Result<Permit<'_>, Refusal> {
-        self.making_room::<I, _, _>(place, id, || Permit::obtain(&*self.admission, I::KIND, metadata))
+        self.making_room::<I, _, _>(place, id, || Permit::obtain(&*self.admission, I::KIND, metadata, self.time.now()))
     }
 
     /// Tries something that a cap may forbid. If one does, the dead are taken out, and it is tried again.
@@ -59,7 +59,7 @@ where
 
     /// Takes out all the dead if it is time for that, and says whether there were any.
     fn sweep_for_room(&self) -> bool {
-        let now = Instant::now();
+        let now = self.time.now();
         self.relief.is_due(now) && {
             (0..self.partition.shards()).fold(false, |any, shard| {
                 let swept = self.sweep(shard, now);
@@ -125,8 +125,8 @@ pub(crate) struct Permit<'a> {
 }
 
 impl<'a> Permit<'a> {
-    fn obtain(admission: &'a dyn Admission, kind: Kind, metadata: &Metadata) -> Result<Self, Refusal> {
-        admission.admit(kind, metadata, Instant::now())?;
+    fn obtain(admission: &'a dyn Admission, kind: Kind, metadata: &Metadata, now: Instant) -> Result<Self, Refusal> {
+        admission.admit(kind, metadata, now)?;
         Ok(Self { admission, kind, metadata: Some(metadata.clone()) })
     }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use registry_core::{Admission, Backend, BuildError, Mailboxes, Probe};
 use registry_monitor::{AlarmRule, HealthSettings, Limiter, Limits, Monitor, MonitorSettings};
 
+use crate::clock::{Clock, Time};
 use crate::partition::{DEFAULT_SEED, MAX_SHARDS};
 use crate::registry::Registry;
 
@@ -98,10 +99,11 @@ pub struct Builder<M, B, X, P = Monitor> {
     backend: B,
     admission: Option<Arc<dyn Admission>>,
     probe: ProbeMaker<P>,
+    time: Time,
     registry: PhantomData<fn() -> (M, X)>,
 }
 
-type ProbeMaker<P> = Box<dyn FnOnce(&Settings) -> P>;
+type ProbeMaker<P> = Box<dyn FnOnce(&Settings, Instant) -> P>;
 
 impl<M, B: Backend, X> Builder<M, B, X> {
     pub(crate) fn new() -> Self {
@@ -109,7 +111,8 @@ impl<M, B: Backend, X> Builder<M, B, X> {
             settings: Settings::default(),
             backend: B::default(),
             admission: None,
-            probe: Box::new(|settings| Monitor::new(settings.shards, settings.monitor.clone(), Instant::now())),
+            probe: Box::new(|settings, start| Monitor::new(settings.shards, settings.monitor.clone(), start)),
+            time: Time::default(),
             registry: PhantomData,
         }
     }
@@ -177,13 +180,20 @@ impl<M, B, X, P> Builder<M, B, X, P> {
         self
     }
 
+    /// A clock to read instead of the machine's; for tests that turn the hands themselves.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.time = Time::by(clock);
+        self
+    }
+
     /// Another ear than the [`Monitor`], made for the number of shards; `|_| ()` hears nothing and costs nothing.
     pub fn probe<Q: Probe>(self, probe: impl FnOnce(usize) -> Q + 'static) -> Builder<M, B, X, Q> {
         Builder {
             settings: self.settings,
             backend: self.backend,
             admission: self.admission,
-            probe: Box::new(|settings| probe(settings.shards)),
+            probe: Box::new(|settings, _| probe(settings.shards)),
+            time: self.time,
             registry: PhantomData,
         }
     }
@@ -203,11 +213,11 @@ where
     /// [`BuildError`], naming the setting and what was given.
     pub fn build(self) -> Result<Registry<M, B, X, P>, BuildError> {
         self.settings.check()?;
-        let start = Instant::now();
+        let start = self.time.now();
         let limiter = || Arc::new(Limiter::new(self.settings.limits.clone(), start)) as Arc<dyn Admission>;
         let admission = self.admission.unwrap_or_else(limiter);
-        let probe = (self.probe)(&self.settings);
-        Ok(Registry::new(&self.settings, &self.backend, admission, probe, start))
+        let probe = (self.probe)(&self.settings, start);
+        Ok(Registry::new(&self.settings, &self.backend, admission, probe, self.time))
     }
 }
 

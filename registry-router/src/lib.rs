@@ -44,6 +44,7 @@
 mod admit;
 mod binding;
 mod builder;
+mod clock;
 mod contract;
 mod group;
 mod health;
@@ -67,6 +68,7 @@ mod sync;
 mod table;
 
 pub use builder::{Builder, Settings};
+pub use clock::Clock;
 pub use health::{HealthWatch, Watched};
 pub use lease::{Lease, ServerLease, TransportLease};
 pub use mailbox::{CapacityError, Inbox, MAX_MAILBOX_CAPACITY, Tokio, TokioMailbox, TokioSlot, mailbox, try_mailbox};

@@ -16,12 +16,12 @@ where
 {
     /// The figures of one shard; `None` if there is no such shard.
     pub fn shard_stats(&self, shard: usize) -> Option<ShardStats> {
-        (shard < self.shard_count()).then(|| self.inner.stats_at(shard, Instant::now()))
+        (shard < self.shard_count()).then(|| self.inner.stats_at(shard, self.inner.time.now()))
     }
 
     /// The figures of all shards, in order. Each shard is read at another moment, so sums are exact when nothing runs.
     pub fn all_shard_stats(&self) -> Vec<ShardStats> {
-        let now = Instant::now();
+        let now = self.inner.time.now();
         (0..self.shard_count()).map(|shard| self.inner.stats_at(shard, now)).collect()
     }
 

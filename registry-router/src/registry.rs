@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use registry_core::{
     Admission, Backend, Entry, EntryRef, Incarnation, Listing, Mailboxes, Probe, Select, ServerId, ToServer,
@@ -13,6 +12,7 @@ use registry_monitor::Monitor;
 
 use crate::admit::Relief;
 use crate::builder::{Builder, Settings};
+use crate::clock::Time;
 use crate::health::Watchdog;
 use crate::mailbox::Tokio;
 use crate::partition::Partition;
@@ -77,6 +77,7 @@ pub(crate) struct Inner<M: Send + 'static, B: Backend, X: Mailboxes, P> {
     pub(crate) transports: Table<TransportId, TransportMailbox<M, X>, B>,
     pub(crate) partition: Partition,
     pub(crate) probe: P,
+    pub(crate) time: Time,
     pub(crate) admission: Arc<dyn Admission>,
     pub(crate) visits: Visits,
     pub(crate) relief: Relief,
@@ -105,19 +106,15 @@ where
     P: Probe,
 {
     /// The settings must have been checked.
-    pub(crate) fn new(
-        settings: &Settings,
-        backend: &B,
-        admission: Arc<dyn Admission>,
-        probe: P,
-        start: Instant,
-    ) -> Self {
+    pub(crate) fn new(settings: &Settings, backend: &B, admission: Arc<dyn Admission>, probe: P, time: Time) -> Self {
+        let start = time.now();
         let limits = &settings.limits;
         let inner = Inner {
             servers: Table::new(backend, settings.shards, settings.capacity),
             transports: Table::new(backend, settings.shards, settings.capacity),
             partition: Partition::new(settings.shards, settings.seed),
             probe,
+            time,
             admission,
             visits: Visits::new(settings.shards, start),
             relief: Relief::new(start, limits.sweep_every),
@@ -241,7 +238,7 @@ where
         id: &[u8],
         read: impl FnOnce(&I, &HeadOf<I, M, X>, &Bond) -> R,
     ) -> Option<R> {
-        I::table(self).read(&self.probe, I::KIND, place, id, |id, head, bond| {
+        I::table(self).read(&self.probe, &self.time, I::KIND, place, id, |id, head, bond| {
             if is_dead::<I, M, X>(head) { None } else { Some(read(id, head, bond)) }
         })
     }
@@ -254,7 +251,7 @@ where
         id: &[u8],
         read: impl FnOnce(&I, &HeadOf<I, M, X>, &Bond) -> R,
     ) -> Option<R> {
-        I::table(self).read(&self.probe, I::KIND, place, id, |id, head, bond| Some(read(id, head, bond)))
+        I::table(self).read(&self.probe, &self.time, I::KIND, place, id, |id, head, bond| Some(read(id, head, bond)))
     }
 
     pub(crate) fn next_incarnation(&self) -> Incarnation {

@@ -42,7 +42,7 @@ where
     pub fn sweep(&self) -> Swept {
         let mut all = Swept::default();
         for shard in 0..self.shard_count() {
-            let swept = self.inner.sweep(shard, Instant::now());
+            let swept = self.inner.sweep(shard, self.inner.time.now());
             all.servers += swept.servers;
             all.transports += swept.transports;
             all.lag = all.lag.max(swept.lag);

@@ -1,10 +1,10 @@
 //! All registrations of one kind, servers or transports: an array of shards, each reporting to the probe.
 
 use std::ops::ControlFlow;
-use std::time::Instant;
 
 use registry_core::{Backend, Event, Incarnation, Key, Kind, Listing, Occupied, Operation, Probe, Select, Shard};
 
+use crate::clock::Time;
 use crate::record::{Bond, Head};
 
 /// The shards of one kind of registration.
@@ -37,6 +37,7 @@ impl<I: Key, Mb: Queue, B: Backend> Table<I, Mb, B> {
     pub(crate) fn read<R>(
         &self,
         probe: &impl Probe,
+        time: &Time,
         kind: Kind,
         place: Place,
         id: &[u8],
@@ -44,7 +45,7 @@ impl<I: Key, Mb: Queue, B: Backend> Table<I, Mb, B> {
     ) -> Option<R> {
         let found = if probe.lookup(place.shard) {
             let (mut read, mut found) = (Some(read), None);
-            self.peek_timed(probe, kind, place, id, &mut |id, head, bond| {
+            self.peek_timed(probe, time, kind, place, id, &mut |id, head, bond| {
                 found = read.take().and_then(|read| read(id, head, bond));
             });
             found
@@ -64,15 +65,16 @@ impl<I: Key, Mb: Queue, B: Backend> Table<I, Mb, B> {
     fn peek_timed(
         &self,
         probe: &impl Probe,
+        time: &Time,
         kind: Kind,
         place: Place,
         id: &[u8],
         read: &mut dyn FnMut(&I, &Head<Mb>, &Bond),
     ) {
         probe.sampled(place.shard, kind, id);
-        let began = Instant::now();
+        let began = time.now();
         self.peek(place, id, read);
-        probe.took(place.shard, Operation::Read, began, Instant::now());
+        probe.took(place.shard, Operation::Read, began, time.now());
     }
 
     /// A look-up that nobody hears.
@@ -85,15 +87,16 @@ impl<I: Key, Mb: Queue, B: Backend> Table<I, Mb, B> {
     pub(crate) fn insert_new(
         &self,
         probe: &impl Probe,
+        time: &Time,
         place: Place,
         id: I,
         head: Head<Mb>,
         bond: Bond,
     ) -> Result<(), Occupied<Head<Mb>, Bond>> {
-        let began = probe.times_writes().then(Instant::now);
+        let began = probe.times_writes().then(|| time.now());
         let outcome = self.shards[place.shard].insert_new(place.hash, id, head, bond);
         if let Some(began) = began {
-            probe.took(place.shard, Operation::Write, began, Instant::now());
+            probe.took(place.shard, Operation::Write, began, time.now());
         }
         outcome
     }
@@ -102,14 +105,15 @@ impl<I: Key, Mb: Queue, B: Backend> Table<I, Mb, B> {
     pub(crate) fn remove_if(
         &self,
         probe: &impl Probe,
+        time: &Time,
         place: Place,
         id: &[u8],
         owned: impl FnMut(&I, &Head<Mb>, &Bond) -> bool,
     ) -> bool {
-        let began = probe.times_writes().then(Instant::now);
+        let began = probe.times_writes().then(|| time.now());
         let removed = self.shards[place.shard].remove_if(place.hash, id, owned);
         if let Some(began) = began {
-            probe.took(place.shard, Operation::Write, began, Instant::now());
+            probe.took(place.shard, Operation::Write, began, time.now());
         }
         removed
     }
