@@ -5,14 +5,12 @@
 //! Readers and writers never wait for each other, so the tail of a read does not depend on what others do. It costs:
 //!
 //! - *Late drops.* A removed value is dropped when seize reclaims the batch that it is in. A batch is per thread and
-//!   shard, and is tried at 32 removals (or as many as there are cores, if that is more), so a thread that removes and
-//!   then idles keeps up to 31 removed values alive. The drop happens at the end of some later operation on the shard,
-//!   maybe a read, on any thread.
+//!   family of shards, and is tried at 32 removals (or as many as there are cores, if that is more), so a thread that
+//!   removes and then idles keeps up to 31 removed values alive. The drop happens at the end of some later operation on
+//!   a shard of the family, maybe a read, on any thread. A read that takes long holds up the drops of the whole family.
 //! - *Late shrinking.* The table halves only when an insertion resizes it and it is at most an eighth full, and never
 //!   below its first capacity.
-//! - *Memory.* An entry is an allocation of its own, and a shard has a collector of its own, of about 1 KiB.
-//!   papaya 0.2.5 can share one collector among maps (`shared_collector`), but must not here: dropping one of the maps
-//!   reclaims what readers of another still hold (<https://github.com/ibraheemdev/papaya/issues/102>).
+//! - *Memory.* An entry is an allocation of its own.
 //! - [`for_each`](Shard::for_each) first completes a resize that is under way.
 //!
 //! # How it works
@@ -20,26 +18,60 @@
 //! papaya's tag is the top 7 bits of the hash and its slot the low ones, so a shard may be chosen by those between.
 //! Heads and states lie in papaya's entries, which do not move when the table grows.
 //!
+//! The shards that one value of [`Papaya`] makes are a *family*, and share a collector. With one each, a thread that looks
+//! things up all over 64 shards would keep three cache lines for each of them warm, and leave a batch of removed values
+//! in each.
+//! When a map is dropped it reclaims all that its collector has, even what readers of another map still hold
+//! (<https://github.com/ibraheemdev/papaya/issues/102>). So the map of a shard that is dropped is kept until the last of
+//! its family goes, when nobody can be reading any of them.
+//!
 //! An entry is removed by compare-and-swap after `owned` has said true, so `owned` may be called again for the entry
 //! that it finds when the swap fails, and two threads may both be told true; one of them wins.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::mem;
 use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ::papaya::{Equivalent, HashMap};
 use registry_core::{Backend, Head, Key, Occupied, Shard, State, trap};
+use seize::Collector;
 
 use crate::hashed::{Hashed, PassThrough, Query, same};
 
 /// Shards that are a `papaya::HashMap`.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Papaya;
+///
+/// The shards that are made by one value, and by its clones, share a collector of what was removed from them.
+#[derive(Clone, Debug, Default)]
+pub struct Papaya {
+    family: Arc<Family>,
+}
 
 /// A shard of [`Papaya`].
-pub struct PapayaShard<K, H, S> {
-    map: HashMap<Hashed<K>, (H, S), PassThrough>,
+pub struct PapayaShard<K: Key, H: Head, S: State> {
+    map: Map<K, H, S>,
+    family: Arc<Family>,
 }
+
+type Map<K, H, S> = HashMap<Hashed<K>, (H, S), PassThrough>;
+
+/// The shards that share a collector.
+#[derive(Default)]
+struct Family(Mutex<Members>);
+
+#[derive(Default)]
+struct Members {
+    /// How many shards there are.
+    living: usize,
+    /// What they share. Another one when all of them are gone, for then the maps of this one are dropped.
+    collector: Arc<Collector>,
+    /// The maps of the shards that there were.
+    buried: Vec<Buried>,
+}
+
+/// A map of whatever type, only to be dropped.
+type Buried = Box<dyn Send>;
 
 impl Backend for Papaya {
     const NAME: &'static str = "papaya";
@@ -47,7 +79,12 @@ impl Backend for Papaya {
     type Shard<K: Key, H: Head, S: State> = PapayaShard<K, H, S>;
 
     fn shard<K: Key, H: Head, S: State>(&self, capacity: usize) -> Self::Shard<K, H, S> {
-        PapayaShard { map: HashMap::with_capacity_and_hasher(capacity, PassThrough::default()) }
+        let map = HashMap::builder()
+            .capacity(capacity)
+            .hasher(PassThrough::default())
+            .shared_collector(self.family.enter())
+            .build();
+        PapayaShard { map, family: Arc::clone(&self.family) }
     }
 }
 
@@ -114,14 +151,89 @@ impl<K: Key> Equivalent<Hashed<K>> for Query<'_> {
     }
 }
 
-impl<K, H, S> Drop for PapayaShard<K, H, S> {
-    fn drop(&mut self) {
-        trap::writing("drop");
+impl Family {
+    /// Takes in another shard, and gives it what they share.
+    fn enter(&self) -> Arc<Collector> {
+        let mut members = self.lock();
+        members.living += 1;
+        Arc::clone(&members.collector)
+    }
+
+    /// Buries the map of a shard that goes. If it was the last one, all maps come back, to be dropped when nothing is
+    /// held: with them goes what they hold, which is others' code.
+    #[must_use]
+    fn leave(&self, map: Buried) -> Vec<Buried> {
+        let mut members = self.lock();
+        members.living -= 1;
+        members.buried.push(map);
+        if members.living > 0 {
+            return Vec::new();
+        }
+        mem::take(&mut *members).buried
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Members> {
+        // Nothing in here calls code that can panic half-way.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<K, H, S> fmt::Debug for PapayaShard<K, H, S> {
+impl fmt::Debug for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Family").field("living", &self.lock().living).finish_non_exhaustive()
+    }
+}
+
+impl<K: Key, H: Head, S: State> Drop for PapayaShard<K, H, S> {
+    fn drop(&mut self) {
+        trap::writing("drop");
+        let map = mem::replace(&mut self.map, HashMap::with_hasher(PassThrough::default()));
+        drop(self.family.leave(Box::new(map)));
+    }
+}
+
+impl<K: Key, H: Head, S: State> fmt::Debug for PapayaShard<K, H, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PapayaShard").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    /// A state that tells when it is dropped.
+    struct Tells(Arc<AtomicBool>);
+
+    impl Drop for Tells {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_shard_that_goes_takes_nothing_from_readers_of_its_family() {
+        let papaya = Papaya::default();
+        let (goes, stays) = (papaya.shard::<&str, (), u8>(0), papaya.shard::<&str, (), Tells>(0));
+        let dropped = Arc::new(AtomicBool::new(false));
+        goes.insert_new(1, "key", (), 1).unwrap();
+        stays.insert_new(1, "key", (), Tells(Arc::clone(&dropped))).unwrap_or_else(|_| unreachable!("it is empty"));
+        let goes = Mutex::new(Some(goes));
+        stays.with(1, b"key", |_, _, _| {
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    assert!(stays.remove_if(1, b"key", |_, _, _| true));
+                    drop(goes.lock().unwrap().take());
+                });
+            });
+            assert!(!dropped.load(Ordering::SeqCst), "it is being read");
+        });
+        drop(stays);
+        assert!(dropped.load(Ordering::SeqCst));
+        let late = papaya.shard::<&str, (), u8>(0);
+        late.insert_new(1, "key", (), 1).unwrap();
+        assert_eq!(late.with(1, b"key", |_, _, state| *state), Some(1), "a family can begin again");
     }
 }

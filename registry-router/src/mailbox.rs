@@ -6,8 +6,12 @@ use registry_core::{Closed, Mailbox, Mailboxes, ReservingMailbox, Slot, Undelive
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
-/// The receiving end of a [`TokioMailbox`]: tokio's own receiver, with all that it can do.
-pub type Inbox<T> = mpsc::Receiver<T>;
+use self::life::Life;
+
+pub use self::inbox::Inbox;
+
+mod inbox;
+mod life;
 
 /// The greatest capacity of a mailbox; tokio's limit.
 pub const MAX_MAILBOX_CAPACITY: usize = tokio::sync::Semaphore::MAX_PERMITS;
@@ -48,7 +52,8 @@ pub fn try_mailbox<T>(capacity: usize) -> Result<(TokioMailbox<T>, Inbox<T>), Ca
         return Err(CapacityError { given: capacity });
     }
     let (sender, receiver) = mpsc::channel(capacity);
-    Ok((TokioMailbox(sender), receiver))
+    let life = Life::begin();
+    Ok((TokioMailbox { sender, life: life.clone() }, Inbox::new(receiver, life)))
 }
 
 /// No mailbox can have this capacity.
@@ -67,33 +72,39 @@ impl fmt::Display for CapacityError {
 impl std::error::Error for CapacityError {}
 
 /// The sending end of a bounded tokio channel.
-pub struct TokioMailbox<T>(mpsc::Sender<T>);
+///
+/// Made from a channel's own [`Sender`](mpsc::Sender) it works as well; look-ups then ask the channel whether its
+/// receiver is gone, which is a cache miss, and not the [`Inbox`].
+pub struct TokioMailbox<T> {
+    sender: mpsc::Sender<T>,
+    life: Life,
+}
 
 impl<T> TokioMailbox<T> {
     /// The channel's own sender.
     pub fn as_sender(&self) -> &mpsc::Sender<T> {
-        &self.0
+        &self.sender
     }
 }
 
 impl<T> From<mpsc::Sender<T>> for TokioMailbox<T> {
     fn from(sender: mpsc::Sender<T>) -> Self {
-        Self(sender)
+        Self { sender, life: Life::untold() }
     }
 }
 
 impl<T> Clone for TokioMailbox<T> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self { sender: self.sender.clone(), life: self.life.clone() }
     }
 }
 
 impl<T> fmt::Debug for TokioMailbox<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokioMailbox")
-            .field("capacity", &self.0.max_capacity())
-            .field("room", &self.0.capacity())
-            .field("closed", &self.0.is_closed())
+            .field("capacity", &self.sender.max_capacity())
+            .field("room", &self.sender.capacity())
+            .field("closed", &self.sender.is_closed())
             .finish()
     }
 }
@@ -101,7 +112,7 @@ impl<T> fmt::Debug for TokioMailbox<T> {
 impl<T: Send + 'static> Mailbox<T> for TokioMailbox<T> {
     #[inline]
     fn try_deliver(&self, item: T) -> Result<(), Undelivered<T>> {
-        self.0.try_send(item).map_err(|error| match error {
+        self.sender.try_send(item).map_err(|error| match error {
             TrySendError::Full(item) => Undelivered::Full(item),
             TrySendError::Closed(item) => Undelivered::Closed(item),
         })
@@ -109,7 +120,7 @@ impl<T: Send + 'static> Mailbox<T> for TokioMailbox<T> {
 
     #[inline]
     fn is_closed(&self) -> bool {
-        self.0.is_closed()
+        self.life.is_over().unwrap_or_else(|| self.sender.is_closed())
     }
 }
 
@@ -117,7 +128,7 @@ impl<T: Send + 'static> ReservingMailbox<T> for TokioMailbox<T> {
     type Slot<'a> = TokioSlot<'a, T>;
 
     async fn reserve(&self) -> Result<TokioSlot<'_, T>, Closed> {
-        self.0.reserve().await.map(TokioSlot).map_err(|_| Closed)
+        self.sender.reserve().await.map(TokioSlot).map_err(|_| Closed)
     }
 }
 
@@ -160,6 +171,36 @@ mod tests {
     #[should_panic(expected = "the capacity of a mailbox must be from 1 to")]
     fn a_mailbox_without_room_is_a_panic_that_says_so() {
         mailbox::<()>(0);
+    }
+
+    #[test]
+    fn both_ends_tell_the_sending_one_that_nobody_receives() {
+        type Close = fn(Inbox<u8>) -> Option<Inbox<u8>>;
+        let ways: [Close; 2] = [
+            |mut inbox| {
+                inbox.close();
+                Some(inbox)
+            },
+            |_| None,
+        ];
+        for close in ways {
+            let (mailbox, inbox) = mailbox(1);
+            let clone = mailbox.clone();
+            assert!(!mailbox.is_closed() && !clone.is_closed());
+            let kept = close(inbox);
+            assert!(mailbox.is_closed() && clone.is_closed());
+            drop((kept, mailbox));
+            assert!(clone.is_closed(), "once true it stays true");
+        }
+    }
+
+    #[test]
+    fn a_channel_that_was_made_elsewhere_tells_too() {
+        let (sender, receiver) = mpsc::channel::<u8>(1);
+        let mailbox = TokioMailbox::from(sender);
+        assert!(!mailbox.is_closed());
+        drop(receiver);
+        assert!(mailbox.is_closed() && mailbox.clone().is_closed());
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! Families of mailboxes that a thread of a history can open, read and close.
 
 use registry_core::Mailboxes;
-use registry_router::Tokio;
-use tokio::sync::mpsc;
+use registry_router::{Inbox, Tokio};
 
 /// A family of mailboxes of which both ends are known.
 pub trait Post: Mailboxes {
@@ -35,14 +34,14 @@ pub struct TurnedDown {
 }
 
 impl Post for Tokio {
-    type Inbox<T: Send + 'static> = mpsc::Receiver<T>;
+    type Inbox<T: Send + 'static> = Inbox<T>;
 
     fn open<T: Send + 'static>(capacity: usize) -> (Self::Mailbox<T>, Self::Inbox<T>) {
         registry_router::mailbox(capacity)
     }
 }
 
-impl<T: Send> Receive<T> for mpsc::Receiver<T> {
+impl<T: Send> Receive<T> for Inbox<T> {
     fn close(&mut self) {
         Self::close(self);
     }
