@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::admission::Kind;
 use crate::health::HotId;
-use crate::stats::ShardStats;
+use crate::stats::{LatencyStats, ShardStats};
 
 /// The ear of a registry's shards.
 ///
@@ -39,6 +39,21 @@ pub trait Probe: fmt::Debug + Send + Sync + 'static {
     /// Counts must be exact when nothing runs. Entries, bindings and the alarm are not the probe's to know and are left
     /// at zero.
     fn stats(&self, shard: usize, now: Instant) -> ShardStats;
+
+    /// The same, but what a [reset](Self::reset) took away counts too: counts and totals never go back.
+    ///
+    /// For whoever exports them to where a count must not fall. A probe that does not know says what
+    /// [`stats`](Self::stats) says.
+    fn stats_since_start(&self, shard: usize, now: Instant) -> ShardStats {
+        self.stats(shard, now)
+    }
+
+    /// The latencies of all shards taken together, in the window that ends at `now`; none, if the probe does not know.
+    ///
+    /// No percentile of it can be told from those of the shards.
+    fn latency(&self, _operation: Operation, _now: Instant) -> LatencyStats {
+        LatencyStats::default()
+    }
 
     /// The ids that got most of the sampled look-ups in the window that ends at `now`, the hottest first.
     fn hot_ids(&self, _now: Instant) -> Vec<HotId> {

@@ -48,10 +48,16 @@ pub struct ShardStats {
     pub swept: u64,
     /// Latency of the look-ups that were sampled, in the window.
     pub reads: LatencyStats,
+    /// The same, of all that were sampled since the start or the last reset.
+    pub reads_total: LatencyStats,
     /// Latency of all registrations and removals, in the window.
     pub writes: LatencyStats,
+    /// The same, of all since the start or the last reset.
+    pub writes_total: LatencyStats,
     /// How long those that sweeps ended can have been dead at most, in the window: the time between two sweeps.
     pub cleanup_lag: LatencyStats,
+    /// The same, of all that sweeps ended since the start or the last reset.
+    pub cleanup_lag_total: LatencyStats,
     /// The last few writes.
     pub last_writes: LastWrites,
     /// How many of the sampled look-ups were slow, where that is most telling.
@@ -91,7 +97,7 @@ pub struct Pace {
     pub warm: u64,
 }
 
-/// A summary of latencies in a rolling window.
+/// A summary of latencies: in a rolling window, or, as a total, since the start or the last reset.
 ///
 /// Count, mean, minimum and maximum are exact; percentiles come from a histogram and are at most 1/16 too high.
 /// All are zero when nothing was recorded.
@@ -115,7 +121,7 @@ pub struct LatencyStats {
     pub p999_ns: u64,
     /// The slowest, in nanoseconds.
     pub max_ns: u64,
-    /// How far back the window reaches at most.
+    /// How far back the window reaches at most; zero in a total, which has none.
     pub window: Duration,
 }
 

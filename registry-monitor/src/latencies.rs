@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
+use hdrhistogram::{Counter, Histogram};
 use registry_core::LatencyStats;
 
 /// The longest latency that is told from longer ones, in nanoseconds: 292 years.
@@ -14,9 +14,10 @@ pub(crate) const LONGEST_NS: u64 = i64::MAX as u64;
 /// were added. Two thousand million in one slice: percentiles are those of so many, the rest stays exact.
 const MOST_IN_HISTOGRAM: u64 = (u32::MAX / 2) as u64;
 
-/// What is known of the latencies of some operations.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Latencies {
+/// What is known of the latencies of some operations, with buckets that count up to what `C` can hold: the default is for
+/// a slice of time, [`AllTime`] for however long.
+#[derive(Clone, Debug)]
+pub(crate) struct Latencies<C: Counter = u32> {
     count: u64,
     sum_ns: u128,
     /// Meaningless while `count` is zero.
@@ -26,10 +27,13 @@ pub(crate) struct Latencies {
     ///
     /// One significant decimal digit means buckets that are exact below 32 ns, and from there on 1/16 of their
     /// lower end wide at most.
-    histogram: Option<Histogram<u32>>,
+    histogram: Option<Histogram<C>>,
 }
 
-impl Latencies {
+/// Latencies that add up for ever: no bucket of 64 bits overflows.
+pub(crate) type AllTime = Latencies<u64>;
+
+impl<C: Counter> Latencies<C> {
     /// Adds one latency; none is too short, and those above [`LONGEST_NS`] count as that.
     pub(crate) fn record(&mut self, latency: Duration) {
         let ns = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX).min(LONGEST_NS);
@@ -37,22 +41,19 @@ impl Latencies {
         self.max_ns = self.max_ns.max(ns);
         self.count += 1;
         self.sum_ns += u128::from(ns);
-        if self.count <= MOST_IN_HISTOGRAM {
-            let histogram = self.histogram.get_or_insert_with(|| Histogram::new(1).expect("one digit is in range"));
-            let recorded = histogram.record(ns);
+        if self.count <= MOST_IN_HISTOGRAM || size_of::<C>() > size_of::<u32>() {
+            let recorded = self.histogram.get_or_insert_with(empty).record(ns);
             debug_assert!(recorded.is_ok(), "the histogram grows as needed: {recorded:?}");
         }
     }
 
-    /// Adds all latencies of another.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Adds all latencies of another of the same kind.
     pub(crate) fn add(&mut self, other: &Self) {
-        if other.count == 0 {
-            return;
-        }
-        self.min_ns = if self.count == 0 { other.min_ns } else { self.min_ns.min(other.min_ns) };
-        self.max_ns = self.max_ns.max(other.max_ns);
-        self.count += other.count;
-        self.sum_ns += other.sum_ns;
+        self.add_exact(other);
         match (&mut self.histogram, &other.histogram) {
             (Some(ours), Some(theirs)) => {
                 let added = ours.add(theirs);
@@ -61,6 +62,17 @@ impl Latencies {
             (ours @ None, Some(theirs)) => *ours = Some(theirs.clone()),
             (_, None) => {}
         }
+    }
+
+    /// Adds all but the histogram.
+    fn add_exact<D: Counter>(&mut self, other: &Latencies<D>) {
+        if other.count == 0 {
+            return;
+        }
+        self.min_ns = if self.count == 0 { other.min_ns } else { self.min_ns.min(other.min_ns) };
+        self.max_ns = self.max_ns.max(other.max_ns);
+        self.count += other.count;
+        self.sum_ns += other.sum_ns;
     }
 
     /// Forgets everything, and keeps the memory of the histogram for the next.
@@ -72,7 +84,7 @@ impl Latencies {
         *self = Self { histogram, ..Self::default() };
     }
 
-    /// The figures, as those of a window that reaches back so far.
+    /// The figures, as those of a window that reaches back so far; zero for all that there ever were.
     ///
     /// A percentile is never below the exact one by nearest rank, and at most 1/16 above it.
     pub(crate) fn summary(&self, window: Duration) -> LatencyStats {
@@ -95,6 +107,32 @@ impl Latencies {
         }
         stats
     }
+}
+
+impl AllTime {
+    /// Adds all latencies of a slice of time.
+    ///
+    /// A step for each bucket of the slice that is in use: a few hundred at most, once in a slice.
+    pub(crate) fn add_slice(&mut self, slice: &Latencies) {
+        self.add_exact(slice);
+        let Some(theirs) = &slice.histogram else { return };
+        let ours = self.histogram.get_or_insert_with(empty);
+        for bucket in theirs.iter_recorded() {
+            // The buckets of both are cut alike, so each goes where its latencies would have gone.
+            let added = ours.record_n(bucket.value_iterated_to(), u64::from(bucket.count_at_value()));
+            debug_assert!(added.is_ok(), "the histogram grows as needed: {added:?}");
+        }
+    }
+}
+
+impl<C: Counter> Default for Latencies<C> {
+    fn default() -> Self {
+        Self { count: 0, sum_ns: 0, min_ns: 0, max_ns: 0, histogram: None }
+    }
+}
+
+fn empty<C: Counter>() -> Histogram<C> {
+    Histogram::new(1).expect("one digit is in range")
 }
 
 #[cfg(test)]
@@ -167,10 +205,38 @@ mod tests {
     }
 
     #[test]
+    fn slices_that_add_up_are_as_if_all_had_been_recorded_at_once() {
+        let slices: [Vec<u64>; 4] =
+            [(0..500).map(|n| n * n * n).collect(), vec![], vec![7; 3], (0..63).map(|bits| 1 << bits).collect()];
+        let mut sum = AllTime::default();
+        slices.iter().for_each(|slice| sum.add_slice(&latencies(slice)));
+        sum.record(Duration::from_nanos(33));
+        let all = [slices.concat(), vec![33]].concat();
+        check(&all, &sum.summary(Duration::ZERO));
+        assert_eq!(sum.summary(Duration::ZERO), latencies(&all).summary(Duration::ZERO));
+        let mut twice = AllTime::default();
+        (0..2).for_each(|_| twice.add(&sum));
+        check(&all.repeat(2), &twice.summary(Duration::ZERO));
+    }
+
+    #[test]
+    fn more_than_32_bits_can_count_add_up() {
+        let mut slice = latencies(&[7]);
+        slice.count = u64::from(u32::MAX);
+        slice.histogram.as_mut().unwrap().record_n(7, u32::MAX - 1).unwrap();
+        let mut sum = AllTime::default();
+        (0..3).for_each(|_| sum.add_slice(&slice));
+        sum.add_slice(&latencies(&[1_000_000]));
+        let stats = sum.summary(Duration::ZERO);
+        assert_eq!((stats.count, stats.p999_ns), (3 * u64::from(u32::MAX) + 1, 7));
+        assert_eq!(sum.histogram.unwrap().len(), stats.count);
+    }
+
+    #[test]
     fn nothing_recorded_is_all_zero() {
         let mut expected = LatencyStats::default();
         expected.window = Duration::from_secs(1);
-        assert_eq!(Latencies::default().summary(Duration::from_secs(1)), expected);
+        assert_eq!(<Latencies>::default().summary(Duration::from_secs(1)), expected);
         let mut cleared = latencies(&[1, 2, 3]);
         cleared.clear();
         assert_eq!(cleared.summary(Duration::from_secs(1)), expected);

@@ -1,21 +1,22 @@
 //! The probe that listens to all shards of one registry.
 
 use std::fmt;
-use std::sync::{Mutex, OnceLock, PoisonError, TryLockError};
-use std::time::Instant;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
 
 use registry_core::{Event, HotId, Kind, LatencyStats, Operation, Pace, Probe, ShardStats};
 
 use crate::apart::Apart;
-use crate::counters::Counters;
+use crate::counters::{Counters, Totals};
 use crate::hot::Hot;
 use crate::last::Last;
-use crate::latencies::Latencies;
+use crate::latencies::{AllTime, Latencies};
 use crate::pace::{Bounds, Paces, SLICES};
 use crate::settings::MonitorSettings;
-use crate::window::{Slices, Window};
+use crate::window::{Since, Slices, Window};
 
-/// Counts what happens in all shards of one registry, and keeps the latencies of the last seconds.
+/// Counts what happens in all shards of one registry, and keeps the latencies of the last seconds and the sum of all
+/// before.
 ///
 /// Everything that can be asked of it, [`Probe`] says; it has no methods of its own beyond making one.
 ///
@@ -28,16 +29,17 @@ use crate::window::{Slices, Window};
 /// - A [reset](Probe::reset) during a look-up may leave its miss to be counted after it. `hits` is then one too low.
 /// - Writes are timed one and all. Of the sampled reads, those are left out that come while another thread of the same
 ///   shard is recording or asking: a look-up never waits for a lock.
-/// - Percentiles are at most 1/16 above, and never below, those by nearest rank of what was recorded in the window;
-///   mean, minimum and maximum are exact. Latencies above 292 years count as that.
+/// - Totals of latencies are of all that was timed since the start or the last reset, the window included.
+/// - Percentiles are at most 1/16 above, and never below, those by nearest rank of what was recorded in the window
+///   or since the start; mean, minimum and maximum are exact. Latencies above 292 years count as that.
 /// - Of the ids of sampled look-ups, those are left out that come while another thread is counting or asking.
 /// - [`LatencyStats::window`] is the reach of the window, [`MonitorSettings::window`]. Its older half may be missing.
 ///
 /// # Instants
 ///
 /// They must come from one clock, [`Instant::now`] or a test's, and need not be in order: a look-up that ended before
-/// it began took no time, and a record older than the window is dropped.
-/// One far in the future turns the window over for good; nothing is recorded until the others come up with it.
+/// it began took no time, and a record older than the window counts in the totals alone.
+/// One far in the future turns the window over for good; the totals alone hear more until the others come up with it.
 ///
 /// # Panics
 ///
@@ -56,6 +58,8 @@ struct Active {
     last_writes: usize,
     shards: Box<[Latency]>,
     hot: Hot,
+    /// What was counted in each shard before the last reset; empty until there is one.
+    forgotten: Mutex<Vec<ShardStats>>,
 }
 
 /// The windows of one shard. Reads and writes come from different threads more often than not.
@@ -95,6 +99,7 @@ impl Monitor {
             last_writes: settings.last_writes,
             shards: std::iter::repeat_with(Latency::default).take(shards).collect(),
             hot: Hot::default(),
+            forgotten: Mutex::default(),
         });
         let counters = if settings.enabled { Counters::new(shards, settings.sample_every) } else { Counters::off() };
         Self { settings, counters, active }
@@ -157,51 +162,39 @@ impl Probe for Monitor {
             }
             // All writes count for the alarm, so this waits; the lock is held for one record or one copy at a time.
             Operation::Write => {
-                let mut timed = shard.writes.timed.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut timed = locked(&shard.writes.timed);
                 timed.window.record(number, latency);
                 timed.paces.record(pace_number, latency, &active.bounds);
                 timed.last.record(latency, active.last_writes);
             }
             Operation::CleanUp => {
-                shard
-                    .writes
-                    .cleanups
-                    .get_or_init(Box::default)
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .record(number, latency);
+                locked(shard.writes.cleanups.get_or_init(Box::default)).record(number, latency);
             }
         }
     }
 
     fn stats(&self, shard: usize, now: Instant) -> ShardStats {
-        let mut stats = ShardStats::default();
-        stats.shard = shard;
-        let Some(active) = &self.active else { return stats };
-        let totals = self.counters.totals(shard);
-        stats.lookups = totals.lookups();
-        stats.misses = totals.events(Event::Miss);
-        // Saturating, because a reset may have come between a look-up and its miss.
-        stats.hits = stats.lookups.saturating_sub(stats.misses);
-        stats.registrations = totals.events(Event::Registered);
-        stats.removals = totals.events(Event::Removed);
-        stats.rejections = totals.events(Event::Rejected);
-        stats.refused = totals.events(Event::Refused);
-        stats.binds = totals.events(Event::Bound);
-        stats.unbinds = totals.events(Event::Unbound);
-        stats.routes = totals.events(Event::Routed);
-        stats.full = totals.events(Event::Full);
-        stats.closed = totals.events(Event::Closed);
-        stats.swept = totals.events(Event::Swept);
-        let Latency { reads, writes } = &active.shards[shard];
-        (stats.reads, stats.read_pace) = active.timed(reads, now, |_| ());
-        (stats.writes, stats.write_pace) =
-            active.timed(&writes.timed, now, |timed| stats.last_writes = timed.last.read());
-        stats.cleanup_lag = match writes.cleanups.get() {
-            Some(cleanups) => active.latency(cleanups, now),
-            None => Latencies::default().summary(active.slices.reach()),
-        };
-        stats
+        self.figures(shard, Since::Cleared, now)
+    }
+
+    fn stats_since_start(&self, shard: usize, now: Instant) -> ShardStats {
+        self.figures(shard, Since::Made, now)
+    }
+
+    fn latency(&self, operation: Operation, now: Instant) -> LatencyStats {
+        let Some(active) = &self.active else { return LatencyStats::default() };
+        let number = active.slices.number(now);
+        let mut all = Latencies::default();
+        for Latency { reads, writes } in &active.shards {
+            match operation {
+                Operation::Read => all.add(&locked(reads).window.read(number)),
+                Operation::Write => all.add(&locked(&writes.timed).window.read(number)),
+                Operation::CleanUp => {
+                    writes.cleanups.get().into_iter().for_each(|all_of| all.add(&locked(all_of).read(number)))
+                }
+            }
+        }
+        all.summary(active.slices.reach())
     }
 
     fn hot_ids(&self, now: Instant) -> Vec<HotId> {
@@ -210,37 +203,107 @@ impl Probe for Monitor {
 
     fn reset(&self) {
         let Some(active) = &self.active else { return };
-        self.counters.reset();
+        {
+            // Held meanwhile, so that whoever asks for all since the start misses nothing between the two.
+            let mut forgotten = locked(&active.forgotten);
+            let totals = self.counters.reset();
+            forgotten.resize_with(totals.len(), ShardStats::default);
+            forgotten.iter_mut().zip(&totals).for_each(|(sum, totals)| add_counts(sum, totals));
+        }
         active.hot.clear();
         for Latency { reads, writes } in &active.shards {
             for timed in [&**reads, &writes.timed] {
-                let mut timed = timed.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut timed = locked(timed);
                 timed.window.clear();
                 timed.paces.clear();
                 timed.last.clear();
             }
             if let Some(cleanups) = writes.cleanups.get() {
-                cleanups.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                locked(cleanups).clear();
             }
         }
     }
 }
 
+impl Monitor {
+    fn figures(&self, shard: usize, since: Since, now: Instant) -> ShardStats {
+        let mut stats = ShardStats::default();
+        stats.shard = shard;
+        let Some(active) = &self.active else { return stats };
+        match since {
+            Since::Cleared => add_counts(&mut stats, &self.counters.totals(shard)),
+            Since::Made => {
+                let forgotten = locked(&active.forgotten);
+                if let Some(forgotten) = forgotten.get(shard) {
+                    stats.clone_from(forgotten);
+                    stats.shard = shard;
+                }
+                add_counts(&mut stats, &self.counters.totals(shard));
+            }
+        }
+        // Saturating, because a reset may have come between a look-up and its miss.
+        stats.hits = stats.lookups.saturating_sub(stats.misses);
+        let Latency { reads, writes } = &active.shards[shard];
+        (stats.reads, stats.reads_total, stats.read_pace) = active.timed(reads, since, now, |_| ());
+        (stats.writes, stats.writes_total, stats.write_pace) =
+            active.timed(&writes.timed, since, now, |timed| stats.last_writes = timed.last.read());
+        stats.cleanup_lag.window = active.slices.reach();
+        if let Some(cleanups) = writes.cleanups.get() {
+            (stats.cleanup_lag, stats.cleanup_lag_total) = active.summaries(active.read(&locked(cleanups), since, now));
+        }
+        stats
+    }
+}
+
 impl Active {
-    fn latency(&self, window: &Mutex<Window>, now: Instant) -> LatencyStats {
-        // The lock is gone before the summary is made: whoever records should not wait for percentiles.
-        let latencies = window.lock().unwrap_or_else(PoisonError::into_inner).read(self.slices.number(now));
-        latencies.summary(self.slices.reach())
+    fn read(&self, window: &Window, since: Since, now: Instant) -> (Latencies, AllTime) {
+        (window.read(self.slices.number(now)), window.read_all(since))
     }
 
-    fn timed(&self, timed: &Mutex<Timed>, now: Instant, also: impl FnOnce(&Timed)) -> (LatencyStats, Pace) {
-        let timed = timed.lock().unwrap_or_else(PoisonError::into_inner);
-        let latencies = timed.window.read(self.slices.number(now));
+    fn summaries(&self, (window, all): (Latencies, AllTime)) -> (LatencyStats, LatencyStats) {
+        (window.summary(self.slices.reach()), all.summary(Duration::ZERO))
+    }
+
+    fn timed(
+        &self,
+        timed: &Mutex<Timed>,
+        since: Since,
+        now: Instant,
+        also: impl FnOnce(&Timed),
+    ) -> (LatencyStats, LatencyStats, Pace) {
+        let timed = locked(timed);
+        let latencies = self.read(&timed.window, since, now);
         let pace = timed.paces.read(self.pace_slices.number(now), self.pace_slices.reach() / 2, &self.bounds);
         also(&timed);
+        // The lock is gone before the summaries are made: whoever records should not wait for percentiles.
         drop(timed);
-        (latencies.summary(self.slices.reach()), pace)
+        let (window, all) = self.summaries(latencies);
+        (window, all, pace)
     }
+}
+
+/// Adds what the counters say to the counts of a shard; hits are for the caller to tell.
+fn add_counts(stats: &mut ShardStats, totals: &Totals) {
+    stats.lookups += totals.lookups();
+    for (sum, event) in [
+        (&mut stats.misses, Event::Miss),
+        (&mut stats.registrations, Event::Registered),
+        (&mut stats.removals, Event::Removed),
+        (&mut stats.rejections, Event::Rejected),
+        (&mut stats.refused, Event::Refused),
+        (&mut stats.binds, Event::Bound),
+        (&mut stats.unbinds, Event::Unbound),
+        (&mut stats.routes, Event::Routed),
+        (&mut stats.full, Event::Full),
+        (&mut stats.closed, Event::Closed),
+        (&mut stats.swept, Event::Swept),
+    ] {
+        *sum += totals.events(event);
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Says what it is, not what it counted: that would be pages.

@@ -1,8 +1,9 @@
-//! A rolling window of latencies: two slices of half a window each, turned over by the instants of the callers.
+//! A rolling window of latencies: two slices of half a window each, turned over by the instants of the callers, and the
+//! sum of what has left it.
 
 use std::time::{Duration, Instant};
 
-use crate::latencies::Latencies;
+use crate::latencies::{AllTime, Latencies};
 
 /// How time is cut into slices, alike for all windows of a monitor.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +35,8 @@ impl Slices {
 ///
 /// Time here is that of the records. A slice without any is skipped when a later one comes, and reading turns
 /// nothing over, so readers with different ideas of the present do not disturb each other.
+///
+/// A slice that leaves is added to what has left before, so what there ever was costs nothing per record.
 #[derive(Debug, Default)]
 pub(crate) struct Window {
     /// The number of the newest slice.
@@ -41,28 +44,53 @@ pub(crate) struct Window {
     newest: Latencies,
     /// Of the slice `number − 1`.
     before: Latencies,
+    /// Made when something leaves first: a shard that was never busy has none.
+    past: Option<Box<Past>>,
+}
+
+/// The latencies that are no longer part of a window.
+#[derive(Debug, Default)]
+struct Past {
+    /// Since it was cleared.
+    left: AllTime,
+    /// Before that.
+    cleared: AllTime,
+}
+
+/// Which latencies that are not of the window count as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Since {
+    /// Those since the window was cleared last.
+    Cleared,
+    /// Those since it was made.
+    Made,
 }
 
 impl Window {
     /// Adds a latency to the slice of this number.
     ///
     /// A thread may be held up between reading the clock and coming here, so a number may be lower than one that came
-    /// earlier. It goes where it belongs, or nowhere when that is no longer part of the window.
+    /// earlier. It goes where it belongs, be that among those that have left the window.
     pub(crate) fn record(&mut self, number: u64, latency: Duration) {
         if number > self.number {
-            if number - self.number == 1 {
-                std::mem::swap(&mut self.newest, &mut self.before);
-            } else {
-                self.before.clear();
-            }
-            self.newest.clear();
-            self.number = number;
+            self.turn(number);
         }
         match self.number - number {
             0 => self.newest.record(latency),
             1 => self.before.record(latency),
-            _ => {}
+            _ => self.past.get_or_insert_default().left.record(latency),
         }
+    }
+
+    /// Makes room for a new slice.
+    fn turn(&mut self, number: u64) {
+        leave(&mut self.before, &mut self.past);
+        if number - self.number == 1 {
+            std::mem::swap(&mut self.newest, &mut self.before);
+        } else {
+            leave(&mut self.newest, &mut self.past);
+        }
+        self.number = number;
     }
 
     /// The latencies of the window whose present slice has this number.
@@ -80,10 +108,35 @@ impl Window {
         latencies
     }
 
-    /// Forgets all latencies.
+    /// All latencies, whether they are still part of the window or not.
+    pub(crate) fn read_all(&self, since: Since) -> AllTime {
+        let mut all = AllTime::default();
+        if let Some(past) = &self.past {
+            all.add(&past.left);
+            if since == Since::Made {
+                all.add(&past.cleared);
+            }
+        }
+        [&self.before, &self.newest].into_iter().for_each(|slice| all.add_slice(slice));
+        all
+    }
+
+    /// Forgets all latencies, but for who asks for those [since it was made](Since::Made).
     pub(crate) fn clear(&mut self) {
-        self.newest.clear();
-        self.before.clear();
+        leave(&mut self.before, &mut self.past);
+        leave(&mut self.newest, &mut self.past);
+        if let Some(past) = &mut self.past {
+            past.cleared.add(&past.left);
+            past.left.clear();
+        }
+    }
+}
+
+/// Moves the latencies of a slice to those of the past.
+fn leave(slice: &mut Latencies, past: &mut Option<Box<Past>>) {
+    if !slice.is_empty() {
+        past.get_or_insert_default().left.add_slice(slice);
+        slice.clear();
     }
 }
 
@@ -118,6 +171,12 @@ mod tests {
             assert_eq!(stats.window, WINDOW);
             (stats.count, stats.max_ns)
         }
+
+        /// Count, minimum and maximum of all.
+        fn read_all(&self, since: Since) -> (u64, u64, u64) {
+            let stats = self.window.read_all(since).summary(Duration::ZERO);
+            (stats.count, stats.min_ns, stats.max_ns)
+        }
     }
 
     #[test]
@@ -145,6 +204,33 @@ mod tests {
         assert_eq!(clocked.read(10_000), (2, 4));
         assert_eq!(clocked.read(15_000), (1, 4));
         assert_eq!(clocked.read(20_000), (0, 0));
+    }
+
+    #[test]
+    fn what_leaves_the_window_adds_up() {
+        let mut clocked = Clocked::new();
+        assert_eq!(clocked.read_all(Since::Cleared), (0, 0, 0));
+        // Every way to leave: slice by slice, after a silence, and as a record that comes too late.
+        for (number, at_ms) in (1..).zip([0, 4_999, 5_000, 10_000, 60_000, 65_000, 30_000, 200_000]) {
+            clocked.record(at_ms, number);
+            assert_eq!(clocked.read_all(Since::Cleared), (number, 1, number), "at {at_ms} ms");
+        }
+        assert_eq!(clocked.read(200_000), (1, 8));
+    }
+
+    #[test]
+    fn what_is_cleared_is_still_known_to_who_asks_since_it_was_made() {
+        let mut clocked = Clocked::new();
+        for round in 0..3 {
+            for (number, at_ms) in (1..).zip([0, 5_000, 10_000]) {
+                clocked.record(round * 30_000 + at_ms, round * 10 + number);
+            }
+            assert_eq!(clocked.read_all(Since::Cleared), (3, round * 10 + 1, round * 10 + 3));
+            assert_eq!(clocked.read_all(Since::Made), (3 * (round + 1), 1, round * 10 + 3));
+            clocked.window.clear();
+            assert_eq!(clocked.read_all(Since::Cleared), (0, 0, 0));
+            assert_eq!(clocked.read_all(Since::Made), (3 * (round + 1), 1, round * 10 + 3));
+        }
     }
 
     #[test]

@@ -141,6 +141,106 @@ fn the_window_forgets() {
 }
 
 #[test]
+fn totals_reach_back_to_the_start_and_do_not_forget() {
+    let start = Instant::now();
+    let monitor = Monitor::new(2, every_lookup(), start);
+    // One in each second of two minutes, which no window holds at once.
+    for second in 0..120 {
+        let began = start + second * Duration::from_secs(1);
+        monitor.took(1, Operation::Read, began, began + (second + 1) * MS);
+        monitor.took(1, Operation::Write, began, began + 2 * (second + 1) * MS);
+        monitor.took(1, Operation::CleanUp, began, began + 3 * (second + 1) * MS);
+    }
+    let stats = monitor.stats(1, start + Duration::from_secs(119));
+    for (unit_ns, window, total) in [
+        (1_000_000, stats.reads, stats.reads_total),
+        (2_000_000, stats.writes, stats.writes_total),
+        (3_000_000, stats.cleanup_lag, stats.cleanup_lag_total),
+    ] {
+        assert!((5..=10).contains(&window.count), "{window:?}");
+        assert_eq!((total.count, total.min_ns, total.max_ns), (120, unit_ns, 120 * unit_ns));
+        assert_eq!(total.mean_ns, 60.5 * unit_ns as f64);
+        assert!((60 * unit_ns..=60 * unit_ns * 17 / 16).contains(&total.p50_ns), "{total:?}");
+        assert_eq!(total.window, Duration::ZERO);
+    }
+    let later = monitor.stats(1, start + Duration::from_secs(1_000));
+    assert_eq!((later.reads.count, later.reads_total), (0, stats.reads_total));
+    assert_eq!(monitor.stats(0, start).writes_total, LatencyStats::default());
+    monitor.reset();
+    let reset = monitor.stats(1, start);
+    assert_eq!([reset.reads_total, reset.writes_total, reset.cleanup_lag_total], [LatencyStats::default(); 3]);
+}
+
+#[test]
+fn what_was_reset_counts_for_who_asks_since_the_start() {
+    let start = Instant::now();
+    let monitor = Monitor::new(2, every_lookup(), start);
+    for round in 1..=3_u64 {
+        (0..5).for_each(|_| _ = monitor.lookup(1));
+        monitor.event(1, Event::Miss);
+        (0..round).for_each(|_| monitor.event(1, Event::Swept));
+        monitor.took(1, Operation::Write, start, start + MS);
+        let ever = monitor.stats_since_start(1, start + MS);
+        assert_eq!((ever.shard, ever.lookups, ever.hits, ever.misses), (1, 5 * round, 4 * round, round));
+        assert_eq!((ever.swept, ever.writes_total.count), (round * (round + 1) / 2, round));
+        assert_eq!(ever.writes.count, 1, "the window is that of now");
+        assert_eq!(monitor.stats(1, start + MS).lookups, 5);
+        monitor.reset();
+        assert_eq!(monitor.stats_since_start(1, start).lookups, 5 * round);
+    }
+    assert_eq!(monitor.stats_since_start(0, start).lookups, 0);
+    assert_eq!(Monitor::off().stats_since_start(0, start), ShardStats::default());
+}
+
+#[test]
+fn counts_since_the_start_never_go_back_while_others_reset() {
+    let monitor = Monitor::new(1, every_lookup(), Instant::now());
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..50_000 {
+                monitor.event(0, Event::Routed);
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                monitor.reset();
+            }
+        });
+        let mut last = 0;
+        while !done.load(Ordering::Relaxed) {
+            let routes = monitor.stats_since_start(0, Instant::now()).routes;
+            assert!(last <= routes && routes <= 50_000, "{last}, then {routes}");
+            last = routes;
+        }
+    });
+    assert_eq!(monitor.stats_since_start(0, Instant::now()).routes, 50_000);
+}
+
+#[test]
+fn the_latency_of_all_shards_is_as_if_they_were_one() {
+    let start = Instant::now();
+    let (shards, one) = (Monitor::new(4, every_lookup(), start), Monitor::new(1, every_lookup(), start));
+    for number in 1..=1_000_u32 {
+        for operation in [Operation::Read, Operation::Write, Operation::CleanUp] {
+            shards.took(number as usize % 4, operation, start, start + number * MS / 1_000);
+            one.took(0, operation, start, start + number * MS / 1_000);
+        }
+    }
+    let expected = one.stats(0, start + MS);
+    for (operation, expected) in [
+        (Operation::Read, expected.reads),
+        (Operation::Write, expected.writes),
+        (Operation::CleanUp, expected.cleanup_lag),
+    ] {
+        assert_eq!(expected.count, 1_000);
+        assert_eq!(shards.latency(operation, start + MS), expected);
+        assert_eq!(Monitor::off().latency(operation, start), LatencyStats::default());
+    }
+}
+
+#[test]
 fn slow_operations_are_told_and_leave_with_the_window() {
     let start = Instant::now();
     let settings = MonitorSettings { alarm: AlarmRule { threshold: 2 * MS, ..AlarmRule::default() }, ..every_lookup() };
