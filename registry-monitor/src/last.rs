@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use registry_core::LastWrites;
 
+use crate::window::nanoseconds;
+
 /// The newest latencies, up to a number that the caller gives.
 #[derive(Debug, Default)]
 pub(crate) struct Last {
@@ -16,7 +18,7 @@ pub(crate) struct Last {
 impl Last {
     /// Adds a latency, and forgets the oldest if there are more than `most`.
     pub(crate) fn record(&mut self, latency: Duration, most: usize) {
-        let ns = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
+        let ns = nanoseconds(latency);
         self.latencies_ns.push_back(ns);
         self.sum_ns += u128::from(ns);
         while self.latencies_ns.len() > most {

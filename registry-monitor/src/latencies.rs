@@ -5,6 +5,8 @@ use std::time::Duration;
 use hdrhistogram::{Counter, Histogram};
 use registry_core::LatencyStats;
 
+use crate::window::nanoseconds;
+
 /// The longest latency that is told from longer ones, in nanoseconds: 292 years.
 ///
 /// Half of what 64 bits can say, which the histogram can hold with its usual precision.
@@ -36,7 +38,7 @@ pub(crate) type AllTime = Latencies<u64>;
 impl<C: Counter> Latencies<C> {
     /// Adds one latency; none is too short, and those above [`LONGEST_NS`] count as that.
     pub(crate) fn record(&mut self, latency: Duration) {
-        let ns = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX).min(LONGEST_NS);
+        let ns = nanoseconds(latency).min(LONGEST_NS);
         self.min_ns = if self.count == 0 { ns } else { self.min_ns.min(ns) };
         self.max_ns = self.max_ns.max(ns);
         self.count += 1;

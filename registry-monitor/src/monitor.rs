@@ -145,8 +145,9 @@ impl Probe for Monitor {
     fn took(&self, shard: usize, operation: Operation, began: Instant, ended: Instant) {
         let Some(active) = &self.active else { return };
         let latency = ended.saturating_duration_since(began);
-        let number = active.slices.number(ended);
-        let pace_number = active.pace_slices.number(ended);
+        let since_start = active.slices.since_start(ended);
+        let number = active.slices.number_at(since_start);
+        let pace_number = active.pace_slices.number_at(since_start);
         let shard = &active.shards[shard];
         match operation {
             // One sample more or less does not matter, waiting for a lock does.

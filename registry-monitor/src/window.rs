@@ -5,6 +5,12 @@ use std::time::{Duration, Instant};
 
 use crate::latencies::{AllTime, Latencies};
 
+/// A duration in nanoseconds; five hundred years and more are as long as any.
+#[inline]
+pub(crate) fn nanoseconds(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(duration.subsec_nanos()))
+}
+
 /// How time is cut into slices, alike for all windows of a monitor.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slices {
@@ -21,8 +27,21 @@ impl Slices {
 
     /// The number of the slice that an instant lies in; those before the start lie in the first.
     pub(crate) fn number(&self, at: Instant) -> u64 {
-        let since = at.saturating_duration_since(self.start);
-        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX) / self.slice_ns
+        self.number_at(self.since_start(at))
+    }
+
+    /// How many nanoseconds after the start an instant is; none if it is before.
+    ///
+    /// Apart from the number, for those who have slices of several lengths and one start: instants are dear to subtract.
+    #[inline]
+    pub(crate) fn since_start(&self, at: Instant) -> u64 {
+        nanoseconds(at.saturating_duration_since(self.start))
+    }
+
+    /// The number of the slice that is so many nanoseconds after the start.
+    #[inline]
+    pub(crate) fn number_at(&self, since_start: u64) -> u64 {
+        since_start / self.slice_ns
     }
 
     /// How far back two slices reach at most.

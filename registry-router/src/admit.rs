@@ -21,9 +21,18 @@ where
     X: Mailboxes,
     P: Probe,
 {
-    /// Reserves a place for a registration.
-    pub(crate) fn admit<I: Side>(&self, place: Place, id: &[u8], metadata: &Metadata) -> Result<Permit<'_>, Refusal> {
-        self.making_room::<I, _, _>(place, id, || Permit::obtain(&*self.admission, I::KIND, metadata, self.time.now()))
+    /// Reserves a place for a registration, and says when: the clock is dear to read, and one reading serves the insertion
+    /// that follows too.
+    pub(crate) fn admit<I: Side>(
+        &self,
+        place: Place,
+        id: &[u8],
+        metadata: &Metadata,
+    ) -> Result<(Permit<'_>, Instant), Refusal> {
+        self.making_room::<I, _, _>(place, id, || {
+            let now = self.time.now();
+            Ok((Permit::obtain(&*self.admission, I::KIND, metadata, now)?, now))
+        })
     }
 
     /// Tries something that a cap may forbid. If one does, the dead are taken out, and it is tried again.

@@ -10,10 +10,13 @@ use crate::seeded::SeededBug;
 use crate::sync::{Mutex, MutexGuard};
 
 /// What never changes while a registration lasts, and all that a look-up or a route reads.
+///
+/// The mailbox comes first, next to the key, because most look-ups read these two alone.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub(crate) struct Head<B> {
-    pub(crate) incarnation: Incarnation,
     pub(crate) mailbox: B,
+    pub(crate) incarnation: Incarnation,
     pub(crate) metadata: Metadata,
 }
 

@@ -2,6 +2,7 @@
 //! its cause.
 
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use registry_core::{
     Backend, Event, Incarnation, InvalidId, Mailboxes, Metadata, Occupied, Probe, RegisterError, RegisterReason,
@@ -151,8 +152,8 @@ where
             }
         };
         let place = inner.place(id.as_ref());
-        let permit = match inner.admit::<I>(place, id.as_ref(), &claim.metadata) {
-            Ok(permit) => permit,
+        let (permit, mut now) = match inner.admit::<I>(place, id.as_ref(), &claim.metadata) {
+            Ok(admitted) => admitted,
             Err(refusal) => {
                 inner.probe.event(place.shard, Event::Rejected);
                 inner.probe.event(place.shard, Event::Refused);
@@ -170,9 +171,13 @@ where
                 return Err(claim.turned_down(reason));
             }
         };
+        if group.is_some() {
+            // Joining looks up a server, and may have made room first; neither is part of the insertion.
+            now = inner.time.now();
+        }
         let Claim { mailbox, metadata } = claim;
         let head = Head { incarnation, mailbox, metadata };
-        if let Err((head, by)) = inner.insert(place, &id, head, Bond::new(group.clone())) {
+        if let Err((head, by)) = inner.insert(place, &id, head, Bond::new(group.clone()), now) {
             if let Some(group) = group.filter(|_| !SeededBug::FailedBirthStaysBound.is_on()) {
                 group.remove(incarnation);
             }
@@ -204,10 +209,11 @@ where
         id: &I,
         mut head: HeadOf<I, M, X>,
         mut bond: Bond,
+        mut now: Instant,
     ) -> Result<(), (HeadOf<I, M, X>, Incarnation)> {
         let table = I::table(self);
         loop {
-            match table.insert_new(&self.probe, &self.time, place, id.clone(), head, bond) {
+            match table.insert_new(&self.probe, &self.time, now, place, id.clone(), head, bond) {
                 Ok(()) => return Ok(()),
                 Err(Occupied(refused, unused)) => (head, bond) = (refused, unused),
             }
@@ -220,6 +226,7 @@ where
                 // Whoever had the name left before it could be asked who it is; the name is free for another try.
                 None => {}
             }
+            now = self.time.now();
         }
     }
 

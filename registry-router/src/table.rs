@@ -1,6 +1,7 @@
 //! All registrations of one kind, servers or transports: an array of shards, each reporting to the probe.
 
 use std::ops::ControlFlow;
+use std::time::Instant;
 
 use registry_core::{Backend, Event, Incarnation, Key, Kind, Listing, Occupied, Operation, Probe, Select, Shard};
 
@@ -83,19 +84,19 @@ impl<I: Key, Mb: Queue, B: Backend> Table<I, Mb, B> {
         self.shards[place.shard].with(place.hash, id, read)
     }
 
-    /// Inserts an entry if there is none; what was not inserted comes back.
+    /// Inserts an entry if there is none; what was not inserted comes back. `began` is now, for all that matters.
     pub(crate) fn insert_new(
         &self,
         probe: &impl Probe,
         time: &Time,
+        began: Instant,
         place: Place,
         id: I,
         head: Head<Mb>,
         bond: Bond,
     ) -> Result<(), Occupied<Head<Mb>, Bond>> {
-        let began = probe.times_writes().then(|| time.now());
         let outcome = self.shards[place.shard].insert_new(place.hash, id, head, bond);
-        if let Some(began) = began {
+        if probe.times_writes() {
             probe.took(place.shard, Operation::Write, began, time.now());
         }
         outcome
