@@ -44,6 +44,7 @@
 mod admit;
 mod binding;
 mod builder;
+mod bulk;
 mod clock;
 mod contract;
 mod group;

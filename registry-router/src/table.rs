@@ -1,11 +1,15 @@
 //! All registrations of one kind, servers or transports: an array of shards, each reporting to the probe.
 
+mod many;
+
 use std::ops::ControlFlow;
 
 use registry_core::{Backend, Event, Incarnation, Key, Kind, Listing, Occupied, Operation, Probe, Select, Shard};
 
 use crate::clock::Time;
 use crate::record::{Bond, Head};
+
+pub(crate) use many::{Asked, Some16};
 
 /// The shards of one kind of registration.
 pub(crate) struct Table<I: Key, Mb: Queue, B: Backend> {
