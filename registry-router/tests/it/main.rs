@@ -5,6 +5,7 @@ mod support;
 
 mod admission;
 mod binding;
+mod bulk;
 mod contract;
 mod cost;
 mod dead;
