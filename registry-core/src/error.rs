@@ -199,15 +199,6 @@ impl<M> BoundRouteError<M> {
     }
 }
 
-impl<M> From<Undelivered<M>> for BoundRouteError<M> {
-    fn from(undelivered: Undelivered<M>) -> Self {
-        match undelivered {
-            Undelivered::Full(message) => Self::Full(message),
-            Undelivered::Closed(message) => Self::Closed(message),
-        }
-    }
-}
-
 impl<M> fmt::Debug for BoundRouteError<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
