@@ -97,6 +97,9 @@ where
     }
 }
 
+/// An owned handle to one kind of registration.
+type Found<I, M, X> = Entry<I, MailboxOf<I, M, X>>;
+
 /// A message on its way.
 pub(crate) enum Parcel<D> {
     /// There is none, or none any more: it is in the mailbox.
@@ -182,7 +185,7 @@ where
         }
     }
 
-    fn find_many<I: Side>(&self, ids: &[impl AsRef<[u8]>]) -> Vec<Option<Entry<I, MailboxOf<I, M, X>>>> {
+    fn find_many<I: Side>(&self, ids: &[impl AsRef<[u8]>]) -> Vec<Option<Found<I, M, X>>> {
         let mut found = Vec::with_capacity(ids.len());
         self.find_each::<I>(ids, |_, entry| found.push(entry.map(|entry| entry.to_entry())));
         found
