@@ -25,9 +25,10 @@ use std::fmt;
 use std::ops::ControlFlow;
 
 use ::dashmap::{DashMap, SharedValue};
-use registry_core::{Backend, Head, Key, Occupied, Shard, State, trap};
+use registry_core::{Backend, Head, Key, Occupied, Run, Shard, State, Wanted, trap};
 
 use crate::hashed::{Hashed, Lookup, PassThrough, Query, same};
+use crate::runs::read_in_runs;
 
 /// Shards that are a `dashmap::DashMap`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -63,6 +64,24 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for DashmapShard<K, H, S> {
         let _reading = trap::reading();
         let (head, state) = value.get();
         Some(read(key.key(), head, state))
+    }
+
+    /// Holds the locks of a run at once. A writer holds one lock and waits for no other, and no reader waits for a reader,
+    /// so nobody waits in a circle.
+    #[inline]
+    fn with_each(wanted: &[Wanted<'_, Self>], read: impl FnMut(usize, &Run<'_, K, H, S>)) {
+        let inner = |wanted: &Wanted<'_, Self>| wanted.shard.inner(wanted.hash);
+        read_in_runs(
+            wanted,
+            |wanted| wanted.shard.map.shards()[inner(wanted)].read(),
+            |one, next| std::ptr::eq(one.shard, next.shard) && inner(one) == inner(next),
+            |table, query| {
+                let (key, value) = table.get(query.hash, |(key, _)| same(key, query))?;
+                let (head, state) = value.get();
+                Some((key.key(), head, state))
+            },
+            read,
+        );
     }
 
     fn insert_new(&self, hash: u64, key: K, head: H, state: S) -> Result<(), Occupied<H, S>> {

@@ -27,10 +27,11 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ::evmap::handles::{ReadHandle, WriteHandle};
-use registry_core::{Backend, Head, Key, Occupied, Shard, State, trap};
+use registry_core::{Backend, Head, Key, Occupied, Run, Shard, State, Wanted, trap};
 use thread_local::ThreadLocal;
 
 use crate::hashed::{Lookup, PassThrough, Query};
+use crate::runs::read_in_runs;
 
 /// Shards that are an evmap.
 #[derive(Clone, Copy, Debug, Default)]
@@ -121,6 +122,24 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for EvmapShard<K, H, S> {
         let stored = map.get_one(&Query { hash, key } as &dyn Lookup)?;
         let _reading = trap::reading();
         Some(read(&stored.key, &stored.head, &stored.state))
+    }
+
+    #[inline]
+    fn with_each(wanted: &[Wanted<'_, Self>], read: impl FnMut(usize, &Run<'_, K, H, S>)) {
+        // A first read may wait for a writer, and that one for readers; so all first reads come before any shard is held.
+        for wanted in wanted {
+            wanted.shard.reader();
+        }
+        read_in_runs(
+            wanted,
+            |wanted| wanted.shard.reader().enter(),
+            |one, next| std::ptr::eq(one.shard, next.shard),
+            |map, query| {
+                let stored = map.as_ref()?.get_one(query as &dyn Lookup)?;
+                Some((&stored.key, &stored.head, &*stored.state))
+            },
+            read,
+        );
     }
 
     fn insert_new(&self, hash: u64, key: K, head: H, state: S) -> Result<(), Occupied<H, S>> {

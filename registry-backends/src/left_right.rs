@@ -32,10 +32,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{mem, thread};
 
 use ::left_right::{Absorb, ReadHandle, ReadHandleFactory, WriteHandle};
-use registry_core::{Backend, Head, Key, Occupied, Shard, State, trap};
+use registry_core::{Backend, Head, Key, Occupied, Run, Shard, State, Wanted, trap};
 use thread_local::ThreadLocal;
 
 use crate::hashed::{Hashed, Lookup, PassThrough, Query};
+use crate::runs::read_in_runs;
 
 /// Shards that are a hash map under left-right.
 #[derive(Clone, Copy, Debug, Default)]
@@ -87,6 +88,20 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for LeftRightShard<K, H, S> {
         let (key, (head, state)) = table.0.get_key_value(&Query { hash, key } as &dyn Lookup)?;
         let _reading = trap::reading();
         Some(read(key.key(), head, state))
+    }
+
+    #[inline]
+    fn with_each(wanted: &[Wanted<'_, Self>], read: impl FnMut(usize, &Run<'_, K, H, S>)) {
+        read_in_runs(
+            wanted,
+            |wanted| wanted.shard.reader().enter(),
+            |one, next| std::ptr::eq(one.shard, next.shard),
+            |table, query| {
+                let (key, (head, state)) = table.as_ref()?.0.get_key_value(query as &dyn Lookup)?;
+                Some((key.key(), head, &**state))
+            },
+            read,
+        );
     }
 
     fn insert_new(&self, hash: u64, key: K, head: H, state: S) -> Result<(), Occupied<H, S>> {

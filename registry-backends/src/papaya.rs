@@ -35,10 +35,11 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ::papaya::{Equivalent, HashMap};
-use registry_core::{Backend, Head, Key, Occupied, Shard, State, trap};
+use registry_core::{Backend, Head, Key, Occupied, Run, Shard, State, Wanted, trap};
 use seize::Collector;
 
 use crate::hashed::{Hashed, PassThrough, Query, same};
+use crate::runs::read_in_runs;
 
 /// Shards that are a `papaya::HashMap`.
 ///
@@ -98,6 +99,17 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for PapayaShard<K, H, S> {
         let (key, (head, state)) = map.get_key_value(&Query { hash, key })?;
         let _reading = trap::reading();
         Some(read(key.key(), head, state))
+    }
+
+    #[inline]
+    fn with_each(wanted: &[Wanted<'_, Self>], read: impl FnMut(usize, &Run<'_, K, H, S>)) {
+        read_in_runs(
+            wanted,
+            |wanted| wanted.shard.map.pin(),
+            |one, next| std::ptr::eq(one.shard, next.shard),
+            |map, query| map.get_key_value(query).map(|(key, (head, state))| (key.key(), head, state)),
+            read,
+        );
     }
 
     fn insert_new(&self, hash: u64, key: K, head: H, state: S) -> Result<(), Occupied<H, S>> {

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::panic::catch_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use registry_core::{Backend, Head, Key, Occupied, Shard, State, conformance as laws, trap};
+use registry_core::{Backend, Head, Key, Occupied, Run, Shard, State, Wanted, conformance as laws, trap};
 
 #[test]
 fn without_a_mistake_all_is_well() {
@@ -43,6 +43,12 @@ fn a_visit_that_does_not_stop_is_rejected() {
 }
 
 #[test]
+fn a_read_of_many_that_passes_over_the_absent_is_rejected() {
+    assert!(!breaks(laws::a_read_of_many_shows_each_in_order::<Wrong<NOT_AT_ALL>>));
+    assert!(breaks(laws::a_read_of_many_shows_each_in_order::<Wrong<PASSES_OVER_THE_ABSENT>>));
+}
+
+#[test]
 fn a_write_that_shows_with_the_next_one_is_rejected() {
     assert!(breaks(laws::a_write_is_visible_when_it_returns::<Wrong<PUBLISHES_LATE>>));
 }
@@ -72,6 +78,7 @@ const DOES_NOT_STOP: u8 = 4;
 const PUBLISHES_LATE: u8 = 5;
 const LEAKS: u8 = 6;
 const SETS_NO_TRAP: u8 = 7;
+const PASSES_OVER_THE_ABSENT: u8 = 8;
 
 /// A backend with a mistake.
 #[derive(Debug, Default)]
@@ -105,6 +112,16 @@ impl<const HOW: u8, K: Key, H: Head, S: State> Shard<K, H, S> for WrongShard<HOW
         let entry = self.table().seen::<HOW>().get(key).cloned()?;
         let _reading = (HOW != SETS_NO_TRAP).then(trap::reading);
         Some(read(&entry.0, &entry.1, &entry.2))
+    }
+
+    fn with_each(wanted: &[Wanted<'_, Self>], mut read: impl FnMut(usize, &Run<'_, K, H, S>)) {
+        for (place, Wanted { shard, key, .. }) in wanted.iter().enumerate() {
+            let entry = shard.table().seen::<HOW>().get(*key).cloned();
+            if entry.is_some() || HOW != PASSES_OVER_THE_ABSENT {
+                let _reading = (HOW != SETS_NO_TRAP).then(trap::reading);
+                read(place, &[entry.as_deref().map(|(key, head, state)| (key, head, state))]);
+            }
+        }
     }
 
     fn insert_new(&self, _hash: u64, key: K, head: H, state: S) -> Result<(), Occupied<H, S>> {

@@ -15,6 +15,7 @@
 //! One "must" has no law here: that a read does not allocate, since only a program can count its allocations.
 
 mod drops;
+mod many;
 mod races;
 mod reads;
 mod traps;
@@ -42,6 +43,15 @@ laws! {
         a_read_does_not_wait_for_other_readers,
         threads_that_come_and_go_can_read,
         a_panicking_read_leaves_the_shard_usable,
+    }
+    many {
+        a_read_of_many_shows_each_in_order,
+        a_read_of_many_is_not_stale,
+        a_read_of_many_touches_no_reference_count,
+        a_read_of_many_shows_the_same_objects,
+        reads_of_many_nest_while_writers_wait,
+        a_first_read_of_many_holds_nothing_while_it_waits,
+        a_panicking_read_of_many_leaves_the_shards_usable,
     }
     writes {
         a_taken_key_gives_the_value_back,

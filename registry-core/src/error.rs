@@ -170,6 +170,46 @@ impl<M> fmt::Debug for RouteError<M> {
     }
 }
 
+/// A message was not delivered to the server that its sender is bound to; it comes back.
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BoundRouteError<M> {
+    /// The transport is not registered, or not any more.
+    #[error("the transport is not registered")]
+    TransportNotFound(M),
+    /// The transport is bound to no server.
+    #[error("the transport is bound to no server")]
+    NotBound(M),
+    /// The server's mailbox has no room now.
+    #[error("the server's mailbox is full")]
+    Full(M),
+    /// Nobody will ever receive from the server's mailbox; its registration has been taken out.
+    #[error("the server's mailbox is closed")]
+    Closed(M),
+}
+
+impl<M> BoundRouteError<M> {
+    /// The message.
+    pub fn into_message(self) -> M {
+        match self {
+            Self::TransportNotFound(message)
+            | Self::NotBound(message)
+            | Self::Full(message)
+            | Self::Closed(message) => message,
+        }
+    }
+}
+
+impl<M> fmt::Debug for BoundRouteError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TransportNotFound(_) => "TransportNotFound(..)",
+            Self::NotBound(_) => "NotBound(..)",
+            Self::Full(_) => "Full(..)",
+            Self::Closed(_) => "Closed(..)",
+        })
+    }
+}
+
 /// A message was not delivered although its sender was ready to wait; it comes back.
 #[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SendError<M> {

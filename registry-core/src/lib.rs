@@ -30,7 +30,9 @@ pub mod trap;
 
 pub use admission::{Admission, AdmissionState, AdmitAll, Cause, Kind, Refusal};
 pub use entry::{Entry, EntryRef, Listing};
-pub use error::{BindError, BroadcastReport, BuildError, RegisterError, RegisterReason, RouteError, SendError};
+pub use error::{
+    BindError, BoundRouteError, BroadcastReport, BuildError, RegisterError, RegisterReason, RouteError, SendError,
+};
 pub use health::{Alarm, Cap, CapUse, Door, HealthChange, HotId, Imbalance, Measure};
 pub use id::{InvalidId, MAX_ID_BYTES, ServerId, TransportId};
 pub use incarnation::Incarnation;
@@ -38,5 +40,5 @@ pub use mailbox::{Closed, Delivery, Mailbox, Mailboxes, ReservingMailbox, Slot, 
 pub use metadata::Metadata;
 pub use probe::{Event, Operation, Probe};
 pub use select::Select;
-pub use shard::{Backend, Head, Key, Occupied, Shard, State};
+pub use shard::{AT_ONCE, Backend, Head, Key, Occupied, Run, Seen, Shard, State, Wanted};
 pub use stats::{ContentionStatus, LastWrites, LatencyStats, Pace, ShardStats};

@@ -45,6 +45,12 @@ pub trait Mailbox<T>: Send + Sync + 'static {
     ///
     /// Every look-up asks, inside the read of a shard, so it should cost no more than a load.
     fn is_closed(&self) -> bool;
+
+    /// Loads what a delivery would write to, and changes nothing.
+    ///
+    /// Called for several mailboxes before the first delivery to one of them: a delivery has locked instructions, which
+    /// wait for all loads before them, so that without this each would wait for its own cache miss. Need not do anything.
+    fn approach(&self) {}
 }
 
 /// A mailbox in which a sender can wait for room.

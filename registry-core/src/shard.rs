@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::ControlFlow;
 
+use crate::trap;
+
 /// What may be a key: something that is equal to another exactly when their bytes are, and cheap to clone.
 ///
 /// Implemented for everything that fits; an id is the usual one.
@@ -68,9 +70,9 @@ pub trait Backend: fmt::Debug + Default + Send + Sync + 'static {
 ///
 /// # Reads and writes must not nest
 ///
-/// The closures given to [`with`](Self::with) and [`for_each`](Self::for_each) may read any shard, but must not write
-/// to one, nor drop one; the closure given to [`remove_if`](Self::remove_if) must not touch any shard at all. Several
-/// maps deadlock on that.
+/// The closures given to [`with`](Self::with), [`with_each`](Self::with_each) and [`for_each`](Self::for_each) may read
+/// any shard, but must not write to one, nor drop one; the closure given to [`remove_if`](Self::remove_if) must not touch
+/// any shard at all. Several maps deadlock on that.
 /// Every method must tell the [`trap`](crate::trap), which turns a forbidden nesting into a panic in debug builds.
 ///
 /// # Panics in closures
@@ -92,6 +94,32 @@ pub trait Shard<K: Key, H: Head, S: State>: Send + Sync + 'static {
     /// Once the calling thread has read this shard before, it must not wait for other readers and must not allocate.
     /// It must never touch a reference count of head or state.
     fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &H, &S) -> R) -> Option<R>;
+
+    /// Reads several entries in place, of one shard or of several, and shows them to `read` in runs.
+    ///
+    /// `read` is given the place in `wanted` at which a run begins, and what was found for it and those that follow.
+    /// Runs must come in the order of `wanted`, with each entry in exactly one, and one that is wanted twice in two
+    /// places; a run must have at most [`AT_ONCE`] entries. What is absent must be shown as `None`.
+    /// Each entry is read at an instant of the call, its own: this is no snapshot.
+    ///
+    /// All that holds for [`with`](Self::with) holds here: once the calling thread has read these shards before, it must
+    /// not wait for other readers and must not allocate, and it must never touch a reference count.
+    ///
+    /// What is given here goes one by one. It is worth more to enter all shards of a run first, then to look up all that
+    /// is wanted, and only then to show it: between two look-ups there is then nothing that the processor waits for, so
+    /// their cache misses overlap. A shard should hold nothing between two runs, for writers may wait for it.
+    fn with_each(wanted: &[Wanted<'_, Self>], mut read: impl FnMut(usize, &Run<'_, K, H, S>))
+    where
+        Self: Sized,
+    {
+        for (place, Wanted { shard, hash, key }) in wanted.iter().enumerate() {
+            let shown = shard.with(*hash, key, |key, head, state| read(place, &[Some((key, head, state))]));
+            if shown.is_none() {
+                let _reading = trap::reading();
+                read(place, &[None]);
+            }
+        }
+    }
 
     /// Inserts an entry if there is none under the key.
     ///
@@ -123,6 +151,37 @@ pub trait Shard<K: Key, H: Head, S: State>: Send + Sync + 'static {
         self.len() == 0
     }
 }
+
+/// The most entries that [`Shard::with_each`] shows at once.
+///
+/// A processor keeps some ten to twenty cache misses in flight, so longer runs gain little; and whoever waits for the
+/// readers of a shard waits for a whole run.
+pub const AT_ONCE: usize = 16;
+
+/// One of several entries that are to be read: in which shard, under which hash and key.
+#[derive(Debug)]
+pub struct Wanted<'a, T> {
+    /// The shard.
+    pub shard: &'a T,
+    /// The hash of the key.
+    pub hash: u64,
+    /// The key.
+    pub key: &'a [u8],
+}
+
+/// An entry in place: key, head and state.
+pub type Seen<'a, K, H, S> = (&'a K, &'a H, &'a S);
+
+/// What was found for some that are wanted, one after the other.
+pub type Run<'a, K, H, S> = [Option<Seen<'a, K, H, S>>];
+
+impl<T> Clone for Wanted<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Wanted<'_, T> {}
 
 /// The key is taken; head and state come back.
 #[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -118,6 +118,9 @@ where
     /// The group of a server, made if this is its first transport; `None` if there is no such server.
     pub(crate) fn group_led_by(&self, server: &[u8]) -> Option<Arc<Group>> {
         let place = self.place(server);
-        self.find_at(place, server, |id: &ServerId, _, bond| bond.lead(id, &self.roll, place.shard)).flatten()
+        self.find_at(place, server, |id: &ServerId, head, bond| {
+            bond.lead(id, head.incarnation, &self.roll, place.shard)
+        })
+        .flatten()
     }
 }

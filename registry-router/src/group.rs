@@ -17,11 +17,13 @@ use registry_core::{BindError, Incarnation, ServerId, TransportId};
 use crate::roll::Roll;
 use crate::seeded::SeededBug;
 use crate::sync::{AtomicBool, Global, Mutex, MutexGuard};
+use crate::ticket::Ticket;
 
 /// The bound transports of one registration of a server.
 #[derive(Debug)]
 pub(crate) struct Group {
     server: ServerId,
+    leader: Incarnation,
     /// Where its transports are counted, and under which shard.
     roll: Arc<Roll>,
     shard: usize,
@@ -33,7 +35,8 @@ pub(crate) struct Group {
 pub(crate) fn limbo() -> &'static Arc<Group> {
     static LIMBO: Global<Arc<Group>> = Global::new(|| {
         let roll = Arc::new(Roll::new(1, None, Duration::ZERO));
-        let group = Group::new(ServerId::new("limbo").expect("the id is valid"), roll, 0);
+        let server = ServerId::new("limbo").expect("the id is valid");
+        let group = Group::new(server, Incarnation::from_u64(0), roll, 0);
         drop(group.close());
         Arc::new(group)
     });
@@ -41,15 +44,29 @@ pub(crate) fn limbo() -> &'static Arc<Group> {
 }
 
 /// Keyed by incarnation, so that a transport that comes back under the same id is another member.
-pub(crate) type Members = HashMap<u64, TransportId, BuildHasherDefault<Spread>>;
+type ByIncarnation<T> = HashMap<u64, T, BuildHasherDefault<Spread>>;
+
+/// Who is in a group.
+#[derive(Debug, Default)]
+pub(crate) struct Members {
+    ids: ByIncarnation<TransportId>,
+    /// For those whose binding somebody remembers: few or none.
+    tickets: Option<Box<ByIncarnation<Arc<Ticket>>>>,
+}
 
 impl Group {
-    pub(crate) fn new(server: ServerId, roll: Arc<Roll>, shard: usize) -> Self {
-        Self { server, roll, shard, open: AtomicBool::new(true), members: Mutex::default() }
+    pub(crate) fn new(server: ServerId, leader: Incarnation, roll: Arc<Roll>, shard: usize) -> Self {
+        Self { server, leader, roll, shard, open: AtomicBool::new(true), members: Mutex::default() }
     }
 
     pub(crate) fn server(&self) -> &ServerId {
         &self.server
+    }
+
+    /// Which registration of the server it is.
+    #[inline]
+    pub(crate) fn leader(&self) -> Incarnation {
+        self.leader
     }
 
     /// Whether the server's registration still stands.
@@ -64,21 +81,41 @@ impl Group {
         if !self.is_open() && !SeededBug::BindJoinsTheDead.is_on() {
             return Err(BindError::ServerNotFound);
         }
-        if !members.contains_key(&incarnation.as_u64()) {
-            self.roll.enter(self.shard, members.len())?;
-            members.insert(incarnation.as_u64(), transport);
+        if !members.ids.contains_key(&incarnation.as_u64()) {
+            self.roll.enter(self.shard, members.ids.len())?;
+            members.ids.insert(incarnation.as_u64(), transport);
         }
         Ok(())
+    }
+
+    /// Something that tells whether a member is still in the group; `None` if it is not. All who ask get the same.
+    ///
+    /// It does not tell when the group is closed: closing does not depend on how many tickets there are.
+    pub(crate) fn ticket(&self, incarnation: Incarnation) -> Option<Arc<Ticket>> {
+        let mut members = self.lock();
+        let Members { ids, tickets } = &mut *members;
+        ids.contains_key(&incarnation.as_u64()).then(|| {
+            let tickets = tickets.get_or_insert_default();
+            Arc::clone(tickets.entry(incarnation.as_u64()).or_default())
+        })
     }
 
     /// Takes a transport out, and says whether it was in, which it is not once the group is closed.
     pub(crate) fn remove(&self, incarnation: Incarnation) -> bool {
         let mut members = self.lock();
-        let was_in = members.remove(&incarnation.as_u64()).is_some();
+        let Members { ids, tickets } = &mut *members;
+        let was_in = ids.remove(&incarnation.as_u64()).is_some();
         self.roll.strike(self.shard, usize::from(was_in));
-        if members.capacity() > 64 && members.len() < members.capacity() / 8 {
-            let room = members.len() * 2;
-            members.shrink_to(room);
+        if ids.capacity() > 64 && ids.len() < ids.capacity() / 8 {
+            ids.shrink_to(ids.len() * 2);
+        }
+        if let Some(given) = tickets {
+            if let Some(ticket) = given.remove(&incarnation.as_u64()) {
+                ticket.revoke();
+            }
+            if given.is_empty() {
+                *tickets = None;
+            }
         }
         was_in
     }
@@ -89,14 +126,14 @@ impl Group {
     pub(crate) fn close(&self) -> Members {
         let mut members = self.lock();
         self.open.store(false, Ordering::Release);
-        self.roll.strike(self.shard, members.len());
+        self.roll.strike(self.shard, members.ids.len());
         std::mem::take(&mut *members)
     }
 
     /// A copy of the members as they are now.
     pub(crate) fn members(&self) -> Vec<(Incarnation, TransportId)> {
         let members = self.lock();
-        members.iter().map(|(incarnation, id)| (Incarnation::from_u64(*incarnation), id.clone())).collect()
+        members.ids.iter().map(|(incarnation, id)| (Incarnation::from_u64(*incarnation), id.clone())).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Members> {
@@ -136,7 +173,12 @@ mod tests {
     }
 
     fn group_with_cap(members: u64, max: Option<usize>) -> Group {
-        let group = Group::new(ServerId::new("s").unwrap(), Arc::new(Roll::new(8, max, Duration::ZERO)), 5);
+        let group = Group::new(
+            ServerId::new("s").unwrap(),
+            Incarnation::from_u64(1),
+            Arc::new(Roll::new(8, max, Duration::ZERO)),
+            5,
+        );
         for number in 0..members {
             assert_eq!(group.add(Incarnation::from_u64(number), id(number)), Ok(()));
         }
@@ -156,7 +198,7 @@ mod tests {
     #[test]
     fn a_closed_group_is_empty_and_takes_nobody() {
         let group = group_of(3);
-        assert_eq!((group.close().len(), group.close().len()), (3, 0));
+        assert_eq!((group.close().ids.len(), group.close().ids.len()), (3, 0));
         assert!(!group.is_open());
         assert_eq!(group.add(Incarnation::from_u64(9), id(9)), Err(BindError::ServerNotFound));
         assert!(!group.remove(Incarnation::from_u64(1)));
@@ -181,12 +223,32 @@ mod tests {
     }
 
     #[test]
+    fn a_ticket_is_for_one_stay_of_one_member() {
+        let group = group_of(2);
+        let [zero, one] = [0, 1].map(Incarnation::from_u64);
+        assert!(group.ticket(Incarnation::from_u64(9)).is_none());
+        let (ticket, same, other) =
+            (group.ticket(zero).unwrap(), group.ticket(zero).unwrap(), group.ticket(one).unwrap());
+        assert!(Arc::ptr_eq(&ticket, &same) && ticket.holds());
+        group.remove(zero);
+        assert!(!ticket.holds() && other.holds());
+        assert_eq!(group.add(zero, id(0)), Ok(()));
+        assert!(!ticket.holds() && group.ticket(zero).unwrap().holds());
+        group.remove(zero);
+        group.remove(one);
+        assert!(group.lock().tickets.is_none(), "no room is kept for nobody");
+        drop(group.close());
+        assert!(group.ticket(one).is_none());
+    }
+
+    #[test]
     fn room_is_given_back_when_most_have_left() {
         let group = group_of(10_000);
         for number in 0..9_990 {
             group.remove(Incarnation::from_u64(number));
         }
-        assert!(group.lock().capacity() < 200, "room for {}", group.lock().capacity());
+        let room = group.lock().ids.capacity();
+        assert!(room < 200, "room for {room}");
         assert_eq!(group.members().len(), 10);
     }
 }

@@ -43,7 +43,9 @@
 
 mod admit;
 mod binding;
+mod bound;
 mod builder;
+mod bulk;
 mod clock;
 mod contract;
 mod group;
@@ -66,7 +68,9 @@ mod side;
 mod sweep;
 mod sync;
 mod table;
+mod ticket;
 
+pub use bound::BoundRoute;
 pub use builder::{Builder, Settings};
 pub use clock::Clock;
 pub use health::{HealthWatch, Watched};
@@ -75,11 +79,11 @@ pub use mailbox::{CapacityError, Inbox, MAX_MAILBOX_CAPACITY, Tokio, TokioMailbo
 pub use registry::{Registry, ServerMailbox, TransportMailbox};
 pub use registry_core::api;
 pub use registry_core::{
-    Admission, AdmissionState, AdmitAll, Alarm, Backend, BindError, BroadcastReport, BuildError, Cap, CapUse, Cause,
-    Closed, ContentionStatus, Delivery, Door, Entry, EntryRef, Event, HealthChange, HotId, Imbalance, Incarnation,
-    InvalidId, Kind, LastWrites, LatencyStats, Listing, MAX_ID_BYTES, Mailbox, Mailboxes, Measure, Metadata, Operation,
-    Pace, Probe, Refusal, RegisterError, RegisterReason, ReservingMailbox, RouteError, Select, SendError, ServerId,
-    ShardStats, Slot, ToServer, ToTransport, TransportId, Undelivered,
+    Admission, AdmissionState, AdmitAll, Alarm, Backend, BindError, BoundRouteError, BroadcastReport, BuildError, Cap,
+    CapUse, Cause, Closed, ContentionStatus, Delivery, Door, Entry, EntryRef, Event, HealthChange, HotId, Imbalance,
+    Incarnation, InvalidId, Kind, LastWrites, LatencyStats, Listing, MAX_ID_BYTES, Mailbox, Mailboxes, Measure,
+    Metadata, Operation, Pace, Probe, Refusal, RegisterError, RegisterReason, ReservingMailbox, RouteError, Select,
+    SendError, ServerId, ShardStats, Slot, ToServer, ToTransport, TransportId, Undelivered,
 };
 pub use registry_monitor::{
     AlarmRule, HealthSettings, HotRule, ImbalanceRule, LabelCap, Limiter, Limits, Monitor, MonitorSettings, RateLimit,

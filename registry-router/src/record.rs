@@ -8,6 +8,7 @@ use crate::group::{Group, Members, limbo};
 use crate::roll::Roll;
 use crate::seeded::SeededBug;
 use crate::sync::{Mutex, MutexGuard};
+use crate::ticket::Ticket;
 
 /// What never changes while a registration lasts, and all that a look-up or a route reads.
 ///
@@ -52,15 +53,30 @@ impl Bond {
     }
 
     /// A server's group, made if this is its first transport; `None` once the registration has ended.
-    pub(crate) fn lead(&self, server: &ServerId, roll: &Arc<Roll>, shard: usize) -> Option<Arc<Group>> {
+    pub(crate) fn lead(
+        &self,
+        server: &ServerId,
+        incarnation: Incarnation,
+        roll: &Arc<Roll>,
+        shard: usize,
+    ) -> Option<Arc<Group>> {
         let mut group = self.lock();
-        let group = group.get_or_insert_with(|| Arc::new(Group::new(server.clone(), Arc::clone(roll), shard)));
+        let make = || Arc::new(Group::new(server.clone(), incarnation, Arc::clone(roll), shard));
+        let group = group.get_or_insert_with(make);
         group.is_open().then(|| Arc::clone(group))
     }
 
     /// The group of a server that has one, or that a transport is in.
     pub(crate) fn group(&self) -> Option<Arc<Group>> {
         self.lock().as_ref().filter(|group| group.is_open()).cloned()
+    }
+
+    /// The group that a transport is in, with something that tells for as long as it is.
+    pub(crate) fn group_with_ticket(&self, incarnation: Incarnation) -> Option<(Arc<Group>, Arc<Ticket>)> {
+        // Under the lock, so that the transport cannot leave in between.
+        let current = self.lock();
+        let group = current.as_ref().filter(|group| group.is_open())?;
+        Some((Arc::clone(group), group.ticket(incarnation)?))
     }
 
     /// Puts a transport into a group, out of the one that it may be in.
@@ -152,7 +168,8 @@ mod tests {
     use super::*;
 
     fn lead(bond: &Bond, server: &str) -> Option<Arc<Group>> {
-        bond.lead(&ServerId::new(server).unwrap(), &Arc::new(Roll::new(1, None, Duration::ZERO)), 0)
+        let one = Incarnation::from_u64(1);
+        bond.lead(&ServerId::new(server).unwrap(), one, &Arc::new(Roll::new(1, None, Duration::ZERO)), 0)
     }
 
     fn group(server: &str) -> Arc<Group> {

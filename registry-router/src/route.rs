@@ -1,14 +1,15 @@
 //! Delivering a message to one, or to all transports of a server; what is not delivered comes back.
 
 use registry_core::{
-    Backend, BroadcastReport, Delivery, Event, Incarnation, Mailbox, Mailboxes, Probe, RouteError, ServerId,
+    AT_ONCE, Backend, BroadcastReport, Delivery, Event, Incarnation, Mailbox, Mailboxes, Probe, RouteError, ServerId,
     TransportId, Undelivered,
 };
 
+use crate::bulk::{Parcel, approach, no_parcels};
 use crate::registry::{Inner, Registry};
 use crate::seeded::SeededBug;
 use crate::side::{DeliveryTo, Side};
-use crate::table::Place;
+use crate::table::{Asked, Place};
 
 impl<M, B, X, P> Registry<M, B, X, P>
 where
@@ -72,30 +73,39 @@ where
         let Some(group) = group else {
             return report;
         };
-        for (incarnation, id) in group.members() {
-            let place = self.inner.place(id.as_bytes());
+        for members in group.members().chunks(AT_ONCE) {
             // Copied, and dropped if it is not needed, where nothing is held: that is the user's own code.
-            let mut parcel = Some(Delivery { from: server.clone(), message: message.clone() });
-            let outcome = self.inner.transports.peek(place, id.as_bytes(), |_, head, bond| {
-                if head.incarnation != incarnation {
-                    return None;
+            let mut parcels = no_parcels();
+            for parcel in &mut parcels[..members.len()] {
+                *parcel = Parcel::Waiting(Delivery { from: server.clone(), message: message.clone() });
+            }
+            let (asked, length) = self.inner.ask(members.iter().map(|(_, id)| id.as_bytes()));
+            self.inner.transports.peek_each(&asked[..length], |first, run| {
+                approach::<TransportId, M, X>(run);
+                for ((seen, parcel), (incarnation, _)) in run.iter().zip(&mut parcels[first..]).zip(&members[first..]) {
+                    if let Some((_, head, bond)) = seen
+                        && head.incarnation == *incarnation
+                    {
+                        bond.while_in(&group, || parcel.deliver(head));
+                    }
                 }
-                bond.while_in(&group, || parcel.take().map(|delivery| head.mailbox.try_deliver(delivery))).flatten()
             });
-            match outcome.flatten() {
-                None => {}
-                Some(Ok(())) => {
-                    self.inner.probe.event(place.shard, Event::Routed);
-                    report.delivered += 1;
-                }
-                Some(Err(Undelivered::Full(_))) => {
-                    self.inner.probe.event(place.shard, Event::Full);
-                    report.full.push(id);
-                }
-                Some(Err(Undelivered::Closed(_))) => {
-                    self.inner.probe.event(place.shard, Event::Closed);
-                    self.inner.end::<TransportId>(place, id.as_bytes(), Some(incarnation));
-                    report.closed.push(id);
+            for ((parcel, (_, id)), Asked { place, .. }) in parcels.into_iter().zip(members).zip(asked) {
+                match parcel {
+                    Parcel::Waiting(_) => {}
+                    Parcel::Delivered => {
+                        self.inner.probe.event(place.shard, Event::Routed);
+                        report.delivered += 1;
+                    }
+                    Parcel::Back(Undelivered::Full(_), _) => {
+                        self.inner.probe.event(place.shard, Event::Full);
+                        report.full.push(id.clone());
+                    }
+                    Parcel::Back(Undelivered::Closed(_), incarnation) => {
+                        self.inner.probe.event(place.shard, Event::Closed);
+                        self.inner.end::<TransportId>(place, id.as_bytes(), Some(incarnation));
+                        report.closed.push(id.clone());
+                    }
                 }
             }
         }
@@ -134,7 +144,7 @@ where
 
     /// Counts a message that could not be delivered, and takes its receiver out if it is dead.
     #[cold]
-    fn undelivered<I: Side>(
+    pub(crate) fn undelivered<I: Side>(
         &self,
         place: Place,
         id: &[u8],

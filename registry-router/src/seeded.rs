@@ -27,6 +27,8 @@ pub enum SeededBug {
     DeathToldTooEarly,
     /// A broadcast goes to whoever was in the group when it began.
     BroadcastAsksNobody,
+    /// A route that is remembered is taken although its binding has ended.
+    RememberedRouteAsksNobody,
     /// A message that waited for room is delivered although its receiver's registration has ended.
     WaiterIgnoresTheEnd,
 }
@@ -34,7 +36,7 @@ pub enum SeededBug {
 impl SeededBug {
     /// All of them.
     #[cfg(shuttle)]
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::RemovalIgnoresIncarnation,
         Self::ClosedRemovesByName,
         Self::SweepRemovesByName,
@@ -45,6 +47,7 @@ impl SeededBug {
         Self::FailedBirthStaysBound,
         Self::DeathToldTooEarly,
         Self::BroadcastAsksNobody,
+        Self::RememberedRouteAsksNobody,
         Self::WaiterIgnoresTheEnd,
     ];
 

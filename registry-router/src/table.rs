@@ -1,5 +1,7 @@
 //! All registrations of one kind, servers or transports: an array of shards, each reporting to the probe.
 
+mod many;
+
 use std::ops::ControlFlow;
 use std::time::Instant;
 
@@ -7,6 +9,8 @@ use registry_core::{Backend, Event, Incarnation, Key, Kind, Listing, Occupied, O
 
 use crate::clock::Time;
 use crate::record::{Bond, Head};
+
+pub(crate) use many::{Asked, Some16};
 
 /// The shards of one kind of registration.
 pub(crate) struct Table<I: Key, Mb: Queue, B: Backend> {

@@ -15,7 +15,7 @@ use std::fmt;
 use registry_core::Backend;
 
 pub use model::Model;
-pub use op::{Op, Side, sequences};
+pub use op::{Many, Op, Side, sequences};
 pub use outcome::{Outcome, View};
 pub use random::{LENGTH, run};
 pub use real::Real;

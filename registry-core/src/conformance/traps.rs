@@ -2,8 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use super::{Backend, Calls, Fresh, hold, panics};
-use crate::shard::Shard;
+use super::{Backend, Calls, Fresh, hash, hold, panics};
+use crate::shard::{Run, Shard, Wanted};
 
 /// A write to any shard inside the closure of a read of any shard panics, and afterwards all shards work.
 ///
@@ -40,7 +40,12 @@ pub fn a_read_inside_a_removal_is_caught<B: Backend>() {
                 read.for_each(|_, _, _| ControlFlow::Continue(()));
                 true
             };
-            let reads: [&dyn Fn() -> bool; 3] = [&|| read.has("key"), &|| read.has("absent"), &visit];
+            let many = || {
+                let wanted = ["key", "absent"].map(|key| wanted(read, key));
+                Shard::with_each(&wanted, |_, _: &Run<'_, String, (), u64>| {});
+                true
+            };
+            let reads: [&dyn Fn() -> bool; 4] = [&|| read.has("key"), &|| read.has("absent"), &visit, &many];
             for call in reads {
                 assert!(panics(|| removed.remove("key", |_| call())), "not caught");
                 removed.put("free", 2);
@@ -80,11 +85,15 @@ fn shards<B: Backend>(fresh: &Fresh<B>) -> [B::Shard<String, (), u64>; 2] {
     })
 }
 
+fn wanted<'a, T>(shard: &'a T, key: &'a str) -> Wanted<'a, T> {
+    Wanted { shard, hash: hash(key), key: key.as_bytes() }
+}
+
 /// All ways to do something inside a read of a shard.
 fn reads<'a>(
     shard: &'a impl Shard<String, (), u64>,
     call: &'a dyn Fn() -> bool,
-) -> [Box<dyn FnOnce() -> bool + 'a>; 3] {
+) -> [Box<dyn FnOnce() -> bool + 'a>; 5] {
     [
         Box::new(move || shard.read("key", |_| call()) == Some(true)),
         Box::new(move || {
@@ -96,5 +105,14 @@ fn reads<'a>(
             called
         }),
         Box::new(move || shard.remove("key", |_| call())),
+        Box::new(move || within_many(&[wanted(shard, "key"), wanted(shard, "absent")], call)),
+        // Nobody is shown, and yet it is a read.
+        Box::new(move || within_many(&[wanted(shard, "absent")], call)),
     ]
+}
+
+fn within_many<T: Shard<String, (), u64>>(wanted: &[Wanted<'_, T>], call: &dyn Fn() -> bool) -> bool {
+    let mut called = false;
+    Shard::with_each(wanted, |_, _: &Run<'_, String, (), u64>| called = call());
+    called
 }

@@ -5,6 +5,8 @@ mod support;
 
 mod admission;
 mod binding;
+mod bound;
+mod bulk;
 mod contract;
 mod cost;
 mod dead;

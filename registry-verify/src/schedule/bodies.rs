@@ -7,6 +7,7 @@ mod bindings;
 mod messages;
 mod names;
 mod programs;
+mod routes;
 
 use registry_core::{Backend, Delivery};
 use registry_router::{Registry, ServerId, ServerLease, TransportId, TransportLease};
@@ -44,6 +45,9 @@ pub fn protocols<B: Backend>() -> Vec<Protocol> {
         protocol("broadcast against unbind", messages::broadcast_against_unbind::<B>),
         protocol("broadcast against deaths", messages::broadcast_against_deaths::<B>),
         protocol("waiting against the end", messages::waiting_against_the_end::<B>),
+        protocol("bound route against moves", routes::bound_route_against_moves::<B>),
+        protocol("bound route against the server's death", routes::bound_route_against_the_servers_death::<B>),
+        protocol("route many against deaths", routes::route_many_against_deaths::<B>),
         protocol("a random program", programs::a_program::<B>),
     ]
 }

@@ -24,6 +24,8 @@ struct Owner {
     lease: bool,
     capacity: usize,
     closed: bool,
+    /// Whether it keeps a route to its server, which remembers nothing here.
+    route: bool,
     inbox: VecDeque<(u8, u64)>,
 }
 
@@ -68,6 +70,26 @@ impl Model {
             }
             Op::Broadcast(server) => self.broadcast(server),
             Op::Sweep => self.sweep(),
+            Op::FindMany(side, ids) => Outcome::Found(ids.iter().map(|id| self.living(side, *id)).collect()),
+            Op::RouteMany(side, to, from) => self.route_many(side, &to, from),
+            Op::RouteBound(transport) => {
+                let owner = self.names.get(&(Side::Transport, transport)).copied();
+                self.route_bound(owner)
+            }
+            Op::TakeRoute(transport) => {
+                let owner = self.living(Side::Transport, transport);
+                if let Some(owner) = owner {
+                    self.owners[owner].route = true;
+                }
+                Outcome::Done(owner.is_some())
+            }
+            Op::RouteThrough(owner) => match self.owner(owner).filter(|owner| self.owners[*owner].route) {
+                None => Outcome::Nothing,
+                Some(owner) => {
+                    let name = (Side::Transport, self.owners[owner].id);
+                    self.route_bound(Some(owner).filter(|owner| self.names.get(&name) == Some(owner)))
+                }
+            },
         }
     }
 
@@ -135,7 +157,15 @@ impl Model {
         // The name of the dead is free, and nothing of theirs is inherited.
         self.end(side, id);
         let owner = self.owners.len();
-        self.owners.push(Owner { side, id, lease: true, capacity, closed: false, inbox: VecDeque::new() });
+        self.owners.push(Owner {
+            side,
+            id,
+            lease: true,
+            capacity,
+            closed: false,
+            route: false,
+            inbox: VecDeque::new(),
+        });
         self.names.insert((side, id), owner);
         if let Some(server) = server {
             self.bindings.insert(owner, server);
@@ -179,6 +209,26 @@ impl Model {
         }
         owner.inbox.push_back((from, message));
         Outcome::Delivered
+    }
+
+    /// All are found before the first is sent to, so the dead are taken out after that.
+    fn route_many(&mut self, side: Side, to: &[u8], from: u8) -> Outcome {
+        let found: Vec<_> = to.iter().map(|id| self.names.get(&(side, *id)).copied()).collect();
+        let route = |owner: Option<usize>| {
+            let message = self.message();
+            owner.map_or(Outcome::NotFound(message), |owner| self.deliver(owner, from, message))
+        };
+        Outcome::Many(found.into_iter().map(route).collect())
+    }
+
+    /// A message from a transport that is still registered, dead or not.
+    fn route_bound(&mut self, transport: Option<usize>) -> Outcome {
+        let message = self.message();
+        let Some(transport) = transport else { return Outcome::NotFound(message) };
+        match self.bindings.get(&transport) {
+            None => Outcome::NotBound(message),
+            Some(&server) => self.deliver(server, self.owners[transport].id, message),
+        }
     }
 
     fn broadcast(&mut self, server: u8) -> Outcome {

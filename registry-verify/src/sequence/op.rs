@@ -52,7 +52,20 @@ pub enum Op {
     Broadcast(u8),
     /// Takes out the dead.
     Sweep,
+    /// Looks up many ids at once.
+    FindMany(Side, Many),
+    /// Sends a message to each of many servers at once in the name of a transport, or the other way round.
+    RouteMany(Side, Many, u8),
+    /// Sends a message to the server that a transport is bound to.
+    RouteBound(u8),
+    /// Makes a route from whoever is registered as that transport, which that owner keeps.
+    TakeRoute(u8),
+    /// An owner sends a message through the route that it keeps.
+    RouteThrough(usize),
 }
+
+/// Ids that are given in one call, some of them more than once.
+pub type Many = [u8; 6];
 
 /// How many ids there are of each side.
 pub(crate) const IDS: u8 = 4;
@@ -65,6 +78,7 @@ pub fn sequences(length: usize) -> impl Strategy<Value = Vec<Op>> {
 fn operation() -> impl Strategy<Value = Op> {
     let id = || 0..IDS;
     let owner = || any::<prop::sample::Index>().prop_map(|index| index.index(64));
+    let many = || [id(), id(), id(), id(), id(), id()];
     let side = || prop_oneof![Just(Side::Server), Just(Side::Transport)];
     let capacity = || 1..=3_usize;
     prop_oneof![
@@ -82,6 +96,11 @@ fn operation() -> impl Strategy<Value = Op> {
         5 => (side(), id(), id()).prop_map(|(side, to, from)| Op::Route(side, to, from)),
         2 => id().prop_map(Op::Broadcast),
         1 => Just(Op::Sweep),
+        1 => (side(), many()).prop_map(|(side, ids)| Op::FindMany(side, ids)),
+        2 => (side(), many(), id()).prop_map(|(side, to, from)| Op::RouteMany(side, to, from)),
+        1 => id().prop_map(Op::RouteBound),
+        2 => id().prop_map(Op::TakeRoute),
+        4 => owner().prop_map(Op::RouteThrough),
     ]
 }
 

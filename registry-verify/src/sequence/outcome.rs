@@ -28,6 +28,12 @@ pub enum Outcome {
     Full(u64),
     /// A message came back: nobody will receive it.
     Closed(u64),
+    /// A message came back: its sender is bound to nobody.
+    NotBound(u64),
+    /// Who was found under each of many ids, by owner.
+    Found(Vec<Option<usize>>),
+    /// What became of each of many messages.
+    Many(Vec<Outcome>),
     /// A broadcast: whether the server was there, how many took the message, who had no room, who was closed.
     Broadcast(bool, usize, Vec<u8>, Vec<u8>),
     /// So many servers and transports were dead, and were taken out.

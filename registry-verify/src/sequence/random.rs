@@ -147,9 +147,12 @@ fn with_owners(ops: &[Op]) -> (Vec<Op>, Vec<Option<usize>>) {
 /// The owner that an operation names.
 fn owner_of(op: &mut Op) -> Option<&mut usize> {
     match op {
-        Op::DropLease(owner) | Op::Release(owner) | Op::Detach(owner) | Op::Close(owner) | Op::Drain(owner) => {
-            Some(owner)
-        }
+        Op::DropLease(owner)
+        | Op::Release(owner)
+        | Op::Detach(owner)
+        | Op::Close(owner)
+        | Op::Drain(owner)
+        | Op::RouteThrough(owner) => Some(owner),
         _ => None,
     }
 }

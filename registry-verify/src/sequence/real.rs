@@ -1,8 +1,8 @@
 //! The same operations on a registry, with its answers put into the words of the model.
 
-use registry_core::{Backend, BindError, Incarnation, RegisterError, RegisterReason, RouteError};
+use registry_core::{Backend, BindError, BoundRouteError, Incarnation, RegisterError, RegisterReason, RouteError};
 use registry_router::{
-    Inbox, Registry, ServerId, ServerLease, ToServer, ToTransport, TransportId, TransportLease, mailbox,
+    BoundRoute, Inbox, Registry, ServerId, ServerLease, ToServer, ToTransport, TransportId, TransportLease, mailbox,
 };
 
 use super::op::{IDS, Op, Side};
@@ -20,6 +20,7 @@ pub struct Real<B: Backend> {
 struct Owner {
     incarnation: Incarnation,
     lease: Option<AnyLease>,
+    route: Option<BoundRoute<u64>>,
     inbox: AnyInbox,
 }
 
@@ -114,6 +115,44 @@ impl<B: Backend> Real<B> {
                 let swept = self.registry.sweep();
                 Outcome::Swept(swept.servers, swept.transports)
             }
+            Op::FindMany(Side::Server, ids) => {
+                let found = self.registry.find_many_servers(&ids.map(server));
+                Outcome::Found(found.into_iter().map(|found| Some(self.owner_of(found?.incarnation))).collect())
+            }
+            Op::FindMany(Side::Transport, ids) => {
+                let found = self.registry.find_many_transports(&ids.map(transport));
+                Outcome::Found(found.into_iter().map(|found| Some(self.owner_of(found?.incarnation))).collect())
+            }
+            Op::RouteMany(Side::Server, to, from) => {
+                let from = transport(from);
+                let letters = to.map(|to| (server(to), &from, self.message()));
+                many(to.len(), self.registry.route_many_to_servers(letters))
+            }
+            Op::RouteMany(Side::Transport, to, from) => {
+                let from = server(from);
+                let letters = to.map(|to| (transport(to), &from, self.message()));
+                many(to.len(), self.registry.route_many_to_transports(letters))
+            }
+            Op::RouteBound(from) => {
+                let message = self.message();
+                bound(self.registry.route_to_bound_server(transport(from), message))
+            }
+            Op::TakeRoute(from) => {
+                let route = self.registry.bound_route(transport(from));
+                let owner = route.as_ref().map(|route| self.owner_of(route.incarnation()));
+                if let Some(owner) = owner {
+                    self.owners[owner].route = route;
+                }
+                Outcome::Done(owner.is_some())
+            }
+            Op::RouteThrough(owner) => {
+                let owner = owner.checked_rem(self.owners.len());
+                let Some(route) = owner.and_then(|owner| self.owners[owner].route.as_mut()) else {
+                    return Outcome::Nothing;
+                };
+                self.next += 1;
+                bound(self.registry.route_through(route, self.next))
+            }
         }
     }
 
@@ -181,7 +220,7 @@ impl<B: Backend> Real<B> {
                     AnyLease::Server(lease) => lease.incarnation(),
                     AnyLease::Transport(lease) => lease.incarnation(),
                 };
-                self.owners.push(Owner { incarnation, lease: Some(lease), inbox });
+                self.owners.push(Owner { incarnation, lease: Some(lease), route: None, inbox });
                 Outcome::Registered(self.owners.len() - 1)
             }
             Err(error) => match error.reason {
@@ -239,6 +278,25 @@ fn routed(routed: Result<(), RouteError<u64>>) -> Outcome {
         Err(RouteError::Full(message)) => Outcome::Full(message),
         Err(RouteError::Closed(message)) => Outcome::Closed(message),
     }
+}
+
+fn bound(routed: Result<(), BoundRouteError<u64>>) -> Outcome {
+    match routed {
+        Ok(()) => Outcome::Delivered,
+        Err(BoundRouteError::TransportNotFound(message)) => Outcome::NotFound(message),
+        Err(BoundRouteError::NotBound(message)) => Outcome::NotBound(message),
+        Err(BoundRouteError::Full(message)) => Outcome::Full(message),
+        Err(BoundRouteError::Closed(message)) => Outcome::Closed(message),
+    }
+}
+
+/// What became of each of so many, told by those that came back.
+fn many(sent: usize, returned: Vec<(usize, RouteError<u64>)>) -> Outcome {
+    let mut outcomes = vec![Outcome::Delivered; sent];
+    for (place, error) in returned {
+        outcomes[place] = routed(Err(error));
+    }
+    Outcome::Many(outcomes)
 }
 
 /// Ids are a letter and a number; a server's is long, so that both ways of keeping an id are used.

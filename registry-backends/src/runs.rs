@@ -1,0 +1,39 @@
+//! Reading several entries with their cache misses side by side: enter all shards of a run, look all up, then show them.
+//!
+//! What enters a map is a locked instruction or a fence, at which a processor waits for all that it has begun to load. So
+//! none stands between two look-ups here.
+
+use registry_core::{AT_ONCE, Run, Seen, Wanted, trap};
+
+use crate::hashed::Query;
+
+/// [`Shard::with_each`](registry_core::Shard::with_each) for a map that is read through a guard.
+///
+/// `enter` makes a guard for one that is wanted, and `covers` says whether the one for its predecessor does for it too.
+/// Guards are let go of after each run, and after its trap.
+#[inline]
+pub(crate) fn read_in_runs<'a, T, K, H, S, G>(
+    wanted: &[Wanted<'a, T>],
+    enter: impl Fn(&Wanted<'a, T>) -> G,
+    covers: impl Fn(&Wanted<'a, T>, &Wanted<'a, T>) -> bool,
+    find: impl for<'g> Fn(&'g G, &Query<'_>) -> Option<Seen<'g, K, H, S>>,
+    mut read: impl FnMut(usize, &Run<'_, K, H, S>),
+) {
+    trap::looking("with_each");
+    for (number, run) in wanted.chunks(AT_ONCE).enumerate() {
+        let mut guards = [const { None }; AT_ONCE];
+        for (place, wanted) in run.iter().enumerate() {
+            if place == 0 || !covers(&run[place - 1], wanted) {
+                guards[place] = Some(enter(wanted));
+            }
+        }
+        let mut found = [const { None }; AT_ONCE];
+        let mut guard = None;
+        for ((found, own), Wanted { hash, key, .. }) in found.iter_mut().zip(&guards).zip(run) {
+            guard = own.as_ref().or(guard);
+            *found = guard.and_then(|guard| find(guard, &Query { hash: *hash, key }));
+        }
+        let _reading = trap::reading();
+        read(number * AT_ONCE, &found[..run.len()]);
+    }
+}

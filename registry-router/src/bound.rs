@@ -1,0 +1,229 @@
+//! Sending to the server that a transport is bound to: with two look-ups, or with none for one who remembers the way.
+
+use std::fmt;
+use std::sync::Arc;
+
+use registry_core::{
+    Backend, BoundRouteError, Delivery, Event, Incarnation, Mailbox, Mailboxes, Probe, RouteError, ServerId,
+    TransportId,
+};
+
+use crate::group::Group;
+use crate::mailbox::Tokio;
+use crate::registry::{Inner, Registry, ServerMailbox};
+use crate::roll::Roll;
+use crate::seeded::SeededBug;
+use crate::table::Place;
+use crate::ticket::Ticket;
+
+/// A transport's way to the server that it is bound to, remembered from message to message.
+///
+/// Made by [`Registry::bound_route`] for one registration of a transport, and taken by [`Registry::route_through`].
+/// It does not keep its registry alive. Once it has been taken, it keeps a clone of the server's mailbox, until it is
+/// taken again or dropped; so a server that ends should close its inbox, and not wait for all senders to go.
+pub struct BoundRoute<M: Send + 'static, X: Mailboxes = Tokio> {
+    transport: TransportId,
+    place: Place,
+    incarnation: Incarnation,
+    /// Each registry has one, so it tells which one this route is of.
+    roll: Arc<Roll>,
+    way: Option<Way<M, X>>,
+}
+
+/// Where a binding leads, and how to see whether it still does.
+struct Way<M: Send + 'static, X: Mailboxes> {
+    mailbox: ServerMailbox<M, X>,
+    server: Place,
+    group: Arc<Group>,
+    ticket: Arc<Ticket>,
+}
+
+impl<M, B, X, P> Registry<M, B, X, P>
+where
+    M: Send + 'static,
+    B: Backend,
+    X: Mailboxes,
+    P: Probe,
+{
+    /// A route from a transport to the server that it is bound to, now or at any later time; `None` if there is no such
+    /// transport.
+    ///
+    /// It is for this registration of the transport: for whoever has the name after it, it leads nowhere.
+    /// One look-up. The first message finds the way.
+    pub fn bound_route(&self, transport: impl AsRef<[u8]>) -> Option<BoundRoute<M, X>> {
+        let place = self.inner.place(transport.as_ref());
+        let (transport, incarnation) = self
+            .inner
+            .find_at(place, transport.as_ref(), |id: &TransportId, head, _| (id.clone(), head.incarnation))?;
+        Some(BoundRoute { transport, place, incarnation, roll: Arc::clone(&self.inner.roll), way: None })
+    }
+
+    /// Puts a message into the mailbox of the server that the route's transport is bound to, at once or not at all.
+    ///
+    /// While the binding is the one of the message before, this is no look-up: two loads of what changes with bindings
+    /// only, and one `try_deliver`. Otherwise the way is found anew, by two look-ups, to whichever server the transport is
+    /// bound to by then.
+    /// A call that starts after unbinding, moving, or the end of either registration has returned does not deliver to the
+    /// old server, and none ever delivers to a successor under its name.
+    ///
+    /// Counted as a message in the server's shard, and as look-ups only if there are some.
+    /// Else as [`route_to_server`](Self::route_to_server), to which messages of one thread stay in order.
+    ///
+    /// # Errors
+    ///
+    /// [`BoundRouteError`] with the message. A server whose mailbox is found closed is taken out of the registry. A route
+    /// of another registry is one of a transport that is not registered.
+    #[inline]
+    pub fn route_through(&self, route: &mut BoundRoute<M, X>, message: M) -> Result<(), BoundRouteError<M>> {
+        match &route.way {
+            Some(way) if way.holds() && Arc::ptr_eq(&route.roll, &self.inner.roll) => {
+                self.inner.go(way, &route.transport, message)
+            }
+            _ => self.inner.find_way(route, message),
+        }
+    }
+
+    /// Puts a message into the mailbox of the server that a transport is bound to, at once or not at all, in the name of
+    /// the transport.
+    ///
+    /// Two look-ups and the transport's own lock, as [`server_for_transport`](Self::server_for_transport) and
+    /// [`route_to_server`](Self::route_to_server), but the server cannot have left its name to another one in between.
+    /// For more than one message, see [`bound_route`](Self::bound_route).
+    ///
+    /// # Errors
+    ///
+    /// [`BoundRouteError`] with the message. A server whose mailbox is found closed is taken out of the registry.
+    pub fn route_to_bound_server(&self, transport: impl AsRef<[u8]>, message: M) -> Result<(), BoundRouteError<M>> {
+        self.inner.route_to_bound(transport.as_ref(), message)
+    }
+}
+
+impl<M: Send + 'static, X: Mailboxes> BoundRoute<M, X> {
+    /// The transport.
+    pub fn transport(&self) -> &TransportId {
+        &self.transport
+    }
+
+    /// Which registration of the transport it is for.
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
+    /// Whether the next message needs no look-up, if nothing changes: there was one before, and its binding holds.
+    pub fn is_known(&self) -> bool {
+        self.way.as_ref().is_some_and(Way::holds)
+    }
+}
+
+impl<M: Send + 'static, X: Mailboxes> fmt::Debug for BoundRoute<M, X> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BoundRoute")
+            .field("transport", &self.transport)
+            .field("incarnation", &self.incarnation)
+            .field("is_known", &self.is_known())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<M: Send + 'static, X: Mailboxes> Way<M, X> {
+    /// Whether the binding is still there: its transport has not left the group, and the group is open.
+    #[inline]
+    fn holds(&self) -> bool {
+        (self.ticket.holds() && self.group.is_open()) || SeededBug::RememberedRouteAsksNobody.is_on()
+    }
+}
+
+impl<M, B, X, P> Inner<M, B, X, P>
+where
+    M: Send + 'static,
+    B: Backend,
+    X: Mailboxes,
+    P: Probe,
+{
+    /// Delivers a message to where a way leads.
+    #[inline]
+    fn go(&self, way: &Way<M, X>, from: &TransportId, message: M) -> Result<(), BoundRouteError<M>> {
+        match way.mailbox.try_deliver(Delivery { from: from.clone(), message }) {
+            Ok(()) => {
+                self.probe.event(way.server.shard, Event::Routed);
+                Ok(())
+            }
+            Err(undelivered) => {
+                let (id, leader) = (way.group.server().as_bytes(), way.group.leader());
+                Err(as_bound(self.undelivered::<ServerId>(way.server, id, leader, undelivered)))
+            }
+        }
+    }
+
+    /// Finds a route's way anew, and delivers a message there.
+    #[cold]
+    #[inline(never)]
+    fn find_way(&self, route: &mut BoundRoute<M, X>, message: M) -> Result<(), BoundRouteError<M>> {
+        // A mailbox that is not needed any more is dropped here, with no shard held.
+        route.way = None;
+        // Incarnations count in each registry from one.
+        if !Arc::ptr_eq(&route.roll, &self.roll) {
+            return Err(BoundRouteError::TransportNotFound(message));
+        }
+        loop {
+            let incarnation = route.incarnation;
+            let bound = self.registered(route.place, route.transport.as_bytes(), |_: &TransportId, head, bond| {
+                (head.incarnation == incarnation).then(|| bond.group_with_ticket(incarnation))
+            });
+            let (group, ticket) = match bound.flatten() {
+                None => return Err(BoundRouteError::TransportNotFound(message)),
+                Some(None) => return Err(BoundRouteError::NotBound(message)),
+                Some(Some(found)) => found,
+            };
+            let server = self.place(group.server().as_bytes());
+            let mailbox = self.registered(server, group.server().as_bytes(), |_: &ServerId, head, _| {
+                (head.incarnation == group.leader()).then(|| head.mailbox.clone())
+            });
+            // If there is none, the server has ended meanwhile, and the binding with it: see what there is now.
+            if let Some(mailbox) = mailbox.flatten() {
+                let way = route.way.insert(Way { mailbox, server, group, ticket });
+                return self.go(way, &route.transport, message);
+            }
+        }
+    }
+
+    fn route_to_bound(&self, transport: &[u8], mut message: M) -> Result<(), BoundRouteError<M>> {
+        let place = self.place(transport);
+        loop {
+            let bound = self.registered(place, transport, |id: &TransportId, _, bond| (id.clone(), bond.group()));
+            let (from, group) = match bound {
+                None => return Err(BoundRouteError::TransportNotFound(message)),
+                Some((_, None)) => return Err(BoundRouteError::NotBound(message)),
+                Some((from, Some(group))) => (from, group),
+            };
+            let (id, leader) = (group.server().as_bytes(), group.leader());
+            let server = self.place(id);
+            let mut parcel = Some(Delivery { from, message });
+            let outcome = self.registered(server, id, |_: &ServerId, head, _| {
+                let delivery = parcel.take_if(|_| head.incarnation == leader)?;
+                Some(head.mailbox.try_deliver(delivery))
+            });
+            match (outcome.flatten(), parcel) {
+                (Some(Ok(())), _) => {
+                    self.probe.event(server.shard, Event::Routed);
+                    return Ok(());
+                }
+                (Some(Err(undelivered)), _) => {
+                    return Err(as_bound(self.undelivered::<ServerId>(server, id, leader, undelivered)));
+                }
+                // The server has ended meanwhile, and the binding with it: see what there is now.
+                (None, Some(delivery)) => message = delivery.message,
+                (None, None) => unreachable!("a message leaves its parcel once, for the receiver's mailbox"),
+            }
+        }
+    }
+}
+
+/// The same in other words, about a server that was found.
+fn as_bound<M>(error: RouteError<M>) -> BoundRouteError<M> {
+    match error {
+        RouteError::Full(message) => BoundRouteError::Full(message),
+        RouteError::Closed(message) => BoundRouteError::Closed(message),
+        RouteError::NotFound(message) => BoundRouteError::NotBound(message),
+    }
+}

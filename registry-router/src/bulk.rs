@@ -1,0 +1,243 @@
+//! Work in bulk: many look-ups and many messages in one call, so that their cache misses overlap.
+//!
+//! All goes by runs of at most [`AT_ONCE`]: hash all, count all, read all, and only then do what is to be done with
+//! what was found. Nothing is allocated for a run. The user's own code (ids, messages and their drop) runs between runs,
+//! where nothing is held.
+
+use std::mem;
+
+use registry_core::{
+    AT_ONCE, Backend, Delivery, Entry, EntryRef, Event, Incarnation, Mailbox, Mailboxes, Probe, RouteError, Run,
+    ServerId, TransportId, Undelivered,
+};
+
+use crate::record::{Bond, Head};
+use crate::registry::{Inner, Registry, ServerMailbox, TransportMailbox};
+use crate::side::{DeliveryTo, HeadOf, MailboxOf, Side, is_dead};
+use crate::table::{Asked, Place, Some16};
+
+impl<M, B, X, P> Registry<M, B, X, P>
+where
+    M: Send + 'static,
+    B: Backend,
+    X: Mailboxes,
+    P: Probe,
+{
+    /// Reads many servers in place: `read` is called for each id, in the order given, with its place and what is found.
+    ///
+    /// Each is found, or not, at an instant of the call, its own; together they are no snapshot. An id that is given twice
+    /// is looked up twice. The same holds for `read` as in [`with_server`](Self::with_server), but it holds up others in up
+    /// to 16 shards.
+    ///
+    /// Faster than as many single look-ups where there are more registrations than fit into the processor's caches, for
+    /// it waits for up to 16 of them at a time. Takes no lock of ours, allocates nothing and touches no reference count.
+    pub fn with_many_servers(
+        &self,
+        ids: &[impl AsRef<[u8]>],
+        read: impl FnMut(usize, Option<EntryRef<'_, ServerId, ServerMailbox<M, X>>>),
+    ) {
+        self.inner.find_each::<ServerId>(ids, read);
+    }
+
+    /// Reads many transports in place, as [`with_many_servers`](Self::with_many_servers) does servers.
+    pub fn with_many_transports(
+        &self,
+        ids: &[impl AsRef<[u8]>],
+        read: impl FnMut(usize, Option<EntryRef<'_, TransportId, TransportMailbox<M, X>>>),
+    ) {
+        self.inner.find_each::<TransportId>(ids, read);
+    }
+
+    /// Owned handles to many servers, in the order of the ids; `None` for each that there is not.
+    ///
+    /// As [`with_many_servers`](Self::with_many_servers), but clones mailboxes and metadata, so touches their reference
+    /// counts, and allocates the list.
+    pub fn find_many_servers(&self, ids: &[impl AsRef<[u8]>]) -> Vec<Option<Entry<ServerId, ServerMailbox<M, X>>>> {
+        self.inner.find_many(ids)
+    }
+
+    /// Owned handles to many transports, in the order of the ids; `None` for each that there is not.
+    ///
+    /// As [`find_many_servers`](Self::find_many_servers).
+    pub fn find_many_transports(
+        &self,
+        ids: &[impl AsRef<[u8]>],
+    ) -> Vec<Option<Entry<TransportId, TransportMailbox<M, X>>>> {
+        self.inner.find_many(ids)
+    }
+
+    /// Puts many messages into mailboxes of servers, each at once or not at all: for each message the server, who sends it,
+    /// and the message.
+    ///
+    /// What is not delivered comes back, with its place in the order given and the reason, in that order; an empty list
+    /// means that all are in their mailboxes.
+    /// Each message is delivered, or not, as by [`route_to_server`](Self::route_to_server), at an instant of its own.
+    /// Messages to one server stay in the order given, and behind those that the same thread sent there before.
+    /// A server whose mailbox is found closed is taken out of the registry; until that is done, at latest when 16 messages
+    /// have been tried, further messages to it come back as closed too.
+    ///
+    /// `messages` is asked for more while nothing is held. Allocates only the list, and only if there is something in it.
+    /// A future or thread that calls this needs room on its stack for 16 messages at a time.
+    pub fn route_many_to_servers<'f, S: AsRef<[u8]>>(
+        &self,
+        messages: impl IntoIterator<Item = (S, &'f TransportId, M)>,
+    ) -> Vec<(usize, RouteError<M>)> {
+        self.inner.route_many::<ServerId, S>(messages)
+    }
+
+    /// Puts many messages into mailboxes of transports, each at once or not at all.
+    ///
+    /// As [`route_many_to_servers`](Self::route_many_to_servers), the other way round.
+    pub fn route_many_to_transports<'f, T: AsRef<[u8]>>(
+        &self,
+        messages: impl IntoIterator<Item = (T, &'f ServerId, M)>,
+    ) -> Vec<(usize, RouteError<M>)> {
+        self.inner.route_many::<TransportId, T>(messages)
+    }
+}
+
+/// An owned handle to one kind of registration.
+type Found<I, M, X> = Entry<I, MailboxOf<I, M, X>>;
+
+/// A message on its way.
+pub(crate) enum Parcel<D> {
+    /// There is none, or none any more: it is in the mailbox.
+    Delivered,
+    /// It has not been tried yet.
+    Waiting(D),
+    /// The receiver, which is this registration, did not take it.
+    Back(Undelivered<D>, Incarnation),
+}
+
+impl<D> Parcel<D> {
+    /// Tries to deliver it, once.
+    #[inline]
+    pub(crate) fn deliver<Mb: Mailbox<D>>(&mut self, head: &Head<Mb>) {
+        if let Self::Waiting(delivery) = mem::replace(self, Self::Delivered)
+            && let Err(undelivered) = head.mailbox.try_deliver(delivery)
+        {
+            *self = Self::Back(undelivered, head.incarnation);
+        }
+    }
+}
+
+/// No parcels yet.
+pub(crate) const fn no_parcels<D>() -> [Parcel<D>; AT_ONCE] {
+    [const { Parcel::Delivered }; AT_ONCE]
+}
+
+/// Loads what a delivery to each of a run will write to, so that the misses of all overlap: a delivery has locked
+/// instructions, which wait for all loads before them.
+#[inline]
+pub(crate) fn approach<I: Side, M: Send + 'static, X: Mailboxes>(run: &Run<'_, I, HeadOf<I, M, X>, Bond>) {
+    for (_, head, _) in run.iter().flatten() {
+        head.mailbox.approach();
+    }
+}
+
+/// Who of a run is not dead.
+#[inline]
+fn alive_in<I: Side, M: Send + 'static, X: Mailboxes>(run: &Run<'_, I, HeadOf<I, M, X>, Bond>) -> Some16 {
+    let mut alive = Some16::default();
+    for (place, seen) in run.iter().enumerate() {
+        alive.add_if(seen.is_some_and(|(_, head, _)| !is_dead::<I, M, X>(head)), place);
+    }
+    alive
+}
+
+impl<M, B, X, P> Inner<M, B, X, P>
+where
+    M: Send + 'static,
+    B: Backend,
+    X: Mailboxes,
+    P: Probe,
+{
+    /// Says where each is, of at most [`AT_ONCE`].
+    #[inline]
+    pub(crate) fn ask<'a>(&self, ids: impl IntoIterator<Item = &'a [u8]>) -> ([Asked<'a>; AT_ONCE], usize) {
+        let mut asked = [Asked { place: Place { hash: 0, shard: 0 }, id: &[] }; AT_ONCE];
+        let mut length = 0;
+        for (asked, id) in asked.iter_mut().zip(ids) {
+            *asked = Asked { place: self.place(id), id };
+            length += 1;
+        }
+        (asked, length)
+    }
+
+    /// Look-ups of registrations that are not dead, counted.
+    fn find_each<I: Side>(
+        &self,
+        ids: &[impl AsRef<[u8]>],
+        mut read: impl FnMut(usize, Option<EntryRef<'_, I, MailboxOf<I, M, X>>>),
+    ) {
+        for (number, ids) in ids.chunks(AT_ONCE).enumerate() {
+            let (asked, length) = self.ask(ids.iter().map(AsRef::as_ref));
+            I::table(self).read_each(&self.probe, &self.time, I::KIND, &asked[..length], |first, run| {
+                // All are asked whether they live before one is shown, for the answers are cache misses too.
+                let alive = alive_in::<I, M, X>(run);
+                let mut missed = Some16::default();
+                for (place, seen) in run.iter().enumerate() {
+                    missed.add_if(!alive.has(place), place);
+                    let entry = seen.filter(|_| alive.has(place)).map(|(id, head, _)| head.entry(id));
+                    read(number * AT_ONCE + first + place, entry);
+                }
+                missed
+            });
+        }
+    }
+
+    fn find_many<I: Side>(&self, ids: &[impl AsRef<[u8]>]) -> Vec<Option<Found<I, M, X>>> {
+        let mut found = Vec::with_capacity(ids.len());
+        self.find_each::<I>(ids, |_, entry| found.push(entry.map(|entry| entry.to_entry())));
+        found
+    }
+
+    fn route_many<'f, I: Side, S: AsRef<[u8]>>(
+        &self,
+        messages: impl IntoIterator<Item = (S, &'f I::Peer, M)>,
+    ) -> Vec<(usize, RouteError<M>)> {
+        let mut messages = messages.into_iter();
+        let mut returned = Vec::new();
+        for number in 0.. {
+            let mut receivers = [const { None }; AT_ONCE];
+            let mut parcels = no_parcels();
+            let mut length = 0;
+            for (receiver, parcel) in receivers.iter_mut().zip(&mut parcels) {
+                let Some((to, from, message)) = messages.next() else { break };
+                *receiver = Some(to);
+                *parcel = Parcel::Waiting(Delivery { from: from.clone(), message });
+                length += 1;
+            }
+            let (asked, _) = self.ask(receivers.iter().flatten().map(AsRef::as_ref));
+            self.deliver_each::<I>(&asked[..length], &mut parcels);
+            for ((place, parcel), asked) in (number * AT_ONCE..).zip(parcels).zip(&asked[..length]) {
+                match parcel {
+                    Parcel::Delivered => self.probe.event(asked.place.shard, Event::Routed),
+                    Parcel::Waiting(delivery) => returned.push((place, RouteError::NotFound(delivery.message))),
+                    Parcel::Back(undelivered, incarnation) => {
+                        returned.push((place, self.undelivered::<I>(asked.place, asked.id, incarnation, undelivered)));
+                    }
+                }
+            }
+            if length < AT_ONCE {
+                break;
+            }
+        }
+        returned
+    }
+
+    /// Delivers to each that is registered, dead or not; counted as look-ups.
+    fn deliver_each<I: Side>(&self, asked: &[Asked<'_>], parcels: &mut [Parcel<DeliveryTo<I, M>>]) {
+        I::table(self).read_each(&self.probe, &self.time, I::KIND, asked, |first, run| {
+            approach::<I, M, X>(run);
+            let mut missed = Some16::default();
+            for (place, (seen, parcel)) in run.iter().zip(&mut parcels[first..]).enumerate() {
+                match seen {
+                    None => missed.add_if(true, place),
+                    Some((_, head, _)) => parcel.deliver(head),
+                }
+            }
+            missed
+        });
+    }
+}

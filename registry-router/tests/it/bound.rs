@@ -1,0 +1,226 @@
+//! Sending to the server that a transport is bound to: by name each time, and by a route that remembers the way.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use registry_core::Backend;
+use registry_router::{
+    BoundRoute, BoundRouteError, Delivery, Inbox, Registry, ServerLease, ShardStats, ToServer, TransportLease, mailbox,
+};
+
+use crate::support::{
+    registry, server_mailbox, transport_mailbox, unread_server_mailbox, unread_transport_mailbox, within_time_limit,
+};
+
+over_every_backend! {
+    a_known_route_looks_nothing_up,
+    a_route_follows_its_transport,
+    a_route_ends_with_its_binding,
+    a_route_is_for_one_registration_of_its_transport,
+    a_full_or_closed_server_returns_the_message,
+    a_route_does_not_keep_its_registry_alive,
+    a_message_goes_where_the_transport_is_bound,
+    a_route_that_is_used_meanwhile_never_lags_behind,
+}
+
+fn server<B: Backend>(registry: &Registry<u64, B>, id: &str) -> (ServerLease, Inbox<ToServer<u64>>) {
+    let (mailbox, inbox) = server_mailbox();
+    (registry.register_server(id, mailbox, ()).unwrap(), inbox)
+}
+
+fn bound<B: Backend>(registry: &Registry<u64, B>, id: &str, server: &str) -> TransportLease {
+    registry.register_transport_bound_to(id, unread_transport_mailbox(), (), server).unwrap()
+}
+
+fn read(inbox: &mut Inbox<ToServer<u64>>) -> Vec<u64> {
+    std::iter::from_fn(|| inbox.try_recv().ok()).map(|delivery| delivery.message).collect()
+}
+
+fn sum<B: Backend>(registry: &Registry<u64, B>, figure: fn(&ShardStats) -> u64) -> u64 {
+    registry.all_shard_stats().iter().map(figure).sum()
+}
+
+fn a_known_route_looks_nothing_up<B: Backend>(shards: usize) {
+    let registry = registry::<B>(shards);
+    let (_s, mut inbox) = server(&registry, "s");
+    let t = bound(&registry, "t", "s");
+    registry.reset_stats();
+    assert!(registry.bound_route("nobody").is_none());
+    let mut route = registry.bound_route("t").unwrap();
+    assert_eq!((route.transport(), route.incarnation()), (t.id(), t.incarnation()));
+    assert!(!route.is_known());
+    assert_eq!(sum(&registry, |shard| shard.lookups), 2);
+    for message in 0..8 {
+        assert_eq!(registry.route_through(&mut route, message), Ok(()));
+        assert!(route.is_known());
+        assert_eq!(inbox.try_recv(), Ok(Delivery { from: t.id().clone(), message }));
+    }
+    // The first message looked up the transport and the server; no other looked anything up.
+    assert_eq!(sum(&registry, |shard| shard.lookups), 4);
+    assert_eq!(registry.shard_stats(registry.shard_of("s")).unwrap().routes, 8);
+}
+
+fn a_route_follows_its_transport<B: Backend>(shards: usize) {
+    let registry = registry::<B>(shards);
+    let ((_a, mut of_a), (_b, mut of_b)) = (server(&registry, "a"), server(&registry, "b"));
+    let _t = registry.register_transport("t", unread_transport_mailbox(), ()).unwrap();
+    let mut route = registry.bound_route("t").unwrap();
+    assert_eq!(registry.route_through(&mut route, 0), Err(BoundRouteError::NotBound(0)));
+    registry.bind_transport_to_server("t", "a").unwrap();
+    assert_eq!(registry.route_through(&mut route, 1), Ok(()));
+    registry.bind_transport_to_server("t", "b").unwrap();
+    assert!(!route.is_known());
+    assert_eq!(registry.route_through(&mut route, 2), Ok(()));
+    registry.bind_transport_to_server("t", "b").unwrap();
+    assert!(route.is_known(), "binding it again changes nothing");
+    registry.bind_transport_to_server("t", "a").unwrap();
+    assert_eq!(registry.route_through(&mut route, 3), Ok(()));
+    assert_eq!((read(&mut of_a), read(&mut of_b)), (vec![1, 3], vec![2]));
+}
+
+fn a_route_ends_with_its_binding<B: Backend>(shards: usize) {
+    let registry = registry::<B>(shards);
+    let (s, mut inbox) = server(&registry, "s");
+    let _t = bound(&registry, "t", "s");
+    let mut route = registry.bound_route("t").unwrap();
+    assert_eq!(registry.route_through(&mut route, 1), Ok(()));
+    registry.unbind_transport("t");
+    assert_eq!(registry.route_through(&mut route, 2), Err(BoundRouteError::NotBound(2)));
+    registry.bind_transport_to_server("t", "s").unwrap();
+    assert_eq!(registry.route_through(&mut route, 3), Ok(()));
+    s.release();
+    let (_heir, mut of_heir) = server(&registry, "s");
+    for message in 4..6 {
+        assert_eq!(registry.route_through(&mut route, message), Err(BoundRouteError::NotBound(message)));
+    }
+    assert_eq!((read(&mut inbox), read(&mut of_heir)), (vec![1, 3], vec![]));
+    registry.bind_transport_to_server("t", "s").unwrap();
+    assert_eq!(registry.route_through(&mut route, 6), Ok(()));
+    assert_eq!(read(&mut of_heir), [6]);
+}
+
+fn a_route_is_for_one_registration_of_its_transport<B: Backend>(shards: usize) {
+    let registry = registry::<B>(shards);
+    let (_s, mut inbox) = server(&registry, "s");
+    let t = bound(&registry, "t", "s");
+    let (mut used, mut unused) = (registry.bound_route("t").unwrap(), registry.bound_route("t").unwrap());
+    assert_eq!(registry.route_through(&mut used, 1), Ok(()));
+    drop(t);
+    let ends = |used: &mut BoundRoute<u64>, unused: &mut BoundRoute<u64>| {
+        for route in [used, unused] {
+            assert_eq!(registry.route_through(route, 2), Err(BoundRouteError::TransportNotFound(2)));
+        }
+    };
+    ends(&mut used, &mut unused);
+    let _heir = bound(&registry, "t", "s");
+    ends(&mut used, &mut unused);
+    assert_eq!(read(&mut inbox), [1]);
+}
+
+fn a_full_or_closed_server_returns_the_message<B: Backend>(shards: usize) {
+    let registry = registry::<B>(shards);
+    let (mailbox, mut inbox) = mailbox(2);
+    let s = registry.register_server("s", mailbox, ()).unwrap();
+    let t = bound(&registry, "t", "s");
+    let mut route = registry.bound_route("t").unwrap();
+    assert_eq!(registry.route_through(&mut route, 1), Ok(()));
+    assert_eq!(registry.route_to_bound_server("t", 2), Ok(()));
+    assert_eq!(registry.route_through(&mut route, 3), Err(BoundRouteError::Full(3)));
+    assert_eq!(registry.route_to_bound_server("t", 4), Err(BoundRouteError::Full(4)));
+    assert_eq!(read(&mut inbox), [1, 2]);
+    drop(inbox);
+    assert_eq!(registry.route_through(&mut route, 5), Err(BoundRouteError::Closed(5)));
+    assert!(!s.is_current() && t.is_current(), "the closed server is taken out");
+    let returned = registry.route_through(&mut route, 6);
+    assert_eq!(returned, Err(BoundRouteError::NotBound(6)));
+    assert_eq!(returned.unwrap_err().into_message(), 6);
+    assert_eq!((sum(&registry, |s| s.routes), sum(&registry, |s| s.full), sum(&registry, |s| s.closed)), (2, 2, 1));
+
+    let (s, inbox) = server(&registry, "s");
+    registry.bind_transport_to_server("t", "s").unwrap();
+    drop(inbox);
+    assert_eq!(registry.route_to_bound_server("t", 7), Err(BoundRouteError::Closed(7)));
+    assert!(!s.is_current(), "the closed server is taken out");
+}
+
+fn a_route_does_not_keep_its_registry_alive<B: Backend>(shards: usize) {
+    let one = registry::<B>(shards);
+    let (_s, _requests) = server(&one, "s");
+    let (mailbox, mut replies) = transport_mailbox();
+    let _t = one.register_transport_bound_to("t", mailbox, (), "s").unwrap();
+    let mut route = one.bound_route("t").unwrap();
+    assert_eq!(one.route_through(&mut route, 1), Ok(()));
+    // In another registry, where all has the same names and numbers, it leads nowhere.
+    let two = registry::<B>(shards);
+    let (_s, mut others) = server(&two, "s");
+    let t = bound(&two, "t", "s");
+    assert_eq!(t.incarnation(), route.incarnation());
+    assert_eq!(two.route_through(&mut route, 2), Err(BoundRouteError::TransportNotFound(2)));
+    assert_eq!(one.route_through(&mut route, 3), Ok(()));
+    assert_eq!(two.route_through(&mut route, 4), Err(BoundRouteError::TransportNotFound(4)));
+    assert!(others.try_recv().is_err());
+    drop(one);
+    assert!(replies.blocking_recv().is_none(), "the registry had the only sending end");
+    drop(route);
+}
+
+fn a_message_goes_where_the_transport_is_bound<B: Backend>(shards: usize) {
+    let registry = registry::<B>(shards);
+    assert_eq!(registry.route_to_bound_server("t", 0), Err(BoundRouteError::TransportNotFound(0)));
+    let t = registry.register_transport("t", unread_transport_mailbox(), ()).unwrap();
+    assert_eq!(registry.route_to_bound_server("t", 1), Err(BoundRouteError::NotBound(1)));
+    let ((a, mut of_a), (_b, mut of_b)) = (server(&registry, "a"), server(&registry, "b"));
+    registry.bind_transport_to_server("t", "a").unwrap();
+    registry.reset_stats();
+    assert_eq!(registry.route_to_bound_server("t", 2), Ok(()));
+    assert_eq!((sum(&registry, |s| s.lookups), sum(&registry, |s| s.routes)), (2, 1));
+    assert_eq!(of_a.try_recv(), Ok(Delivery { from: t.id().clone(), message: 2 }));
+    registry.bind_transport_to_server("t", "b").unwrap();
+    assert_eq!(registry.route_to_bound_server("t", 3), Ok(()));
+    registry.bind_transport_to_server("t", "a").unwrap();
+    a.release();
+    let (_heir, mut of_heir) = server(&registry, "a");
+    assert_eq!(registry.route_to_bound_server("t", 4), Err(BoundRouteError::NotBound(4)));
+    assert_eq!((read(&mut of_a), read(&mut of_b), read(&mut of_heir)), (vec![], vec![3], vec![]));
+}
+
+fn a_route_that_is_used_meanwhile_never_lags_behind<B: Backend>(shards: usize) {
+    within_time_limit(move || {
+        const MOVES: u64 = 300;
+        const FROM_ELSEWHERE: u64 = u64::MAX;
+        let registry = registry::<B>(shards);
+        let _t = registry.register_transport("t", unread_transport_mailbox(), ()).unwrap();
+        let _idle = registry.register_server("idle", unread_server_mailbox(), ()).unwrap();
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut route = registry.bound_route("t").unwrap();
+                while !done.load(Ordering::SeqCst) {
+                    if let Err(error) = registry.route_through(&mut route, FROM_ELSEWHERE) {
+                        assert_eq!(error.into_message(), FROM_ELSEWHERE);
+                        std::thread::yield_now();
+                    }
+                }
+            });
+            let mut route = registry.bound_route("t").unwrap();
+            for round in 0..MOVES {
+                // Each time another registration of the same name.
+                let (mailbox, mut inbox) = mailbox(1_024);
+                let s = registry.register_server("s", mailbox, ()).unwrap();
+                registry.bind_transport_to_server("t", "s").unwrap();
+                let sent = registry.route_through(&mut route, round);
+                // The other thread may have filled it.
+                assert!(matches!(sent, Ok(()) | Err(BoundRouteError::Full(_))), "{sent:?}");
+                match round % 3 {
+                    0 => assert!(registry.unbind_transport("t")),
+                    1 => registry.bind_transport_to_server("t", "idle").unwrap(),
+                    _ => assert!(s.release()),
+                }
+                let after = registry.route_through(&mut route, round + MOVES);
+                let own = read(&mut inbox).into_iter().filter(|message| *message != FROM_ELSEWHERE);
+                assert_eq!(own.collect::<Vec<_>>(), if sent.is_ok() { vec![round] } else { vec![] });
+                assert!(round % 3 == 1 || after == Err(BoundRouteError::NotBound(round + MOVES)), "{after:?}");
+            }
+            done.store(true, Ordering::SeqCst);
+        });
+    });
+}

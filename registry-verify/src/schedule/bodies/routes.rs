@@ -1,0 +1,113 @@
+//! Remembered routes and many messages at once: none goes where a binding or a name led before.
+
+use registry_core::{Backend, BoundRouteError, RouteError};
+use shuttle::thread;
+
+use super::{nothing_is_left, server, transport, transport_id, world};
+use crate::schedule::queue::Queue;
+
+/// A transport is unbound and bound to another server while a message goes through its route: whatever is sent after
+/// that goes by the new binding.
+pub(super) fn bound_route_against_moves<B: Backend>() {
+    let world = world::<B>();
+    let (s, requests) = server(&world, "s");
+    let (other, others) = server(&world, "other");
+    let (t, _replies) = transport(&world, "t");
+    world.bind_transport_to_server("t", "s").expect("both are there");
+    let [mut one, mut two] = [(); 2].map(|()| world.bound_route("t").expect("it is there"));
+    world.route_through(&mut one, 1).expect("there is room");
+    assert_eq!(world.route_through(&mut two, 2), Ok(()));
+    assert_eq!(requests.drain().len(), 2);
+    let meanwhile = thread::scope(|scope| {
+        let meanwhile = scope.spawn(|| world.route_through(&mut one, 3));
+        scope.spawn(|| {
+            assert!(world.unbind_transport("t"));
+            let unbound = world.route_through(&mut two, 4);
+            assert_eq!(unbound, Err(BoundRouteError::NotBound(4)), "sent by a binding that was undone");
+            world.bind_transport_to_server("t", "other").expect("both are there");
+            assert_eq!(world.route_through(&mut two, 5), Ok(()));
+            assert!(others.drain().iter().any(|delivery| delivery.message == 5), "sent by a binding that was moved");
+        });
+        meanwhile.join().expect("nobody panics")
+    });
+    let arrived = requests.drain().into_iter().chain(others.drain()).filter(|delivery| delivery.message == 3).count();
+    match meanwhile {
+        // The other thread may have read it from the new server.
+        Ok(()) => assert!(arrived <= 1),
+        Err(error) => assert_eq!((error, arrived), (BoundRouteError::NotBound(3), 0)),
+    }
+    drop((s, other, t, one, two));
+    nothing_is_left(&world);
+}
+
+/// A server dies and its name goes to another one while messages go to whom the transport is bound to: the successor gets
+/// none.
+pub(super) fn bound_route_against_the_servers_death<B: Backend>() {
+    let world = world::<B>();
+    let requests = Queue::new(4);
+    let s = world.register_server("s", requests.clone(), ()).expect("the name is free");
+    let (t, _replies) = transport(&world, "t");
+    world.bind_transport_to_server("t", "s").expect("both are there");
+    let [mut one, mut two] = [(); 2].map(|()| world.bound_route("t").expect("it is there"));
+    for route in [&mut one, &mut two] {
+        world.route_through(route, 0).expect("there is room");
+    }
+    assert_eq!(requests.drain().len(), 2);
+    let heirs = Queue::new(4);
+    let sent = thread::scope(|scope| {
+        let through = scope.spawn(|| world.route_through(&mut one, 1));
+        let by_name = scope.spawn(|| world.route_to_bound_server("t", 2));
+        scope.spawn(|| {
+            drop(s);
+            world.register_server("s", heirs.clone(), ()).expect("the name is free").detach();
+            let after = world.route_through(&mut two, 3);
+            assert_eq!(after, Err(BoundRouteError::NotBound(3)), "sent to whom is gone");
+        });
+        [through.join().expect("nobody panics"), by_name.join().expect("nobody panics")]
+    });
+    assert_eq!(heirs.len(), 0, "a successor inherited a message");
+    let mut arrived: Vec<_> = requests.drain().into_iter().map(|delivery| delivery.message).collect();
+    arrived.sort_unstable();
+    let accepted: Vec<_> = [1, 2].into_iter().zip(&sent).filter(|(_, sent)| sent.is_ok()).map(|(n, _)| n).collect();
+    assert_eq!(arrived, accepted, "what was accepted is received, once");
+    drop((t, one, two));
+    world.unregister_server("s");
+    nothing_is_left(&world);
+}
+
+/// Many messages are sent at once while one of the receivers is unregistered and another one is found dead: each is in a
+/// mailbox or comes back, in order, and the dead one is taken out.
+pub(super) fn route_many_against_deaths<B: Backend>() {
+    let world = world::<B>();
+    let [stays, leaves] = [(); 2].map(|()| Queue::new(4));
+    let stay = world.register_server("stays", stays.clone(), ()).expect("the name is free");
+    let leave = world.register_server("leaves", leaves.clone(), ()).expect("the name is free");
+    let (dead, deads) = server(&world, "dead");
+    let from = transport_id("t");
+    let to = ["leaves", "stays", "dead", "leaves", "stays"];
+    let returned = thread::scope(|scope| {
+        let sender = scope.spawn(|| world.route_many_to_servers(to.into_iter().zip(0..).map(|(to, n)| (to, &from, n))));
+        scope.spawn(|| drop(leave));
+        scope.spawn(|| deads.close());
+        sender.join().expect("nobody panics")
+    });
+    let mut back = Vec::new();
+    for (place, error) in &returned {
+        assert!(matches!(error, RouteError::NotFound(_)) == (*place == 0 || *place == 3), "{place}: {error:?}");
+        assert_eq!(error.into_message(), *place as u64, "another message came back");
+        back.push(*place as u64);
+    }
+    assert!(back.is_sorted());
+    let of =
+        |queue: &Queue<_>| queue.drain().into_iter().map(|delivery: registry_core::ToServer<u64>| delivery.message);
+    let (left, stayed, died) = (of(&leaves), of(&stays).collect::<Vec<_>>(), of(&deads));
+    let left: Vec<u64> = left.collect();
+    assert!(left.is_sorted(), "messages to one receiver stay in order");
+    assert_eq!(stayed, [1, 4], "others lose nothing");
+    let mut all: Vec<u64> = left.into_iter().chain(stayed).chain(died).chain(back.iter().copied()).collect();
+    all.sort_unstable();
+    assert_eq!(all, [0, 1, 2, 3, 4], "each is delivered or returned, once");
+    assert_eq!(dead.is_current(), !back.contains(&2), "who is found dead is taken out");
+    drop((stay, dead));
+    nothing_is_left(&world);
+}
