@@ -172,7 +172,7 @@ where
     ) {
         for (number, ids) in ids.chunks(AT_ONCE).enumerate() {
             let (asked, length) = self.ask(ids.iter().map(AsRef::as_ref));
-            I::table(self).read_each(&self.probe, &self.time, I::KIND, &asked[..length], |first, run| {
+            I::table(self).read_each(self.ear(), I::KIND, &asked[..length], |first, run| {
                 // All are asked whether they live before one is shown, for the answers are cache misses too.
                 let alive = alive_in::<I, M, X>(run);
                 let mut missed = Some16::default();
@@ -228,7 +228,7 @@ where
 
     /// Delivers to each that is registered, dead or not; counted as look-ups.
     fn deliver_each<I: Side>(&self, asked: &[Asked<'_>], parcels: &mut [Parcel<DeliveryTo<I, M>>]) {
-        I::table(self).read_each(&self.probe, &self.time, I::KIND, asked, |first, run| {
+        I::table(self).read_each(self.ear(), I::KIND, asked, |first, run| {
             approach::<I, M, X>(run);
             let mut missed = Some16::default();
             for (place, (seen, parcel)) in run.iter().zip(&mut parcels[first..]).enumerate() {

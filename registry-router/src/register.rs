@@ -213,7 +213,7 @@ where
     ) -> Result<(), (HeadOf<I, M, X>, Incarnation)> {
         let table = I::table(self);
         loop {
-            match table.insert_new(&self.probe, &self.time, now, place, id.clone(), head, bond) {
+            match table.insert_new(self.ear(), now, place, id.clone(), head, bond) {
                 Ok(()) => return Ok(()),
                 Err(Occupied(refused, unused)) => (head, bond) = (refused, unused),
             }
@@ -242,7 +242,7 @@ where
         let mut metadata = Metadata::new();
         // What was bound is dropped when the shard has been let go: there may be very many of them.
         let mut debris = Vec::new();
-        let removed = I::table(self).remove_if(&self.probe, &self.time, place, id, |_, head, bond| {
+        let removed = I::table(self).remove_if(self.ear(), place, id, |_, head, bond| {
             if which.is_some_and(|incarnation| incarnation != head.incarnation) {
                 return false;
             }

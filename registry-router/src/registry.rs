@@ -21,7 +21,7 @@ use crate::roll::Roll;
 use crate::side::{HeadOf, Side, is_dead};
 use crate::sweep::Visits;
 use crate::sync::AtomicU64;
-use crate::table::{Place, Table};
+use crate::table::{Ear, Place, Table};
 
 /// The mailbox of a server in a registry of messages `M` and mailboxes `X`.
 pub type ServerMailbox<M, X = Tokio> = <X as Mailboxes>::Mailbox<ToServer<M>>;
@@ -224,6 +224,11 @@ where
         Place { hash, shard: self.partition.shard(hash) }
     }
 
+    #[inline]
+    pub(crate) fn ear(&self) -> Ear<'_, P> {
+        Ear { probe: &self.probe, time: &self.time }
+    }
+
     /// A look-up of a registration that is not dead, counted.
     #[inline]
     pub(crate) fn find<I: Side, R>(&self, id: &[u8], read: impl FnOnce(&I, &HeadOf<I, M, X>, &Bond) -> R) -> Option<R> {
@@ -238,7 +243,7 @@ where
         id: &[u8],
         read: impl FnOnce(&I, &HeadOf<I, M, X>, &Bond) -> R,
     ) -> Option<R> {
-        I::table(self).read(&self.probe, &self.time, I::KIND, place, id, |id, head, bond| {
+        I::table(self).read(self.ear(), I::KIND, place, id, |id, head, bond| {
             if is_dead::<I, M, X>(head) { None } else { Some(read(id, head, bond)) }
         })
     }
@@ -251,7 +256,7 @@ where
         id: &[u8],
         read: impl FnOnce(&I, &HeadOf<I, M, X>, &Bond) -> R,
     ) -> Option<R> {
-        I::table(self).read(&self.probe, &self.time, I::KIND, place, id, |id, head, bond| Some(read(id, head, bond)))
+        I::table(self).read(self.ear(), I::KIND, place, id, |id, head, bond| Some(read(id, head, bond)))
     }
 
     pub(crate) fn next_incarnation(&self) -> Incarnation {

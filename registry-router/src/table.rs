@@ -17,6 +17,21 @@ pub(crate) struct Table<I: Key, Mb: Queue, B: Backend> {
     shards: Box<[ShardOf<I, Mb, B>]>,
 }
 
+/// Who hears of an operation, and the clock that it is timed by.
+#[derive(Debug)]
+pub(crate) struct Ear<'a, P> {
+    pub(crate) probe: &'a P,
+    pub(crate) time: &'a Time,
+}
+
+impl<P> Clone for Ear<'_, P> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<P> Copy for Ear<'_, P> {}
+
 /// Where an id is: its hash, and the shard that the hash chooses.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
@@ -41,16 +56,15 @@ impl<I: Key, Mb: Queue, B: Backend> Table<I, Mb, B> {
     #[inline]
     pub(crate) fn read<R>(
         &self,
-        probe: &impl Probe,
-        time: &Time,
+        ear: Ear<'_, impl Probe>,
         kind: Kind,
         place: Place,
         id: &[u8],
         read: impl FnOnce(&I, &Head<Mb>, &Bond) -> Option<R>,
     ) -> Option<R> {
-        let found = if probe.lookup(place.shard) {
+        let found = if ear.probe.lookup(place.shard) {
             let (mut read, mut found) = (Some(read), None);
-            self.peek_timed(probe, time, kind, place, id, &mut |id, head, bond| {
+            self.peek_timed(ear, kind, place, id, &mut |id, head, bond| {
                 found = read.take().and_then(|read| read(id, head, bond));
             });
             found
@@ -58,7 +72,7 @@ impl<I: Key, Mb: Queue, B: Backend> Table<I, Mb, B> {
             self.peek(place, id, read).flatten()
         };
         if found.is_none() {
-            probe.event(place.shard, Event::Miss);
+            ear.probe.event(place.shard, Event::Miss);
         }
         found
     }
@@ -69,17 +83,16 @@ impl<I: Key, Mb: Queue, B: Backend> Table<I, Mb, B> {
     #[inline(never)]
     fn peek_timed(
         &self,
-        probe: &impl Probe,
-        time: &Time,
+        ear: Ear<'_, impl Probe>,
         kind: Kind,
         place: Place,
         id: &[u8],
         read: &mut dyn FnMut(&I, &Head<Mb>, &Bond),
     ) {
-        probe.sampled(place.shard, kind, id);
-        let began = time.now();
+        ear.probe.sampled(place.shard, kind, id);
+        let began = ear.time.now();
         self.peek(place, id, read);
-        probe.took(place.shard, Operation::Read, began, time.now());
+        ear.probe.took(place.shard, Operation::Read, began, ear.time.now());
     }
 
     /// A look-up that nobody hears.
@@ -91,8 +104,7 @@ impl<I: Key, Mb: Queue, B: Backend> Table<I, Mb, B> {
     /// Inserts an entry if there is none; what was not inserted comes back. `began` is now, for all that matters.
     pub(crate) fn insert_new(
         &self,
-        probe: &impl Probe,
-        time: &Time,
+        ear: Ear<'_, impl Probe>,
         began: Instant,
         place: Place,
         id: I,
@@ -100,8 +112,8 @@ impl<I: Key, Mb: Queue, B: Backend> Table<I, Mb, B> {
         bond: Bond,
     ) -> Result<(), Occupied<Head<Mb>, Bond>> {
         let outcome = self.shards[place.shard].insert_new(place.hash, id, head, bond);
-        if probe.times_writes() {
-            probe.took(place.shard, Operation::Write, began, time.now());
+        if ear.probe.times_writes() {
+            ear.probe.took(place.shard, Operation::Write, began, ear.time.now());
         }
         outcome
     }
@@ -109,16 +121,15 @@ impl<I: Key, Mb: Queue, B: Backend> Table<I, Mb, B> {
     /// Removes an entry if `owned` says so.
     pub(crate) fn remove_if(
         &self,
-        probe: &impl Probe,
-        time: &Time,
+        ear: Ear<'_, impl Probe>,
         place: Place,
         id: &[u8],
         owned: impl FnMut(&I, &Head<Mb>, &Bond) -> bool,
     ) -> bool {
-        let began = probe.times_writes().then(|| time.now());
+        let began = ear.probe.times_writes().then(|| ear.time.now());
         let removed = self.shards[place.shard].remove_if(place.hash, id, owned);
         if let Some(began) = began {
-            probe.took(place.shard, Operation::Write, began, time.now());
+            ear.probe.took(place.shard, Operation::Write, began, ear.time.now());
         }
         removed
     }

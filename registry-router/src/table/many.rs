@@ -2,8 +2,7 @@
 
 use registry_core::{AT_ONCE, Backend, Event, Key, Kind, Operation, Probe, Run, Shard, Wanted};
 
-use super::{Place, Queue, Table};
-use crate::clock::Time;
+use super::{Ear, Place, Queue, Table};
 use crate::record::{Bond, Head};
 
 /// One of several that are looked up: where it is, and its id.
@@ -51,15 +50,14 @@ impl<I: Key, Mb: Queue, B: Backend> Table<I, Mb, B> {
     #[inline]
     pub(crate) fn read_each(
         &self,
-        probe: &impl Probe,
-        time: &Time,
+        ear: Ear<'_, impl Probe>,
         kind: Kind,
         asked: &[Asked<'_>],
         mut read: impl FnMut(usize, &Run<'_, I, Head<Mb>, Bond>) -> Some16,
     ) {
         let (mut timed, mut missed) = (Some16::default(), Some16::default());
         for (place, asked) in asked.iter().enumerate() {
-            timed.add_if(probe.lookup(asked.place.shard), place);
+            timed.add_if(ear.probe.lookup(asked.place.shard), place);
         }
         let mut from = 0;
         let mut some = |from: usize, upto: usize| {
@@ -68,15 +66,15 @@ impl<I: Key, Mb: Queue, B: Backend> Table<I, Mb, B> {
         for place in timed {
             some(from, place);
             let Asked { place: Place { shard, .. }, id } = asked[place];
-            probe.sampled(shard, kind, id);
-            let began = time.now();
+            ear.probe.sampled(shard, kind, id);
+            let began = ear.time.now();
             some(place, place + 1);
-            probe.took(shard, Operation::Read, began, time.now());
+            ear.probe.took(shard, Operation::Read, began, ear.time.now());
             from = place + 1;
         }
         some(from, asked.len());
         for place in missed {
-            probe.event(asked[place].place.shard, Event::Miss);
+            ear.probe.event(asked[place].place.shard, Event::Miss);
         }
     }
 
