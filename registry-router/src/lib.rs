@@ -76,6 +76,8 @@ pub use clock::Clock;
 pub use health::{HealthWatch, Watched};
 pub use lease::{Lease, ServerLease, TransportLease};
 pub use mailbox::{CapacityError, Inbox, MAX_MAILBOX_CAPACITY, Tokio, TokioMailbox, TokioSlot, mailbox, try_mailbox};
+#[cfg(feature = "flume")]
+pub use mailbox::{Lean, LeanInbox, LeanMailbox, lean_mailbox};
 pub use registry::{Registry, ServerMailbox, TransportMailbox};
 pub use registry_core::api;
 pub use registry_core::{

@@ -10,8 +10,12 @@ use tokio::sync::mpsc::error::TrySendError;
 use self::life::Life;
 
 pub use self::inbox::Inbox;
+#[cfg(feature = "flume")]
+pub use self::lean::{Lean, LeanInbox, LeanMailbox, lean_mailbox};
 
 mod inbox;
+#[cfg(feature = "flume")]
+mod lean;
 mod life;
 
 /// The greatest capacity of a mailbox; tokio's limit.
@@ -49,9 +53,7 @@ pub fn mailbox<T>(capacity: usize) -> (TokioMailbox<T>, Inbox<T>) {
 ///
 /// [`CapacityError`] when `capacity` is zero or above [`MAX_MAILBOX_CAPACITY`].
 pub fn try_mailbox<T>(capacity: usize) -> Result<(TokioMailbox<T>, Inbox<T>), CapacityError> {
-    if capacity == 0 || capacity > MAX_MAILBOX_CAPACITY {
-        return Err(CapacityError { given: capacity });
-    }
+    CapacityError::check(capacity)?;
     let (sender, receiver) = mpsc::channel(capacity);
     let life = Life::begin();
     Ok((TokioMailbox { sender, life: life.clone() }, Inbox::new(receiver, life)))
@@ -62,6 +64,12 @@ pub fn try_mailbox<T>(capacity: usize) -> Result<(TokioMailbox<T>, Inbox<T>), Ca
 pub struct CapacityError {
     /// What was asked for.
     pub given: usize,
+}
+
+impl CapacityError {
+    fn check(given: usize) -> Result<(), Self> {
+        if given == 0 || given > MAX_MAILBOX_CAPACITY { Err(Self { given }) } else { Ok(()) }
+    }
 }
 
 impl fmt::Display for CapacityError {

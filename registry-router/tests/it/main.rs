@@ -11,6 +11,8 @@ mod contract;
 mod cost;
 mod dead;
 mod health;
+#[cfg(feature = "flume")]
+mod lean;
 mod lookup;
 mod mailboxes;
 mod races;

@@ -1,0 +1,46 @@
+//! The mailbox that takes little: the same answers as from any other, and the same death.
+
+use registry_core::Backend;
+use registry_router::{Lean, Registry, RouteError, lean_mailbox};
+
+use crate::support::{block_on, transport, within_time_limit};
+
+over_every_backend! {
+    a_lean_mailbox_takes_messages_and_dies_with_its_inbox,
+    a_task_that_waits_on_a_lean_inbox_is_woken,
+}
+
+fn registry<B: Backend>(shards: usize) -> Registry<u64, B, Lean> {
+    Registry::builder().shards(shards).build().unwrap()
+}
+
+fn a_lean_mailbox_takes_messages_and_dies_with_its_inbox<B: Backend>(shards: usize) {
+    let registry = registry::<B>(shards);
+    let (mailbox, inbox) = lean_mailbox(2).unwrap();
+    let lease = registry.register_server("s", mailbox, ()).unwrap();
+    let t = transport("t");
+    for message in [1, 2] {
+        registry.route_to_server("s", &t, message).unwrap();
+    }
+    assert_eq!(registry.route_to_server("s", &t, 3), Err(RouteError::Full(3)));
+    assert_eq!([inbox.try_recv(), inbox.try_recv()].map(|delivery| delivery.unwrap().message), [1, 2]);
+    drop(inbox);
+    assert!(registry.find_server("s").is_none(), "its owner is dead");
+    assert!(lease.is_current(), "until somebody finds out");
+    assert_eq!(registry.route_to_server("s", &t, 4), Err(RouteError::Closed(4)));
+    assert_eq!(registry.len_servers(), 0);
+}
+
+fn a_task_that_waits_on_a_lean_inbox_is_woken<B: Backend>(shards: usize) {
+    within_time_limit(move || {
+        block_on(async {
+            let registry = registry::<B>(shards);
+            let (mailbox, inbox) = lean_mailbox(1).unwrap();
+            let _lease = registry.register_server("s", mailbox, ()).unwrap();
+            let waits = tokio::spawn(async move { inbox.recv().await.map(|delivery| delivery.message) });
+            tokio::task::yield_now().await;
+            registry.route_to_server("s", &transport("t"), 7).unwrap();
+            assert_eq!(waits.await.unwrap(), Some(7));
+        });
+    });
+}
