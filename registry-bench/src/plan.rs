@@ -9,6 +9,7 @@ use anyhow::{Result, bail, ensure};
 use clap::Args;
 use serde::Serialize;
 
+use crate::bulk;
 use crate::choose;
 use crate::registry::Layout;
 use crate::workload::{Concurrency, WORKLOADS, Workload};
@@ -250,9 +251,9 @@ fn ratio(wish: &Wish, scale: &Scale, backend: &str, shards: usize, entries: usiz
     for threads in &threads {
         arguments.extend(["--threads".to_owned(), threads.to_string()]);
     }
-    let slices = 6 * threads.len() * (scale.ratio_rounds + 1) * 2;
+    let slices = (6 + bulk::ROWS) * threads.len() * (scale.ratio_rounds + 1) * 2;
     let seconds = SECONDS_PER_PROCESS
-        + 2.0 * SECONDS_PER_ENTRY * entries as f64
+        + 3.0 * SECONDS_PER_ENTRY * entries as f64
         + slices as f64 * scale.ratio_slice_us as f64 * 1.2e-6;
     let label = format!("ratios on {backend}, {entries} entries, {shards} shards");
     Step { label, program: "registry-bench", arguments, seconds }

@@ -9,6 +9,7 @@
 //! - A message goes into a tokio channel by `try_send`; all are emptied between the slices.
 //!   There are at most 1,024 channels, so at more entries several servers share one.
 //! - A registration is followed by its end: lease dropped against entry removed.
+//! - What is done many at once is in [`bulk`].
 //! - `monitor_overhead` is the registry against the same registry with nobody listening.
 
 use std::hint::black_box;
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use registry_router::ServerId;
 
+use crate::bulk;
 use crate::choose::{self, Runner};
 use crate::record::Ratio;
 use crate::registry::Layout;
@@ -106,6 +108,7 @@ pub fn measure(request: &Request) -> Result<Vec<Ratio>> {
             ratios.push(compare(request, &world, (name, act), threads, [&*heard, &*unheard])?);
         }
     }
+    ratios.extend(bulk::measure(request)?);
     Ok(ratios)
 }
 
@@ -283,7 +286,7 @@ mod tests {
                 seed: 1,
             };
             let ratios = measure(&request).unwrap();
-            assert_eq!(ratios.len(), 12, "{backend}");
+            assert_eq!(ratios.len(), 12 + 2 * bulk::ROWS, "{backend}");
             for ratio in ratios {
                 assert!(ratio.spread.min > 0.0 && ratio.spread.median.is_finite(), "{ratio:?}");
             }

@@ -51,6 +51,7 @@ laws! {
         a_read_of_many_shows_the_same_objects,
         reads_of_many_nest_while_writers_wait,
         a_first_read_of_many_holds_nothing_while_it_waits,
+        a_read_of_many_lets_go_between_runs,
         a_panicking_read_of_many_leaves_the_shards_usable,
     }
     writes {

@@ -107,7 +107,7 @@ pub trait Shard<K: Key, H: Head, S: State>: Send + Sync + 'static {
     ///
     /// What is given here goes one by one. It is worth more to enter all shards of a run first, then to look up all that
     /// is wanted, and only then to show it: between two look-ups there is then nothing that the processor waits for, so
-    /// their cache misses overlap. A shard should hold nothing between two runs, for writers may wait for it.
+    /// their cache misses overlap. But nothing must be held of a run when the next one is shown, for writers may wait.
     fn with_each(wanted: &[Wanted<'_, Self>], mut read: impl FnMut(usize, &Run<'_, K, H, S>))
     where
         Self: Sized,

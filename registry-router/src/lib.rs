@@ -9,7 +9,8 @@
 //!   [`Registry::select_servers`] a list.
 //! - To bind: [`Registry::bind_transport_to_server`], or [`Registry::register_transport_bound_to`] at birth.
 //! - To send: [`Registry::route_to_server`] at once or not at all, [`Registry::send_to_server`] with patience,
-//!   [`Registry::broadcast`] to all transports of a server.
+//!   [`Registry::broadcast`] to all transports of a server, [`Registry::route_through`] from a transport to its own one.
+//! - To do much at once: [`Registry::find_many_servers`], [`Registry::route_many_to_servers`].
 //! - To clean up after owners that died without a word: [`Registry::sweep`], or [`Registry::sweeper`] as a task.
 //! - To watch: [`Registry::shard_stats`], [`Registry::contention_status`], [`Registry::watch_health`]; nothing is judged
 //!   unless somebody calls [`Registry::tick`] or spawns [`Registry::health_task`].

@@ -125,7 +125,7 @@ pub fn reads_of_many_nest_while_writers_wait<B: Backend>() {
             shard.put("other", 1);
         }
         let wanted = [(&one, "key"), (&two, "key"), (&one, "absent")];
-        for round in 0..20 {
+        for round in 0..10 {
             let inside = Barrier::new(2);
             thread::scope(|scope| {
                 scope.spawn(|| {
@@ -140,13 +140,13 @@ pub fn reads_of_many_nest_while_writers_wait<B: Backend>() {
                     let outer = show_then(
                         &wanted,
                         |value| *value,
-                        || {
+                        |_| {
                             if first_run.replace(false) {
                                 inside.wait();
-                            }
-                            // Nobody can tell from outside that the writer waits, so give it some time to begin to.
-                            for _ in 0..100 {
-                                thread::yield_now();
+                                // Nobody can tell from outside that the writer waits, so give it some time to begin to.
+                                for _ in 0..100 {
+                                    thread::yield_now();
+                                }
                             }
                             assert!(one.has("key") && two.has("other"));
                             assert_eq!(show(&wanted, |value| *value), [Some(1), Some(1), None]);
@@ -197,6 +197,33 @@ pub fn a_first_read_of_many_holds_nothing_while_it_waits<B: Backend>() {
     });
 }
 
+/// What was read in an earlier run can be written while a later one is shown.
+pub fn a_read_of_many_lets_go_between_runs<B: Backend>() {
+    hold::<B>(|fresh| {
+        let [one, two] = [(); 2].map(|()| fresh.shard::<u64>());
+        for shard in [&one, &two] {
+            shard.put("key", 1);
+        }
+        let wanted = [[(&one, "key"); AT_ONCE], [(&two, "key"); AT_ONCE]].concat();
+        let shown = show_then(
+            &wanted,
+            |value| *value,
+            |first| {
+                // A run that begins here, however long, is of the second shard.
+                if first >= AT_ONCE {
+                    thread::scope(|scope| {
+                        scope.spawn(|| {
+                            one.put("come", 1);
+                            one.delete("come");
+                        });
+                    });
+                }
+            },
+        );
+        assert!(shown.iter().all(|shown| *shown == Some(1)));
+    });
+}
+
 /// After a panic while entries are shown, the shards are as they were, and can be read and written by all threads.
 pub fn a_panicking_read_of_many_leaves_the_shards_usable<B: Backend>() {
     hold::<B>(|fresh| {
@@ -206,7 +233,7 @@ pub fn a_panicking_read_of_many_leaves_the_shards_usable<B: Backend>() {
         }
         let wanted = [(&shards[0], "key"), (&shards[1], "key"), (&shards[1], "absent")];
         for i in 0..3 {
-            assert!(panics(|| show_then(&wanted, |value| *value, || panic!("on purpose"))));
+            assert!(panics(|| show_then(&wanted, |value| *value, |_| panic!("on purpose"))));
             thread::scope(|scope| {
                 scope.spawn(|| {
                     for shard in &shards {
@@ -223,14 +250,14 @@ pub fn a_panicking_read_of_many_leaves_the_shards_usable<B: Backend>() {
 
 /// What is read of each entry that is wanted, in the order in which they are shown.
 fn show<V: State, T: Shard<String, (), V>, R>(wanted: &[(&T, &str)], read: impl Fn(&V) -> R) -> Vec<Option<R>> {
-    show_then(wanted, read, || ())
+    show_then(wanted, read, |_| ())
 }
 
-/// The same, with something done at the end of each run, inside it.
+/// The same, with something done at the end of each run, inside it, that is told where the run began.
 fn show_then<V: State, T: Shard<String, (), V>, R>(
     wanted: &[(&T, &str)],
     read: impl Fn(&V) -> R,
-    then: impl Fn(),
+    then: impl Fn(usize),
 ) -> Vec<Option<R>> {
     let asked: Vec<_> =
         wanted.iter().map(|(shard, key)| Wanted { shard: *shard, hash: hash(key), key: key.as_bytes() }).collect();
@@ -244,7 +271,7 @@ fn show_then<V: State, T: Shard<String, (), V>, R>(
                 read(value)
             }));
         }
-        then();
+        then(first);
     });
     assert_eq!(shown.len(), wanted.len(), "all are shown");
     shown

@@ -1,0 +1,377 @@
+//! Work in bulk, and remembered routes, against the same done one by one: on one registry, in turns.
+//!
+//! - `find_many_vs_single`: 32 servers in one call against 32 calls, each read in place; ids in random order.
+//! - `route_many_vs_single`: 32 messages in one call against 32 calls.
+//! - `bound_route_vs_route`: a message through a remembered route against one to the same server by its name.
+//! - `bound_route_vs_look_ups`: the same against asking first which server the transport is bound to.
+//!
+//! Both sides are the same registry and do the same work, so nothing but the way it is done differs. Slices run A B, B A,
+//! A B, and so on; each pair gives one ratio of times, per look-up or message. Mailboxes are emptied between the slices.
+
+use std::hint::black_box;
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use registry_core::Backend;
+use registry_router::backends::{Visitor, for_each};
+use registry_router::{BoundRoute, Registry, ServerId, TransportId};
+
+use crate::ratio::Request;
+use crate::record::Ratio;
+use crate::spread::Spread;
+use crate::world::{Counts, Message, World};
+
+/// How many comparisons there are.
+pub const ROWS: usize = 4;
+
+/// How many ids are given in one call.
+const MANY: usize = 32;
+
+/// The most transports that have a route; servers beyond have none.
+const MOST_ROUTES: usize = 1 << 16;
+
+/// The most operations in a slice.
+const MOST_OPERATIONS: usize = 1 << 17;
+
+/// Measures all ratios on one registry.
+///
+/// # Errors
+///
+/// If the backend or the number of shards is not possible, or an operation did not do what it should.
+pub fn measure(request: &Request) -> Result<Vec<Ratio>> {
+    struct OnBackend<'a> {
+        request: &'a Request,
+        measured: Option<Result<Vec<Ratio>>>,
+    }
+    impl Visitor for OnBackend<'_> {
+        fn visit<B: Backend>(&mut self) {
+            if B::NAME == self.request.backend {
+                self.measured = Some(measure_on::<B>(self.request));
+            }
+        }
+    }
+    let mut on = OnBackend { request, measured: None };
+    for_each(&mut on);
+    match on.measured {
+        Some(measured) => measured,
+        None => bail!("there is no backend {:?}", request.backend),
+    }
+}
+
+fn measure_on<B: Backend>(request: &Request) -> Result<Vec<Ratio>> {
+    let transports = request.entries.min(MOST_ROUTES);
+    let counts = Counts { servers: request.entries, strangers: 0, claims: 0, transports };
+    let world = World::new(counts, request.seed);
+    let registry: Registry<Message, B> =
+        Registry::builder().shards(request.shards).capacity(request.entries).build()?;
+    for (n, id) in world.servers.iter().enumerate() {
+        registry.register_server(id, world.mailbox(n).clone(), ())?.detach();
+    }
+    // Bound in the random order, so that neighbours among the transports are none among the servers.
+    for (id, server) in world.transports.iter().zip(&world.order) {
+        registry.register_transport_bound_to(id, world.transport_mailbox().clone(), (), server)?.detach();
+    }
+    let on = On { registry: &registry, world: &world };
+    let mut ratios = Vec::new();
+    for &threads in &request.threads {
+        let rows: [(&str, bool, Sides<'_, '_>); ROWS] = [
+            ("find_many_vs_single", false, &|_| [on.find_many(), on.find_each()]),
+            ("route_many_vs_single", true, &|_| [on.route_many(), on.route_each()]),
+            ("bound_route_vs_route", true, &|thread| [on.through(thread, threads), on.by_name(thread, threads)]),
+            ("bound_route_vs_look_ups", true, &|thread| [on.through(thread, threads), on.by_look_ups(thread, threads)]),
+        ];
+        for (name, sends, sides) in rows {
+            ratios.push(interleave(request, (name, threads, sends), &world, sides)?);
+        }
+    }
+    Ok(ratios)
+}
+
+/// Does so many operations, beginning at some place, and says how long that took and how many went wrong.
+type Turn<'a> = Box<dyn FnMut(usize, usize) -> (Duration, usize) + 'a>;
+
+/// The two sides of a comparison, for one thread.
+type Sides<'s, 'a> = &'s (dyn Fn(usize) -> [Turn<'a>; 2] + Sync + 's);
+
+/// What is done, on a registry.
+struct On<'a, B: Backend> {
+    registry: &'a Registry<Message, B>,
+    world: &'a World,
+}
+
+impl<B: Backend> Clone for On<'_, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B: Backend> Copy for On<'_, B> {}
+
+impl<'a, B: Backend> On<'a, B> {
+    fn find_many(self) -> Turn<'a> {
+        let Self { registry, world } = self;
+        let mailbox = world.mailbox(0).as_sender();
+        Box::new(move |start, operations| {
+            let (mut found, mut same) = (0, 0);
+            let took = time(&world.order, start, operations, |ids| {
+                registry.with_many_servers(ids, |_, entry| {
+                    if let Some(entry) = entry {
+                        found += 1;
+                        same += usize::from(entry.mailbox.as_sender().same_channel(mailbox));
+                    }
+                });
+            });
+            black_box(same);
+            (took, operations - found)
+        })
+    }
+
+    fn find_each(self) -> Turn<'a> {
+        let Self { registry, world } = self;
+        let mailbox = world.mailbox(0).as_sender();
+        Box::new(move |start, operations| {
+            let (mut found, mut same) = (0, 0);
+            let took = time(&world.order, start, operations, |ids| {
+                for id in ids {
+                    registry.with_server(id, |entry| {
+                        found += 1;
+                        same += usize::from(entry.mailbox.as_sender().same_channel(mailbox));
+                    });
+                }
+            });
+            black_box(same);
+            (took, operations - found)
+        })
+    }
+
+    fn route_many(self) -> Turn<'a> {
+        let Self { registry, world } = self;
+        Box::new(move |start, operations| {
+            let mut failed = 0;
+            let took = time(&world.order, start, operations, |ids| {
+                failed += registry.route_many_to_servers(ids.iter().map(|id| (id, &world.sender, 1))).len();
+            });
+            (took, failed)
+        })
+    }
+
+    fn route_each(self) -> Turn<'a> {
+        let Self { registry, world } = self;
+        Box::new(move |start, operations| {
+            let mut failed = 0;
+            let took = time(&world.order, start, operations, |ids| {
+                for id in ids {
+                    failed += usize::from(registry.route_to_server(id, &world.sender, 1).is_err());
+                }
+            });
+            (took, failed)
+        })
+    }
+
+    /// The transports of a thread, each with its server.
+    fn pairs(self, thread: usize, threads: usize) -> Vec<(&'a TransportId, &'a ServerId)> {
+        let all = self.world.transports.iter().zip(&self.world.order);
+        all.skip(thread).step_by(threads).collect()
+    }
+
+    fn through(self, thread: usize, threads: usize) -> Turn<'a> {
+        let registry = self.registry;
+        let of = |(transport, _)| registry.bound_route(transport).expect("all are registered");
+        let mut routes: Vec<BoundRoute<Message>> = self.pairs(thread, threads).into_iter().map(of).collect();
+        // The first message finds the way.
+        for route in &mut routes {
+            registry.route_through(route, 1).expect("the mailboxes are empty");
+        }
+        self.world.drain_all();
+        Box::new(move |start, operations| {
+            let mut failed = 0;
+            let took = time_mut(&mut routes, start, operations, |route| {
+                failed += usize::from(registry.route_through(route, 1).is_err());
+            });
+            (took, failed)
+        })
+    }
+
+    fn by_name(self, thread: usize, threads: usize) -> Turn<'a> {
+        let (registry, mut pairs) = (self.registry, self.pairs(thread, threads));
+        Box::new(move |start, operations| {
+            let mut failed = 0;
+            let took = time_mut(&mut pairs, start, operations, |(transport, server)| {
+                failed += usize::from(registry.route_to_server(server, transport, 1).is_err());
+            });
+            (took, failed)
+        })
+    }
+
+    fn by_look_ups(self, thread: usize, threads: usize) -> Turn<'a> {
+        let (registry, mut pairs) = (self.registry, self.pairs(thread, threads));
+        Box::new(move |start, operations| {
+            let mut failed = 0;
+            let took = time_mut(&mut pairs, start, operations, |(transport, _)| {
+                let server = registry.server_for_transport(*transport);
+                let routed = server.is_some_and(|server| registry.route_to_server(&server, transport, 1).is_ok());
+                failed += usize::from(!routed);
+            });
+            (took, failed)
+        })
+    }
+}
+
+/// Runs both sides on all threads, in turns.
+fn interleave(
+    request: &Request,
+    (name, threads, sends): (&str, usize, bool),
+    world: &World,
+    sides: Sides<'_, '_>,
+) -> Result<Ratio> {
+    let operations = calibrate(request.slice, sends.then(|| world.room() / threads), world, sides);
+    let (ready, barrier) = (Barrier::new(threads), Barrier::new(threads));
+    let work = |thread: usize| {
+        // One after the other, for to get ready is to send, and to empty the mailboxes again.
+        let mut turns = None;
+        for next in 0..threads {
+            if next == thread {
+                turns = Some(sides(thread));
+            }
+            ready.wait();
+        }
+        let mut turns = turns.expect("its turn has come");
+        let offset = thread * world.order.len() / threads;
+        let (mut times, mut failures) = (Vec::new(), 0);
+        // The first round is to warm up and does not count.
+        for round in 0..=request.rounds {
+            let mut took = [0.0; 2];
+            for side in if round % 2 == 0 { [0, 1] } else { [1, 0] } {
+                barrier.wait();
+                let (time, failed) = turns[side](offset + round * operations, operations);
+                took[side] = time.as_nanos() as f64 / operations as f64;
+                failures += failed;
+                barrier.wait();
+                if sends && thread == 0 {
+                    world.drain_all();
+                }
+            }
+            if round > 0 {
+                times.push(took);
+            }
+        }
+        (times, failures)
+    };
+    let outcomes = thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|n| {
+                scope.spawn({
+                    let work = &work;
+                    move || work(n)
+                })
+            })
+            .collect();
+        workers.into_iter().map(|worker| worker.join().ok().context("a worker panicked")).collect::<Result<Vec<_>>>()
+    })?;
+    let failures: usize = outcomes.iter().map(|(_, failures)| failures).sum();
+    ensure!(failures == 0, "{name} on {}: {failures} operations did not do what they should", request.backend);
+    // A round's time is the mean over its threads.
+    let mean =
+        |round: usize, side: usize| outcomes.iter().map(|(times, _)| times[round][side]).sum::<f64>() / threads as f64;
+    let spread_of = |figure: &dyn Fn(usize) -> f64| {
+        Spread::of(&(0..request.rounds).map(figure).collect::<Vec<_>>()).context("there must be at least one round")
+    };
+    Ok(Ratio {
+        name: name.to_owned(),
+        backend: request.backend.clone(),
+        shards: request.shards,
+        threads,
+        entries: request.entries,
+        spread: spread_of(&|round| mean(round, 0) / mean(round, 1))?,
+        subject_ns: Some(spread_of(&|round| mean(round, 0))?.median),
+        bare_ns: Some(spread_of(&|round| mean(round, 1))?.median),
+        rounds: request.rounds,
+        operations: Some(operations),
+        seed: request.seed,
+    })
+}
+
+/// How many operations fill a slice on the slower side, and fit into the mailboxes if they are messages.
+fn calibrate(slice: Duration, room: Option<usize>, world: &World, sides: Sides<'_, '_>) -> usize {
+    let most = room.map_or(MOST_OPERATIONS, |room| room.min(MOST_OPERATIONS));
+    let probe = most.min(1_024);
+    let slowest = sides(0).map(|mut turn| {
+        turn(0, probe);
+        world.drain_all();
+        let (took, _) = turn(probe, probe);
+        world.drain_all();
+        took
+    });
+    let each = slowest[0].max(slowest[1]).as_secs_f64() / probe as f64;
+    ((slice.as_secs_f64() / each.max(1e-9)) as usize).clamp(MANY.min(most), most)
+}
+
+/// Times an operation on so many keys, [`MANY`] at a time, beginning again at the end of the row.
+#[inline]
+fn time<K>(keys: &[K], start: usize, operations: usize, mut operation: impl FnMut(&[K])) -> Duration {
+    let mut place = start % keys.len();
+    let mut left = operations;
+    let began = Instant::now();
+    while left > 0 {
+        let upto = (place + left.min(MANY)).min(keys.len());
+        operation(black_box(&keys[place..upto]));
+        left -= upto - place;
+        place = upto % keys.len();
+    }
+    began.elapsed()
+}
+
+/// Times an operation on so many things in a row, beginning again at the end of the row.
+#[inline]
+fn time_mut<T>(row: &mut [T], start: usize, operations: usize, mut operation: impl FnMut(&mut T)) -> Duration {
+    let mut place = start % row.len();
+    let began = Instant::now();
+    for _ in 0..operations {
+        operation(black_box(&mut row[place]));
+        place += 1;
+        if place == row.len() {
+            place = 0;
+        }
+    }
+    began.elapsed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::choose;
+
+    #[test]
+    fn keys_are_taken_many_at_a_time_and_around_the_end() {
+        let keys: Vec<usize> = (0..40).collect();
+        let mut seen = Vec::new();
+        time(&keys, 5, 75, |keys| seen.push(keys.to_vec()));
+        assert_eq!(seen.iter().map(Vec::len).collect::<Vec<_>>(), [32, 3, 32, 8]);
+        assert_eq!(seen.concat(), (5..80).map(|n| n % 40).collect::<Vec<_>>());
+        let mut row = [0; 3];
+        time_mut(&mut row, 2, 5, |times| *times += 1);
+        assert_eq!(row, [2, 1, 2]);
+    }
+
+    #[test]
+    fn all_is_measured_on_every_backend() {
+        for backend in choose::backends() {
+            let request = Request {
+                backend: backend.to_owned(),
+                shards: 4,
+                entries: 100,
+                threads: vec![1, 2],
+                rounds: 2,
+                slice: Duration::from_micros(50),
+                seed: 1,
+            };
+            let ratios = measure(&request).unwrap();
+            assert_eq!(ratios.len(), 2 * ROWS, "{backend}");
+            for ratio in ratios {
+                assert!(ratio.spread.min > 0.0 && ratio.spread.median.is_finite(), "{ratio:?}");
+            }
+        }
+    }
+}
