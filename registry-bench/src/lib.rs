@@ -2,13 +2,14 @@
 //!
 //! What is compared runs interleaved in one process, and a figure is a ratio with its median and its range.
 //! [`workload`] has the workloads, [`driver`] runs one of them, [`ratio`] compares single operations, [`memory`] counts
-//! bytes, [`plan`] says what is run and in which order, [`record`] is what is written down, [`report`] is what a person
+//! bytes, [`mailboxes`] those of connections that nobody talks to, [`plan`] says what is run and in which order, [`record`] is what is written down, [`report`] is what a person
 //! reads.
 //! The programs `registry-bench` and `registry-bench-memory` are called by `cargo xtask bench`, once per step of a plan.
 
 pub mod bare;
 pub mod choose;
 pub mod driver;
+pub mod mailboxes;
 pub mod memory;
 pub mod plan;
 pub mod ratio;
