@@ -7,7 +7,6 @@ use std::alloc::System;
 use anyhow::Result;
 use clap::Parser;
 use registry_bench::memory;
-use registry_bench::record::Line;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 #[global_allocator]
@@ -28,8 +27,8 @@ struct Arguments {
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     for (shards, entries) in arguments.sizes {
-        for bytes in memory::measure(&arguments.backend, shards, entries, &live)? {
-            println!("{}", serde_json::to_string(&Line::Memory(bytes))?);
+        for line in memory::lines(memory::measure(&arguments.backend, shards, entries, &live)?) {
+            println!("{}", serde_json::to_string(&line)?);
         }
     }
     Ok(())
