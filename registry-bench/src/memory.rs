@@ -53,9 +53,9 @@ pub fn measure(backend: &str, shards: usize, entries: usize, live: &dyn Fn() -> 
     Ok(all)
 }
 
-/// The same as lines: the bytes, the ratio `memory_vs_bare` of them, and points of a curve along entries.
+/// The same as lines: the bytes, the ratio `memory_vs_bare` of them, and where it is wanted points of a curve.
 #[must_use]
-pub fn lines(all: Vec<Memory>) -> Vec<Line> {
+pub fn lines(all: Vec<Memory>, curve: bool) -> Vec<Line> {
     let figure = |figure| Spread { median: figure, min: figure, max: figure };
     let mut lines: Vec<Line> = Vec::new();
     if let [registry, bare] = &all[..] {
@@ -76,7 +76,7 @@ pub fn lines(all: Vec<Memory>) -> Vec<Line> {
             seed: SEED,
         }));
     }
-    lines.extend(all.iter().map(|memory| {
+    lines.extend(all.iter().filter(|_| curve).map(|memory| {
         Line::Point(Point {
             along: "entries".to_owned(),
             at: memory.entries,
@@ -122,7 +122,7 @@ mod tests {
             bytes_per_binding: None,
         };
         let both = vec![memory("registry", 64, 150.0), memory("bare", 1, 100.0)];
-        let lines = super::lines(both.clone());
+        let lines = super::lines(both.clone(), true);
         let [Line::Ratio(ratio), Line::Point(ours), Line::Point(bare), Line::Memory(first), Line::Memory(second)] =
             &lines[..]
         else {
@@ -132,7 +132,7 @@ mod tests {
         assert_eq!((ours.at, ours.shards, ours.spread.median), (1_000, 64, 150.0));
         assert_eq!((bare.subject.as_str(), bare.spread.median), ("bare", 100.0));
         assert_eq!([first, second], [&both[0], &both[1]]);
-        assert_eq!(super::lines(both[..1].to_vec()).len(), 2, "nothing to compare with");
+        assert_eq!(super::lines(both[..1].to_vec(), false).len(), 1, "nothing to compare with, and no curve");
     }
 
     #[test]

@@ -69,6 +69,15 @@ struct Comparison {
     finer: usize,
 }
 
+/// What one comparison came to on one pair of subjects.
+#[derive(Clone, Debug)]
+struct Pair {
+    /// The times on both sides.
+    rounds: Vec<[f64; 2]>,
+    /// How many operations a slice had.
+    operations: usize,
+}
+
 /// How two subjects are made.
 type Make<'a> = [&'a dyn Fn() -> Result<Box<dyn Runner>>; 2];
 
@@ -118,7 +127,7 @@ pub fn measure(request: &Request) -> Result<Vec<Ratio>> {
 /// Builds pairs of subjects, one pair after the other, and makes all comparisons on each.
 fn over_pairs(request: &Request, world: &World, make: Make<'_>, comparisons: &[Comparison]) -> Result<Vec<Ratio>> {
     let mut rng = fastrand::Rng::with_seed(request.seed);
-    let mut of_comparisons = vec![Vec::new(); comparisons.len()];
+    let mut of_comparisons: Vec<Vec<Pair>> = vec![Vec::new(); comparisons.len()];
     // Held while the later pairs are built, so that those cannot lie where the earlier ones did.
     let mut in_between: Vec<Vec<u8>> = Vec::new();
     for pair in 0..request.pairs {
@@ -137,13 +146,12 @@ fn over_pairs(request: &Request, world: &World, make: Make<'_>, comparisons: &[C
             let slice = request.slice / comparison.finer as u32;
             let times = interleave(world, &[side(0), side(1)], rounds, slice)
                 .with_context(|| format!("{} on {}", comparison.name, request.backend))?;
-            let times_of_pair: Vec<[f64; 2]> = times.rounds.iter().map(|round| [round[0], round[1]]).collect();
-            all.push((times_of_pair, times.operations));
+            let rounds = times.rounds.iter().map(|round| [round[0], round[1]]).collect();
+            all.push(Pair { rounds, operations: times.operations });
         }
     }
-    let ratio = |(comparison, pairs): (&Comparison, &Vec<(Vec<[f64; 2]>, usize)>)| {
-        let times: Vec<Vec<[f64; 2]>> = pairs.iter().map(|(times, _)| times.clone()).collect();
-        let summary = summary(&times).context("there must be a pair and a round")?;
+    let ratio = |(comparison, pairs): (&Comparison, &Vec<Pair>)| {
+        let summary = summary(pairs).context("there must be a pair and a round")?;
         Ok(Ratio {
             name: comparison.name.to_owned(),
             operation: comparison.act.name().to_owned(),
@@ -156,8 +164,8 @@ fn over_pairs(request: &Request, world: &World, make: Make<'_>, comparisons: &[C
             q3: Some(summary.quartiles.1),
             subject_ns: Some(summary.ns[0]),
             bare_ns: Some(summary.ns[1]),
-            rounds: times.iter().map(Vec::len).sum(),
-            operations: pairs.iter().map(|&(_, operations)| operations).max(),
+            rounds: pairs.iter().map(|pair| pair.rounds.len()).sum(),
+            operations: pairs.iter().map(|pair| pair.operations).max(),
             seed: request.seed,
         })
     };
@@ -172,12 +180,12 @@ struct Summary {
     ns: [f64; 2],
 }
 
-/// For each pair, its rounds: the time on each side.
-fn summary(pairs: &[Vec<[f64; 2]>]) -> Option<Summary> {
-    let ratios_of = |pair: &Vec<[f64; 2]>| pair.iter().map(|[a, b]| a / b).collect::<Vec<f64>>();
+fn summary(pairs: &[Pair]) -> Option<Summary> {
+    let ratios_of = |pair: &Pair| pair.rounds.iter().map(|[a, b]| a / b).collect::<Vec<f64>>();
     let medians: Vec<f64> = pairs.iter().filter_map(|pair| Some(Spread::of(&ratios_of(pair))?.median)).collect();
     let all: Vec<f64> = pairs.iter().flat_map(ratios_of).collect();
-    let side = |n: usize| Spread::of(&pairs.iter().flatten().map(|times| times[n]).collect::<Vec<_>>());
+    let side =
+        |n: usize| Spread::of(&pairs.iter().flat_map(|pair| &pair.rounds).map(|times| times[n]).collect::<Vec<_>>());
     Some(Summary {
         spread: Spread { median: Spread::of(&medians)?.median, ..Spread::of(&all)? },
         quartiles: quartiles(&all)?,
@@ -191,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_pair_that_lies_badly_does_not_outweigh_the_others() {
-        let pair = |subject: f64, rounds: usize| vec![[subject, 10.0]; rounds];
+        let pair = |subject: f64, rounds| Pair { rounds: vec![[subject, 10.0]; rounds], operations: 1 };
         let summary = summary(&[pair(11.0, 2), pair(20.0, 9), pair(12.0, 2)]).unwrap();
         assert!((summary.spread.median - 1.2).abs() < 1e-9, "the middle pair's, however many rounds the worst has");
         assert!((summary.spread.min - 1.1).abs() < 1e-9 && (summary.spread.max - 2.0).abs() < 1e-9);

@@ -234,6 +234,7 @@ impl Document {
                 Line::Memory(bytes) if memory.contains(&bytes) => {}
                 Line::Memory(bytes) => memory.push(bytes),
                 Line::Peer(peer) => peers.push(peer),
+                Line::Point(point) if points.contains(&point) => {}
                 Line::Point(point) => points.push(point),
                 Line::Tail(tail) => tails.push(tail),
                 Line::Idle(bytes) => idle.push(bytes),

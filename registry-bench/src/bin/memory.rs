@@ -22,12 +22,15 @@ struct Arguments {
     /// Shards and entries of what is to be measured, as in `64:10000`; may be given several times.
     #[arg(long = "size", required = true, value_parser = size)]
     sizes: Vec<(usize, usize)>,
+    /// Prints points of a curve, too.
+    #[arg(long)]
+    curve: bool,
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     for (shards, entries) in arguments.sizes {
-        for line in memory::lines(memory::measure(&arguments.backend, shards, entries, &live)?) {
+        for line in memory::lines(memory::measure(&arguments.backend, shards, entries, &live)?, arguments.curve) {
             println!("{}", serde_json::to_string(&line)?);
         }
     }
