@@ -32,7 +32,7 @@ pub trait Runner: Send + Sync {
     fn slice(&self, world: &Arc<World>, job: &Job) -> Result<Slice>;
 
     /// Measures latencies under open-loop load.
-    fn tails(&self, world: &Arc<World>, job: &tails::Job) -> Result<Vec<tails::Outcome>>;
+    fn tails(&self, world: &Arc<World>, job: &tails::Job<'_>) -> Result<Vec<tails::Outcome>>;
 
     /// How unevenly the entries lie over the shards.
     fn skew(&self) -> Option<f64>;
@@ -143,7 +143,7 @@ impl<S: Subject> Runner for Running<S> {
         driver::run(&self.0, world, job)
     }
 
-    fn tails(&self, world: &Arc<World>, job: &tails::Job) -> Result<Vec<tails::Outcome>> {
+    fn tails(&self, world: &Arc<World>, job: &tails::Job<'_>) -> Result<Vec<tails::Outcome>> {
         tails::run(&self.0, world, job)
     }
 

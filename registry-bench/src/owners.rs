@@ -3,6 +3,10 @@
 //! They live on a runtime of their own. What is measured runs on threads beside it, so a message to a live task also
 //! wakes that task, which is part of the cost of sending it; the runtime's threads then take the message out, and where
 //! there are no processors left for them, they compete with the threads that are measured.
+//!
+//! Where messages are measured, those threads are kept awake, by tasks that do nothing but yield. A message to a runtime
+//! whose threads sleep wakes one of them by a system call, which takes microseconds and measures the operating system;
+//! the threads of a server under load are awake.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,6 +15,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::AbortHandle;
 
 use crate::world::{Flow, ServerInbox};
 
@@ -18,8 +23,19 @@ use crate::world::{Flow, ServerInbox};
 #[derive(Debug)]
 pub struct Owners {
     /// Ends all tasks when it is dropped.
-    _runtime: Runtime,
+    runtime: Runtime,
+    threads: usize,
     live: usize,
+}
+
+/// Keeps the threads of owners awake until it is dropped.
+#[derive(Debug)]
+pub struct Awake(Vec<AbortHandle>);
+
+impl Drop for Awake {
+    fn drop(&mut self) {
+        self.0.iter().for_each(AbortHandle::abort);
+    }
 }
 
 impl Owners {
@@ -44,7 +60,18 @@ impl Owners {
         while waiting.load(Ordering::Relaxed) < all {
             thread::sleep(Duration::from_micros(200));
         }
-        Ok(Self { live: waiting.load(Ordering::Relaxed), _runtime: runtime })
+        Ok(Self { runtime, threads, live: waiting.load(Ordering::Relaxed) })
+    }
+
+    /// Keeps their threads awake for a while.
+    #[must_use = "they may sleep again when this is dropped"]
+    pub fn awake(&self) -> Awake {
+        let yields = || async {
+            loop {
+                tokio::task::yield_now().await;
+            }
+        };
+        Awake((0..self.threads).map(|_| self.runtime.spawn(yields()).abort_handle()).collect())
     }
 
     /// How many there are.
@@ -72,6 +99,7 @@ mod tests {
         let (world, flow, inboxes) = World::with_owners(counts, 1, 2);
         let owners = Owners::of(inboxes, &flow, 1).unwrap();
         assert_eq!(owners.live(), 50);
+        let awake = owners.awake();
         for n in 0..50 {
             let message = Delivery { from: world.sender.clone(), message: 1 };
             assert!(world.mailbox(n).try_deliver(message).is_ok());
@@ -79,6 +107,7 @@ mod tests {
         world.sent(50);
         world.drain_all();
         assert!((0..50).all(|n| world.mailbox(n).as_sender().capacity() == 2));
+        drop(awake);
         drop(owners);
         assert!((0..50).all(|n| world.mailbox(n).is_closed()));
     }

@@ -103,6 +103,7 @@ pub fn measure(request: &Request) -> Result<Vec<Point>> {
         _ => entries,
     };
     ensure!(along != Along::Tasks || at == entries, "{at} tasks are alive, not {entries}");
+    let _awake = owners.as_ref().map(Owners::awake);
     let mut points = Vec::new();
     for &act in acts {
         // The immutable map is there to be read.

@@ -4,8 +4,8 @@
 //! them, and the bare map's mailboxes are the same. Threads beside them do the operations.
 //! First the saturated rate is measured, each operation beginning as soon as the one before has ended; then half as many
 //! per second are offered, at random times that were drawn beforehand, as [`open_loop`](mod@open_loop) says.
-//! Where there are two processors, one thread offers and the other serves the tasks; with more threads than processors
-//! the tails are those of the scheduler.
+//! Where there are two processors, one thread offers, and the other processor serves the tasks, or does the churn while
+//! the tasks have nothing to do; with more threads than processors the tails are those of the scheduler.
 //!
 //! - `mixed`: 40 % look-ups, 30 % messages, 20 % registrations, 10 % bindings. A registration ends the one that the same
 //!   thread made before it, so that the number of entries stays.
@@ -74,7 +74,8 @@ pub struct Request {
 
 /// How a subject is measured, once it is filled.
 #[derive(Clone, Copy, Debug)]
-pub struct Job {
+pub struct Job<'a> {
+    owners: &'a Owners,
     threads: usize,
     duration: Duration,
     offered_per_s: Option<f64>,
@@ -107,7 +108,7 @@ pub fn measure(request: &Request) -> Result<Vec<Tail>> {
     let owners = Owners::of(inboxes, &flow, threads_beside(request.threads))?;
     let layout = Layout { shards: request.shards, servers: request.tasks, transports };
     let Request { threads, duration, offered_per_s, seed, .. } = *request;
-    let job = Job { threads, duration, offered_per_s, seed };
+    let job = Job { owners: &owners, threads, duration, offered_per_s, seed };
     let mut tails = Vec::new();
     let mut on = |name: &str, shards, subject: Box<dyn Runner>| -> Result<()> {
         subject.fill(&world);
@@ -128,9 +129,12 @@ pub fn measure(request: &Request) -> Result<Vec<Tail>> {
 /// # Errors
 ///
 /// If a thread panicked, or nothing was done.
-pub fn run<S: Subject>(subject: &Arc<S>, world: &Arc<World>, job: &Job) -> Result<Vec<Outcome>> {
+pub fn run<S: Subject>(subject: &Arc<S>, world: &Arc<World>, job: &Job<'_>) -> Result<Vec<Outcome>> {
+    let awake = job.owners.awake();
     let mixed_saturated = saturated(subject, world, job, Mix::Mixed)?;
     let mixed = offer(subject, world, job, ("mixed", Mix::Mixed), mixed_saturated)?;
+    // Nobody sends to them from here on, and churn needs the processor.
+    drop(awake);
     let lookups_saturated = saturated(subject, world, job, Mix::Lookups)?;
     let alone = offer(subject, world, job, ("lookups-alone", Mix::Lookups), lookups_saturated)?;
     let over = AtomicBool::new(false);
@@ -166,7 +170,7 @@ impl Start {
 }
 
 /// How many operations all threads do in a second when none waits for its time.
-fn saturated<S: Subject>(subject: &Arc<S>, world: &Arc<World>, job: &Job, mix: Mix) -> Result<f64> {
+fn saturated<S: Subject>(subject: &Arc<S>, world: &Arc<World>, job: &Job<'_>, mix: Mix) -> Result<f64> {
     let duration = (job.duration / 4).as_nanos() as u64;
     let start = Start::of(job.threads);
     let done = on_threads(job.threads, |thread| {
@@ -184,7 +188,7 @@ fn saturated<S: Subject>(subject: &Arc<S>, world: &Arc<World>, job: &Job, mix: M
 fn offer<S: Subject>(
     subject: &Arc<S>,
     world: &Arc<World>,
-    job: &Job,
+    job: &Job<'_>,
     (scenario, mix): (&'static str, Mix),
     saturated_per_s: f64,
 ) -> Result<Outcome> {
