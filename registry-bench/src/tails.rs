@@ -12,7 +12,7 @@
 //! - `lookups-alone`: look-ups only, at half of what saturates those.
 //! - `lookups-under-churn`: the same look-ups at the same rate, while one more thread does this as fast as it can:
 //!   it registers and drops the lease, registers owners that die without a word, and sweeps a shard after every 32 of
-//!   each. A bare map knows no death and no sweep: there, entries are put in and taken out.
+//!   each. A bare map knows no death and no sweep: there, as many entries are put in, and half of them taken out.
 //!
 //! The id is at hand when an operation begins, as a program would have it.
 

@@ -45,6 +45,8 @@ pub(super) struct Work<'a, Se: Session> {
     next_claim: usize,
     held: Option<(usize, Se::Lease)>,
     ready: Ready,
+    /// Counted here, for whoever counts for all threads would be one more thing that they share.
+    sent: usize,
 }
 
 /// What is at hand for the next operation.
@@ -62,7 +64,7 @@ impl<'a, Se: Session> Work<'a, Se> {
         let drawn = (0..DRAWN).map(|_| (mix.draw(&mut rng), rng.usize(..servers))).collect();
         let ready = Ready { kind: 0, key: 0, server: world.servers[0].clone(), transport: world.transports[0].clone() };
         let claims = &world.claims[thread * CLAIMS..][..CLAIMS];
-        Self { session, world, drawn, claims, next_claim: 0, held: None, ready }
+        Self { session, world, drawn, claims, next_claim: 0, held: None, ready, sent: 0 }
     }
 }
 
@@ -89,9 +91,7 @@ impl<Se: Session> Load for Work<'_, Se> {
             }
             1 => {
                 // One that finds no room was answered too.
-                if self.session.route(server, &self.world.sender, *key as u64) {
-                    self.world.sent(1);
-                }
+                self.sent += usize::from(self.session.route(server, &self.world.sender, *key as u64));
             }
             2 => {
                 if let Some((claim, lease)) = self.held.take() {
@@ -109,8 +109,9 @@ impl<Se: Session> Load for Work<'_, Se> {
 }
 
 impl<Se: Session> Drop for Work<'_, Se> {
-    /// Leaves the subject as it was found.
+    /// Leaves the subject as it was found, and tells how many messages are under way.
     fn drop(&mut self) {
+        self.world.sent(self.sent);
         if let Some((claim, lease)) = self.held.take() {
             self.session.release(&self.claims[claim], lease);
         }
