@@ -22,6 +22,8 @@ pub(super) struct Level {
     pub(super) tail_tasks: usize,
     /// And for so many seconds in each scenario.
     pub(super) tail_seconds: f64,
+    /// So many operations per second are offered, where it is not half of what saturates.
+    pub(super) tail_offered: Option<usize>,
     /// So many mailboxes.
     pub(super) mailboxes: usize,
     /// With room for so many messages.
@@ -70,6 +72,7 @@ pub(super) const QUICK: Level = Level {
     },
     tail_tasks: 20_000,
     tail_seconds: 1.0,
+    tail_offered: None,
     mailboxes: 10_000,
     mailbox_capacities: &[1, 16, 64],
     many: 1_000_000,
@@ -96,6 +99,7 @@ pub(super) const FULL: Level = Level {
     },
     tail_tasks: 100_000,
     tail_seconds: 5.0,
+    tail_offered: None,
     mailboxes: 100_000,
     mailbox_capacities: &[1, 16, 64],
     many: usize::MAX,
@@ -119,6 +123,8 @@ pub(super) const SMOKE: Level = Level {
     },
     tail_tasks: 200,
     tail_seconds: 0.02,
+    // What saturates cannot be told from a few milliseconds.
+    tail_offered: Some(100_000),
     mailboxes: 100,
     mailbox_capacities: &[16],
     many: usize::MAX,

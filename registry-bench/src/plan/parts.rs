@@ -155,7 +155,7 @@ pub(super) fn tails(wish: &Wish, level: &Level, backends: &[&str]) -> Vec<Step> 
     let step = |backend: &&str| {
         let tasks = wish.entries.unwrap_or(level.tail_tasks);
         let shards = shards(wish)[0];
-        let arguments = arguments(
+        let mut arguments = arguments(
             "tails",
             &[
                 ("backend", &backend),
@@ -166,6 +166,9 @@ pub(super) fn tails(wish: &Wish, level: &Level, backends: &[&str]) -> Vec<Step> 
                 ("seed", &wish.seed.unwrap_or(SEED)),
             ],
         );
+        if let Some(offered) = level.tail_offered {
+            arguments.extend(["--offered".to_owned(), offered.to_string()]);
+        }
         // Three scenarios on two subjects, and two saturated rates, each a quarter as long.
         let seconds = SECONDS_PER_PROCESS + 4.0 * SECONDS_PER_ENTRY * tasks as f64 + 7.0 * level.tail_seconds;
         let label = format!("tails on {backend}, {tasks} tasks");
