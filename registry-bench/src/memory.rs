@@ -53,12 +53,12 @@ pub fn measure(backend: &str, shards: usize, entries: usize, live: &dyn Fn() -> 
     Ok(all)
 }
 
-/// The same as lines: the bytes, the ratio `memory_vs_bare` of them, and where it is wanted points of a curve.
+/// The same as lines: the bytes, and where a curve is wanted its points and the ratio `memory_vs_bare`.
 #[must_use]
 pub fn lines(all: Vec<Memory>, curve: bool) -> Vec<Line> {
     let figure = |figure| Spread { median: figure, min: figure, max: figure };
     let mut lines: Vec<Line> = Vec::new();
-    if let [registry, bare] = &all[..] {
+    if let (true, [registry, bare]) = (curve, &all[..]) {
         lines.push(Line::Ratio(Ratio {
             name: "memory_vs_bare".to_owned(),
             operation: "memory".to_owned(),
@@ -132,7 +132,8 @@ mod tests {
         assert_eq!((ours.at, ours.shards, ours.spread.median), (1_000, 64, 150.0));
         assert_eq!((bare.subject.as_str(), bare.spread.median), ("bare", 100.0));
         assert_eq!([first, second], [&both[0], &both[1]]);
-        assert_eq!(super::lines(both[..1].to_vec(), false).len(), 1, "nothing to compare with, and no curve");
+        assert_eq!(super::lines(both[..1].to_vec(), true).len(), 2, "nothing to compare with");
+        assert_eq!(super::lines(both, false).len(), 2, "no curve");
     }
 
     #[test]

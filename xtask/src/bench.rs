@@ -54,7 +54,8 @@ pub(crate) struct Bench {
     /// So many threads, instead of one per core, and instead of 1 and 2 for the ratios.
     #[arg(long, value_parser = at_least_one)]
     pub(crate) threads: Option<usize>,
-    /// So many servers, instead of what each workload has, and instead of 10,000 and 1,000,000 for the ratios.
+    /// So many servers, instead of what each workload has, and instead of 10,000 and 1,000,000 for the ratios; so many
+    /// live tasks for the tails. Curves have sizes of their own.
     #[arg(long, value_parser = at_least_one)]
     pub(crate) entries: Option<usize>,
     /// What ids and order are drawn from, instead of what each workload has.

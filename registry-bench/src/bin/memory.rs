@@ -22,7 +22,7 @@ struct Arguments {
     /// Shards and entries of what is to be measured, as in `64:10000`; may be given several times.
     #[arg(long = "size", required = true, value_parser = size)]
     sizes: Vec<(usize, usize)>,
-    /// Prints points of a curve, too.
+    /// Prints points of a curve, and ratios, too.
     #[arg(long)]
     curve: bool,
 }
