@@ -9,6 +9,7 @@
 pub mod dashmap;
 pub mod evmap;
 pub mod left_right;
+pub mod limit;
 pub mod papaya;
 pub mod reference;
 

@@ -280,6 +280,9 @@ fn interleave(
     };
     Ok(Ratio {
         name: name.to_owned(),
+        operation: if sends { "route" } else { "lookup" }.to_owned(),
+        q1: None,
+        q3: None,
         backend: request.backend.clone(),
         shards: request.shards,
         threads,
@@ -364,6 +367,7 @@ mod tests {
                 entries: 100,
                 threads: vec![1, 2],
                 rounds: 2,
+                pairs: 1,
                 slice: Duration::from_micros(50),
                 seed: 1,
             };

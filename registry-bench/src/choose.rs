@@ -9,13 +9,15 @@ use registry_router::backends::{Visitor, for_each};
 use crate::bare::dashmap::BareDashmap;
 use crate::bare::evmap::BareEvmap;
 use crate::bare::left_right::BareLeftRight;
+use crate::bare::limit::Limit;
 use crate::bare::papaya::BarePapaya;
 use crate::bare::reference::BareReference;
 use crate::bare::{Family, OverBare};
 use crate::driver::{self, Job, Slice};
-use crate::ratio::{Act, Lap, Laps};
+use crate::lap::{Act, Lap, Laps};
 use crate::registry::{Layout, OverRegistry};
 use crate::subject::{Session, Subject};
+use crate::tails;
 use crate::world::World;
 
 /// A subject whose type is forgotten. What is called through it takes milliseconds; loops over operations are inside.
@@ -28,6 +30,9 @@ pub trait Runner: Send + Sync {
 
     /// Runs a workload for a while.
     fn slice(&self, world: &Arc<World>, job: &Job) -> Result<Slice>;
+
+    /// Measures latencies under open-loop load.
+    fn tails(&self, world: &Arc<World>, job: &tails::Job<'_>) -> Result<Vec<tails::Outcome>>;
 
     /// How unevenly the entries lie over the shards.
     fn skew(&self) -> Option<f64>;
@@ -84,6 +89,12 @@ pub fn bare(backend: &str, layout: Layout) -> Option<Box<dyn Runner>> {
     }
 }
 
+/// The immutable map, which is no backend's.
+#[must_use]
+pub fn limit() -> Box<dyn Runner> {
+    Box::new(Running(Arc::new(Limit::default())))
+}
+
 fn make(backend: &str, layout: Layout, heard: bool) -> Result<Box<dyn Runner>> {
     struct Make<'a> {
         backend: &'a str,
@@ -130,6 +141,10 @@ impl<S: Subject> Runner for Running<S> {
 
     fn slice(&self, world: &Arc<World>, job: &Job) -> Result<Slice> {
         driver::run(&self.0, world, job)
+    }
+
+    fn tails(&self, world: &Arc<World>, job: &tails::Job<'_>) -> Result<Vec<tails::Outcome>> {
+        tails::run(&self.0, world, job)
     }
 
     fn skew(&self) -> Option<f64> {

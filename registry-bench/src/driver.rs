@@ -24,6 +24,9 @@ pub const TASK_BURST: u32 = 4;
 /// How many operations a thread does before it looks whether the run is over.
 const THREAD_BURST: u32 = 64;
 
+/// How long to wait for the first operation of a run.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// What is to be run.
 #[derive(Clone, Debug)]
 pub struct Job {
@@ -199,6 +202,10 @@ impl<S: Subject> Run<S> {
         self.timing.store(true, Ordering::Relaxed);
         let (before, began) = (self.done(), Instant::now());
         thread::sleep(duration);
+        // A machine that is busy with other things may not have given the workers a turn yet.
+        while self.done() == before && began.elapsed() < PATIENCE {
+            thread::sleep(Duration::from_micros(200));
+        }
         let (after, elapsed) = (self.done(), began.elapsed());
         self.over.store(true, Ordering::Relaxed);
         (after - before, elapsed)

@@ -17,7 +17,9 @@ use registry_bench::ratio::{self, Request};
 use registry_bench::record::{Document, Host, Line, Ratio, Sample, Setup};
 use registry_bench::registry::Layout;
 use registry_bench::report;
+use registry_bench::scale::{self, Along};
 use registry_bench::spread::Spread;
+use registry_bench::tails;
 use registry_bench::workload::{self, Concurrency, WORKLOADS};
 use registry_bench::world::World;
 
@@ -33,6 +35,10 @@ enum Command {
     Run(Run),
     /// Compares single operations with the bare map, and prints JSON lines.
     Ratio(Compare),
+    /// Measures what operations cost at one size, and prints JSON lines.
+    Scale(Size),
+    /// Measures latencies under open-loop load, and prints JSON lines.
+    Tails(Load),
     /// Reads JSON lines from standard input and prints a report.
     Report(Report),
 }
@@ -75,8 +81,55 @@ struct Compare {
     entries: usize,
     #[arg(long, value_parser = at_least_one)]
     rounds: usize,
+    /// So many pairs of subjects, built one after the other.
+    #[arg(long, default_value = "1", value_parser = at_least_one)]
+    pairs: usize,
     #[arg(long)]
     slice_us: u64,
+    #[arg(long)]
+    seed: u64,
+}
+
+#[derive(Debug, clap::Args)]
+struct Size {
+    #[arg(long)]
+    along: Along,
+    #[arg(long)]
+    backend: String,
+    #[arg(long)]
+    shards: usize,
+    /// Or tasks, along tasks.
+    #[arg(long, value_parser = at_least_one)]
+    entries: usize,
+    /// The immutable map too.
+    #[arg(long)]
+    limit: bool,
+    #[arg(long, value_parser = at_least_one)]
+    threads: usize,
+    #[arg(long, value_parser = at_least_one)]
+    rounds: usize,
+    #[arg(long)]
+    slice_us: u64,
+    #[arg(long)]
+    seed: u64,
+}
+
+#[derive(Debug, clap::Args)]
+struct Load {
+    #[arg(long)]
+    backend: String,
+    #[arg(long)]
+    shards: usize,
+    #[arg(long, value_parser = at_least_one)]
+    tasks: usize,
+    #[arg(long, value_parser = at_least_one)]
+    threads: usize,
+    /// For each scenario.
+    #[arg(long)]
+    seconds: f64,
+    /// So many operations per second, instead of half of what saturates.
+    #[arg(long)]
+    offered: Option<f64>,
     #[arg(long)]
     seed: u64,
 }
@@ -118,10 +171,37 @@ fn execute(command: Command) -> Result<()> {
                 entries: arguments.entries,
                 threads: arguments.threads,
                 rounds: arguments.rounds,
+                pairs: arguments.pairs,
                 slice: Duration::from_micros(arguments.slice_us),
                 seed: arguments.seed,
             };
             print_lines(ratio::measure(&request)?.into_iter().map(Line::Ratio).collect())?;
+        }
+        Command::Scale(arguments) => {
+            let request = scale::Request {
+                along: arguments.along,
+                backend: arguments.backend,
+                shards: arguments.shards,
+                entries: arguments.entries,
+                limit: arguments.limit,
+                threads: arguments.threads,
+                rounds: arguments.rounds,
+                slice: Duration::from_micros(arguments.slice_us),
+                seed: arguments.seed,
+            };
+            print_lines(scale::measure(&request)?.into_iter().map(Line::Point).collect())?;
+        }
+        Command::Tails(arguments) => {
+            let request = tails::Request {
+                backend: arguments.backend,
+                shards: arguments.shards,
+                tasks: arguments.tasks,
+                threads: arguments.threads,
+                duration: Duration::try_from_secs_f64(arguments.seconds).context("--seconds")?,
+                offered_per_s: arguments.offered,
+                seed: arguments.seed,
+            };
+            print_lines(tails::measure(&request)?.into_iter().map(Line::Tail).collect())?;
         }
         Command::Report(arguments) => make_report(&arguments)?,
     }
@@ -186,11 +266,14 @@ fn run(arguments: &Run) -> Result<Vec<Line>> {
         let times = on_bare.ops_per_s / on_registry.ops_per_s;
         lines.push(Line::Ratio(Ratio {
             name: format!("{}_vs_bare", workload.name),
+            operation: "workload".to_owned(),
             backend: arguments.backend.clone(),
             shards: arguments.shards,
             threads: job.threads,
             entries: workload.entries,
             spread: Spread { median: times, min: times, max: times },
+            q1: None,
+            q3: None,
             subject_ns: None,
             bare_ns: None,
             rounds: 1,

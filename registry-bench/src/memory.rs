@@ -4,16 +4,21 @@
 //! mailbox that is there already, so what is counted is the registry's own: tables, records, and one pointer.
 //! Tables grow as they are filled, on both sides, as they do for whoever does not know the number beforehand.
 //! What is counted is what was asked for; an allocator rounds that up.
+//! One subject lives at a time, and the program that does this is run once for each backend.
 
 use anyhow::Result;
 
 use crate::choose;
-use crate::record::Memory;
+use crate::record::{Line, Memory, Point, Ratio};
 use crate::registry::Layout;
+use crate::spread::Spread;
 use crate::world::{Counts, World};
 
 /// How many transports are bound to one server when bindings are counted.
 const TRANSPORTS_PER_SERVER: usize = 10;
+
+/// What ids are drawn from.
+const SEED: u64 = 1;
 
 /// Measures the registry and the bare map. `live` is how many bytes are allocated at present.
 ///
@@ -21,7 +26,7 @@ const TRANSPORTS_PER_SERVER: usize = 10;
 ///
 /// If there is no such backend, or the registry does not like the number of shards.
 pub fn measure(backend: &str, shards: usize, entries: usize, live: &dyn Fn() -> usize) -> Result<Vec<Memory>> {
-    let world = World::new(Counts { servers: entries, strangers: 0, claims: 0, transports: 0 }, 1);
+    let world = World::new(Counts { servers: entries, strangers: 0, claims: 0, transports: 0 }, SEED);
     let layout = Layout { shards, servers: 0, transports: 0 };
     let memory = |subject: &str, shards, bytes_per_entry, bytes_per_binding| Memory {
         subject: subject.to_owned(),
@@ -48,6 +53,48 @@ pub fn measure(backend: &str, shards: usize, entries: usize, live: &dyn Fn() -> 
     Ok(all)
 }
 
+/// The same as lines: the bytes, and where a curve is wanted its points and the ratio `memory_vs_bare`.
+#[must_use]
+pub fn lines(all: Vec<Memory>, curve: bool) -> Vec<Line> {
+    let figure = |figure| Spread { median: figure, min: figure, max: figure };
+    let mut lines: Vec<Line> = Vec::new();
+    if let (true, [registry, bare]) = (curve, &all[..]) {
+        lines.push(Line::Ratio(Ratio {
+            name: "memory_vs_bare".to_owned(),
+            operation: "memory".to_owned(),
+            backend: registry.backend.clone(),
+            shards: registry.shards,
+            threads: 1,
+            entries: registry.entries,
+            spread: figure(registry.bytes_per_entry / bare.bytes_per_entry),
+            q1: None,
+            q3: None,
+            subject_ns: None,
+            bare_ns: None,
+            rounds: 1,
+            operations: None,
+            seed: SEED,
+        }));
+    }
+    lines.extend(all.iter().filter(|_| curve).map(|memory| {
+        Line::Point(Point {
+            along: "entries".to_owned(),
+            at: memory.entries,
+            figure: "memory".to_owned(),
+            subject: memory.subject.clone(),
+            backend: memory.backend.clone(),
+            shards: memory.shards,
+            threads: 1,
+            entries: memory.entries,
+            rounds: 1,
+            seed: SEED,
+            spread: figure(memory.bytes_per_entry),
+        })
+    }));
+    lines.extend(all.into_iter().map(Line::Memory));
+    lines
+}
+
 fn per_binding(backend: &str, layout: Layout, transports: usize, live: &dyn Fn() -> usize) -> Result<f64> {
     let servers = transports.div_ceil(TRANSPORTS_PER_SERVER);
     let world = World::new(Counts { servers, strangers: 0, claims: 0, transports }, 2);
@@ -56,4 +103,49 @@ fn per_binding(backend: &str, layout: Layout, transports: usize, live: &dyn Fn()
     let before = live();
     registry.bind_all(&world);
     Ok(live().saturating_sub(before) as f64 / transports as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn bytes_become_a_ratio_that_can_be_found_by_its_name() {
+        let memory = |subject: &str, shards, bytes_per_entry| Memory {
+            subject: subject.to_owned(),
+            backend: "papaya".to_owned(),
+            shards,
+            entries: 1_000,
+            bytes_per_entry,
+            bytes_per_binding: None,
+        };
+        let both = vec![memory("registry", 64, 150.0), memory("bare", 1, 100.0)];
+        let lines = super::lines(both.clone(), true);
+        let [Line::Ratio(ratio), Line::Point(ours), Line::Point(bare), Line::Memory(first), Line::Memory(second)] =
+            &lines[..]
+        else {
+            panic!("{lines:?}")
+        };
+        assert_eq!((ratio.name.as_str(), ratio.spread.median, ratio.rounds), ("memory_vs_bare", 1.5, 1));
+        assert_eq!((ours.at, ours.shards, ours.spread.median), (1_000, 64, 150.0));
+        assert_eq!((bare.subject.as_str(), bare.spread.median), ("bare", 100.0));
+        assert_eq!([first, second], [&both[0], &both[1]]);
+        assert_eq!(super::lines(both[..1].to_vec(), true).len(), 2, "nothing to compare with");
+        assert_eq!(super::lines(both, false).len(), 2, "no curve");
+    }
+
+    #[test]
+    fn what_was_there_before_is_not_counted() {
+        // An allocator that says 1,000 bytes more each time it is asked.
+        let live = Cell::new(5_000_000);
+        let all = measure("papaya", 4, 100, &|| {
+            live.set(live.get() + 1_000);
+            live.get()
+        });
+        let bytes: Vec<_> =
+            all.unwrap().iter().map(|memory| (memory.bytes_per_entry, memory.bytes_per_binding)).collect();
+        assert_eq!(bytes, [(10.0, Some(10.0)), (10.0, None)]);
+    }
 }

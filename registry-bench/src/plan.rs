@@ -9,10 +9,14 @@ use anyhow::{Result, bail, ensure};
 use clap::Args;
 use serde::Serialize;
 
-use crate::bulk;
 use crate::choose;
 use crate::registry::Layout;
 use crate::workload::{Concurrency, WORKLOADS, Workload};
+
+use self::level::{FULL, Level, QUICK, SMOKE};
+
+mod level;
+mod parts;
 
 /// What somebody wants to have measured.
 #[derive(Args, Clone, Debug, Default)]
@@ -26,6 +30,21 @@ pub struct Wish {
     /// As little as possible of everything, to see that it runs; its figures mean nothing.
     #[arg(long)]
     pub smoke: bool,
+    /// Of all that could be measured, ratios of single operations; may be combined with the others below.
+    #[arg(long)]
+    pub ratios: bool,
+    /// Bytes per entry and per binding.
+    #[arg(long)]
+    pub memory: bool,
+    /// Curves along entries, shards and live tasks, those of memory too.
+    #[arg(long)]
+    pub scale: bool,
+    /// Latencies under open-loop load.
+    #[arg(long)]
+    pub tails: bool,
+    /// Bytes of idle mailboxes.
+    #[arg(long)]
+    pub mailboxes: bool,
     /// This backend only; may be given several times.
     #[arg(long)]
     pub backend: Vec<String>,
@@ -38,7 +57,8 @@ pub struct Wish {
     /// So many threads instead of one per core, and instead of 1 and 2 for the ratios.
     #[arg(long, value_parser = at_least_one)]
     pub threads: Option<usize>,
-    /// So many servers instead of what each workload has, and instead of 10,000 and 1,000,000 for the ratios.
+    /// So many servers instead of what each workload has, and instead of 10,000 and 1,000,000 for the ratios; so many
+    /// live tasks for the tails. Curves have sizes of their own.
     #[arg(long, value_parser = at_least_one)]
     pub entries: Option<usize>,
     /// What ids and order are drawn from, instead of what each workload has.
@@ -77,49 +97,6 @@ const USUAL_SHARDS: usize = 64;
 /// The workloads that run with all shard counts in a quick run too: those where shards matter most.
 const AT_ALL_SHARDS: [&str; 2] = ["lookup-10k", "contention"];
 
-/// How much of everything.
-struct Scale {
-    rounds: usize,
-    /// How long a slice of a workload is, in seconds; `None` for as long as the workload says.
-    seconds: Option<f64>,
-    ratio_rounds: usize,
-    ratio_slice_us: u64,
-    ratio_entries: &'static [usize],
-    all_shards: bool,
-    /// At most so many entries and tasks.
-    most: usize,
-}
-
-const QUICK: Scale = Scale {
-    rounds: 3,
-    seconds: Some(0.06),
-    ratio_rounds: 31,
-    ratio_slice_us: 2_000,
-    ratio_entries: &[10_000, 1_000_000],
-    all_shards: false,
-    most: usize::MAX,
-};
-
-const FULL: Scale = Scale {
-    rounds: 5,
-    seconds: None,
-    ratio_rounds: 101,
-    ratio_slice_us: 20_000,
-    ratio_entries: &[10_000, 1_000_000],
-    all_shards: true,
-    most: usize::MAX,
-};
-
-const SMOKE: Scale = Scale {
-    rounds: 1,
-    seconds: Some(0.005),
-    ratio_rounds: 3,
-    ratio_slice_us: 100,
-    ratio_entries: &[1_000],
-    all_shards: false,
-    most: 500,
-};
-
 /// What a child process costs beside its slices, per entry that it fills two subjects with, and per task that it
 /// starts twice. Only the estimate depends on these.
 const SECONDS_PER_PROCESS: f64 = 0.02;
@@ -132,13 +109,7 @@ const SECONDS_PER_TASK: f64 = 1.5e-6;
 ///
 /// If a name is wrong or a setting impossible, with what would be right.
 pub fn plan(wish: &Wish) -> Result<Plan> {
-    let scale = if wish.full {
-        &FULL
-    } else if wish.smoke {
-        &SMOKE
-    } else {
-        &QUICK
-    };
+    let scale = level(wish);
     let backends = chosen("backend", &wish.backend, &choose::backends())?;
     let names: Vec<&str> = WORKLOADS.iter().map(|workload| workload.name).collect();
     let workloads = chosen("workload", &wish.workload, &names)?;
@@ -150,9 +121,10 @@ pub fn plan(wish: &Wish) -> Result<Plan> {
     }
     let threads = wish.threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
 
+    let parts = Parts::of(wish);
     let mut steps = Vec::new();
     let mut sizes = Vec::new();
-    for round in 0..scale.rounds {
+    for round in 0..if parts.workloads { scale.rounds } else { 0 } {
         for workload in WORKLOADS.iter().filter(|workload| workloads.contains(&workload.name)) {
             for &shards in &shards_of(wish, scale, workload) {
                 let entries = wish.entries.unwrap_or(workload.entries.min(scale.most));
@@ -165,20 +137,64 @@ pub fn plan(wish: &Wish) -> Result<Plan> {
             }
         }
     }
-    steps.extend(backends.iter().map(|backend| memory(backend, &sizes)));
-    if wish.workload.is_empty() {
-        let all_entries = wish.entries.map_or(scale.ratio_entries.to_vec(), |entries| vec![entries]);
-        for &shards in if wish.shards.is_empty() { &[USUAL_SHARDS][..] } else { &wish.shards } {
-            for &entries in &all_entries {
-                steps.extend(backends.iter().map(|backend| ratio(wish, scale, backend, shards, entries)));
-            }
-        }
+    if parts.memory {
+        steps.extend(parts::memory(wish, scale, &backends, &sizes));
+    }
+    if parts.ratios {
+        steps.extend(parts::ratios(wish, scale, &backends));
+    }
+    if parts.scale {
+        steps.extend(parts::curves(wish, scale, &backends));
+    }
+    if parts.tails {
+        steps.extend(parts::tails(wish, scale, &backends));
+    }
+    if parts.mailboxes {
+        steps.push(parts::mailboxes(scale));
     }
     let seconds = steps.iter().map(|step| step.seconds).sum();
     Ok(Plan { steps, seconds })
 }
 
-fn shards_of(wish: &Wish, scale: &Scale, workload: &Workload) -> Vec<usize> {
+fn level(wish: &Wish) -> &'static Level {
+    if wish.full {
+        &FULL
+    } else if wish.smoke {
+        &SMOKE
+    } else {
+        &QUICK
+    }
+}
+
+/// What is measured.
+struct Parts {
+    workloads: bool,
+    ratios: bool,
+    memory: bool,
+    scale: bool,
+    tails: bool,
+    mailboxes: bool,
+}
+
+impl Parts {
+    /// What is named, or all that the level has.
+    fn of(wish: &Wish) -> Self {
+        let named = wish.ratios || wish.memory || wish.scale || wish.tails || wish.mailboxes;
+        let narrowed = !wish.workload.is_empty();
+        let all = !named && !narrowed;
+        let more = all && level(wish).curves_and_tails;
+        Self {
+            workloads: narrowed || !named,
+            ratios: wish.ratios || all,
+            memory: wish.memory || wish.scale || !named,
+            scale: wish.scale || more,
+            tails: wish.tails || more,
+            mailboxes: wish.mailboxes || all,
+        }
+    }
+}
+
+fn shards_of(wish: &Wish, scale: &Level, workload: &Workload) -> Vec<usize> {
     if !wish.shards.is_empty() {
         wish.shards.clone()
     } else if scale.all_shards || AT_ALL_SHARDS.contains(&workload.name) {
@@ -190,7 +206,7 @@ fn shards_of(wish: &Wish, scale: &Scale, workload: &Workload) -> Vec<usize> {
 
 fn run(
     wish: &Wish,
-    scale: &Scale,
+    scale: &Level,
     workload: &Workload,
     backend: &str,
     (shards, threads, entries, round): (usize, usize, usize, usize),
@@ -219,44 +235,6 @@ fn run(
     let label = format!("round {}: {} on {backend}, {shards} shards", round + 1, workload.name);
     let filling = SECONDS_PER_ENTRY * entries as f64 + 2.0 * SECONDS_PER_TASK * tasks as f64;
     Step { label, program: "registry-bench", arguments, seconds: SECONDS_PER_PROCESS + 2.0 * slice + filling }
-}
-
-fn memory(backend: &str, sizes: &[(usize, usize)]) -> Step {
-    let mut arguments = vec!["--backend".to_owned(), backend.to_owned()];
-    for (shards, entries) in sizes {
-        arguments.extend(["--size".to_owned(), format!("{shards}:{entries}")]);
-    }
-    let entries: usize = sizes.iter().map(|(_, entries)| entries).sum();
-    Step {
-        label: format!("memory of {backend}"),
-        program: "registry-bench-memory",
-        arguments,
-        seconds: SECONDS_PER_PROCESS + SECONDS_PER_ENTRY * entries as f64,
-    }
-}
-
-fn ratio(wish: &Wish, scale: &Scale, backend: &str, shards: usize, entries: usize) -> Step {
-    let threads = wish.threads.map_or(vec![1, 2], |threads| vec![threads]);
-    let mut arguments = arguments(
-        "ratio",
-        &[
-            ("backend", &backend),
-            ("shards", &shards),
-            ("entries", &entries),
-            ("rounds", &scale.ratio_rounds),
-            ("slice-us", &scale.ratio_slice_us),
-            ("seed", &wish.seed.unwrap_or(0x5eed)),
-        ],
-    );
-    for threads in &threads {
-        arguments.extend(["--threads".to_owned(), threads.to_string()]);
-    }
-    let slices = (6 + bulk::ROWS) * threads.len() * (scale.ratio_rounds + 1) * 2;
-    let seconds = SECONDS_PER_PROCESS
-        + 3.0 * SECONDS_PER_ENTRY * entries as f64
-        + slices as f64 * scale.ratio_slice_us as f64 * 1.2e-6;
-    let label = format!("ratios on {backend}, {entries} entries, {shards} shards");
-    Step { label, program: "registry-bench", arguments, seconds }
 }
 
 fn arguments(command: &str, options: &[(&str, &dyn std::fmt::Display)]) -> Vec<String> {
@@ -306,6 +284,55 @@ mod tests {
             }
         }
         assert!(plan.seconds < 180.0, "{} s", plan.seconds);
+    }
+
+    #[test]
+    fn a_full_run_and_a_smoke_run_have_every_part() {
+        for wish in [Wish { full: true, ..Wish::default() }, Wish { smoke: true, ..Wish::default() }] {
+            let steps = plan(&wish).unwrap().steps;
+            let commands: Vec<&str> = steps.iter().map(|step| step.arguments[0].as_str()).collect();
+            assert!(["run", "ratio", "scale", "tails"].iter().all(|command| commands.contains(command)));
+            let programs = ["registry-bench-memory", "registry-bench-mailboxes"];
+            assert!(programs.iter().all(|program| steps.iter().any(|step| step.program == *program)));
+        }
+    }
+
+    #[test]
+    fn parts_that_are_named_are_all_there_is() {
+        let programs = |wish: &Wish| -> Vec<String> {
+            let steps = plan(wish).unwrap().steps.into_iter();
+            let mut all: Vec<String> = steps
+                .map(|step| match step.arguments[0].strip_prefix("--") {
+                    Some(_) => step.program.to_owned(),
+                    None => step.arguments[0].clone(),
+                })
+                .collect();
+            all.dedup();
+            all
+        };
+        assert_eq!(programs(&Wish { scale: true, ..Wish::default() }), ["registry-bench-memory", "scale"]);
+        assert_eq!(
+            programs(&Wish { tails: true, memory: true, ..Wish::default() }),
+            ["registry-bench-memory", "tails"]
+        );
+        let wish = Wish { mailboxes: true, ratios: true, full: true, ..Wish::default() };
+        assert_eq!(programs(&wish), ["ratio", "registry-bench-mailboxes"]);
+    }
+
+    #[test]
+    fn the_curves_of_a_full_run_reach_ten_million_entries_and_a_million_tasks() {
+        let plan = plan(&Wish { full: true, scale: true, memory: true, ..Wish::default() }).unwrap();
+        for backend in choose::backends() {
+            let has = |words: &str| {
+                plan.steps.iter().any(|step| {
+                    let text = step.arguments.join(" ");
+                    text.contains(&format!("--backend {backend}")) && text.contains(words)
+                })
+            };
+            assert!(has("--along entries") && has("--entries 10000000"), "{backend}");
+            assert!(has("--along tasks") && has("--entries 1000000 "), "{backend}");
+            assert!(has("--size 64:10000000") && has("--shards 256"), "{backend}");
+        }
     }
 
     #[test]

@@ -1,51 +1,41 @@
-//! Single operations of the registry against the same on the bare map, in one process, in turns.
+//! Single operations of the registry against the same on something else, in one process, in turns.
 //!
-//! Both sides are filled with the same ids and the same mailboxes, and get the same keys in the same random order,
-//! prepared before the clock is read. They run in short slices: A B, B A, A B, and so on; each pair of slices gives one
-//! ratio of times, and what is reported is the median of these ratios and their range.
+//! Both sides are filled with the same ids and the same mailboxes, have room for all entries from the start, and get the
+//! same keys in the same random order, prepared before the clock is read. They run in short slices, each warmed up
+//! untimed, as [`interleave`] says; each pair of slices gives one ratio of times.
 //!
-//! - A look-up reads in place the pointer to the mailbox. What it points to the registry reads too, to see whether the
-//!   owner is alive; the bare map does not know such a thing.
-//! - A message goes into a tokio channel by `try_send`; all are emptied between the slices.
+//! Only the two that are compared are alive, so that no third one takes part of the caches. And two maps with the same
+//! content differ by several percent from where their memory happens to lie, which no number of rounds evens out. So
+//! several pairs are built, one after the other, first the one and then the other in turn, with other memory taken in
+//! between: a ratio is the median of the pairs' medians, its range and quartiles are of all rounds of all pairs.
+//!
+//! - `lookup_vs_bare`, `lookup_miss_vs_bare`: a look-up reads in place the pointer to the mailbox. What it points to the
+//!   registry reads too, to see whether the owner is alive; the bare map does not know such a thing.
+//!   The bare map is one map, the registry has as many as it has shards: that is how each is used.
+//! - `lookup_vs_limit`: against a standard map that is never written, with the bare maps' hasher.
+//! - `route_vs_bare`: a message goes into a tokio channel by `try_send`; all are emptied between the slices.
 //!   There are at most 1,024 channels, so at more entries several servers share one.
-//! - A registration is followed by its end: lease dropped against entry removed.
+//! - `register_vs_bare`: a registration is followed by its end: lease dropped against entry removed.
+//! - `hot_two_threads`: everybody looks up one id; the time per look-up and thread with two threads over that with one.
+//!   `bare_hot_two_threads` is the same on the bare map: what the machine itself makes of it.
 //! - What is done many at once is in [`bulk`].
-//! - `monitor_overhead` is the registry against the same registry with nobody listening.
+//! - `monitor_overhead`: the registry against the same registry with nobody listening. As what is to be seen is small,
+//!   it has four times as many rounds of slices a quarter as long.
 
-use std::hint::black_box;
-use std::sync::Barrier;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use registry_router::ServerId;
+use anyhow::{Context, Result};
 
 use crate::bulk;
 use crate::choose::{self, Runner};
+use crate::interleave::{Side, interleave};
 use crate::record::Ratio;
 use crate::registry::Layout;
-use crate::spread::Spread;
-use crate::subject::Session;
+use crate::spread::{Spread, quartiles};
 use crate::world::{Counts, World};
 
-/// How many ids each thread registers in turn and looks up in vain.
-const STRANGERS: usize = 8_192;
-
-/// The most operations in a slice.
-const MOST_OPERATIONS: usize = 1 << 17;
-
-/// An operation that is timed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Act {
-    /// Finding a server.
-    Lookup,
-    /// Not finding one.
-    Miss,
-    /// Sending a message to a server.
-    Route,
-    /// Registering a server, and ending that.
-    Register,
-}
+use crate::lap::STRANGERS;
+pub use crate::lap::{Act, Lap};
 
 /// How much is measured.
 #[derive(Clone, Debug)]
@@ -58,20 +48,40 @@ pub struct Request {
     pub entries: usize,
     /// With how many threads, one after the other.
     pub threads: Vec<usize>,
-    /// How many pairs of slices.
+    /// How many pairs of slices, at least; each pair of subjects has as many as any other.
     pub rounds: usize,
+    /// How many pairs of subjects are built.
+    pub pairs: usize,
     /// How long a slice is, about.
     pub slice: Duration,
     /// What the ids and their order are drawn from.
     pub seed: u64,
 }
 
-/// What one thread repeats.
-pub trait Lap {
-    /// Does so many operations, beginning at a place in the order of keys, and says how long they took and how many
-    /// went wrong.
-    fn run(&mut self, start: usize, operations: usize) -> (Duration, usize);
+/// One ratio.
+#[derive(Clone, Copy, Debug)]
+struct Comparison {
+    name: &'static str,
+    act: Act,
+    /// How many threads are at work on each side.
+    threads: [usize; 2],
+    /// Which of the two subjects is on each side.
+    subjects: [usize; 2],
+    /// So many times the rounds, of slices so many times as short.
+    finer: usize,
 }
+
+/// What one comparison came to on one pair of subjects.
+#[derive(Clone, Debug)]
+struct Pair {
+    /// The times on both sides.
+    rounds: Vec<[f64; 2]>,
+    /// How many operations a slice had.
+    operations: usize,
+}
+
+/// How two subjects are made.
+type Make<'a> = [&'a dyn Fn() -> Result<Box<dyn Runner>>; 2];
 
 /// Measures all ratios.
 ///
@@ -81,185 +91,109 @@ pub trait Lap {
 pub fn measure(request: &Request) -> Result<Vec<Ratio>> {
     // Threads do not share those that they register: two that want the same id at the same time are another matter.
     let strangers = STRANGERS * request.threads.iter().max().context("how many threads?")?;
-    let counts = Counts { servers: request.entries, strangers, claims: 0, transports: 0 };
-    let world = World::new(counts, request.seed);
+    let world = World::new(Counts { servers: request.entries, strangers, claims: 0, transports: 0 }, request.seed);
     let layout = Layout { shards: request.shards, servers: request.entries, transports: 0 };
-    let heard = choose::registry(&request.backend, layout)?;
-    heard.fill(&world);
+    let heard = || choose::registry(&request.backend, layout);
+    let unheard = || choose::unheard_registry(&request.backend, layout);
+    let bare = || choose::bare(&request.backend, layout).context("there is no bare map");
+    let limit = || Ok(choose::limit());
+
+    let each = |names: &[(&'static str, Act)], finer| -> Vec<Comparison> {
+        let of = |&(name, act)| {
+            let comparison = move |&n: &usize| Comparison { name, act, threads: [n; 2], subjects: [0, 1], finer };
+            request.threads.iter().map(comparison).collect::<Vec<_>>()
+        };
+        names.iter().flat_map(of).collect()
+    };
     let mut ratios = Vec::new();
-    if let Some(bare) = choose::bare(&request.backend, layout) {
-        bare.fill(&world);
-        let names = [
-            ("lookup_vs_bare", Act::Lookup),
-            ("lookup_miss_vs_bare", Act::Miss),
-            ("route_vs_bare", Act::Route),
-            ("register_vs_bare", Act::Register),
-        ];
-        for (name, act) in names {
-            for &threads in &request.threads {
-                ratios.push(compare(request, &world, (name, act), threads, [&*heard, &*bare])?);
-            }
-        }
+    if choose::bare(&request.backend, layout).is_some() {
+        let mut comparisons = each(
+            &[
+                ("lookup_vs_bare", Act::Lookup),
+                ("lookup_miss_vs_bare", Act::Miss),
+                ("route_vs_bare", Act::Route),
+                ("register_vs_bare", Act::Register),
+            ],
+            1,
+        );
+        let hot = |name, subject| Comparison { name, act: Act::Hot, threads: [2, 1], subjects: [subject; 2], finer: 1 };
+        comparisons.extend([hot("hot_two_threads", 0), hot("bare_hot_two_threads", 1)]);
+        ratios.extend(over_pairs(request, &world, [&heard, &bare], &comparisons)?);
     }
-    let unheard = choose::unheard_registry(&request.backend, layout)?;
-    unheard.fill(&world);
-    for (name, act) in [("monitor_overhead_lookup", Act::Lookup), ("monitor_overhead_route", Act::Route)] {
-        for &threads in &request.threads {
-            ratios.push(compare(request, &world, (name, act), threads, [&*heard, &*unheard])?);
-        }
-    }
+    ratios.extend(over_pairs(request, &world, [&heard, &limit], &each(&[("lookup_vs_limit", Act::Lookup)], 1))?);
+    let overhead = each(&[("monitor_overhead", Act::Lookup), ("monitor_overhead", Act::Route)], 4);
+    ratios.extend(over_pairs(request, &world, [&heard, &unheard], &overhead)?);
     ratios.extend(bulk::measure(request)?);
     Ok(ratios)
 }
 
-fn compare(
-    request: &Request,
-    world: &World,
-    (name, act): (&str, Act),
-    threads: usize,
-    sides: [&dyn Runner; 2],
-) -> Result<Ratio> {
-    let operations = calibrate(request.slice, act, world, threads, sides);
-    let barrier = Barrier::new(threads);
-    let work = |thread: usize| {
-        let mut laps = sides.map(|side| side.lap(act, world, thread));
-        let offset = thread * world.order.len() / threads;
-        let (mut nanoseconds, mut failures) = (Vec::new(), 0);
-        // The first round is to warm up and does not count.
-        for round in 0..=request.rounds {
-            let mut times = [0.0; 2];
-            for side in if round % 2 == 0 { [0, 1] } else { [1, 0] } {
-                barrier.wait();
-                let (took, failed) = laps[side].run(offset + round * operations, operations);
-                times[side] = took.as_nanos() as f64 / operations as f64;
-                failures += failed;
-                barrier.wait();
-                if act == Act::Route && thread == 0 {
-                    world.drain_all();
-                }
-            }
-            if round > 0 {
-                nanoseconds.push(times);
-            }
+/// Builds pairs of subjects, one pair after the other, and makes all comparisons on each.
+fn over_pairs(request: &Request, world: &World, make: Make<'_>, comparisons: &[Comparison]) -> Result<Vec<Ratio>> {
+    let mut rng = fastrand::Rng::with_seed(request.seed);
+    let mut of_comparisons: Vec<Vec<Pair>> = vec![Vec::new(); comparisons.len()];
+    // Held while the later pairs are built, so that those cannot lie where the earlier ones did.
+    let mut in_between: Vec<Vec<u8>> = Vec::new();
+    for pair in 0..request.pairs {
+        in_between.extend((0..256).map(|_| Vec::with_capacity(rng.usize(16..16_384))));
+        let first = pair % 2;
+        let built = [make[first]()?, make[1 - first]()?];
+        built.iter().for_each(|subject| subject.fill(world));
+        let subjects = if first == 0 { [&*built[0], &*built[1]] } else { [&*built[1], &*built[0]] };
+        for (comparison, all) in comparisons.iter().zip(&mut of_comparisons) {
+            let side = |n: usize| Side {
+                runner: subjects[comparison.subjects[n]],
+                act: comparison.act,
+                threads: comparison.threads[n],
+            };
+            let rounds = (request.rounds * comparison.finer).div_ceil(request.pairs);
+            let slice = request.slice / comparison.finer as u32;
+            let times = interleave(world, &[side(0), side(1)], rounds, slice)
+                .with_context(|| format!("{} on {}", comparison.name, request.backend))?;
+            let rounds = times.rounds.iter().map(|round| [round[0], round[1]]).collect();
+            all.push(Pair { rounds, operations: times.operations });
         }
-        (nanoseconds, failures)
+    }
+    let ratio = |(comparison, pairs): (&Comparison, &Vec<Pair>)| {
+        let summary = summary(pairs).context("there must be a pair and a round")?;
+        Ok(Ratio {
+            name: comparison.name.to_owned(),
+            operation: comparison.act.name().to_owned(),
+            backend: request.backend.clone(),
+            shards: request.shards,
+            threads: comparison.threads[0],
+            entries: request.entries,
+            spread: summary.spread,
+            q1: Some(summary.quartiles.0),
+            q3: Some(summary.quartiles.1),
+            subject_ns: Some(summary.ns[0]),
+            bare_ns: Some(summary.ns[1]),
+            rounds: pairs.iter().map(|pair| pair.rounds.len()).sum(),
+            operations: pairs.iter().map(|pair| pair.operations).max(),
+            seed: request.seed,
+        })
     };
-    let outcomes = thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|n| scope.spawn(move || work(n))).collect();
-        workers.into_iter().map(|worker| worker.join().ok().context("a worker panicked")).collect::<Result<Vec<_>>>()
-    })?;
-    let failures: usize = outcomes.iter().map(|(_, failures)| failures).sum();
-    ensure!(failures == 0, "{name} on {}: {failures} operations did not do what they should", request.backend);
-    // A round's time is the mean over its threads.
-    let times: Vec<[f64; 2]> = (0..request.rounds)
-        .map(|round| [0, 1].map(|side| outcomes.iter().map(|(times, _)| times[round][side]).sum::<f64>()))
-        .map(|sums| sums.map(|sum| sum / threads as f64))
-        .collect();
-    let spread_of = |figure: &dyn Fn(&[f64; 2]) -> f64| {
-        Spread::of(&times.iter().map(figure).collect::<Vec<_>>()).context("there must be at least one round")
-    };
-    Ok(Ratio {
-        name: name.to_owned(),
-        backend: request.backend.clone(),
-        shards: request.shards,
-        threads,
-        entries: request.entries,
-        spread: spread_of(&|[a, b]| a / b)?,
-        subject_ns: Some(spread_of(&|[a, _]| *a)?.median),
-        bare_ns: Some(spread_of(&|[_, b]| *b)?.median),
-        rounds: request.rounds,
-        operations: Some(operations),
-        seed: request.seed,
+    comparisons.iter().zip(&of_comparisons).map(ratio).collect()
+}
+
+/// What is made of the times of all rounds of all pairs.
+#[derive(Debug, PartialEq)]
+struct Summary {
+    spread: Spread,
+    quartiles: (f64, f64),
+    ns: [f64; 2],
+}
+
+fn summary(pairs: &[Pair]) -> Option<Summary> {
+    let ratios_of = |pair: &Pair| pair.rounds.iter().map(|[a, b]| a / b).collect::<Vec<f64>>();
+    let medians: Vec<f64> = pairs.iter().filter_map(|pair| Some(Spread::of(&ratios_of(pair))?.median)).collect();
+    let all: Vec<f64> = pairs.iter().flat_map(ratios_of).collect();
+    let side =
+        |n: usize| Spread::of(&pairs.iter().flat_map(|pair| &pair.rounds).map(|times| times[n]).collect::<Vec<_>>());
+    Some(Summary {
+        spread: Spread { median: Spread::of(&medians)?.median, ..Spread::of(&all)? },
+        quartiles: quartiles(&all)?,
+        ns: [side(0)?.median, side(1)?.median],
     })
-}
-
-/// How many operations fill a slice on the slower side.
-fn calibrate(slice: Duration, act: Act, world: &World, threads: usize, sides: [&dyn Runner; 2]) -> usize {
-    let most = if act == Act::Route { (world.room() / threads).min(MOST_OPERATIONS) } else { MOST_OPERATIONS };
-    let probe = most.min(1_000);
-    let slowest = sides.map(|side| {
-        let mut lap = side.lap(act, world, 0);
-        lap.run(0, probe);
-        world.drain_all();
-        let (took, _) = lap.run(probe, probe);
-        world.drain_all();
-        took
-    });
-    let each = slowest[0].max(slowest[1]).as_secs_f64() / probe as f64;
-    ((slice.as_secs_f64() / each.max(1e-9)) as usize).clamp(16.min(most), most)
-}
-
-/// The loop over an operation, for one type of subject.
-pub(crate) struct Laps<'a, Se> {
-    act: Act,
-    session: Se,
-    world: &'a World,
-    strangers: &'a [ServerId],
-}
-
-impl<'a, Se: Session> Laps<'a, Se> {
-    pub(crate) fn new(act: Act, session: Se, world: &'a World, thread: usize) -> Self {
-        Self { act, session, world, strangers: &world.strangers[thread * STRANGERS..][..STRANGERS] }
-    }
-}
-
-impl<Se: Session> Lap for Laps<'_, Se> {
-    fn run(&mut self, start: usize, operations: usize) -> (Duration, usize) {
-        let (session, world) = (&self.session, self.world);
-        let (mailbox, sender) = (world.mailbox(0), &world.sender);
-        match self.act {
-            Act::Lookup => {
-                let mut found = 0;
-                let mut same = 0;
-                let took = time(&world.order, start, operations, |id| {
-                    let read = session.lookup(id, mailbox);
-                    found += usize::from(read.is_some());
-                    same += usize::from(read == Some(true));
-                });
-                black_box(same);
-                (took, operations - found)
-            }
-            Act::Miss => {
-                let mut found = 0;
-                let took = time(self.strangers, start, operations, |id| {
-                    found += usize::from(session.lookup(id, mailbox).is_some());
-                });
-                (took, found)
-            }
-            Act::Route => {
-                let mut failed = 0;
-                let took = time(&world.order, start, operations, |id| {
-                    failed += usize::from(!session.route(id, sender, 1));
-                });
-                (took, failed)
-            }
-            Act::Register => {
-                let mut failed = 0;
-                let took = time(self.strangers, start, operations, |id| match session.register(id, mailbox) {
-                    Some(lease) => session.release(id, lease),
-                    None => failed += 1,
-                });
-                (took, failed)
-            }
-        }
-    }
-}
-
-/// Times an operation on so many keys in a row, beginning again at the end of the row.
-#[inline]
-fn time<K>(keys: &[K], start: usize, operations: usize, mut operation: impl FnMut(&K)) -> Duration {
-    let mut place = start % keys.len();
-    let mut left = operations;
-    let began = Instant::now();
-    while left > 0 {
-        let upto = (place + left).min(keys.len());
-        for key in &keys[place..upto] {
-            operation(black_box(key));
-        }
-        left -= upto - place;
-        place = 0;
-    }
-    began.elapsed()
 }
 
 #[cfg(test)]
@@ -267,10 +201,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_taken_in_a_row_and_around_the_end() {
-        let mut seen = Vec::new();
-        time(&[0, 1, 2], 2, 5, |&key: &i32| seen.push(key));
-        assert_eq!(seen, [2, 0, 1, 2, 0]);
+    fn a_pair_that_lies_badly_does_not_outweigh_the_others() {
+        let pair = |subject: f64, rounds| Pair { rounds: vec![[subject, 10.0]; rounds], operations: 1 };
+        let summary = summary(&[pair(11.0, 2), pair(20.0, 9), pair(12.0, 2)]).unwrap();
+        assert!((summary.spread.median - 1.2).abs() < 1e-9, "the middle pair's, however many rounds the worst has");
+        assert!((summary.spread.min - 1.1).abs() < 1e-9 && (summary.spread.max - 2.0).abs() < 1e-9);
+        assert_eq!((summary.quartiles, summary.ns), ((1.2, 2.0), [20.0, 10.0]));
+        assert_eq!(super::summary(&[]), None);
     }
 
     #[test]
@@ -282,13 +219,20 @@ mod tests {
                 entries: 100,
                 threads: vec![1, 2],
                 rounds: 2,
+                pairs: 2,
                 slice: Duration::from_micros(50),
                 seed: 1,
             };
             let ratios = measure(&request).unwrap();
-            assert_eq!(ratios.len(), 12 + 2 * bulk::ROWS, "{backend}");
+            let count = |name: &str| ratios.iter().filter(|ratio| ratio.name == name).count();
+            for name in ["lookup_vs_bare", "lookup_miss_vs_bare", "route_vs_bare", "register_vs_bare"] {
+                assert_eq!(count(name), 2, "{name} on {backend}");
+            }
+            let counts = ["lookup_vs_limit", "hot_two_threads", "bare_hot_two_threads", "monitor_overhead"].map(count);
+            assert_eq!((counts, ratios.len()), ([2, 1, 1, 4], 16 + 2 * bulk::ROWS), "{backend}");
             for ratio in ratios {
                 assert!(ratio.spread.min > 0.0 && ratio.spread.median.is_finite(), "{ratio:?}");
+                assert!(ratio.q1 <= ratio.q3 && ratio.rounds >= 2, "{ratio:?}");
             }
         }
     }

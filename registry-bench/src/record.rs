@@ -92,6 +92,9 @@ pub struct Sample {
 pub struct Ratio {
     /// What is compared: `lookup_vs_bare` and others for single operations, `NAME_vs_bare` for whole workloads.
     pub name: String,
+    /// Which operation: `lookup`, `miss`, `route`, `register`; `workload` for a whole one, `memory` for bytes.
+    #[serde(default)]
+    pub operation: String,
     /// The name of the backend.
     pub backend: String,
     /// How many shards the registry has.
@@ -103,6 +106,12 @@ pub struct Ratio {
     /// Time on the registry over time on the bare map.
     #[serde(flatten)]
     pub spread: Spread,
+    /// A quarter of the rounds, of all pairs, is at most this.
+    #[serde(default)]
+    pub q1: Option<f64>,
+    /// Three quarters of the rounds are at most this.
+    #[serde(default)]
+    pub q3: Option<f64>,
     /// The median on the registry, in nanoseconds per operation.
     pub subject_ns: Option<f64>,
     /// The median on what it is compared with.
@@ -225,6 +234,7 @@ impl Document {
                 Line::Memory(bytes) if memory.contains(&bytes) => {}
                 Line::Memory(bytes) => memory.push(bytes),
                 Line::Peer(peer) => peers.push(peer),
+                Line::Point(point) if points.contains(&point) => {}
                 Line::Point(point) => points.push(point),
                 Line::Tail(tail) => tails.push(tail),
                 Line::Idle(bytes) => idle.push(bytes),
@@ -285,8 +295,10 @@ impl Row {
 fn combine(ratios: Vec<Ratio>) -> Vec<Ratio> {
     let mut combined: Vec<(Ratio, Vec<f64>)> = Vec::new();
     for ratio in ratios {
-        let key =
-            |ratio: &Ratio| (ratio.name.clone(), ratio.backend.clone(), ratio.shards, ratio.threads, ratio.entries);
+        let key = |ratio: &Ratio| {
+            let Ratio { name, operation, backend, shards, threads, entries, .. } = ratio.clone();
+            (name, operation, backend, shards, threads, entries)
+        };
         match combined.iter_mut().find(|(other, _)| key(other) == key(&ratio)) {
             None => {
                 let medians = vec![ratio.spread.median];
@@ -295,6 +307,8 @@ fn combine(ratios: Vec<Ratio>) -> Vec<Ratio> {
             Some((first, medians)) => {
                 medians.push(ratio.spread.median);
                 first.rounds += ratio.rounds;
+                // Those of parts are not those of the whole.
+                (first.q1, first.q3) = (None, None);
                 first.spread.min = first.spread.min.min(ratio.spread.min);
                 first.spread.max = first.spread.max.max(ratio.spread.max);
             }

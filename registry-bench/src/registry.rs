@@ -1,5 +1,7 @@
 //! The registry as a subject.
 
+use std::time::Instant;
+
 use registry_core::Backend;
 use registry_router::{
     BuildError, Probe, Registry, ServerId, ServerLease, ServerMailbox, Tokio, TransportId, TransportMailbox,
@@ -61,6 +63,14 @@ impl<B: Backend, P: Probe> Subject for OverRegistry<B, P> {
 #[derive(Debug)]
 pub struct RegistrySession<B: Backend, P: Probe>(Registry<Message, B, Tokio, P>);
 
+impl<B: Backend, P: Probe> RegistrySession<B, P> {
+    /// A session over a registry that somebody has built.
+    #[must_use]
+    pub fn over(registry: Registry<Message, B, Tokio, P>) -> Self {
+        Self(registry)
+    }
+}
+
 impl<B: Backend, P: Probe> Session for RegistrySession<B, P> {
     type Lease = ServerLease;
 
@@ -96,5 +106,9 @@ impl<B: Backend, P: Probe> Session for RegistrySession<B, P> {
     #[inline]
     fn bind(&self, transport: &TransportId, server: &ServerId) -> bool {
         self.0.bind_transport_to_server(transport, server).is_ok()
+    }
+
+    fn sweep(&self, turn: usize) {
+        self.0.sweep_shard(turn % self.0.shard_count(), Instant::now());
     }
 }

@@ -8,6 +8,10 @@ use crate::record::{Document, Ratio, Row};
 use crate::spread::Spread;
 use crate::workload::{self, WORKLOADS};
 
+mod curves;
+mod mailboxes;
+mod tails;
+
 /// The whole report.
 #[must_use]
 pub fn report(document: &Document) -> String {
@@ -27,11 +31,17 @@ pub fn report(document: &Document) -> String {
             let _ = writeln!(text, "{histogram}");
         }
     }
-    let single = |ratio: &&Ratio| ratio.subject_ns.is_some();
+    let single = |ratio: &&Ratio| ratio.operation != "workload";
     if document.ratios.iter().any(|ratio| single(&ratio)) {
         let _ = writeln!(text, "{}", ratios(document.ratios.iter().filter(single)));
-        text.push_str("Time on the registry over time on the bare map (overhead: over the registry unheard).\n\n");
+        text.push_str(
+            "Time on the registry over time on the bare map; limit: over an immutable map; overhead: over the registry\n\
+             unheard; two threads: per look-up and thread, over the same with one thread; memory: bytes over bytes.\n\n",
+        );
     }
+    text.push_str(&curves::curves(document));
+    text.push_str(&tails::tails(document));
+    text.push_str(&mailboxes::mailboxes(document));
     let suits = suits(document);
     if !suits.is_empty() {
         let _ = writeln!(
@@ -77,21 +87,24 @@ fn workloads(document: &Document) -> Table {
 }
 
 fn ratios<'a>(ratios: impl Iterator<Item = &'a Ratio>) -> Table {
-    let mut table = table(&["ratio", "backend", "entries", "threads", "median", "min-max", "ns", "against ns"]);
+    let mut table =
+        table(&["ratio", "of", "backend", "entries", "threads", "median", "min-max", "q1-q3", "ns", "against ns"]);
     for ratio in ratios {
         let Spread { median, min, max } = ratio.spread;
         table.add_row(vec![
             ratio.name.clone(),
+            ratio.operation.clone(),
             ratio.backend.clone(),
             ratio.entries.to_string(),
             ratio.threads.to_string(),
             format!("{median:.2}"),
             format!("{min:.2}-{max:.2}"),
+            ratio.q1.zip(ratio.q3).map_or_else(String::new, |(q1, q3)| format!("{q1:.2}-{q3:.2}")),
             ratio.subject_ns.map_or_else(String::new, |ns| format!("{ns:.1}")),
             ratio.bare_ns.map_or_else(String::new, |ns| format!("{ns:.1}")),
         ]);
     }
-    align(table, 2)
+    align(table, 3)
 }
 
 /// One line per load: the fastest backend, how much faster than the others, and whether that may be chance.

@@ -33,6 +33,20 @@ impl Spread {
     }
 }
 
+/// The first and the third quartile: between neighbours in proportion, as most tools do it. `None` if there are no figures.
+#[must_use]
+pub fn quartiles(figures: &[f64]) -> Option<(f64, f64)> {
+    let mut sorted = figures.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let last = sorted.len().checked_sub(1)?;
+    let at = |part: f64| {
+        let place = part * last as f64;
+        let (below, rest) = (place.floor() as usize, place.fract());
+        sorted[below] + rest * (sorted[(below + 1).min(last)] - sorted[below])
+    };
+    Some((at(0.25), at(0.75)))
+}
+
 /// The median of whole numbers, zero if there are none.
 #[must_use]
 pub fn median(figures: &[u64]) -> u64 {
@@ -74,6 +88,13 @@ mod tests {
         assert_eq!(Spread::of(&[4.0, 1.0]), Some(Spread { median: 2.5, min: 1.0, max: 4.0 }));
         assert_eq!(Spread::of(&[]), None);
         assert_eq!((median(&[9, 1, 5]), median(&[1, 2]), median(&[])), (5, 2, 0));
+    }
+
+    #[test]
+    fn quartiles_have_a_quarter_below_and_above() {
+        assert_eq!(quartiles(&[5.0, 1.0, 3.0, 2.0, 4.0]), Some((2.0, 4.0)));
+        assert_eq!(quartiles(&[1.0, 2.0, 3.0, 4.0]), Some((1.75, 3.25)));
+        assert_eq!((quartiles(&[7.0]), quartiles(&[])), (Some((7.0, 7.0)), None));
     }
 
     #[test]

@@ -45,6 +45,9 @@ pub trait Session: Send + 'static {
     /// Binds a transport to a server, and says whether that went well.
     fn bind(&self, transport: &TransportId, server: &ServerId) -> bool;
 
+    /// Takes out some of those whose owners are dead, where the subject can tell; another part at each turn.
+    fn sweep(&self, _turn: usize) {}
+
     /// Registers all that is to be there from the beginning.
     fn fill(&self, world: &World) {
         for (n, id) in world.servers.iter().enumerate() {

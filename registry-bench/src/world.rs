@@ -1,11 +1,17 @@
 //! What a run is made of, prepared before any clock is read: ids, and mailboxes with somebody to empty them.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use registry_router::{Inbox, ServerId, ServerMailbox, TransportId, TransportMailbox, mailbox};
 
 /// The messages of all benches.
 pub type Message = u64;
+
+/// The receiving end of a server's mailbox.
+pub type ServerInbox = Inbox<registry_router::ToServer<Message>>;
 
 /// The most distinct mailboxes; servers beyond share them.
 ///
@@ -35,8 +41,31 @@ pub struct World {
     pub sender: TransportId,
     transport_mailbox: TransportMailbox<Message>,
     mailboxes: Vec<ServerMailbox<Message>>,
-    inboxes: Vec<Mutex<Inbox<registry_router::ToServer<Message>>>>,
+    inboxes: Vec<Mutex<ServerInbox>>,
     transport_inbox: Mutex<Inbox<registry_router::ToTransport<Message>>>,
+    /// What went through the mailboxes, where others than this world empty them.
+    flow: Option<Arc<Flow>>,
+}
+
+/// What went through mailboxes that live tasks empty.
+#[derive(Debug, Default)]
+pub struct Flow {
+    sent: AtomicU64,
+    received: AtomicU64,
+}
+
+impl Flow {
+    /// Says that a message has been received.
+    pub fn received(&self) {
+        self.received.fetch_add(1, Ordering::Release);
+    }
+
+    /// Waits until all that was sent has been received.
+    fn settle(&self) {
+        while self.received.load(Ordering::Acquire) < self.sent.load(Ordering::Acquire) {
+            thread::sleep(Duration::from_micros(50));
+        }
+    }
 }
 
 /// How many ids of each kind there are.
@@ -60,6 +89,17 @@ impl World {
     /// If there are to be no servers.
     #[must_use]
     pub fn new(counts: Counts, seed: u64) -> Self {
+        Self::with_inboxes(counts, seed, MOST_INBOXES)
+    }
+
+    /// The same ids, and at most so many distinct mailboxes.
+    ///
+    /// # Panics
+    ///
+    /// If there are to be no servers, or no mailboxes.
+    #[must_use]
+    pub fn with_inboxes(counts: Counts, seed: u64, most: usize) -> Self {
+        assert!(most > 0, "servers need a mailbox");
         assert!(counts.servers > 0, "a run needs at least one server");
         let mut rng = fastrand::Rng::with_seed(seed);
         let mut servers = |n: usize| -> Vec<ServerId> { (0..n).map(|_| server(&mut rng)).collect() };
@@ -69,7 +109,7 @@ impl World {
         let transports = servers(counts.transports).into_iter().map(transport).collect();
         let mut order = registered.clone();
         rng.shuffle(&mut order);
-        let (mailboxes, inboxes) = (0..counts.servers.min(MOST_INBOXES))
+        let (mailboxes, inboxes) = (0..counts.servers.min(most))
             .map(|_| mailbox(INBOX_CAPACITY))
             .map(|(mailbox, inbox)| (mailbox, Mutex::new(inbox)))
             .unzip();
@@ -85,7 +125,26 @@ impl World {
             mailboxes,
             inboxes,
             transport_inbox: Mutex::new(transport_inbox),
+            flow: None,
         }
+    }
+
+    /// The same ids, with a mailbox for each server, and the receiving ends for tasks to own.
+    ///
+    /// Whoever receives a message tells the [`Flow`].
+    ///
+    /// # Panics
+    ///
+    /// If there are to be no servers.
+    #[must_use]
+    pub fn with_owners(counts: Counts, seed: u64, capacity: usize) -> (Self, Arc<Flow>, Vec<ServerInbox>) {
+        let mut world = Self::with_inboxes(counts, seed, 1);
+        let flow = Arc::<Flow>::default();
+        let inboxes: Vec<ServerInbox>;
+        (world.mailboxes, inboxes) = (0..counts.servers).map(|_| mailbox(capacity)).unzip();
+        world.inboxes.clear();
+        world.flow = Some(Arc::clone(&flow));
+        (world, flow, inboxes)
     }
 
     /// The mailbox of the n-th server.
@@ -103,16 +162,29 @@ impl World {
     /// How many messages can be spread over all servers before some mailbox may be full.
     #[must_use]
     pub fn room(&self) -> usize {
-        self.inboxes.len() * INBOX_CAPACITY / 2
+        self.mailboxes.len() * self.mailboxes[0].as_sender().max_capacity() / 2
     }
 
-    /// Empties the mailbox of the n-th server.
+    /// Says that so many messages have been sent to servers.
+    pub fn sent(&self, messages: usize) {
+        if let Some(flow) = &self.flow {
+            flow.sent.fetch_add(messages as u64, Ordering::Release);
+        }
+    }
+
+    /// Empties the mailbox of the n-th server; one that somebody owns is left to its owner.
     pub fn drain(&self, server: usize) {
+        if self.flow.is_some() {
+            return;
+        }
         empty(&self.inboxes[server % self.inboxes.len()]);
     }
 
-    /// Empties all mailboxes.
+    /// Empties all mailboxes, or waits until their owners have.
     pub fn drain_all(&self) {
+        if let Some(flow) = &self.flow {
+            flow.settle();
+        }
         for server in 0..self.inboxes.len() {
             self.drain(server);
         }
@@ -157,5 +229,26 @@ mod tests {
         assert_eq!(world.servers, world.order);
         world.servers.dedup();
         assert_eq!(world.servers.len(), 1_000);
+    }
+
+    #[test]
+    fn a_world_with_owners_waits_for_them() {
+        let counts = Counts { servers: 3, strangers: 0, claims: 0, transports: 0 };
+        let (world, flow, mut inboxes) = World::with_owners(counts, 1, 4);
+        assert_eq!((inboxes.len(), world.room()), (3, 6));
+        world
+            .mailbox(2)
+            .as_sender()
+            .try_send(registry_router::Delivery { from: world.sender.clone(), message: 5 })
+            .unwrap();
+        world.sent(1);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                assert_eq!(inboxes[2].blocking_recv().map(|delivery| delivery.message), Some(5));
+                flow.received();
+            });
+            world.drain_all();
+        });
+        assert!(inboxes[2].is_empty(), "it came back when the message was taken");
     }
 }

@@ -18,7 +18,7 @@ pub(crate) struct Bench {
     /// All of it in less than 3 minutes after the build: short slices. The default.
     #[arg(long, conflicts_with_all = ["full", "smoke"])]
     pub(crate) quick: bool,
-    /// Long slices, more rounds, all workloads at all shard counts. Half an hour to hours.
+    /// Long slices, more rounds, all workloads at all shard counts, curves and tails. Hours.
     #[arg(long, conflicts_with = "smoke")]
     pub(crate) full: bool,
     /// As little as possible of everything, to see that it runs; its figures mean nothing.
@@ -27,6 +27,21 @@ pub(crate) struct Bench {
     /// Shows the workloads and the backends, and measures nothing.
     #[arg(long)]
     pub(crate) list: bool,
+    /// Of all that could be measured, ratios of single operations; may be combined with the others below.
+    #[arg(long)]
+    pub(crate) ratios: bool,
+    /// Bytes per entry and per binding.
+    #[arg(long)]
+    pub(crate) memory: bool,
+    /// Curves along entries, shards and live tasks, those of memory too.
+    #[arg(long)]
+    pub(crate) scale: bool,
+    /// Latencies under open-loop load.
+    #[arg(long)]
+    pub(crate) tails: bool,
+    /// Bytes of idle mailboxes.
+    #[arg(long)]
+    pub(crate) mailboxes: bool,
     /// This backend only; may be given several times.
     #[arg(long)]
     pub(crate) backend: Vec<String>,
@@ -39,7 +54,8 @@ pub(crate) struct Bench {
     /// So many threads, instead of one per core, and instead of 1 and 2 for the ratios.
     #[arg(long, value_parser = at_least_one)]
     pub(crate) threads: Option<usize>,
-    /// So many servers, instead of what each workload has, and instead of 10,000 and 1,000,000 for the ratios.
+    /// So many servers, instead of what each workload has, and instead of 10,000 and 1,000,000 for the ratios; so many
+    /// live tasks for the tails. Curves have sizes of their own.
     #[arg(long, value_parser = at_least_one)]
     pub(crate) entries: Option<usize>,
     /// What ids and order are drawn from, instead of what each workload has.
@@ -89,7 +105,15 @@ impl Bench {
     fn wish(&self) -> Vec<String> {
         let mut words = Vec::new();
         let flags = [("--quick", self.quick), ("--full", self.full), ("--smoke", self.smoke)];
-        words.extend(flags.iter().filter(|(_, on)| *on).map(|(flag, _)| (*flag).to_owned()));
+        let parts = [
+            ("--ratios", self.ratios),
+            ("--memory", self.memory),
+            ("--scale", self.scale),
+            ("--tails", self.tails),
+            ("--mailboxes", self.mailboxes),
+        ];
+        let on = flags.iter().chain(&parts).filter(|(_, on)| *on);
+        words.extend(on.map(|(flag, _)| (*flag).to_owned()));
         let mut option = |name: &str, value: String| words.extend([name.to_owned(), value]);
         self.backend.iter().for_each(|name| option("--backend", name.clone()));
         self.workload.iter().for_each(|name| option("--workload", name.clone()));
@@ -123,12 +147,14 @@ mod tests {
     fn a_wish_is_passed_on() {
         let bench = Bench {
             quick: true,
+            tails: true,
             backend: vec!["papaya".to_owned(), "dashmap".to_owned()],
             shards: vec![16],
             threads: Some(2),
             ..Bench::default()
         };
-        let words = ["--quick", "--backend", "papaya", "--backend", "dashmap", "--shards", "16", "--threads", "2"];
+        let words =
+            ["--quick", "--tails", "--backend", "papaya", "--backend", "dashmap", "--shards", "16", "--threads", "2"];
         assert_eq!(bench.wish(), words);
     }
 }

@@ -128,7 +128,7 @@ fn examples() -> Result<()> {
 fn bench_smoke() -> Result<()> {
     cargo::run(cargo()?.args(["bench", "--package", "registry-bench", "--profile", "release", "--", "--test"]))?;
     let document = written(|json| Bench { smoke: true, json: Some(json), ..Bench::default() }.run())?;
-    for part in ["rows", "ratios"] {
+    for part in ["rows", "ratios", "memory", "points", "tails", "idle"] {
         let filled = document[part].as_array().is_some_and(|rows| !rows.is_empty());
         ensure!(filled, "the document has no {part}");
     }

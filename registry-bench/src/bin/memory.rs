@@ -7,7 +7,6 @@ use std::alloc::System;
 use anyhow::Result;
 use clap::Parser;
 use registry_bench::memory;
-use registry_bench::record::Line;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 #[global_allocator]
@@ -23,13 +22,16 @@ struct Arguments {
     /// Shards and entries of what is to be measured, as in `64:10000`; may be given several times.
     #[arg(long = "size", required = true, value_parser = size)]
     sizes: Vec<(usize, usize)>,
+    /// Prints points of a curve, and ratios, too.
+    #[arg(long)]
+    curve: bool,
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     for (shards, entries) in arguments.sizes {
-        for bytes in memory::measure(&arguments.backend, shards, entries, &live)? {
-            println!("{}", serde_json::to_string(&Line::Memory(bytes))?);
+        for line in memory::lines(memory::measure(&arguments.backend, shards, entries, &live)?, arguments.curve) {
+            println!("{}", serde_json::to_string(&line)?);
         }
     }
     Ok(())

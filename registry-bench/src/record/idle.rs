@@ -17,6 +17,9 @@ pub struct Idle {
     pub empty_bytes: f64,
     /// Bytes per mailbox after one message has gone through it.
     pub used_bytes: f64,
-    /// Nanoseconds to put a message in, where that was measured.
+    /// Bytes per mailbox while its receiver waits for the next message, the future that waits included.
+    #[serde(default)]
+    pub waiting_bytes: Option<f64>,
+    /// Nanoseconds to put a message in and to take it out again, where that was measured.
     pub send_ns: Option<f64>,
 }

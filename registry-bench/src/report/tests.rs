@@ -32,11 +32,14 @@ fn sample(backend: &str, workload: &str, ops_per_s: f64) -> Line {
 fn ratio(median: f64) -> Line {
     Line::Ratio(Ratio {
         name: "hot_vs_bare".to_owned(),
+        operation: "workload".to_owned(),
         backend: "a".to_owned(),
         shards: 64,
         threads: 2,
         entries: 100,
         spread: Spread { median, min: median - 0.1, max: median + 0.1 },
+        q1: None,
+        q3: None,
         subject_ns: None,
         bare_ns: None,
         rounds: 1,

@@ -1,0 +1,119 @@
+//! The operations of an open-loop run, drawn beforehand and done one at a time.
+
+use std::hint::black_box;
+
+use super::{ServerId, TransportId};
+use crate::subject::Session;
+use crate::tails::open_loop::Load;
+use crate::world::World;
+
+/// The operations, in the order of their numbers.
+pub(super) const KINDS: [&str; 4] = ["lookup", "route", "register", "bind"];
+
+/// How many ids each thread registers in turn.
+pub(super) const CLAIMS: usize = 1_024;
+
+/// How many operations are drawn; after that they come again.
+const DRAWN: usize = 1 << 18;
+
+/// What is done in which proportion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mix {
+    /// 40 % look-ups, 30 % messages, 20 % registrations, 10 % bindings.
+    Mixed,
+    /// Look-ups.
+    Lookups,
+}
+
+impl Mix {
+    fn draw(self, rng: &mut fastrand::Rng) -> usize {
+        let draw = rng.u8(..100);
+        match self {
+            Self::Lookups => 0,
+            Self::Mixed => [40, 70, 90].iter().position(|&upto| draw < upto).unwrap_or(3),
+        }
+    }
+}
+
+/// One thread's operations.
+pub(super) struct Work<'a, Se: Session> {
+    session: Se,
+    world: &'a World,
+    /// The kind of each operation, and the server, which tells the transport as well.
+    drawn: Vec<(usize, usize)>,
+    claims: &'a [ServerId],
+    next_claim: usize,
+    held: Option<(usize, Se::Lease)>,
+    ready: Ready,
+    /// Counted here, for whoever counts for all threads would be one more thing that they share.
+    sent: usize,
+}
+
+/// What is at hand for the next operation.
+struct Ready {
+    kind: usize,
+    key: usize,
+    server: ServerId,
+    transport: TransportId,
+}
+
+impl<'a, Se: Session> Work<'a, Se> {
+    pub(super) fn new(session: Se, world: &'a World, mix: Mix, thread: usize, seed: u64) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed.wrapping_add(thread as u64));
+        let servers = world.servers.len();
+        let drawn = (0..DRAWN).map(|_| (mix.draw(&mut rng), rng.usize(..servers))).collect();
+        let ready = Ready { kind: 0, key: 0, server: world.servers[0].clone(), transport: world.transports[0].clone() };
+        let claims = &world.claims[thread * CLAIMS..][..CLAIMS];
+        Self { session, world, drawn, claims, next_claim: 0, held: None, ready, sent: 0 }
+    }
+}
+
+impl<Se: Session> Load for Work<'_, Se> {
+    fn prepare(&mut self, n: usize) {
+        let (kind, key) = self.drawn[n % self.drawn.len()];
+        let server = match kind {
+            2 => {
+                self.next_claim = (self.next_claim + 1) % self.claims.len();
+                self.claims[self.next_claim].clone()
+            }
+            _ => self.world.servers[key].clone(),
+        };
+        let transports = &self.world.transports;
+        self.ready = Ready { kind, key, server, transport: transports[key % transports.len()].clone() };
+    }
+
+    #[inline]
+    fn run(&mut self) -> usize {
+        let Ready { kind, key, server, transport } = &self.ready;
+        match kind {
+            0 => {
+                black_box(self.session.lookup(server, self.world.mailbox(*key)));
+            }
+            1 => {
+                // One that finds no room was answered too.
+                self.sent += usize::from(self.session.route(server, &self.world.sender, *key as u64));
+            }
+            2 => {
+                if let Some((claim, lease)) = self.held.take() {
+                    self.session.release(&self.claims[claim], lease);
+                }
+                let lease = self.session.register(server, self.world.mailbox(*key));
+                self.held = lease.map(|lease| (self.next_claim, lease));
+            }
+            _ => {
+                black_box(self.session.bind(transport, server));
+            }
+        }
+        *kind
+    }
+}
+
+impl<Se: Session> Drop for Work<'_, Se> {
+    /// Leaves the subject as it was found, and tells how many messages are under way.
+    fn drop(&mut self) {
+        self.world.sent(self.sent);
+        if let Some((claim, lease)) = self.held.take() {
+            self.session.release(&self.claims[claim], lease);
+        }
+    }
+}
