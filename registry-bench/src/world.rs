@@ -60,6 +60,17 @@ impl World {
     /// If there are to be no servers.
     #[must_use]
     pub fn new(counts: Counts, seed: u64) -> Self {
+        Self::with_inboxes(counts, seed, MOST_INBOXES)
+    }
+
+    /// The same ids, and at most so many distinct mailboxes.
+    ///
+    /// # Panics
+    ///
+    /// If there are to be no servers, or no mailboxes.
+    #[must_use]
+    pub fn with_inboxes(counts: Counts, seed: u64, most: usize) -> Self {
+        assert!(most > 0, "servers need a mailbox");
         assert!(counts.servers > 0, "a run needs at least one server");
         let mut rng = fastrand::Rng::with_seed(seed);
         let mut servers = |n: usize| -> Vec<ServerId> { (0..n).map(|_| server(&mut rng)).collect() };
@@ -69,7 +80,7 @@ impl World {
         let transports = servers(counts.transports).into_iter().map(transport).collect();
         let mut order = registered.clone();
         rng.shuffle(&mut order);
-        let (mailboxes, inboxes) = (0..counts.servers.min(MOST_INBOXES))
+        let (mailboxes, inboxes) = (0..counts.servers.min(most))
             .map(|_| mailbox(INBOX_CAPACITY))
             .map(|(mailbox, inbox)| (mailbox, Mutex::new(inbox)))
             .unzip();
