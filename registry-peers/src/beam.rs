@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -57,7 +58,9 @@ impl Script {
     ///
     /// If it cannot be written.
     pub fn prepare(&'static self, size: Size, slice: Duration, seed: u64) -> Result<Prepared> {
-        let folder = std::env::temp_dir().join(format!("registry-peers-{}", std::process::id()));
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let (process, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(format!("registry-peers-{process}-{number}"));
         let write = |file: &str, text: &str| {
             fs::write(folder.join(file), text).with_context(|| format!("cannot write to {}", folder.display()))
         };
@@ -96,7 +99,11 @@ impl Drop for Prepared {
 
 #[cfg(test)]
 mod tests {
+    use registry_bench::record::Outcome;
+
     use super::*;
+    use crate::child::Job;
+    use crate::roster;
 
     #[test]
     fn a_script_finds_its_names_and_leaves_nothing_behind() {
@@ -109,5 +116,25 @@ mod tests {
         assert_eq!((threads.to_str(), slice.to_str()), (Some("1"), Some("3000")));
         drop(prepared);
         assert!(!script.exists() && !names.exists());
+    }
+
+    /// Where Erlang and Elixir are installed, the scripts do all operations on real tables; elsewhere the rows say how
+    /// to install them.
+    #[test]
+    fn a_script_does_everything_or_is_missing() {
+        for key in ["original", "elixir"] {
+            let entry = roster::find(key).expect("it is in the list");
+            let size = Size { entries: 40, threads: 2 };
+            let job = Job { entry, size, slice: Duration::from_micros(100), seed: 1 };
+            let rows = job.run(Duration::from_secs(120)).unwrap();
+            assert_eq!(rows.len(), 6);
+            for row in rows {
+                match &row.outcome {
+                    Outcome::Measured { ns, ops_per_s } => assert!(*ns > 0.0 && *ops_per_s > 0.0, "{row:?}"),
+                    Outcome::Missing(how) => assert!(how.contains("apt-get install"), "{how}"),
+                    other => panic!("{other:?} of {row:?}"),
+                }
+            }
+        }
     }
 }

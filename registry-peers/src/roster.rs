@@ -30,8 +30,10 @@ pub struct Entry {
     pub key: &'static str,
     /// `ours`, `map`, `registry` or `beam`.
     pub kind: &'static str,
-    /// The name in rows, without a version.
+    /// The name in rows, which the version follows.
     name: &'static str,
+    /// What stands after the version.
+    after: &'static str,
     /// The crate that the version is of.
     versioned: &'static str,
     /// How to make it.
@@ -54,7 +56,8 @@ pub const ROSTER: [Entry; 12] = [
     Entry {
         key: "ours-papaya",
         kind: "ours",
-        name: "Registry on papaya",
+        name: "Registry",
+        after: " on papaya",
         versioned: "registry-router",
         make: Make::Here(ours::<Papaya>),
         remark: about_ours,
@@ -62,7 +65,8 @@ pub const ROSTER: [Entry; 12] = [
     Entry {
         key: "ours-dashmap",
         kind: "ours",
-        name: "Registry on dashmap",
+        name: "Registry",
+        after: " on dashmap",
         versioned: "registry-router",
         make: Make::Here(ours::<Dashmap>),
         remark: about_ours,
@@ -70,7 +74,8 @@ pub const ROSTER: [Entry; 12] = [
     Entry {
         key: "ours-evmap",
         kind: "ours",
-        name: "Registry on evmap",
+        name: "Registry",
+        after: " on evmap",
         versioned: "registry-router",
         make: Make::Here(ours::<Evmap>),
         remark: about_ours,
@@ -84,6 +89,7 @@ pub const ROSTER: [Entry; 12] = [
         key: "kameo",
         kind: "registry",
         name: "kameo",
+        after: "",
         versioned: "kameo",
         make: Make::Here(|size, seed| Ok(Box::new(Kameo::new(size, seed)?))),
         remark: about_kameo,
@@ -92,6 +98,7 @@ pub const ROSTER: [Entry; 12] = [
         key: "ractor",
         kind: "registry",
         name: "ractor",
+        after: "",
         versioned: "ractor",
         make: Make::Here(|size, seed| Ok(Box::new(Ractor::new(size, seed)?))),
         remark: about_ractor,
@@ -100,6 +107,7 @@ pub const ROSTER: [Entry; 12] = [
         key: "original",
         kind: "beam",
         name: "64 ETS tables",
+        after: "",
         versioned: "",
         make: Make::There(&ORIGINAL),
         remark: about_original,
@@ -108,6 +116,7 @@ pub const ROSTER: [Entry; 12] = [
         key: "elixir",
         kind: "beam",
         name: "Elixir Registry",
+        after: "",
         versioned: "",
         make: Make::There(&ELIXIR),
         remark: about_elixir,
@@ -129,7 +138,8 @@ impl Entry {
     /// The name and a version that it told itself.
     #[must_use]
     pub fn with_version(&self, version: Option<&str>) -> String {
-        version.map_or_else(|| self.name.to_owned(), |version| format!("{} {version}", self.name))
+        let version = version.map_or_else(String::new, |version| format!(" {version}"));
+        format!("{}{version}{}", self.name, self.after)
     }
 
     /// What a reader must know about an operation.
@@ -146,7 +156,7 @@ pub fn find(key: &str) -> Option<&'static Entry> {
 }
 
 const fn map(key: &'static str, name: &'static str, make: Make) -> Entry {
-    Entry { key, kind: "map", name, versioned: key, make, remark: about_maps }
+    Entry { key, kind: "map", name, after: "", versioned: key, make, remark: about_maps }
 }
 
 fn layout(size: Size) -> Layout {
@@ -253,7 +263,7 @@ pub(crate) mod tests {
         for entry in &ROSTER {
             assert_eq!(ROSTER.iter().filter(|other| other.key == entry.key).count(), 1);
             assert_eq!(ROSTER.iter().filter(|other| other.named() == entry.named()).count(), 1);
-            let versioned = entry.named().ends_with(|last: char| last.is_ascii_digit());
+            let versioned = entry.named().contains('.');
             assert_eq!(versioned, matches!(entry.make, Make::Here(_)), "{}", entry.named());
             assert!(["ours", "map", "registry", "beam"].contains(&entry.kind));
         }

@@ -24,6 +24,10 @@ pub fn peers(document: &Document) -> String {
     let faster = faster(&groups);
     text.push_str(if faster.is_empty() { "  nowhere in this run\n" } else { &faster });
     text.push('\n');
+    text.push_str(
+        "All have the same ids and do the same operations in the same order. Nobody reads a mailbox while an operation\n\
+         is timed; mailboxes are emptied in between.\n\n",
+    );
     let mut notes = Notes::default();
     for (operation, entries) in tables(&groups) {
         let _ = writeln!(text, "{operation}, {entries} entries: ns per operation on each thread, of all rounds");
