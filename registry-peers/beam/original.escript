@@ -19,13 +19,16 @@ main([File, ThreadsText, SliceText]) ->
     Slice = list_to_integer(SliceText) * 1000,
     io:format("version Erlang/OTP ~s, erts ~s~n", [erlang:system_info(otp_release), erlang:system_info(version)]),
     Names = read(File),
+    %% Persistent terms are not copied to who gets them, nor collected: names cost the workers nothing.
+    [persistent_term:put({names, Row}, Items) || {Row, Items} <- maps:to_list(Names)],
+    persistent_term:put({names, hot}, lists:duplicate(?HOT, hd(maps:get(server, Names)))),
     Tables = list_to_tuple([table() || _ <- lists:seq(1, ?PARTITIONS)]),
     persistent_term:put(registry_tables, Tables),
     persistent_term:put(registry_bindings, table()),
     Entries = maps:get(server, Names) ++ maps:get(transport, Names),
     Keepers = [enter(Key) || Key <- Entries],
     suspend(Keepers),
-    [measure(Operation, Names, Keepers, Threads, Slice) || Operation <- [lookup, miss, hot, route, register, mixed]],
+    [measure(Operation, length(maps:get(server, Names)), Keepers, Threads, Slice) || Operation <- [lookup, miss, hot, route, register, mixed]],
     halt(0).
 
 %% ----- The registry -----
@@ -90,22 +93,24 @@ settle(Keepers) ->
 
 %% ----- The measurement: laps until they have taken as long as was asked for, after two that do not count -----
 
-measure(Operation, Names, Keepers, Threads, Slice) ->
+measure(Operation, Servers, Keepers, Threads, Slice) ->
     Parent = self(),
-    Row = fun(Thread) -> row(Operation, Thread, Threads, Names) end,
-    Workers = [begin {All, Rest} = Row(T), spawn_link(fun() -> worker(Parent, Operation, All, Rest) end) end
-               || T <- lists:seq(0, Threads - 1)],
-    Room = length(maps:get(server, Names)) * ?MOST_WAITING div Threads,
+    Worker = fun(Thread) ->
+        All = row(Operation, Thread),
+        worker(Parent, Operation, All, rotated(Operation, All, Thread, Threads))
+    end,
+    Workers = [spawn_link(fun() -> Worker(Thread) end) || Thread <- lists:seq(0, Threads - 1)],
+    Room = Servers * ?MOST_WAITING div Threads,
     Sends = lists:member(Operation, [route, mixed]),
     Most = case Sends of true -> max(1, min(?MOST_OPERATIONS, Room)); false -> ?MOST_OPERATIONS end,
     Lap = fun(N) ->
-        [Worker ! {go, N} || Worker <- Workers],
-        Times = [receive {done, Worker, Took, Failed} -> {Took, Failed} end || Worker <- Workers],
+        [Pid ! {go, N} || Pid <- Workers],
+        Times = [receive {done, Pid, Took, Failed} -> {Took, Failed} end || Pid <- Workers],
         case Sends of true -> settle(Keepers); false -> ok end,
         Times
     end,
     Outcome = warm_up(Lap, 2, min(?FIRST_OPERATIONS, Most), Most, Slice, Threads),
-    [Worker ! stop || Worker <- Workers],
+    [Pid ! stop || Pid <- Workers],
     case Outcome of
         {ok, Spent, Done} ->
             Ns = lists:sum(Spent) / (Done * Threads),
@@ -143,15 +148,16 @@ failures(Times) ->
     lists:sum([Failed || {_, Failed} <- Times]).
 
 %% What a worker repeats, and where it begins.
-row(lookup, Thread, Threads, Names) -> rotated(maps:get(order, Names), Thread, Threads);
-row(route, Thread, Threads, Names) -> rotated(maps:get(order, Names), Thread, Threads);
-row(hot, _, _, #{server := [Key | _]}) -> same(lists:duplicate(?HOT, Key));
-row(mixed, Thread, _, Names) -> same(maps:get({steps, Thread}, Names));
-row(_, Thread, _, Names) -> same(maps:get({strangers, Thread}, Names)).
+row(lookup, _) -> persistent_term:get({names, order});
+row(route, _) -> persistent_term:get({names, order});
+row(hot, _) -> persistent_term:get({names, hot});
+row(mixed, Thread) -> persistent_term:get({names, {steps, Thread}});
+row(_, Thread) -> persistent_term:get({names, {strangers, Thread}}).
 
-rotated(All, Thread, Threads) -> {All, lists:nthtail(Thread * length(All) div Threads, All)}.
-
-same(All) -> {All, All}.
+rotated(Operation, All, Thread, Threads) when Operation =:= lookup; Operation =:= route ->
+    lists:nthtail(Thread * length(All) div Threads, All);
+rotated(_, All, _, _) ->
+    All.
 
 worker(Parent, Operation, All, Rest) ->
     receive

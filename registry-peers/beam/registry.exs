@@ -156,20 +156,21 @@ defmodule Peers.Measure do
   @first_operations 512
   @laps 4
   @most_waiting 128
-  @hot 64
 
   # Laps until they have taken as long as was asked for, after two that do not count.
-  def measure(operation, names, keepers, threads, slice) do
+  def measure(operation, servers, keepers, threads, slice) do
     parent = self()
 
     workers =
       for thread <- 0..(threads - 1) do
-        {all, rest} = row(operation, thread, threads, names)
-        spawn_link(fn -> worker(parent, operation, all, rest) end)
+        spawn_link(fn ->
+          all = row(operation, thread)
+          worker(parent, operation, all, rotated(operation, all, thread, threads))
+        end)
       end
 
     sends = operation in [:route, :mixed]
-    room = div(length(names.server) * @most_waiting, threads)
+    room = div(servers * @most_waiting, threads)
     most = if sends, do: max(1, min(@most_operations, room)), else: @most_operations
 
     lap = fn n ->
@@ -224,15 +225,16 @@ defmodule Peers.Measure do
   defp failures(times), do: times |> Enum.map(&elem(&1, 1)) |> Enum.sum()
 
   # What a worker repeats, and where it begins.
-  defp row(operation, thread, threads, names) when operation in [:lookup, :route] do
-    {names.order, Enum.drop(names.order, div(thread * length(names.order), threads))}
+  defp row(operation, _) when operation in [:lookup, :route], do: :persistent_term.get({:names, :order})
+  defp row(:hot, _), do: :persistent_term.get({:names, :hot})
+  defp row(:mixed, thread), do: :persistent_term.get({:names, {:steps, thread}})
+  defp row(_, thread), do: :persistent_term.get({:names, {:strangers, thread}})
+
+  defp rotated(operation, all, thread, threads) when operation in [:lookup, :route] do
+    Enum.drop(all, div(thread * length(all), threads))
   end
 
-  defp row(:hot, _, _, names), do: same(List.duplicate(hd(names.server), @hot))
-  defp row(:mixed, thread, _, names), do: same(Map.fetch!(names, {:steps, thread}))
-  defp row(_, thread, _, names), do: same(Map.fetch!(names, {:strangers, thread}))
-
-  defp same(all), do: {all, all}
+  defp rotated(_, all, _, _), do: all
 
   defp worker(parent, operation, all, rest) do
     receive do
@@ -254,12 +256,15 @@ threads = String.to_integer(threads)
 slice = String.to_integer(slice) * 1000
 IO.puts("version #{System.version()} on Erlang/OTP #{System.otp_release()}")
 names = Peers.Names.read(file)
+# Persistent terms are not copied to who gets them, nor collected: names cost the workers nothing.
+Enum.each(names, fn {row, items} -> :persistent_term.put({:names, row}, items) end)
+:persistent_term.put({:names, :hot}, List.duplicate(hd(names.server), 64))
 {:ok, _} = Registry.start_link(keys: :unique, name: Peers.Registry, partitions: 64)
 :ets.new(Peers.Bindings, [:set, :public, :named_table, read_concurrency: true, write_concurrency: true])
 keepers = Peers.Keepers.enter(names.server ++ names.transport)
 
 for operation <- [:lookup, :miss, :hot, :route, :register, :mixed] do
-  Peers.Measure.measure(operation, names, keepers, threads, slice)
+  Peers.Measure.measure(operation, length(names.server), keepers, threads, slice)
 end
 
 System.halt(0)

@@ -83,11 +83,15 @@ pub fn groups(peers: &[Peer]) -> Vec<Group<'_>> {
 }
 
 /// One line for each operation and setting in which a peer is faster than one of ours: how many times as fast as each
-/// of ours that it is faster than.
+/// of ours that it is faster than. In the order of the tables.
 #[must_use]
 pub fn faster(groups: &[Group<'_>]) -> String {
     let mut text = String::new();
-    for theirs in groups.iter().filter(|group| group.first.kind != OURS) {
+    let order = tables(groups);
+    let place = |of: &Peer| order.iter().position(|&table| table == (of.operation.as_str(), of.entries));
+    let mut all_of_theirs: Vec<&Group<'_>> = groups.iter().filter(|group| group.first.kind != OURS).collect();
+    all_of_theirs.sort_by_key(|group| (place(group.first), group.first.threads));
+    for theirs in all_of_theirs {
         let mut separator = ": ";
         for ours in groups.iter().filter(|ours| ours.first.kind == OURS && same_setting(ours.first, theirs.first)) {
             let Some(times) = times_as_fast(theirs, ours).filter(|times| times.median > 1.0) else { continue };
