@@ -28,7 +28,9 @@ main([File, ThreadsText, SliceText]) ->
     Entries = maps:get(server, Names) ++ maps:get(transport, Names),
     Keepers = [enter(Key) || Key <- Entries],
     suspend(Keepers),
-    [measure(Operation, length(maps:get(server, Names)), Keepers, Threads, Slice) || Operation <- [lookup, miss, hot, route, register, mixed]],
+    Servers = length(maps:get(server, Names)),
+    Operations = [lookup, miss, hot, route, register, mixed],
+    [measure(Operation, Servers, Keepers, Threads, Slice) || Operation <- Operations],
     halt(0).
 
 %% ----- The registry -----

@@ -1,4 +1,5 @@
-# Elixir's Registry with 64 partitions, under the same work as everybody: a process for each entry, registered by itself.
+# Elixir's Registry with 64 partitions, under the same work as everybody: a process for each entry, which registers
+# itself.
 #
 # Called with a file of names, the number of workers and the microseconds of a measurement; prints a line for each
 # operation. While a lap is timed the processes are suspended, so that messages lie in their mailboxes as they do in
@@ -146,7 +147,9 @@ defmodule Peers.Laps do
     end
   end
 
-  defp bind(transport, server), do: find(server) and find(transport) and :ets.insert(Peers.Bindings, {transport, server})
+  defp bind(transport, server) do
+    find(server) and find(transport) and :ets.insert(Peers.Bindings, {transport, server})
+  end
 end
 
 defmodule Peers.Measure do

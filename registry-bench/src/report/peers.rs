@@ -25,13 +25,13 @@ pub fn peers(document: &Document) -> String {
     text.push_str(if faster.is_empty() { "  nowhere in this run\n" } else { &faster });
     text.push('\n');
     text.push_str(
-        "All have the same ids and do the same operations in the same order. Nobody reads a mailbox while an operation\n\
-         is timed; mailboxes are emptied in between.\n\n",
+        "All have the same ids and do the same operations in the same order. Nobody reads a mailbox while an\n\
+         operation is timed; mailboxes are emptied in between.\n\n",
     );
     let mut notes = Notes::default();
     for (operation, entries) in tables(&groups) {
         let _ = writeln!(text, "{operation}, {entries} entries: ns per operation on each thread, of all rounds");
-        let _ = writeln!(text, "{}", rows(&groups, operation, entries, &mut notes));
+        let _ = writeln!(text, "{}\n", rows(&groups, operation, entries, &mut notes));
     }
     for (number, note) in notes.0.iter().enumerate() {
         let _ = writeln!(text, "[{}] {note}", number + 1);
