@@ -10,6 +10,7 @@ use crate::workload::{self, WORKLOADS};
 
 mod curves;
 mod mailboxes;
+pub mod peers;
 mod tails;
 
 /// The whole report.
@@ -20,12 +21,15 @@ pub fn report(document: &Document) -> String {
         "{} ({} cores), {}\n{}, revision {}, {}\n\n",
         host.cpu, host.cores, host.kernel, host.rustc, host.revision, host.date
     );
-    let _ = writeln!(text, "{}", workloads(document));
-    text.push_str(
-        "Latencies are of the operation alone, reading the clock included; max is of the timed operations.\n\
-         Bytes are the registry's own, mailboxes apart. The last column is time on the registry over time on the bare\n\
-         map, measured in turns in the same processes.\n\n",
-    );
+    text.push_str(&peers::peers(document));
+    if !document.rows.is_empty() {
+        let _ = writeln!(text, "{}", workloads(document));
+        text.push_str(
+            "Latencies are of the operation alone, reading the clock included; max is of the timed operations.\n\
+             Bytes are the registry's own, mailboxes apart. The last column is time on the registry over time on the bare\n\
+             map, measured in turns in the same processes.\n\n",
+        );
+    }
     for row in document.rows.iter().filter(|row| row.setup.subject == "registry") {
         if let Some(histogram) = histogram(row) {
             let _ = writeln!(text, "{histogram}");

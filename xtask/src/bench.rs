@@ -61,6 +61,9 @@ pub(crate) struct Bench {
     /// What ids and order are drawn from, instead of what each workload has.
     #[arg(long)]
     pub(crate) seed: Option<u64>,
+    /// Measures peers instead: ours beside the bare maps, other registries, and two on the BEAM if it is installed.
+    #[arg(long, conflicts_with_all = ["backend", "workload", "shards"])]
+    pub(crate) peers: bool,
     /// Writes rows, ratios and host to this file.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
@@ -68,19 +71,26 @@ pub(crate) struct Bench {
 
 const PROGRAM: &str = "registry-bench";
 
+/// What measures peers. It is built for that only, since it brings whole actor systems along.
+const PEERS: &str = "registry-peers";
+
 impl Bench {
     /// Does all of it.
     pub(crate) fn run(&self) -> Result<()> {
         if let Some(file) = &self.json {
             steps::ensure_writable(file)?;
         }
-        eprintln!("building {PROGRAM}");
-        cargo::run(cargo::cargo()?.args(["build", "--release", "--package", PROGRAM]))?;
+        // Apart, so that neither is built with what the other asks of a crate.
+        let measuring = if self.peers { PEERS } else { PROGRAM };
+        for program in [PROGRAM, PEERS].iter().take(if self.peers { 2 } else { 1 }) {
+            eprintln!("building {program}");
+            cargo::run(cargo::cargo()?.args(["build", "--release", "--package", program]))?;
+        }
         let programs = Programs::lie_in(steps::target()?.join("release"));
         if self.list {
-            return cargo::run(programs.command(PROGRAM).arg("list"));
+            return cargo::run(programs.command(measuring).arg("list"));
         }
-        let plan = steps::ask(programs.command(PROGRAM).arg("plan").args(self.wish()))?;
+        let plan = steps::ask(programs.command(measuring).arg("plan").args(self.wish()))?;
         // Asked before the measurement, so that the date is that of its beginning.
         let host = serde_json::to_string(&Host::here())?;
         let mut lines = String::new();
@@ -141,6 +151,20 @@ mod tests {
     fn zero_is_refused() {
         assert_eq!(at_least_one("0"), Err("there must be at least one".to_owned()));
         assert_eq!((at_least_one("2"), at_least_one("-1").is_err()), (Ok(2), true));
+    }
+
+    #[test]
+    fn peers_have_no_backends_workloads_or_shards() {
+        #[derive(Debug, clap::Parser)]
+        struct Words {
+            #[command(flatten)]
+            bench: Bench,
+        }
+        let parse = |words: &[&str]| <Words as clap::Parser>::try_parse_from([&["bench"], words].concat());
+        assert!(parse(&["--peers", "--full", "--threads", "2"]).is_ok_and(|words| words.bench.peers));
+        for other in ["--backend", "--workload", "--shards"] {
+            assert!(parse(&["--peers", other, "1"]).is_err(), "{other}");
+        }
     }
 
     #[test]

@@ -135,6 +135,19 @@ fn bench_smoke() -> Result<()> {
     for part in ["cpu", "cores", "kernel", "rustc", "revision", "date"] {
         ensure!(!document["host"][part].is_null(), "the document does not say the host's {part}");
     }
+    about_peers(&written(|json| Bench { smoke: true, peers: true, json: Some(json), ..Bench::default() }.run())?)
+}
+
+/// Whether every peer did all that it can. What is not installed may be missing.
+fn about_peers(document: &serde_json::Value) -> Result<()> {
+    let rows = document["peers"].as_array().filter(|rows| !rows.is_empty()).context("the document has no peers")?;
+    for row in rows {
+        let failed = &row["outcome"]["failed"];
+        ensure!(failed.is_null(), "{} at {}: {failed}", row["peer"], row["operation"]);
+        ensure!(row["outcome"].is_object(), "{} does not say what came of {}", row["peer"], row["operation"]);
+        let there = row["kind"] == "beam" || row["outcome"]["missing"].is_null();
+        ensure!(there, "{} is missing", row["peer"]);
+    }
     Ok(())
 }
 
@@ -193,6 +206,21 @@ mod tests {
     fn gates_are_called_as_in_the_documentation() {
         let names: Vec<String> = Gate::value_variants().iter().map(|&gate| name(gate)).collect();
         assert_eq!(names, ["fmt", "tidy", "clippy", "doc", "test", "verify", "examples", "bench-smoke"]);
+    }
+
+    #[test]
+    fn a_peer_that_failed_is_seen_and_one_that_is_not_installed_is_not() {
+        let row = |kind: &str, outcome: serde_json::Value| json!({"peers": [{"peer": "some 1.0", "kind": kind, "operation": "hot", "outcome": outcome}]});
+        about_peers(&row("map", json!({"measured": {"ns": 1.0, "ops_per_s": 1e9}}))).unwrap();
+        about_peers(&row("beam", json!({"missing": "install it"}))).unwrap();
+        for wrong in [
+            row("map", json!({"missing": "install it"})),
+            row("beam", json!({"failed": "it hung"})),
+            row("map", json!(null)),
+            json!({"peers": []}),
+        ] {
+            assert!(about_peers(&wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

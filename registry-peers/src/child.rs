@@ -1,0 +1,295 @@
+//! Measures a peer in a process of its own, and makes rows of what it prints: also of a process that fails, that hangs,
+//! or that cannot be started because a program is not installed.
+//!
+//! A child prints a line for its version, if that is not known here, and one for each operation: its name, then
+//! `measured` with nanoseconds and operations per second, or `failed` with the reason.
+
+use std::io::{self, Read};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use registry_bench::record::{Outcome, Peer};
+
+use crate::measure::Figure;
+use crate::names::Size;
+use crate::operation::Operation;
+use crate::roster::{Entry, Make};
+
+/// What is to be measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Job {
+    /// Whom.
+    pub entry: &'static Entry,
+    /// With how much.
+    pub size: Size,
+    /// How long each operation is measured.
+    pub slice: Duration,
+    /// What ids and order are drawn from.
+    pub seed: u64,
+}
+
+/// How a child says what came of an operation.
+#[must_use]
+pub fn line(operation: Operation, outcome: &Result<Figure>) -> String {
+    match outcome {
+        Ok(Figure { ns, ops_per_s }) => format!("{operation} measured {ns:.3} {ops_per_s:.1}"),
+        Err(error) => format!("{operation} failed {}", format!("{error:#}").replace('\n', " ")),
+    }
+}
+
+impl Job {
+    /// Runs it in a child that is ended after `limit`, and makes a row for each operation, whatever happens.
+    ///
+    /// # Errors
+    ///
+    /// If what the child needs cannot be prepared.
+    pub fn run(&self, limit: Duration) -> Result<Vec<Peer>> {
+        match self.entry.make {
+            Make::Here(_) => {
+                let mut command = Command::new(std::env::current_exe().context("this program knows where it is")?);
+                command.args(["measure", "--peer", self.entry.key]).args(self.arguments());
+                self.rows(run(&mut command, limit), "this program is not where it was")
+            }
+            Make::There(script) => {
+                let prepared = script.prepare(self.size, self.slice, self.seed)?;
+                self.rows(run(&mut prepared.command(), limit), script.install)
+            }
+        }
+    }
+
+    /// The command line of it.
+    #[must_use]
+    pub fn arguments(&self) -> Vec<String> {
+        let Size { entries, threads } = self.size;
+        let words = [
+            ("--entries", entries.to_string()),
+            ("--threads", threads.to_string()),
+            ("--slice-us", self.slice.as_micros().to_string()),
+            ("--seed", self.seed.to_string()),
+        ];
+        words.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect()
+    }
+
+    fn rows(&self, end: End, install: &str) -> Result<Vec<Peer>> {
+        let (said, otherwise) = match end {
+            End::Missing => (Said::default(), Outcome::Missing(install.to_owned())),
+            End::Ended { output, failure } => {
+                let failure = failure.unwrap_or_else(|| "it ended without a word about this".to_owned());
+                (parse(&output)?, Outcome::Failed(failure))
+            }
+        };
+        let name = match &said.version {
+            Some(version) => self.entry.with_version(Some(version)),
+            None => self.entry.named(),
+        };
+        let row = |operation: Operation| {
+            let outcome = said.outcomes.iter().find(|(of, _)| *of == operation);
+            Peer {
+                peer: name.clone(),
+                kind: self.entry.kind.to_owned(),
+                operation: operation.name().to_owned(),
+                threads: self.size.threads,
+                entries: self.size.entries,
+                seed: self.seed,
+                outcome: outcome.map_or_else(|| otherwise.clone(), |(_, outcome)| outcome.clone()),
+                remark: self.entry.remark(operation),
+            }
+        };
+        Ok(Operation::ALL.into_iter().map(row).collect())
+    }
+}
+
+/// What a child has said.
+#[derive(Debug, Default, PartialEq)]
+struct Said {
+    version: Option<String>,
+    outcomes: Vec<(Operation, Outcome)>,
+}
+
+fn parse(output: &str) -> Result<Said> {
+    let mut said = Said::default();
+    for line in output.lines() {
+        let wrong = || format!("not a line of a peer: {line}");
+        let (first, rest) = line.split_once(' ').with_context(wrong)?;
+        if first == "version" {
+            said.version = Some(rest.to_owned());
+            continue;
+        }
+        let operation = Operation::named(first).with_context(wrong)?;
+        let outcome = match rest.split_once(' ').with_context(wrong)? {
+            ("measured", figures) => {
+                let (ns, ops_per_s) = figures.split_once(' ').with_context(wrong)?;
+                let figure = |text: &str| text.parse::<f64>().ok().filter(|figure| *figure > 0.0).with_context(wrong);
+                Outcome::Measured { ns: figure(ns)?, ops_per_s: figure(ops_per_s)? }
+            }
+            ("cannot", why) => Outcome::Cannot(why.to_owned()),
+            ("failed", why) => Outcome::Failed(why.to_owned()),
+            _ => bail!(wrong()),
+        };
+        said.outcomes.push((operation, outcome));
+    }
+    Ok(said)
+}
+
+/// How a child ended.
+#[derive(Debug, PartialEq)]
+enum End {
+    /// It was there.
+    Ended { output: String, failure: Option<String> },
+    /// It could not be started, because there is no such program.
+    Missing,
+}
+
+/// What a shell says when a program is not there; `elixir` is a script that calls another.
+const NOT_FOUND: i32 = 127;
+
+/// Runs a program until it ends or the time is up.
+fn run(command: &mut Command, limit: Duration) -> End {
+    let failed = |error: &io::Error| End::Ended { output: String::new(), failure: Some(error.to_string()) };
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return End::Missing,
+        Err(error) => return failed(&error),
+    };
+    let (send, ended) = mpsc::channel();
+    for (number, pipe) in [child.stdout.take().map(boxed), child.stderr.take().map(boxed)].into_iter().enumerate() {
+        let send = send.clone();
+        thread::spawn(move || {
+            let mut bytes = Vec::new();
+            if let Some(mut pipe) = pipe {
+                // What was read before an error counts.
+                let _ = pipe.read_to_end(&mut bytes);
+            }
+            let _ = send.send((number, String::from_utf8_lossy(&bytes).into_owned()));
+        });
+    }
+    drop(send);
+    let mut texts = [String::new(), String::new()];
+    let mut in_time = true;
+    let mut left = texts.len();
+    while left > 0 {
+        match ended.recv_timeout(limit) {
+            Ok((number, text)) => {
+                texts[number] = text;
+                left -= 1;
+            }
+            Err(RecvTimeoutError::Timeout) if in_time => {
+                // Its output ends with it, so the next turn gets what there is.
+                in_time = false;
+                if let Err(error) = child.kill() {
+                    return failed(&error);
+                }
+            }
+            Err(_) => break,
+        }
+    }
+    let [output, complaints] = texts;
+    let failure = match child.wait() {
+        _ if !in_time => Some(format!("not done after {} s, so it was ended", limit.as_secs())),
+        Ok(status) if status.code() == Some(NOT_FOUND) => return End::Missing,
+        Ok(status) if status.success() => None,
+        Ok(status) => {
+            let last = complaints.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+            Some(format!("{status}: {}", last.trim()))
+        }
+        Err(error) => Some(error.to_string()),
+    };
+    End::Ended { output, failure }
+}
+
+fn boxed(pipe: impl Read + Send + 'static) -> Box<dyn Read + Send> {
+    Box::new(pipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::roster;
+
+    fn job(key: &str) -> Job {
+        let size = Size { entries: 100, threads: 2 };
+        Job { entry: roster::find(key).unwrap(), size, slice: Duration::from_micros(10), seed: 1 }
+    }
+
+    fn ended(output: &str, failure: Option<&str>) -> End {
+        End::Ended { output: output.to_owned(), failure: failure.map(str::to_owned) }
+    }
+
+    #[test]
+    fn lines_become_rows_with_version_and_remark() {
+        let output = "version Erlang/OTP 25\nlookup measured 356.356 2806182.0\nbind cannot nothing to bind\n";
+        let error = job("original").rows(ended(output, None), "").unwrap_err().to_string();
+        assert_eq!(error, "not a line of a peer: bind cannot nothing to bind");
+        let output =
+            output.replace("bind cannot", "mixed cannot") + "route failed 3 operations did not do what they should\n";
+        let rows = job("original").rows(ended(&output, None), "").unwrap();
+        assert_eq!(rows.len(), 6);
+        assert!(rows.iter().all(|row| row.peer == "64 ETS tables Erlang/OTP 25" && row.kind == "beam"));
+        assert_eq!(rows[0].outcome, Outcome::Measured { ns: 356.356, ops_per_s: 2_806_182.0 });
+        assert!(rows[0].remark.as_ref().is_some_and(|remark| remark.contains("phash2")));
+        let failed = |why: &str| Outcome::Failed(why.to_owned());
+        assert_eq!(rows[1].outcome, failed("it ended without a word about this"));
+        assert_eq!(rows[3].outcome, failed("3 operations did not do what they should"));
+        assert_eq!(rows[5].outcome, Outcome::Cannot("nothing to bind".to_owned()));
+    }
+
+    #[test]
+    fn figures_that_are_none_are_no_figures() {
+        for line in [
+            "lookup measured 1.0",
+            "lookup measured x 2.0",
+            "lookup measured 0.0 2.0",
+            "lookup measured NaN 1",
+            "lookup",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_printed_is_what_is_parsed() {
+        let printed = line(Operation::Hot, &Ok(Figure { ns: 12.5, ops_per_s: 8e7 }));
+        assert_eq!(
+            parse(&printed).unwrap().outcomes,
+            [(Operation::Hot, Outcome::Measured { ns: 12.5, ops_per_s: 8e7 })]
+        );
+        let printed = line(Operation::Miss, &Err(anyhow::anyhow!("two\nlines")));
+        assert_eq!(parse(&printed).unwrap().outcomes, [(Operation::Miss, Outcome::Failed("two lines".to_owned()))]);
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_missing_and_the_row_says_how_to_install_it() {
+        let end = run(&mut Command::new("no-such-program-anywhere"), Duration::from_secs(60));
+        assert_eq!(end, End::Missing);
+        let rows = job("elixir").rows(end, "apt-get install elixir").unwrap();
+        assert!(rows.iter().all(|row| row.outcome == Outcome::Missing("apt-get install elixir".to_owned())));
+        assert_eq!(rows[0].peer, "Elixir Registry");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_child_that_hangs_is_ended_and_what_it_said_counts() {
+        let mut hangs = Command::new("sh");
+        hangs.args(["-c", "echo lookup measured 5.0 7.0; exec tail -f /dev/null"]);
+        let end = run(&mut hangs, Duration::from_secs(1));
+        let rows = job("scc").rows(end, "").unwrap();
+        assert_eq!(rows[0].outcome, Outcome::Measured { ns: 5.0, ops_per_s: 7.0 });
+        assert_eq!(rows[1].outcome, Outcome::Failed("not done after 1 s, so it was ended".to_owned()));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_child_that_fails_says_why() {
+        let mut fails = Command::new("sh");
+        fails.args(["-c", "echo oh dear >&2; exit 3"]);
+        let limit = Duration::from_secs(60);
+        assert_eq!(run(&mut fails, limit), ended("", Some("exit status: 3: oh dear")));
+        let mut not_found = Command::new("sh");
+        not_found.args(["-c", "exit 127"]);
+        assert_eq!(run(&mut not_found, limit), End::Missing);
+    }
+}

@@ -1,0 +1,101 @@
+//! What `cargo xtask bench --peers` calls: makes a plan, and carries out one step of it.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program; its output is what it is for")]
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use clap::Parser;
+use registry_bench::plan::at_least_one;
+use registry_bench::record::Line;
+use registry_peers::child::{self, Job};
+use registry_peers::measure::measure;
+use registry_peers::names::Size;
+use registry_peers::operation::Operation;
+use registry_peers::plan::{self, Wish};
+use registry_peers::roster::{self, Entry, Make, ROSTER};
+
+/// Measures peers; `cargo xtask bench --peers` is the way to call it.
+#[derive(Debug, Parser)]
+#[command(name = "registry-peers", version)]
+enum Command {
+    /// Shows the peers and the operations.
+    List,
+    /// Prints what is to be run, as JSON.
+    Plan(Wish),
+    /// Measures a peer in a process of its own, and prints JSON lines.
+    Run(Target),
+    /// Measures a peer in this process, and prints a line for each operation. For `run`.
+    Measure(Target),
+}
+
+#[derive(Debug, clap::Args)]
+struct Target {
+    #[arg(long, value_parser = known)]
+    peer: &'static Entry,
+    #[arg(long, value_parser = at_least_one)]
+    entries: usize,
+    #[arg(long, value_parser = at_least_one)]
+    threads: usize,
+    /// How long each operation is measured, in microseconds.
+    #[arg(long)]
+    slice_us: u64,
+    #[arg(long)]
+    seed: u64,
+}
+
+impl Target {
+    fn job(&self) -> Job {
+        Job {
+            entry: self.peer,
+            size: Size { entries: self.entries, threads: self.threads },
+            slice: Duration::from_micros(self.slice_us),
+            seed: self.seed,
+        }
+    }
+}
+
+fn known(key: &str) -> Result<&'static Entry, String> {
+    roster::find(key).ok_or_else(|| format!("there are {}", ROSTER.map(|entry| entry.key).join(", ")))
+}
+
+fn main() -> ExitCode {
+    match execute(&Command::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(command: &Command) -> Result<()> {
+    match command {
+        Command::List => list(),
+        Command::Plan(wish) => println!("{}", serde_json::to_string(&plan::plan(wish))?),
+        Command::Run(target) => {
+            let job = target.job();
+            for row in job.run(plan::limit(&job))? {
+                println!("{}", serde_json::to_string(&Line::Peer(row))?);
+            }
+        }
+        Command::Measure(target) => {
+            let job = target.job();
+            let Make::Here(make) = job.entry.make else { bail!("{} is measured by another program", target.peer.key) };
+            let peer = make(job.size, job.seed)?;
+            for operation in Operation::ALL {
+                println!("{}", child::line(operation, &measure(&*peer, operation, job.size.threads, job.slice)));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn list() {
+    println!("Peers:");
+    for entry in &ROSTER {
+        println!("  {:12} {}, {}", entry.key, entry.kind, entry.named());
+    }
+    println!("Operations: {}", Operation::ALL.map(Operation::name).join(", "));
+}
