@@ -38,4 +38,6 @@ pub enum Outcome {
     Cannot(String),
     /// It is not installed, and how it can be.
     Missing(String),
+    /// It should have, and did not: it hung and was ended, or it ended with an error.
+    Failed(String),
 }
