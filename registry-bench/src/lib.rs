@@ -3,19 +3,23 @@
 //! What is compared runs interleaved in one process, and a figure is a ratio with its median and its range.
 //! [`workload`] has the workloads, [`driver`] runs one of them, [`ratio`] compares single operations, [`memory`] counts
 //! bytes, [`plan`] says what is run and in which order, [`record`] is what is written down, [`report`] is what a person
-//! reads.
+//! reads, [`page`] the same as a page with plots; [`target`] is what it is all meant to cost, [`deliver`] writes it all.
 //! The programs `registry-bench` and `registry-bench-memory` are called by `cargo xtask bench`, once per step of a plan.
 
 pub mod bare;
 pub mod choose;
+pub mod deliver;
 pub mod driver;
 pub mod memory;
+pub mod page;
 pub mod plan;
 pub mod ratio;
+pub mod readme;
 pub mod record;
 pub mod registry;
 pub mod report;
 pub mod spread;
 pub mod subject;
+pub mod target;
 pub mod workload;
 pub mod world;

@@ -32,6 +32,7 @@ pub fn report(document: &Document) -> String {
         let _ = writeln!(text, "{}", ratios(document.ratios.iter().filter(single)));
         text.push_str("Time on the registry over time on the bare map (overhead: over the registry unheard).\n\n");
     }
+    text.push_str(&targets::targets(document));
     let suits = suits(document);
     if !suits.is_empty() {
         let _ = writeln!(
@@ -195,7 +196,7 @@ fn align(mut table: Table, from: usize) -> Table {
     table
 }
 
-fn rate(per_second: f64) -> String {
+pub(crate) fn rate(per_second: f64) -> String {
     match per_second {
         rate if rate >= 1e6 => format!("{:.2}M", rate / 1e6),
         rate if rate >= 1e3 => format!("{:.1}K", rate / 1e3),
@@ -211,6 +212,8 @@ fn time(ns: u64) -> String {
         ns => format!("{ns} ns"),
     }
 }
+
+mod targets;
 
 #[cfg(test)]
 mod tests;

@@ -3,12 +3,13 @@
 //!
 //! What is measured, and how, is decided in `registry-bench`.
 
-use std::path::PathBuf;
+use std::process::Command;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::cargo;
+pub(crate) use self::deliver::Delivery;
+use crate::cargo::{self, Usage};
 use crate::host::Host;
 use crate::steps::{self, Programs};
 
@@ -45,24 +46,26 @@ pub(crate) struct Bench {
     /// What ids and order are drawn from, instead of what each workload has.
     #[arg(long)]
     pub(crate) seed: Option<u64>,
-    /// Writes rows, ratios and host to this file.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) json: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) delivery: Delivery,
 }
+
+mod deliver;
 
 const PROGRAM: &str = "registry-bench";
 
 impl Bench {
     /// Does all of it.
     pub(crate) fn run(&self) -> Result<()> {
-        if let Some(file) = &self.json {
-            steps::ensure_writable(file)?;
-        }
+        self.delivery.check()?;
         eprintln!("building {PROGRAM}");
         cargo::run(cargo::cargo()?.args(["build", "--release", "--package", PROGRAM]))?;
         let programs = Programs::lie_in(steps::target()?.join("release"));
         if self.list {
             return cargo::run(programs.command(PROGRAM).arg("list"));
+        }
+        if self.delivery.from.is_some() {
+            return self.deliver(programs.command(PROGRAM).arg("report"), "");
         }
         let plan = steps::ask(programs.command(PROGRAM).arg("plan").args(self.wish()))?;
         // Asked before the measurement, so that the date is that of its beginning.
@@ -76,12 +79,18 @@ impl Bench {
                 Ok(())
             }
         })?;
-        let mut report = programs.command(PROGRAM);
-        report.args(["report", "--host", &host]);
-        if let Some(file) = &self.json {
-            report.arg("--json").arg(file);
+        self.deliver(programs.command(PROGRAM).args(["report", "--host", &host]), &lines)
+    }
+
+    /// Has a report made, in all the forms that were asked for.
+    fn deliver(&self, report: &mut Command, lines: &str) -> Result<()> {
+        self.delivery.pass_on(report)?;
+        match steps::report(report, lines.as_bytes())? {
+            Some(0) => self.delivery.tell(),
+            // It has said why itself.
+            Some(2) => bail!(Usage(String::new())),
+            _ => bail!("the report failed"),
         }
-        ensure!(steps::report(&mut report, lines.as_bytes())?, "the report failed");
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 
-use crate::bench::Bench;
+use crate::bench::{Bench, Delivery};
 use crate::cargo::{self, cargo, root};
 use crate::instructions::Instructions;
 use crate::test::Test;
@@ -131,7 +131,17 @@ fn examples() -> Result<()> {
 /// Runs every bench once, and reads back what was written.
 fn bench_smoke() -> Result<()> {
     cargo::run(cargo()?.args(["bench", "--package", "registry-bench", "--profile", "release", "--", "--test"]))?;
-    let document = written(|json| Bench { smoke: true, json: Some(json), ..Bench::default() }.run())?;
+    let smoke = |json| {
+        let page = std::env::temp_dir().join(format!("registry-ci-page-{}", std::process::id()));
+        let delivery = Delivery { json: Some(json), report: Some(page.clone()), ..Delivery::default() };
+        let outcome = Bench { smoke: true, delivery, ..Bench::default() }.run();
+        let written = page.join("index.html").is_file();
+        let _ = std::fs::remove_dir_all(&page);
+        outcome?;
+        ensure!(written, "there is no page");
+        Ok(())
+    };
+    let document = written(smoke)?;
     for part in ["rows", "ratios"] {
         let filled = document[part].as_array().is_some_and(|rows| !rows.is_empty());
         ensure!(filled, "the document has no {part}");
