@@ -3,7 +3,8 @@
 //! What is compared runs interleaved in one process, and a figure is a ratio with its median and its range.
 //! [`workload`] has the workloads, [`driver`] runs one of them, [`ratio`] compares single operations, [`memory`] counts
 //! bytes, [`plan`] says what is run and in which order, [`record`] is what is written down, [`report`] is what a person
-//! reads, [`page`] the same as a page with plots; [`target`] is what it is all meant to cost, [`deliver`] writes it all.
+//! reads, [`page`] the same as a page with plots; [`target`] is what it is all meant to cost, and [`deliver`]
+//! writes it all.
 //! The programs `registry-bench` and `registry-bench-memory` are called by `cargo xtask bench`, once per step of a plan.
 
 pub mod bare;

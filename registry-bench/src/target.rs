@@ -2,7 +2,7 @@
 //!
 //! A target is a bound on the median. Where the range of the rounds crosses the bound, the run does not decide.
 
-use crate::record::{Document, Memory};
+use crate::record::{Document, Memory, Ratio};
 use crate::spread::Spread;
 
 /// A bound, and where it is meant to hold.
@@ -126,6 +126,12 @@ pub fn judge(document: &Document) -> Vec<Judgement> {
     TARGETS.iter().map(|target| Judgement { target, findings: target.findings(document) }).collect()
 }
 
+/// What to call a ratio where its operation has to be told from others under the same name.
+#[must_use]
+pub fn called(ratio: &Ratio) -> &str {
+    &ratio.name
+}
+
 /// The target that a ratio of that name has on that backend, at that many entries.
 #[must_use]
 pub fn of(name: &str, backend: &str, entries: usize) -> Option<&'static Target> {
@@ -194,8 +200,8 @@ impl Target {
                     .ratios
                     .iter()
                     .filter(|ratio| self.is_named(&ratio.name) && self.is_set(&ratio.backend, ratio.entries));
-                let finding = |ratio: &crate::record::Ratio| {
-                    let names = (ratio.name.as_str(), ratio.backend.as_str());
+                let finding = |ratio: &Ratio| {
+                    let names = (called(ratio), ratio.backend.as_str());
                     self.finding(names, ratio.entries, Some(ratio.threads), ratio.spread)
                 };
                 set.map(finding).collect()

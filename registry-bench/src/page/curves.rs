@@ -11,11 +11,12 @@ use crate::record::{Document, Point};
 pub(super) fn section(document: &Document) -> Markup {
     let points = &document.points;
     if points.is_empty() {
-        return absent("Curves", "cargo xtask bench --full");
+        return absent("Curves", "cargo xtask bench --scale");
     }
     html! {
         p {
-            "Both axes are logarithmic: equal distances are equal factors. What matters is whether the registry's line runs "
+            "Both axes are logarithmic: equal distances are equal factors. What matters is whether the registry's line "
+            "runs "
             "beside the bare map's, and both beside the limit's, an immutable " code { "HashMap" } " that nobody could "
             "change. All climb when the entries no longer fit the processor's caches."
         }

@@ -15,10 +15,10 @@ pub(super) fn head(document: &Document, sections: &[Section]) -> Markup {
         header {
             h1 { "Registry, measured" }
             p.lead {
-                "Registry is a service registry and message router inside a Rust program: names are registered, looked up "
-                "and sent messages, from any thread. This page is what one run of its benchmark found, on one machine: "
-                "what an operation costs beside the bare concurrent map that is underneath, beside other registries, and "
-                "as the load grows."
+                "Registry is a service registry and message router inside a Rust program: names are registered, looked "
+                "up and sent messages, from any thread. This page is what one run of its benchmark found, on one "
+                "machine: what an operation costs beside the bare concurrent map that is underneath, beside other "
+                "registries, and as the load grows."
             }
             dl.host {
                 dt { "Processor" } dd { (host.cpu) ", " (host.cores) " threads" }
@@ -42,9 +42,11 @@ pub(super) fn head(document: &Document, sections: &[Section]) -> Markup {
             }
         }
         p.note {
-            "A " em { "backend" } " is the map underneath: papaya, dashmap, evmap, left-right, or the reference, a plain "
-            code { "RwLock<HashMap>" } ". " em { "Bare" } " is the same crate's map alone: no leases, no statistics, nobody "
-            "asked whether an owner is alive. Figures are medians, with the least and the most of the rounds."
+            "A " em { "backend" } " is the map underneath: papaya, dashmap, evmap, left-right, or the reference, a "
+            "plain "
+            code { "RwLock<HashMap>" } ". " em { "Bare" } " is the same crate's map alone: no leases, no "
+            "statistics, nobody asked whether an owner is alive. Figures are medians, with the least and the most of "
+            "the rounds."
         }
     }
 }
@@ -59,7 +61,8 @@ fn sentences(document: &Document) -> Vec<String> {
     } else {
         let with_faster = contests.iter().filter(|contest| !contest.faster().is_empty()).count();
         format!(
-            "Of {} comparisons with peers, in {with_faster} some peer is faster than the registry; they are named below, first.",
+            "Of {} comparisons with peers, in {with_faster} some peer is faster than the registry; they are named \
+             below, first.",
             contests.len()
         )
     });
@@ -88,8 +91,8 @@ fn targets(document: &Document) -> String {
     let judgements = target::judge(document);
     let having = |verdict| judgements.iter().filter(|judgement| judgement.verdict() == verdict).count();
     format!(
-        "Of {} targets, {} hold wherever they were measured, {} are missed somewhere, {} cannot be decided by this run, \
-         and {} were not measured.",
+        "Of {} targets, {} hold wherever they were measured, {} are missed somewhere, {} cannot be decided by this \
+         run, and {} were not measured.",
         judgements.len(),
         having(Some(Verdict::Holds)),
         having(Some(Verdict::Misses)),

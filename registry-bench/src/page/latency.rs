@@ -16,9 +16,10 @@ pub(super) fn section(document: &Document) -> Markup {
     let whole: Vec<&Row> = rows.iter().filter(|row| row.buckets.is_some()).copied().collect();
     html! {
         p {
-            "Of one operation, from its beginning to its end, reading the clock twice included: some 20 to 40 ns that a "
-            "user does not pay. These workers begin the next operation when the last has ended, so a stall delays one "
-            "figure and hides the others that it would have delayed; the next part is about those."
+            "Of one operation, from its beginning to its end, reading the clock included, which a user does not pay: "
+            "for a look-up that is much of the figure. These workers begin the next operation when the last has ended, "
+            "so a stall delays one figure and hides the others that it would have delayed; the next part is about "
+            "those."
         }
         @for name in distinct(whole.iter().map(|row| row.setup.workload.as_str())) {
             (distribution(name, &whole.iter().filter(|row| row.setup.workload == name).copied().collect::<Vec<_>>()))

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::contest::{Contest, Entrant, Faster, contests, rivals};
 use super::plots::{Dot, Dots, colour};
-use super::table::{Cell, figure, perhaps, table, text};
+use super::table::{Cell, figure, table, text};
 use super::{absent, words};
 use crate::record::Document;
 
@@ -21,8 +21,8 @@ pub(super) fn faster(document: &Document) -> Markup {
         rivals.iter().filter(|(peer, _)| peer.kind != "map").map(|(peer, _)| peer.name).collect();
     html! {
         p {
-            "Beside the registry on its default backend, in " (contests.len()) " comparisons: an operation, a number of "
-            "entries, a number of threads."
+            "Beside the registry on its default backend, in " (contests.len()) " comparisons: an operation, a "
+            "number of entries, a number of threads."
         }
         p {
             @if registries.is_empty() {
@@ -30,24 +30,28 @@ pub(super) fn faster(document: &Document) -> Markup {
             } @else {
                 strong { "Other registries that are faster at something: " (registries.join(", ")) ". " }
             }
-            "A bare map has no leases, no statistics and nobody to ask whether an owner is alive, so it should be faster; "
-            "by how much is what those cost."
+            "A bare map has no leases, no statistics and nobody to ask whether an owner is alive, so it should be "
+            "faster; by how much is what those cost."
         }
         @if !rivals.is_empty() {
             ul { @for (peer, wins) in &rivals { (rival(peer, wins, contests.len())) } }
-            (table(
-                "Everything that somebody is faster at; with a question mark where the ranges of the rounds overlap.",
-                &["who", "times as fast", "at", "threads", "entries", "they take", "the registry takes"],
-                rivals.iter().flat_map(|(_, wins)| wins).map(|(contest, faster)| vec![
-                    text(short(faster.peer.name)),
-                    figure(format!("{}{}", words::times(faster.times), if faster.doubtful { "?" } else { "" })),
-                    text(operation(contest.operation)),
-                    figure(contest.threads.to_string()),
-                    figure(words::count(contest.entries)),
-                    figure(taken(faster.peer)),
-                    figure(taken(faster.ours)),
-                ]),
-            ))
+            details {
+                summary { "Everything that somebody is faster at" }
+                p.note { "With a question mark where the ranges of the rounds overlap, so that it may be chance." }
+                (table(
+                    "",
+                    &["who", "times as fast", "at", "threads", "entries", "they take", "the registry takes"],
+                    rivals.iter().flat_map(|(_, wins)| wins).map(|(contest, faster)| vec![
+                        text(short(faster.peer.name)),
+                        figure(format!("{}{}", words::times(faster.times), if faster.doubtful { "?" } else { "" })),
+                        text(operation(contest.operation)),
+                        figure(contest.threads.to_string()),
+                        figure(words::count(contest.entries)),
+                        figure(taken(faster.peer)),
+                        figure(taken(faster.ours)),
+                    ]),
+                ))
+            }
         }
     }
 }
@@ -63,7 +67,9 @@ fn rival(peer: &Entrant<'_>, wins: &[(&Contest<'_>, Faster<'_>)], of: usize) -> 
                 " times as fast" @if faster.doubtful { ", which may be chance" }
             }
             "."
-            @if let Some(remark) = peer.remark { " " span.note { "What to know: " (remark) "." } }
+            @if let Some(remark) = most.and_then(|(_, faster)| faster.peer.remark) {
+                " " span.note { "There: " (remark) "." }
+            }
         }
     }
 }
@@ -76,14 +82,23 @@ pub(super) fn section(document: &Document) -> Markup {
     }
     html! {
         p {
-            "The same keys in the same order, the same mix, the same counting, rounds in turn. Time is of one operation on "
-            "one thread. The red line is the registry on its default backend: left of it is faster. What a peer cannot do "
-            "is said in words and not counted as a zero."
+            "The same keys in the same order, the same mix, the same counting, rounds in turn. Time is of one "
+            "operation on one thread. The red line is the registry on its default backend: left of it is faster. What "
+            "a peer cannot do is said in words and not counted as a zero."
         }
         @for contest in &contests {
             h3 { (operation(contest.operation)) ", " (setting(contest)) }
             (plot(contest))
-            (table("", &["who", "what", "time", "range", "per second", "what to know"], contest.entrants.iter().map(row)))
+            (table(
+                "",
+                &["who", "time", "range", "per second", "what", "what to know"],
+                contest.entrants.iter().filter_map(row),
+            ))
+            @if contest.entrants.iter().any(|entrant| entrant.result.is_err()) {
+                ul { @for entrant in &contest.entrants {
+                    @if let Err(why) = entrant.result { li { strong { (entrant.name) } " " (why.said()) "." } }
+                } }
+            }
         }
     }
 }
@@ -107,18 +122,17 @@ fn plot(contest: &Contest<'_>) -> Markup {
     .draw()
 }
 
-fn row(entrant: &Entrant<'_>) -> Vec<Cell> {
-    let figures = entrant.result.ok();
-    let why = entrant.result.err().map(super::contest::Why::said);
-    let remark = why.into_iter().chain(entrant.remark.map(str::to_owned)).collect::<Vec<_>>().join("; ");
-    vec![
+/// Nothing for one without a figure, of whom it is said why.
+fn row(entrant: &Entrant<'_>) -> Option<Vec<Cell>> {
+    let figures = entrant.result.ok()?;
+    Some(vec![
         text(entrant.name),
+        figure(words::time(figures.ns.median)),
+        figure(words::range(&figures.ns, words::time)),
+        figure(words::rate(figures.rate.median)),
         text(kind(entrant.kind)),
-        perhaps(figures.map(|figures| words::time(figures.ns.median))),
-        perhaps(figures.map(|figures| words::range(&figures.ns, words::time))),
-        perhaps(figures.map(|figures| words::rate(figures.rate.median))),
-        Cell::Words(remark),
-    ]
+        Cell::Words(entrant.remark.unwrap_or_default().to_owned()),
+    ])
 }
 
 fn taken(entrant: &Entrant<'_>) -> String {
@@ -160,10 +174,15 @@ fn shade(kind: &str) -> plotters::style::RGBColor {
     })
 }
 
-/// What of a name has room beside a plot: without its version.
+/// What of a name has room beside a plot: without its version, and as many words as fit.
 fn short(name: &str) -> String {
-    let words = name
-        .split(' ')
-        .take_while(|word| !word.starts_with(|first: char| first.is_ascii_digit()) || name.starts_with(word));
-    words.collect::<Vec<_>>().join(" ").chars().take(19).collect()
+    let mut short = String::new();
+    for word in name.split(' ') {
+        let version = word.starts_with(|first: char| first.is_ascii_digit()) && word.contains('.');
+        if version || short.len() + word.len() > 18 {
+            break;
+        }
+        short = [short.as_str(), word].join(" ").trim().to_owned();
+    }
+    short
 }

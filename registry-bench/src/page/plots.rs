@@ -97,12 +97,12 @@ fn letters(colour: RGBColor) -> TextStyle<'static> {
 
 /// Those of the ticks that can be written below an axis without touching each other: a place in pixels, and a text.
 fn apart(ticks: impl Iterator<Item = (i32, String)>) -> Vec<(i32, String)> {
-    let mut end = i32::MIN;
+    let mut end = 0;
     let mut apart = Vec::new();
     for (x, said) in ticks {
-        // Half a letter more on each side than most letters need.
-        let half = (said.chars().count() as i32 + 1) * LETTERS as i32 / 4;
-        if x - half >= end {
+        // A letter is about half as wide as a line is tall, and is given no less.
+        let half = said.chars().count() as i32 * LETTERS as i32 / 4;
+        if x - half >= end && x + half <= WIDTH as i32 {
             end = x + half;
             apart.push((x, said));
         }

@@ -15,13 +15,13 @@ pub(super) fn section(document: &Document) -> Markup {
     }
     html! {
         p {
-            "Time on the registry over time on what it is compared with, both in one process and in turns: a slice of one, "
-            "a slice of the other. 1 is as fast; further right is slower. Each pair of slices gives a ratio; the dot is "
-            "the median, the whisker goes from the least to the most, and the red line is the bound that the registry sets "
-            "itself. A whisker that reaches the edge may go on; the table has its end."
+            "Time on the registry over time on what it is compared with, both in one process and in turns: a slice of "
+            "one, a slice of the other. 1 is as fast; further right is slower. Each pair of slices gives a ratio; the "
+            "dot is the median, the whisker goes from the least to the most, and the red line is the bound that the "
+            "registry sets itself. A whisker that reaches the edge may go on; the table has its end."
         }
-        @for name in distinct(ratios.iter().map(|ratio| ratio.name.as_str())) {
-            @let named: Vec<&Ratio> = ratios.iter().filter(|ratio| ratio.name == name).copied().collect();
+        @for name in distinct(ratios.iter().map(|ratio| target::called(ratio))) {
+            @let named: Vec<&Ratio> = ratios.iter().filter(|ratio| target::called(ratio) == name).copied().collect();
             h3 { code { (name) } }
             p.note { (says(name)) }
             div.plots { @for entries in distinct(named.iter().map(|ratio| ratio.entries)) { (plot(name, entries, &named)) } }
@@ -32,7 +32,7 @@ pub(super) fn section(document: &Document) -> Markup {
                 "",
                 &["ratio", "backend", "entries", "threads", "median", "range", "registry", "against", "rounds"],
                 ratios.iter().map(|ratio| vec![
-                    text(ratio.name.as_str()),
+                    text(target::called(ratio)),
                     text(ratio.backend.as_str()),
                     figure(words::count(ratio.entries)),
                     figure(ratio.threads.to_string()),

@@ -10,22 +10,20 @@ use crate::spread::Spread;
 
 pub(super) fn section(document: &Document) -> Markup {
     if document.tails.is_empty() {
-        return absent("Tails under open-loop load", "cargo xtask bench --full");
+        return absent("Tails under open-loop load", "cargo xtask bench --tails");
     }
-    let places = distinct(
-        document.tails.iter().map(|tail| (tail.scenario.as_str(), tail.backend.as_str(), tail.subject.as_str())),
-    );
+    let places = distinct(document.tails.iter().map(place));
     html! {
         p {
-            em { "Service" } " is from when an operation begins to its end. " em { "Response" } " is from when it was due: "
-            "if one is slow, those behind it are late, and their lateness counts. That is what a caller of a busy system "
-            "sees; leaving it out is called coordinated omission. The load is a part of what was done without pauses."
+            em { "Service" } " is from when an operation begins to its end. " em { "Response" } " is from when it "
+            "was due: if one is slow, those behind it are late, and their lateness counts. That is what a caller of a "
+            "busy system sees; leaving it out is called coordinated omission. The load is a part of what was done "
+            "without pauses."
         }
         div.plots {
             @for (scenario, backend, subject) in places {
-                @let here: Vec<&Tail> = document.tails.iter()
-                    .filter(|tail| (tail.scenario.as_str(), tail.backend.as_str(), tail.subject.as_str()) == (scenario, backend, subject))
-                    .collect();
+                @let here: Vec<&Tail> =
+                    document.tails.iter().filter(|tail| place(tail) == (scenario, backend, subject)).collect();
                 (plot(scenario, backend, subject, &here))
             }
         }
@@ -33,12 +31,18 @@ pub(super) fn section(document: &Document) -> Markup {
             summary { "All of them as a table" }
             (table(
                 "Each run in a row of its own.",
-                &["scenario", "subject", "backend", "operation", "tasks", "offered", "done", "service 50 %", "99 %", "99.9 %",
-                    "longest", "response 50 %", "99 %", "99.9 %", "longest"],
+                &[
+                    "scenario", "subject", "backend", "operation", "tasks", "offered", "done", "service 50 %", "99 %",
+                    "99.9 %", "longest", "response 50 %", "99 %", "99.9 %", "longest",
+                ],
                 document.tails.iter().map(row),
             ))
         }
     }
+}
+
+fn place(tail: &Tail) -> (&str, &str, &str) {
+    (&tail.scenario, &tail.backend, &tail.subject)
 }
 
 fn row(tail: &Tail) -> Vec<Cell> {

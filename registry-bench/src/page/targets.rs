@@ -11,20 +11,18 @@ pub(super) fn section(document: &Document) -> Markup {
     let judgements = target::judge(document);
     html! {
         p {
-            "The registry sets itself bounds, each on the median of rounds. A bound holds where every round stays within "
-            "it, is missed where every round is beyond it, and is undecided where the range of the rounds crosses it. "
-            "A target counts as what it is at its worst place."
+            "The registry sets itself bounds, each on the median of rounds. A bound holds where every round stays "
+            "within it, is missed where every round is beyond it, and is undecided where the range of the rounds "
+            "crosses it. A target counts as what it is at its worst place."
         }
         (table("", &["target", "in this run", "worst", "at most", "what it compares"], judgements.iter().map(summary)))
-        @for judgement in judgements.iter().filter(|judgement| !judgement.findings.is_empty()) {
-            details {
-                summary { (judgement.target.name) ": every place" }
-                (table(
-                    judgement.target.says,
-                    &["backend", "entries", "threads", "median", "range", "in this run"],
-                    judgement.findings.iter().map(|finding| row(judgement, finding)),
-                ))
-            }
+        details {
+            summary { "Every place where a target was measured" }
+            (table(
+                "",
+                &["target", "backend", "entries", "threads", "at most", "median", "range", "in this run"],
+                judgements.iter().flat_map(|judgement| judgement.findings.iter().map(|finding| row(judgement, finding))),
+            ))
         }
     }
 }
@@ -52,12 +50,12 @@ fn summary(judgement: &Judgement) -> Vec<Cell> {
 
 fn row(judgement: &Judgement, finding: &Finding) -> Vec<Cell> {
     let say = |figure| amount(figure, judgement.target.unit);
-    let rest = finding.name.strip_prefix(judgement.target.name).unwrap_or_default().trim_start_matches('_');
-    let backend = if rest.is_empty() { finding.backend.clone() } else { format!("{}, {rest}", finding.backend) };
     vec![
-        text(backend),
+        text(finding.name.as_str()),
+        text(finding.backend.as_str()),
         figure(words::count(finding.entries)),
         figure(finding.threads.map_or_else(|| "–".to_owned(), |threads| threads.to_string())),
+        figure(say(judgement.target.at_most)),
         figure(say(finding.spread.median)),
         figure(words::range(&finding.spread, say)),
         Cell::Verdict(class(finding.verdict), finding.said(judgement.target.at_most)),

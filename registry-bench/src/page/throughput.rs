@@ -17,14 +17,15 @@ pub(super) fn section(document: &Document) -> Markup {
     let suits = report::suits(document);
     html! {
         p {
-            "What all workers together do in a second; here right is better. Tasks live on as many threads as the machine "
-            "runs at once. The dot is the median of the rounds, the whisker goes from the slowest to the fastest."
+            "What all workers together do in a second; here right is better. Tasks live on as many threads as the "
+            "machine runs at once. The dot is the median of the rounds, the whisker goes from the slowest to the "
+            "fastest."
         }
         @if !suits.is_empty() {
             h3 { "Which backend suits which load" }
             p.note {
-                "The fastest of each load, and how many times the operations of the others it does in the same time: median "
-                "and range of the rounds. A question mark stands where some round says otherwise."
+                "The fastest of each load, and how many times the operations of the others it does in the same time: "
+                "median and range of the rounds. A question mark stands where some round says otherwise."
             }
             ul { @for line in suits.lines() { li { (line.trim()) } } }
         }
@@ -38,8 +39,10 @@ pub(super) fn section(document: &Document) -> Markup {
             summary { "All of them as a table" }
             (table(
                 "",
-                &["workload", "backend", "shards", "workers", "entries", "per second", "range", "bare map", "time, × bare",
-                    "skew"],
+                &[
+                    "workload", "backend", "shards", "workers", "entries", "per second", "range", "bare map",
+                    "time, × bare", "skew",
+                ],
                 rows.iter().map(|row| cells(document, row)),
             ))
         }

@@ -65,7 +65,7 @@ fn figures_that_cannot_be_drawn_do_not_stop_the_page() {
 
 #[test]
 fn texts_that_would_touch_are_left_out() {
-    let ticks = [(0, "1000"), (10, "2000"), (100, "5000"), (200, "x")];
+    let ticks = [(0, "left"), (50, "1000"), (60, "2000"), (150, "5000"), (250, "x"), (370, "right")];
     let written = apart(ticks.into_iter().map(|(x, said)| (x, said.to_owned())));
-    assert_eq!(written.iter().map(|(x, _)| *x).collect::<Vec<_>>(), [0, 100, 200]);
+    assert_eq!(written.iter().map(|(x, _)| *x).collect::<Vec<_>>(), [50, 150, 250]);
 }
