@@ -2,8 +2,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program; its output is what it is for")]
 
-use std::io::{self, BufRead};
-use std::path::PathBuf;
+use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +10,12 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Parser;
 use registry_bench::choose::{self, Runner};
+use registry_bench::deliver::{Delivery, Impossible};
 use registry_bench::driver::{Job, Slice};
 use registry_bench::plan::{self, Wish, at_least_one};
 use registry_bench::ratio::{self, Request};
-use registry_bench::record::{Document, Host, Line, Ratio, Sample, Setup};
+use registry_bench::record::{Line, Ratio, Sample, Setup};
 use registry_bench::registry::Layout;
-use registry_bench::report;
 use registry_bench::scale::{self, Along};
 use registry_bench::spread::Spread;
 use registry_bench::tails;
@@ -39,8 +38,8 @@ enum Command {
     Scale(Size),
     /// Measures latencies under open-loop load, and prints JSON lines.
     Tails(Load),
-    /// Reads JSON lines from standard input and prints a report.
-    Report(Report),
+    /// Reads JSON lines from standard input, or a document, and prints a report.
+    Report(Delivery),
 }
 
 #[derive(Debug, clap::Args)]
@@ -134,16 +133,6 @@ struct Load {
     seed: u64,
 }
 
-#[derive(Debug, clap::Args)]
-struct Report {
-    /// Where it was measured, as JSON.
-    #[arg(long)]
-    host: String,
-    /// Also writes everything to this file.
-    #[arg(long)]
-    json: Option<PathBuf>,
-}
-
 /// The status of a program that was asked for something impossible.
 const USAGE: u8 = 2;
 
@@ -154,7 +143,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::from(if asked { USAGE } else { 1 })
+            ExitCode::from(if asked || error.is::<Impossible>() { USAGE } else { 1 })
         }
     }
 }
@@ -203,7 +192,7 @@ fn execute(command: Command) -> Result<()> {
             };
             print_lines(tails::measure(&request)?.into_iter().map(Line::Tail).collect())?;
         }
-        Command::Report(arguments) => make_report(&arguments)?,
+        Command::Report(delivery) => print!("{}", delivery.deliver(io::stdin().lock())?),
     }
     Ok(())
 }
@@ -310,21 +299,5 @@ fn print_lines(lines: Vec<Line>) -> Result<()> {
     for line in lines {
         println!("{}", serde_json::to_string(&line)?);
     }
-    Ok(())
-}
-
-fn make_report(arguments: &Report) -> Result<()> {
-    let host: Host = serde_json::from_str(&arguments.host).context("--host")?;
-    let mut lines = Vec::new();
-    for line in io::stdin().lock().lines() {
-        let line = line?;
-        lines.push(serde_json::from_str(&line).with_context(|| format!("not a line of a child: {line}"))?);
-    }
-    let document = Document::of(host, lines);
-    if let Some(path) = &arguments.json {
-        let text = serde_json::to_string_pretty(&document)?;
-        std::fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    print!("{}", report::report(&document));
     Ok(())
 }

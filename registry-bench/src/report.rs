@@ -46,6 +46,7 @@ pub fn report(document: &Document) -> String {
     text.push_str(&curves::curves(document));
     text.push_str(&tails::tails(document));
     text.push_str(&mailboxes::mailboxes(document));
+    text.push_str(&targets::targets(document));
     let suits = suits(document);
     if !suits.is_empty() {
         let _ = writeln!(
@@ -212,7 +213,7 @@ fn align(mut table: Table, from: usize) -> Table {
     table
 }
 
-fn rate(per_second: f64) -> String {
+pub(crate) fn rate(per_second: f64) -> String {
     match per_second {
         rate if rate >= 1e6 => format!("{:.2}M", rate / 1e6),
         rate if rate >= 1e3 => format!("{:.1}K", rate / 1e3),
@@ -228,6 +229,8 @@ fn time(ns: u64) -> String {
         ns => format!("{ns} ns"),
     }
 }
+
+mod targets;
 
 #[cfg(test)]
 mod tests;

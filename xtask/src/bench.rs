@@ -3,12 +3,13 @@
 //!
 //! What is measured, and how, is decided in `registry-bench`.
 
-use std::path::PathBuf;
+use std::process::Command;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::cargo;
+pub(crate) use self::deliver::Delivery;
+use crate::cargo::{self, Usage};
 use crate::host::Host;
 use crate::steps::{self, Programs};
 
@@ -64,10 +65,11 @@ pub(crate) struct Bench {
     /// Measures peers instead: ours beside the bare maps, other registries, and two on the BEAM if it is installed.
     #[arg(long, conflicts_with_all = ["backend", "workload", "shards"])]
     pub(crate) peers: bool,
-    /// Writes rows, ratios and host to this file.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) json: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) delivery: Delivery,
 }
+
+mod deliver;
 
 const PROGRAM: &str = "registry-bench";
 
@@ -77,9 +79,7 @@ const PEERS: &str = "registry-peers";
 impl Bench {
     /// Does all of it.
     pub(crate) fn run(&self) -> Result<()> {
-        if let Some(file) = &self.json {
-            steps::ensure_writable(file)?;
-        }
+        self.delivery.check()?;
         // Apart, so that neither is built with what the other asks of a crate.
         let measuring = if self.peers { PEERS } else { PROGRAM };
         for program in [PROGRAM, PEERS].iter().take(if self.peers { 2 } else { 1 }) {
@@ -89,6 +89,9 @@ impl Bench {
         let programs = Programs::lie_in(steps::target()?.join("release"));
         if self.list {
             return cargo::run(programs.command(measuring).arg("list"));
+        }
+        if self.delivery.from.is_some() {
+            return self.deliver(programs.command(PROGRAM).arg("report"), "");
         }
         let plan = steps::ask(programs.command(measuring).arg("plan").args(self.wish()))?;
         // Asked before the measurement, so that the date is that of its beginning.
@@ -102,12 +105,18 @@ impl Bench {
                 Ok(())
             }
         })?;
-        let mut report = programs.command(PROGRAM);
-        report.args(["report", "--host", &host]);
-        if let Some(file) = &self.json {
-            report.arg("--json").arg(file);
+        self.deliver(programs.command(PROGRAM).args(["report", "--host", &host]), &lines)
+    }
+
+    /// Has a report made, in all the forms that were asked for.
+    fn deliver(&self, report: &mut Command, lines: &str) -> Result<()> {
+        self.delivery.pass_on(report)?;
+        match steps::report(report, lines.as_bytes())? {
+            Some(0) => self.delivery.tell(),
+            // It has said why itself.
+            Some(2) => bail!(Usage(String::new())),
+            _ => bail!("the report failed"),
         }
-        ensure!(steps::report(&mut report, lines.as_bytes())?, "the report failed");
         Ok(())
     }
 

@@ -6,8 +6,9 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 
-use crate::bench::Bench;
+use crate::bench::{Bench, Delivery};
 use crate::cargo::{self, cargo, root};
+use crate::instructions::Instructions;
 use crate::test::Test;
 use crate::tidy;
 use crate::verify::Verify;
@@ -36,6 +37,8 @@ enum Gate {
     Verify,
     /// All examples, to their end.
     Examples,
+    /// The instructions of the hot operations, against the recorded ones.
+    Instructions,
     /// Every bench, every workload and every ratio, as short as can be.
     BenchSmoke,
 }
@@ -74,6 +77,7 @@ fn pass(gate: Gate) -> Result<()> {
         Gate::Test => Test::default().run(),
         Gate::Verify => verify(),
         Gate::Examples => examples(),
+        Gate::Instructions => Instructions::default().run(),
         Gate::BenchSmoke => bench_smoke(),
     }
 }
@@ -127,7 +131,17 @@ fn examples() -> Result<()> {
 /// Runs every bench once, and reads back what was written.
 fn bench_smoke() -> Result<()> {
     cargo::run(cargo()?.args(["bench", "--package", "registry-bench", "--profile", "release", "--", "--test"]))?;
-    let document = written(|json| Bench { smoke: true, json: Some(json), ..Bench::default() }.run())?;
+    let smoke = |json| {
+        let page = std::env::temp_dir().join(format!("registry-ci-page-{}", std::process::id()));
+        let delivery = Delivery { json: Some(json), report: Some(page.clone()), ..Delivery::default() };
+        let outcome = Bench { smoke: true, delivery, ..Bench::default() }.run();
+        let written = page.join("index.html").is_file();
+        let _ = std::fs::remove_dir_all(&page);
+        outcome?;
+        ensure!(written, "there is no page");
+        Ok(())
+    };
+    let document = written(smoke)?;
     for part in ["rows", "ratios", "memory", "points", "tails", "idle"] {
         let filled = document[part].as_array().is_some_and(|rows| !rows.is_empty());
         ensure!(filled, "the document has no {part}");
@@ -135,7 +149,11 @@ fn bench_smoke() -> Result<()> {
     for part in ["cpu", "cores", "kernel", "rustc", "revision", "date"] {
         ensure!(!document["host"][part].is_null(), "the document does not say the host's {part}");
     }
-    about_peers(&written(|json| Bench { smoke: true, peers: true, json: Some(json), ..Bench::default() }.run())?)
+    let peers = |json| {
+        let delivery = Delivery { json: Some(json), ..Delivery::default() };
+        Bench { smoke: true, peers: true, delivery, ..Bench::default() }.run()
+    };
+    about_peers(&written(peers)?)
 }
 
 /// Whether every peer did all that it can. What is not installed may be missing.
@@ -205,7 +223,8 @@ mod tests {
     #[test]
     fn gates_are_called_as_in_the_documentation() {
         let names: Vec<String> = Gate::value_variants().iter().map(|&gate| name(gate)).collect();
-        assert_eq!(names, ["fmt", "tidy", "clippy", "doc", "test", "verify", "examples", "bench-smoke"]);
+        let called = ["fmt", "tidy", "clippy", "doc", "test", "verify", "examples", "instructions", "bench-smoke"];
+        assert_eq!(names, called);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The tasks of this workspace: `cargo xtask bench`, `verify`, `test`, `ci`, `tidy`.
+//! The tasks of this workspace: `cargo xtask bench`, `instructions`, `verify`, `test`, `ci`, `tidy`.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program; its output is what it is for")]
 
@@ -6,6 +6,7 @@ mod bench;
 mod cargo;
 mod ci;
 mod host;
+mod instructions;
 mod steps;
 mod test;
 mod tidy;
@@ -21,6 +22,8 @@ use clap::Parser;
 enum Task {
     /// Measures all backends over all workloads, and says which suits which load.
     Bench(bench::Bench),
+    /// Counts the instructions of the hot operations, and compares them with the recorded ones.
+    Instructions(instructions::Instructions),
     /// Checks every promise on every backend, for a given time, and gives an account.
     Verify(verify::Verify),
     /// Runs all tests: with nextest if it is installed, else with cargo, and doc tests in any case.
@@ -34,6 +37,7 @@ enum Task {
 fn main() -> ExitCode {
     let outcome = match Task::parse() {
         Task::Bench(bench) => bench.run(),
+        Task::Instructions(instructions) => instructions.run(),
         Task::Verify(verify) => verify.run(),
         Task::Test(test) => test.run(),
         Task::Ci(ci) => ci.run(),

@@ -128,16 +128,16 @@ pub(crate) fn carry_out(programs: &Programs, plan: &Plan, mut done: impl FnMut(D
     Ok(())
 }
 
-/// Runs a program that reads lines and prints a report, and says whether it was content.
-pub(crate) fn report(command: &mut Command, lines: &[u8]) -> Result<bool> {
+/// Runs a program that reads lines and prints a report, and returns its status: zero if it was content.
+pub(crate) fn report(command: &mut Command, lines: &[u8]) -> Result<Option<i32>> {
     let mut child = command.stdin(Stdio::piped()).spawn().with_context(|| cannot_run(command))?;
     let written = child.stdin.take().context("the child has a standard input")?.write_all(lines);
-    let content = child.wait()?.success();
+    let status = child.wait()?;
     // One that ends before it has read all has said why.
-    if content {
+    if status.success() {
         written?;
     }
-    Ok(content)
+    Ok(status.code())
 }
 
 /// A time in words.

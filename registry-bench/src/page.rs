@@ -1,0 +1,95 @@
+//! The page: everything about one run, for somebody who has never seen the project.
+//!
+//! One file without a network: style and plots stand in it. Every figure is computed from the document, and what a
+//! document lacks is said to be lacking, with the command that measures it.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use crate::record::Document;
+
+mod contest;
+mod curves;
+mod head;
+mod latency;
+mod memory;
+mod method;
+mod peers;
+mod plots;
+mod ratios;
+mod table;
+mod tails;
+mod targets;
+mod throughput;
+mod words;
+
+/// A part of the page.
+struct Section {
+    /// What leads to it within the page.
+    anchor: &'static str,
+    title: &'static str,
+    /// Whether somebody new to it should read it first.
+    first: bool,
+    body: Markup,
+}
+
+/// The whole page as HTML.
+#[must_use]
+pub fn page(document: &Document) -> String {
+    let section = |anchor, title, first, body| Section { anchor, title, first, body };
+    let sections = [
+        section("faster", "Where a peer is faster", true, peers::faster(document)),
+        section("targets", "What it is meant to cost, and whether it does", true, targets::section(document)),
+        section("ratios", "Single operations beside the bare map", true, ratios::section(document)),
+        section("throughput", "Workloads: how much is done", false, throughput::section(document)),
+        section("latency", "Workloads: how long it takes", false, latency::section(document)),
+        section("tails", "Under a load that does not wait", false, tails::section(document)),
+        section("curves", "How the cost grows", false, curves::section(document)),
+        section("memory", "Memory", false, memory::section(document)),
+        section("peers", "Peers, operation by operation", false, peers::section(document)),
+        section("method", "How each was measured", false, method::section(document)),
+        section("not", "How not to read it", true, method::warnings()),
+    ];
+    let body = html! {
+        (head::head(document, &sections))
+        @for part in &sections {
+            section id=(part.anchor) {
+                h2 { (part.title) }
+                (part.body)
+            }
+        }
+        footer { p { "Written by " code { "cargo xtask bench --report DIR" } " from the figures of one run." } }
+    };
+    let whole = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { "Registry, measured at " (document.host.revision) }
+                style { (PreEscaped(include_str!("page/style.css"))) }
+            }
+            body { main { (body) } }
+        }
+    };
+    whole.into_string()
+}
+
+/// What is said where a document has no figures.
+fn absent(what: &str, command: &str) -> Markup {
+    html! { p.absent { (what) ": not measured in this run. " code { (command) } " measures it." } }
+}
+
+/// The different values in the order of their first appearance.
+fn distinct<T: PartialEq>(values: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut distinct = Vec::new();
+    for value in values {
+        if !distinct.contains(&value) {
+            distinct.push(value);
+        }
+    }
+    distinct
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! The top of the page: what this is, where and when it was measured, and the run in a few sentences.
+
+use maud::{Markup, html};
+
+use super::{Section, contest, words};
+use crate::record::Document;
+use crate::target::{self, Verdict};
+
+/// The backend that a registry has when none is named.
+pub(super) const DEFAULT: &str = "papaya";
+
+pub(super) fn head(document: &Document, sections: &[Section]) -> Markup {
+    let host = &document.host;
+    html! {
+        header {
+            h1 { "Registry, measured" }
+            p.lead {
+                "Registry is a service registry and message router inside a Rust program: names are registered, looked "
+                "up and sent messages, from any thread. This page is what one run of its benchmark found, on one "
+                "machine: what an operation costs beside the bare concurrent map that is underneath, beside other "
+                "registries, and as the load grows."
+            }
+            dl.host {
+                dt { "Processor" } dd { (host.cpu) ", " (host.cores) " threads" }
+                dt { "System" } dd { (host.kernel) }
+                dt { "Compiler" } dd { (host.rustc) }
+                dt { "Revision" } dd { (host.revision) }
+                dt { "Begun" } dd { (host.date) }
+            }
+            div.short {
+                h2 { "In short" }
+                ul { @for sentence in sentences(document) { li { (sentence) } } }
+            }
+        }
+        nav aria-label="Parts of this page" {
+            p { "Read first: " @for (n, part) in sections.iter().filter(|part| part.first).enumerate() {
+                @if n > 0 { "; " } a href=(format!("#{}", part.anchor)) { (part.title) }
+            } "." }
+            details {
+                summary { "All parts" }
+                ol { @for part in sections { li { a href=(format!("#{}", part.anchor)) { (part.title) } } } }
+            }
+        }
+        p.note {
+            "A " em { "backend" } " is the map underneath: papaya, dashmap, evmap, left-right, or the reference, a "
+            "plain "
+            code { "RwLock<HashMap>" } ". " em { "Bare" } " is the same crate's map alone: no leases, no "
+            "statistics, nobody asked whether an owner is alive. Figures are medians, with the least and the most of "
+            "the rounds."
+        }
+    }
+}
+
+/// The run in a few sentences, each computed.
+fn sentences(document: &Document) -> Vec<String> {
+    let mut sentences = look_ups(document);
+    sentences.push(targets(document));
+    let contests = contest::contests(document);
+    sentences.push(if contests.is_empty() {
+        "Peers were not measured in this run.".to_owned()
+    } else {
+        let with_faster = contests.iter().filter(|contest| !contest.faster().is_empty()).count();
+        format!(
+            "Of {} comparisons with peers, in {with_faster} some peer is faster than the registry; they are named \
+             below, first.",
+            contests.len()
+        )
+    });
+    sentences
+}
+
+/// A look-up on the default backend, at each size that was measured with one thread.
+fn look_ups(document: &Document) -> Vec<String> {
+    let of_default = document
+        .ratios
+        .iter()
+        .filter(|ratio| (ratio.name.as_str(), ratio.backend.as_str(), ratio.threads) == ("lookup_vs_bare", DEFAULT, 1));
+    let sentence = |ratio: &crate::record::Ratio| {
+        let taken = ratio.subject_ns.map_or_else(String::new, |ns| format!("{}, ", words::time(ns)));
+        format!(
+            "A look-up among {} servers, on the default backend: {taken}{} times the bare map's ({}).",
+            words::count(ratio.entries),
+            words::times(ratio.spread.median),
+            words::range(&ratio.spread, words::times)
+        )
+    };
+    of_default.map(sentence).collect()
+}
+
+fn targets(document: &Document) -> String {
+    let judgements = target::judge(document);
+    let having = |verdict| judgements.iter().filter(|judgement| judgement.verdict() == verdict).count();
+    format!(
+        "Of {} targets, {} hold wherever they were measured, {} are missed somewhere, {} cannot be decided by this \
+         run, and {} were not measured.",
+        judgements.len(),
+        having(Some(Verdict::Holds)),
+        having(Some(Verdict::Misses)),
+        having(Some(Verdict::Undecided)),
+        having(None)
+    )
+}

@@ -1,0 +1,256 @@
+//! The targets: what the registry is meant to cost, and whether it does in a run.
+//!
+//! A target is a bound on the median. Where the range of the rounds crosses the bound, the run does not decide.
+
+use crate::record::{Document, Memory, Ratio};
+use crate::spread::Spread;
+
+/// A bound, and where it is meant to hold.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Target {
+    /// The name of the ratio, or of what is computed from other parts of a document.
+    pub name: &'static str,
+    /// What is compared with what, for somebody who has not read the code.
+    pub says: &'static str,
+    /// The bound, in the unit.
+    pub at_most: f64,
+    /// What the bound is counted in; empty for a ratio.
+    pub unit: &'static str,
+    /// The backends that it is set for.
+    pub backends: &'static [&'static str],
+    /// The numbers of entries that it is set for; any if there is none.
+    pub entries: &'static [usize],
+    source: Source,
+}
+
+/// Where in a document the figure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// In the ratios of that name, or of names that begin with it.
+    Ratios,
+    /// Bytes of an entry over those of the bare map's.
+    Memory,
+    /// Bytes of a binding.
+    Bindings,
+    /// The service time's 99th percentile under the mixed open-loop load.
+    Tails,
+}
+
+/// The backends that look-ups and writes have targets for.
+const FAST: &[&str] = &["papaya", "dashmap", "evmap"];
+/// Those of them whose look-ups write nothing that threads share.
+const UNSHARED: &[&str] = &["papaya", "evmap"];
+const DEFAULT: &[&str] = &["papaya"];
+const SIZES: &[usize] = &[10_000, 1_000_000];
+
+const fn ratio(name: &'static str, says: &'static str, at_most: f64) -> Target {
+    Target { name, says, at_most, unit: "", backends: FAST, entries: SIZES, source: Source::Ratios }
+}
+
+/// All targets, the most telling first.
+pub const TARGETS: [Target; 10] = [
+    ratio("lookup_vs_bare", "finding a server, against the bare map", 1.15),
+    ratio("lookup_miss_vs_bare", "not finding one, against the bare map", 1.15),
+    Target {
+        backends: DEFAULT,
+        entries: &[10_000],
+        ..ratio("lookup_vs_limit", "finding a server, against an immutable HashMap with a fast hash", 2.5)
+    },
+    ratio("route_vs_bare", "sending a message, against a bare look-up and a bare try_send", 1.25),
+    ratio("register_vs_bare", "registering and leaving, against a bare insert and remove", 2.0),
+    Target {
+        backends: UNSHARED,
+        entries: &[],
+        ..ratio("hot_two_threads", "one hot id looked up by two threads, per thread, against one thread", 1.3)
+    },
+    Target { entries: &[], ..ratio("monitor_overhead", "statistics on, against statistics off", 1.02) },
+    Target {
+        entries: &[10_000, 1_000_000, 10_000_000],
+        source: Source::Memory,
+        ..ratio("memory_vs_bare", "bytes of an entry, against the bare map's with the same key and one pointer", 1.5)
+    },
+    Target {
+        unit: "bytes",
+        entries: &[10_000, 1_000_000, 10_000_000],
+        source: Source::Bindings,
+        ..ratio("bytes_per_binding", "bytes of a binding, beyond the entries that it joins", 64.0)
+    },
+    Target {
+        unit: "µs",
+        entries: &[],
+        source: Source::Tails,
+        ..ratio("service_p99", "99 % of operations, mixed open-loop load at half of what saturates", 2.0)
+    },
+];
+
+/// What a run says about a target in one place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// The ratio's own name, which may be longer than the target's.
+    pub name: String,
+    /// The name of the backend.
+    pub backend: String,
+    /// How many entries there were.
+    pub entries: usize,
+    /// How many threads worked; none where that does not matter.
+    pub threads: Option<usize>,
+    /// The figure, in the target's unit.
+    pub spread: Spread,
+    /// Whether the target holds here.
+    pub verdict: Verdict,
+}
+
+/// Whether a target holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// In all rounds.
+    Holds,
+    /// In some rounds and not in others.
+    Undecided,
+    /// In no round.
+    Misses,
+}
+
+/// A target with all that a run says about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judgement {
+    /// The target.
+    pub target: &'static Target,
+    /// Nothing if it was not measured.
+    pub findings: Vec<Finding>,
+}
+
+/// What a run says about every target.
+#[must_use]
+pub fn judge(document: &Document) -> Vec<Judgement> {
+    TARGETS.iter().map(|target| Judgement { target, findings: target.findings(document) }).collect()
+}
+
+/// What to call a ratio where its operation has to be told from others under the same name.
+#[must_use]
+pub fn called(ratio: &Ratio) -> &str {
+    &ratio.name
+}
+
+/// The target that a ratio of that name has on that backend, at that many entries.
+#[must_use]
+pub fn of(name: &str, backend: &str, entries: usize) -> Option<&'static Target> {
+    TARGETS.iter().find(|target| target.is_named(name) && target.is_set(backend, entries))
+}
+
+impl Judgement {
+    /// The worst of all verdicts; `None` if it was not measured.
+    #[must_use]
+    pub fn verdict(&self) -> Option<Verdict> {
+        self.findings.iter().map(|finding| finding.verdict).max()
+    }
+}
+
+impl Finding {
+    /// In words, with how much the median is beyond the bound.
+    #[must_use]
+    pub fn said(&self, bound: f64) -> String {
+        let beyond = (self.spread.median / bound - 1.0) * 100.0;
+        match self.verdict {
+            Verdict::Holds => "holds".to_owned(),
+            Verdict::Undecided if beyond > 0.0 => format!("undecided: median {beyond:.0} % over, some rounds within"),
+            Verdict::Undecided => "undecided: median within, some rounds over".to_owned(),
+            Verdict::Misses => format!("misses by {beyond:.0} %"),
+        }
+    }
+}
+
+impl Verdict {
+    fn of(spread: &Spread, bound: f64) -> Self {
+        if spread.max <= bound {
+            Self::Holds
+        } else if spread.min > bound {
+            Self::Misses
+        } else {
+            Self::Undecided
+        }
+    }
+}
+
+impl Target {
+    fn is_named(&self, name: &str) -> bool {
+        let rest = name.strip_prefix(self.name);
+        self.source == Source::Ratios && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+    }
+
+    fn is_set(&self, backend: &str, entries: usize) -> bool {
+        self.backends.contains(&backend) && (self.entries.is_empty() || self.entries.contains(&entries))
+    }
+
+    fn finding(
+        &self,
+        (name, backend): (&str, &str),
+        entries: usize,
+        threads: Option<usize>,
+        spread: Spread,
+    ) -> Finding {
+        let verdict = Verdict::of(&spread, self.at_most);
+        Finding { name: name.to_owned(), backend: backend.to_owned(), entries, threads, spread, verdict }
+    }
+
+    fn findings(&self, document: &Document) -> Vec<Finding> {
+        match self.source {
+            Source::Ratios => {
+                let set = document
+                    .ratios
+                    .iter()
+                    .filter(|ratio| self.is_named(&ratio.name) && self.is_set(&ratio.backend, ratio.entries));
+                let finding = |ratio: &Ratio| {
+                    let names = (called(ratio), ratio.backend.as_str());
+                    self.finding(names, ratio.entries, Some(ratio.threads), ratio.spread)
+                };
+                set.map(finding).collect()
+            }
+            Source::Memory => {
+                self.of_memory(document, &|ours, bare| Some(ours.bytes_per_entry / bare?.bytes_per_entry))
+            }
+            Source::Bindings => self.of_memory(document, &|ours, _| ours.bytes_per_binding),
+            Source::Tails => self.of_tails(document),
+        }
+    }
+
+    /// Of each backend and size the row with the most shards, which is how a registry is used.
+    fn of_memory(&self, document: &Document, figure: &dyn Fn(&Memory, Option<&Memory>) -> Option<f64>) -> Vec<Finding> {
+        let ours = || document.memory.iter().filter(|bytes| bytes.subject == "registry");
+        let same = |one: &Memory, other: &Memory| one.backend == other.backend && one.entries == other.entries;
+        let most =
+            |bytes: &&Memory| ours().filter(|other| same(bytes, other)).all(|other| other.shards <= bytes.shards);
+        let finding = |bytes: &Memory| {
+            let bare = document.memory.iter().find(|other| other.subject == "bare" && same(bytes, other));
+            let figure = figure(bytes, bare)?;
+            let spread = Spread { median: figure, min: figure, max: figure };
+            Some(self.finding((self.name, &bytes.backend), bytes.entries, None, spread))
+        };
+        ours().filter(most).filter(|bytes| self.is_set(&bytes.backend, bytes.entries)).filter_map(finding).collect()
+    }
+
+    /// All operations together, in microseconds, over the runs of one setting.
+    fn of_tails(&self, document: &Document) -> Vec<Finding> {
+        type Setting<'a> = (&'a str, usize, usize);
+        let mut settings: Vec<(Setting<'_>, Vec<f64>)> = Vec::new();
+        for tail in &document.tails {
+            let set = self.is_set(&tail.backend, tail.entries) && tail.subject == "registry";
+            if !(set && tail.scenario == "mixed" && tail.operation == "all") {
+                continue;
+            }
+            let setting = (tail.backend.as_str(), tail.entries, tail.threads);
+            let figure = tail.service.p99_ns as f64 / 1e3;
+            match settings.iter_mut().find(|(other, _)| *other == setting) {
+                Some((_, figures)) => figures.push(figure),
+                None => settings.push((setting, vec![figure])),
+            }
+        }
+        let finding = |((backend, entries, threads), figures): &(Setting<'_>, Vec<f64>)| {
+            Some(self.finding((self.name, backend), *entries, Some(*threads), Spread::of(figures)?))
+        };
+        settings.iter().filter_map(finding).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;
