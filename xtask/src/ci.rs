@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 
 use crate::bench::Bench;
 use crate::cargo::{self, cargo, root};
+use crate::rules;
 use crate::test::Test;
 use crate::tidy;
 use crate::verify::Verify;
@@ -36,6 +37,8 @@ enum Gate {
     Verify,
     /// All examples, to their end.
     Examples,
+    /// The alerts over what is exported; needs `promtool`.
+    Rules,
     /// Every bench, every workload and every ratio, as short as can be.
     BenchSmoke,
 }
@@ -74,6 +77,7 @@ fn pass(gate: Gate) -> Result<()> {
         Gate::Test => Test::default().run(),
         Gate::Verify => verify(),
         Gate::Examples => examples(),
+        Gate::Rules => rules::run(),
         Gate::BenchSmoke => bench_smoke(),
     }
 }
@@ -192,7 +196,7 @@ mod tests {
     #[test]
     fn gates_are_called_as_in_the_documentation() {
         let names: Vec<String> = Gate::value_variants().iter().map(|&gate| name(gate)).collect();
-        assert_eq!(names, ["fmt", "tidy", "clippy", "doc", "test", "verify", "examples", "bench-smoke"]);
+        assert_eq!(names, ["fmt", "tidy", "clippy", "doc", "test", "verify", "examples", "rules", "bench-smoke"]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod bench;
 mod cargo;
 mod ci;
 mod host;
+mod rules;
 mod steps;
 mod test;
 mod tidy;

@@ -8,6 +8,11 @@ mod binding;
 mod contract;
 mod cost;
 mod dead;
+#[cfg(feature = "tracing")]
+mod events;
+#[cfg(feature = "metrics")]
+mod export;
+mod hands;
 mod health;
 mod lookup;
 mod mailboxes;
@@ -16,4 +21,6 @@ mod register;
 mod route;
 mod send;
 mod settings;
+#[cfg(feature = "serde")]
+mod snapshots;
 mod stats;
