@@ -64,6 +64,15 @@ where
     ///
     /// When polled outside of a tokio runtime whose clock is enabled.
     pub fn export_task(&self, every: Duration) -> impl Future<Output = ()> + Send + 'static {
+        self.task(None, every)
+    }
+
+    /// As [`export_task`](Self::export_task), with a label `registry` of this value on all series.
+    pub fn export_task_as(&self, name: &str, every: Duration) -> impl Future<Output = ()> + Send + 'static {
+        self.task(Some(name.to_owned()), every)
+    }
+
+    fn task(&self, name: Option<String>, every: Duration) -> impl Future<Output = ()> + Send + 'static {
         let inner = Arc::downgrade(&self.inner);
         async move {
             describe_metrics();
@@ -72,7 +81,7 @@ where
             loop {
                 let now = ticks.tick().await;
                 let Some(inner) = inner.upgrade() else { return };
-                metrics::with_recorder(|recorder| inner.publish(recorder, None, now.into_std()));
+                metrics::with_recorder(|recorder| inner.publish(recorder, name.as_deref(), now.into_std()));
             }
         }
     }
