@@ -72,6 +72,7 @@ pub enum AdmissionState {
 
 /// A registration is not admitted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[error("not admitted: {reason}")]
 pub struct Refusal {
     /// What refuses.
@@ -84,6 +85,11 @@ pub struct Refusal {
 
 /// What refuses a registration.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(tag = "cause", rename_all = "snake_case")
+)]
 #[non_exhaustive]
 pub enum Cause {
     /// The registry is in trouble and takes nobody new.

@@ -250,18 +250,23 @@ impl Monitor {
             active.timed(&writes.timed, since, now, |timed| stats.last_writes = timed.last.read());
         stats.cleanup_lag.window = active.slices.reach();
         if let Some(cleanups) = writes.cleanups.get() {
-            (stats.cleanup_lag, stats.cleanup_lag_total) = active.summaries(active.read(&locked(cleanups), since, now));
+            let latencies = active.read(&locked(cleanups), since, now);
+            (stats.cleanup_lag, stats.cleanup_lag_total) = active.summaries(latencies);
         }
         stats
     }
 }
 
 impl Active {
+    /// What is in the window and what is not.
     fn read(&self, window: &Window, since: Since, now: Instant) -> (Latencies, AllTime) {
-        (window.read(self.slices.number(now)), window.read_all(since))
+        let number = self.slices.number(now);
+        (window.read(number), window.read_past(number, since))
     }
 
-    fn summaries(&self, (window, all): (Latencies, AllTime)) -> (LatencyStats, LatencyStats) {
+    /// Of the window, and of all.
+    fn summaries(&self, (window, mut all): (Latencies, AllTime)) -> (LatencyStats, LatencyStats) {
+        all.add_slice(&window);
         (window.summary(self.slices.reach()), all.summary(Duration::ZERO))
     }
 

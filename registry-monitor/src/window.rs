@@ -127,8 +127,10 @@ impl Window {
         latencies
     }
 
-    /// All latencies, whether they are still part of the window or not.
-    pub(crate) fn read_all(&self, since: Since) -> AllTime {
+    /// All latencies that [`read`](Self::read) with this number does not give: those that have left, or are about to.
+    ///
+    /// Mostly a copy and no more, so that whoever holds a lock on the window can let it go and add the two up then.
+    pub(crate) fn read_past(&self, number: u64, since: Since) -> AllTime {
         let mut all = AllTime::default();
         if let Some(past) = &self.past {
             all.add(&past.left);
@@ -136,7 +138,12 @@ impl Window {
                 all.add(&past.cleared);
             }
         }
-        [&self.before, &self.newest].into_iter().for_each(|slice| all.add_slice(slice));
+        if number > self.number.saturating_add(1) {
+            all.add_slice(&self.newest);
+        }
+        if number > self.number {
+            all.add_slice(&self.before);
+        }
         all
     }
 
@@ -191,9 +198,16 @@ mod tests {
             (stats.count, stats.max_ns)
         }
 
-        /// Count, minimum and maximum of all.
+        /// Count, minimum and maximum of all; the same whoever asks when.
         fn read_all(&self, since: Since) -> (u64, u64, u64) {
-            let stats = self.window.read_all(since).summary(Duration::ZERO);
+            let told = |number| {
+                let mut all = self.window.read_past(number, since);
+                all.add_slice(&self.window.read(number));
+                all.summary(Duration::ZERO)
+            };
+            let newest = self.window.number;
+            let [stats, others @ ..] = [newest, 0, newest + 1, newest + 2, u64::MAX].map(told);
+            assert_eq!(others, [stats; 4]);
             (stats.count, stats.min_ns, stats.max_ns)
         }
     }

@@ -10,6 +10,7 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::time::MissedTickBehavior;
 
+use crate::events;
 use crate::registry::{Inner, Registry};
 use crate::sync::Mutex;
 
@@ -75,6 +76,7 @@ pub struct HealthWatch {
 
 /// What a watcher is told.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum Watched {
     /// Something has changed.
     Change(HealthChange),
@@ -139,8 +141,16 @@ where
     X: Mailboxes,
     P: Probe,
 {
-    /// One at a time, so that watchers and admission hear of changes in the order in which they were found.
     fn tick(&self, now: Instant) -> Vec<HealthChange> {
+        let _span = events::checking(self.partition.shards());
+        let changes = self.check(now);
+        // When nothing is locked: who listens may ask the registry.
+        events::changed(&changes);
+        changes
+    }
+
+    /// One at a time, so that watchers and admission hear of changes in the order in which they were found.
+    fn check(&self, now: Instant) -> Vec<HealthChange> {
         let mut health = self.watchdog.health.lock().unwrap_or_else(PoisonError::into_inner);
         let stats: Vec<ShardStats> = (0..self.partition.shards()).map(|shard| self.stats_at(shard, now)).collect();
         let mut caps = self.admission.caps();

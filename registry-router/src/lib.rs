@@ -15,6 +15,7 @@
 //! - To watch: [`Registry::shard_stats`], [`Registry::contention_status`], [`Registry::watch_health`]; nothing is judged
 //!   unless somebody calls [`Registry::tick`] or spawns [`Registry::health_task`].
 //! - To protect: [`Builder::limits`].
+//! - To export: `Registry::export_metrics` with the feature `metrics`; events and spans with the feature `tracing`.
 //! - To write a program for any registry, not just this one: the traits in [`api`].
 //!
 //! # Choosing a backend
@@ -49,6 +50,9 @@ mod builder;
 mod bulk;
 mod clock;
 mod contract;
+mod events;
+#[cfg(feature = "metrics")]
+mod export;
 mod group;
 mod health;
 mod lease;
@@ -74,6 +78,8 @@ mod ticket;
 pub use bound::BoundRoute;
 pub use builder::{Builder, Settings};
 pub use clock::Clock;
+#[cfg(feature = "metrics")]
+pub use export::describe_metrics;
 pub use health::{HealthWatch, Watched};
 pub use lease::{Lease, ServerLease, TransportLease};
 pub use mailbox::{CapacityError, Inbox, MAX_MAILBOX_CAPACITY, Tokio, TokioMailbox, TokioSlot, mailbox, try_mailbox};

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use registry_core::{Backend, ContentionStatus, Mailboxes, Probe, ShardStats};
+use registry_core::{Backend, ContentionStatus, LatencyStats, Mailboxes, Operation, Probe, ShardStats};
 use registry_monitor::{imbalance, skew};
 
 use crate::registry::{Inner, Registry};
@@ -23,6 +23,13 @@ where
     pub fn all_shard_stats(&self) -> Vec<ShardStats> {
         let now = self.inner.time.now();
         (0..self.shard_count()).map(|shard| self.inner.stats_at(shard, now)).collect()
+    }
+
+    /// Latencies of all shards taken together, in the window. None, if the probe does not know.
+    ///
+    /// For percentiles of the whole: they cannot be told from those of the shards. O(shards).
+    pub fn latency(&self, operation: Operation) -> LatencyStats {
+        self.inner.probe.latency(operation, self.inner.time.now())
     }
 
     /// Sets all counts and latencies back to zero; registrations, bindings and alarms are not figures and stay.
@@ -66,7 +73,17 @@ where
     P: Probe,
 {
     pub(crate) fn stats_at(&self, shard: usize, now: Instant) -> ShardStats {
-        let mut stats = self.probe.stats(shard, now);
+        self.completed(shard, self.probe.stats(shard, now))
+    }
+
+    /// The same, whatever was reset.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn stats_since_start_at(&self, shard: usize, now: Instant) -> ShardStats {
+        self.completed(shard, self.probe.stats_since_start(shard, now))
+    }
+
+    /// With what the probe does not know.
+    fn completed(&self, shard: usize, mut stats: ShardStats) -> ShardStats {
         stats.servers = self.servers.len_of(shard);
         stats.transports = self.transports.len_of(shard);
         stats.bindings = self.roll.bound(shard);

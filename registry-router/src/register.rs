@@ -9,6 +9,7 @@ use registry_core::{
     ServerId, TransportId,
 };
 
+use crate::events;
 use crate::group::Group;
 use crate::lease::{Home, Lease, ServerLease, TransportLease};
 use crate::record::{Bond, Head};
@@ -157,7 +158,9 @@ where
             Err(refusal) => {
                 inner.probe.event(place.shard, Event::Rejected);
                 inner.probe.event(place.shard, Event::Refused);
-                return Err(claim.turned_down(refusal));
+                let reason = RegisterReason::from(refusal);
+                events::refused(I::KIND, id.as_ref(), &reason);
+                return Err(claim.turned_down(reason));
             }
         };
         let incarnation = inner.next_incarnation();
@@ -167,6 +170,7 @@ where
                 inner.probe.event(place.shard, Event::Rejected);
                 if matches!(reason, RegisterReason::ServerFull { .. }) {
                     inner.probe.event(place.shard, Event::Refused);
+                    events::refused(I::KIND, id.as_ref(), &reason);
                 }
                 return Err(claim.turned_down(reason));
             }

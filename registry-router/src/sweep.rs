@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use registry_core::{Backend, Event, Mailboxes, Operation, Probe, ServerId, TransportId};
 use tokio::time::MissedTickBehavior;
 
+use crate::events;
 use crate::registry::{Inner, Registry};
 use crate::seeded::SeededBug;
 use crate::side::{Side, is_dead};
@@ -91,11 +92,14 @@ where
     P: Probe,
 {
     pub(crate) fn sweep(&self, shard: usize, now: Instant) -> Swept {
+        let _span = events::sweeping(shard);
         let before = self.visits.visit(shard, now);
         let servers = self.sweep_side::<ServerId>(shard, before, now);
         let transports = self.sweep_side::<TransportId>(shard, before, now);
         let lag = if servers + transports > 0 { now.saturating_duration_since(before) } else { Duration::ZERO };
-        Swept { servers, transports, lag }
+        let swept = Swept { servers, transports, lag };
+        events::swept(shard, &swept);
+        swept
     }
 
     fn sweep_side<I: Side>(&self, shard: usize, before: Instant, now: Instant) -> usize {

@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use crate::bench::{Bench, Delivery};
 use crate::cargo::{self, cargo, root};
 use crate::instructions::Instructions;
+use crate::rules;
 use crate::test::Test;
 use crate::tidy;
 use crate::verify::Verify;
@@ -39,6 +40,8 @@ enum Gate {
     Examples,
     /// The instructions of the hot operations, against the recorded ones.
     Instructions,
+    /// The alerts over what is exported; needs `promtool`.
+    Rules,
     /// Every bench, every workload and every ratio, as short as can be.
     BenchSmoke,
 }
@@ -78,6 +81,7 @@ fn pass(gate: Gate) -> Result<()> {
         Gate::Verify => verify(),
         Gate::Examples => examples(),
         Gate::Instructions => Instructions::default().run(),
+        Gate::Rules => rules::run(),
         Gate::BenchSmoke => bench_smoke(),
     }
 }
@@ -223,7 +227,8 @@ mod tests {
     #[test]
     fn gates_are_called_as_in_the_documentation() {
         let names: Vec<String> = Gate::value_variants().iter().map(|&gate| name(gate)).collect();
-        let called = ["fmt", "tidy", "clippy", "doc", "test", "verify", "examples", "instructions", "bench-smoke"];
+        let called =
+            ["fmt", "tidy", "clippy", "doc", "test", "verify", "examples", "instructions", "rules", "bench-smoke"];
         assert_eq!(names, called);
     }
 

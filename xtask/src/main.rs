@@ -7,6 +7,7 @@ mod cargo;
 mod ci;
 mod host;
 mod instructions;
+mod rules;
 mod steps;
 mod test;
 mod tidy;

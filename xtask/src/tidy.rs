@@ -160,7 +160,9 @@ fn about_arrows(packages: &[Package]) -> Vec<String> {
     let ours = |name: &str| packages.iter().any(|package| package.name == name);
     let mut complaints = Vec::new();
     for package in packages {
-        for dependency in package.dependencies.iter().filter(|dependency| ours(dependency)) {
+        // A crate that depends on itself, which cargo allows its tests, turns a feature of its own on.
+        let others = package.dependencies.iter().filter(|dependency| **dependency != package.name);
+        for dependency in others.filter(|dependency| ours(dependency)) {
             let allowed = ARROWS.iter().find(|(name, _)| *name == package.name);
             let forbidden = allowed.is_some_and(|(_, allowed)| !allowed.contains(&dependency.as_str()));
             let end = ENDS.contains(&dependency.as_str()) && BUT != (package.name.as_str(), dependency.as_str());
@@ -226,7 +228,7 @@ mod tests {
         let right = [
             package("registry-core", &["serde"]),
             package("registry-backends", &["registry-core"]),
-            package("registry-monitor", &["registry-core"]),
+            package("registry-monitor", &["registry-core", "registry-monitor"]),
             package("registry-bench", &["registry-core"]),
             package("registry-peers", &["registry-bench"]),
         ];

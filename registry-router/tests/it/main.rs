@@ -10,6 +10,11 @@ mod bulk;
 mod contract;
 mod cost;
 mod dead;
+#[cfg(feature = "tracing")]
+mod events;
+#[cfg(feature = "metrics")]
+mod export;
+mod hands;
 mod health;
 #[cfg(feature = "flume")]
 mod lean;
@@ -20,4 +25,6 @@ mod register;
 mod route;
 mod send;
 mod settings;
+#[cfg(feature = "serde")]
+mod snapshots;
 mod stats;

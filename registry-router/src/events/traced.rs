@@ -1,0 +1,175 @@
+//! Events and spans: their names, levels and fields are part of what users rely on, and are listed in
+//! `docs/operations.md`, which a test compares.
+
+use std::time::Duration;
+
+use registry_core::{Alarm, Cause, HealthChange, Kind, Measure, Operation, RegisterReason};
+use tracing::span::EnteredSpan;
+use tracing::{Level, event};
+
+use crate::sweep::Swept;
+
+/// The target of all events and spans.
+const TARGET: &str = "registry";
+
+/// The span around a check of the registry's health, to be held for as long.
+pub(crate) fn checking(shards: usize) -> EnteredSpan {
+    tracing::span!(target: TARGET, Level::DEBUG, "tick", shards).entered()
+}
+
+/// The span around the sweep of one shard, to be held for as long.
+pub(crate) fn sweeping(shard: usize) -> EnteredSpan {
+    tracing::span!(target: TARGET, Level::DEBUG, "sweep", shard).entered()
+}
+
+/// What a check has found: what begins is a warning, unless it may well be meant; what ends is for information.
+pub(crate) fn changed(changes: &[HealthChange]) {
+    /// An event whose level and name the compiler must know, with fields that are alike for begin and end.
+    macro_rules! tell {
+        ($level:ident $name:literal $message:literal { $($field:ident = $value:expr),+ $(,)? }) => {
+            event!(name: $name, target: TARGET, Level::$level, $($field = $value,)+ $message)
+        };
+    }
+    macro_rules! alarm {
+        ($level:ident $name:literal $message:literal $alarm:ident) => {
+            tell!($level $name $message {
+                shard = $alarm.shard,
+                operation = operation($alarm),
+                measure = measure($alarm),
+                threshold_seconds = $alarm.threshold.as_secs_f64(),
+                measured_seconds = $alarm.measured_ns / 1e9,
+                samples = $alarm.samples,
+            })
+        };
+    }
+    macro_rules! imbalance {
+        ($level:ident $name:literal $message:literal $imbalance:ident) => {
+            tell!($level $name $message {
+                kind = kind($imbalance.kind),
+                shard = $imbalance.shard,
+                entries = $imbalance.entries,
+                mean = $imbalance.mean,
+                probability = $imbalance.probability,
+            })
+        };
+    }
+    macro_rules! hot {
+        ($level:ident $name:literal $message:literal $hot:ident) => {
+            tell!($level $name $message {
+                kind = kind($hot.kind),
+                id = &*$hot.id,
+                shard = $hot.shard,
+                share = $hot.share,
+                share_at_least = $hot.share_at_least,
+                samples = $hot.samples,
+            })
+        };
+    }
+    macro_rules! door {
+        ($level:ident $name:literal $message:literal $door:ident) => {
+            tell!($level $name $message { alarmed = $door.alarmed, shards = $door.shards })
+        };
+    }
+    macro_rules! cap {
+        ($level:ident $name:literal $message:literal $cap:ident) => {
+            tell!($level $name $message {
+                cap = $cap.cap.to_string(),
+                max = $cap.max,
+                used = $cap.used,
+                hits = $cap.hits,
+            })
+        };
+    }
+    for change in changes {
+        match change {
+            HealthChange::AlarmRaised(alarm) => alarm!(WARN "alarm_raised" "a shard has become slow" alarm),
+            HealthChange::AlarmCleared(alarm) => alarm!(INFO "alarm_cleared" "a shard is fast again" alarm),
+            HealthChange::ImbalanceRaised(uneven) => {
+                imbalance!(WARN "imbalance_raised" "entries lie more unevenly than chance would have it" uneven)
+            }
+            HealthChange::ImbalanceCleared(uneven) => {
+                imbalance!(INFO "imbalance_cleared" "entries lie as chance would have it again" uneven)
+            }
+            HealthChange::HotIdNamed(id) => hot!(INFO "hot_id_named" "one id gets a large share of all look-ups" id),
+            HealthChange::HotIdGone(id) => hot!(INFO "hot_id_gone" "an id is not hot any more" id),
+            HealthChange::AdmissionClosed(to) => {
+                door!(WARN "admission_closed" "new registrations are refused from now on" to)
+            }
+            HealthChange::AdmissionReopened(to) => {
+                door!(INFO "admission_reopened" "new registrations are taken again" to)
+            }
+            HealthChange::CapHit(cap) => cap!(WARN "cap_hit" "a cap has turned somebody away" cap),
+            HealthChange::CapRelieved(cap) => cap!(INFO "cap_relieved" "a cap turns nobody away any more" cap),
+            // A change that is new here has no name yet that users could rely on.
+            _ => {}
+        }
+    }
+}
+
+/// What the sweep of a shard has ended; nothing is said of one that found nobody.
+pub(crate) fn swept(shard: usize, swept: &Swept) {
+    let Swept { servers, transports, lag } = *swept;
+    if servers + transports > 0 {
+        event!(
+            name: "dead_swept",
+            target: TARGET,
+            Level::DEBUG,
+            shard,
+            servers,
+            transports,
+            lag_seconds = lag.as_secs_f64(),
+            "a sweep has ended registrations of the dead"
+        );
+    }
+}
+
+/// A registration that was refused for want of room or health; one whose name is taken is no business of operators.
+pub(crate) fn refused(of: Kind, id: &[u8], reason: &RegisterReason) {
+    let (cause, retry_after) = match reason {
+        RegisterReason::Refused(refusal) => (cause(&refusal.cause), refusal.retry_after),
+        RegisterReason::ServerFull { retry_after, .. } => ("server_full", Some(*retry_after)),
+        _ => return,
+    };
+    event!(
+        name: "registration_refused",
+        target: TARGET,
+        Level::DEBUG,
+        kind = kind(of),
+        id = &*String::from_utf8_lossy(id),
+        cause,
+        reason = reason.to_string(),
+        retry_after_seconds = retry_after.as_ref().map(Duration::as_secs_f64),
+        "a registration was refused"
+    );
+}
+
+fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Server => "server",
+        Kind::Transport => "transport",
+    }
+}
+
+fn operation(alarm: &Alarm) -> &'static str {
+    match alarm.operation {
+        Operation::Read => "lookup",
+        Operation::Write => "write",
+        Operation::CleanUp => "clean_up",
+    }
+}
+
+fn measure(alarm: &Alarm) -> &'static str {
+    match alarm.measure {
+        Measure::Mean => "mean",
+        Measure::MeanOfLast => "mean_of_last",
+        _ => "p99",
+    }
+}
+
+fn cause(cause: &Cause) -> &'static str {
+    match cause {
+        Cause::Closed => "closed",
+        Cause::Cap(_) => "cap",
+        _ => "policy",
+    }
+}

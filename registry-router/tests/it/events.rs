@@ -1,0 +1,189 @@
+//! What is told by `tracing`: exactly what the documentation lists, and nothing for look-ups and messages.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use registry_core::Backend;
+use registry_router::{Clock, HealthSettings, Limits, MonitorSettings, Registry, ServerId};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+use crate::hands::Hands;
+use crate::support::{unread_server_mailbox, unread_transport_mailbox};
+
+over_every_backend! {
+    all_that_is_documented_is_told_and_nothing_else,
+    nothing_is_told_of_look_ups_and_messages,
+}
+
+const MS: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// What was told.
+#[derive(Clone, Debug, PartialEq)]
+struct Told {
+    what: &'static str,
+    name: String,
+    level: String,
+    /// With the message.
+    fields: BTreeMap<String, String>,
+}
+
+impl Told {
+    /// As a row of the documentation has it.
+    fn row(&self) -> String {
+        let names = self.fields.keys().filter(|name| *name != "message");
+        let fields: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+        format!("`{}` | {} | {} | {}", self.name, self.what, self.level, fields.join(", "))
+    }
+}
+
+/// A small subscriber that writes down what it hears.
+#[derive(Clone, Default)]
+struct Ear(Arc<Mutex<Vec<Told>>>);
+
+impl Ear {
+    fn hear(&self, what: &'static str, metadata: &tracing::Metadata<'_>, record: impl FnOnce(&mut Fields)) {
+        assert_eq!(metadata.target(), "registry");
+        let mut fields = Fields::default();
+        record(&mut fields);
+        let (name, level) = (metadata.name().to_owned(), metadata.level().to_string().to_lowercase());
+        self.0.lock().unwrap().push(Told { what, name, level, fields: fields.0 });
+    }
+
+    fn take(&self) -> Vec<Told> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Ear {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        self.hear("event", event.metadata(), |fields| event.record(fields));
+    }
+
+    fn on_new_span(&self, attributes: &Attributes<'_>, _: &Id, _: Context<'_, S>) {
+        self.hear("span", attributes.metadata(), |fields| attributes.record(fields));
+    }
+}
+
+#[derive(Default)]
+struct Fields(BTreeMap<String, String>);
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        self.0.insert(field.name().to_owned(), format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name().to_owned(), value.to_owned());
+    }
+}
+
+/// The rows of the documentation that tell of events and spans, without what they mean.
+fn documented() -> BTreeSet<String> {
+    let rows = include_str!("../../../docs/operations.md").lines().filter_map(|line| {
+        let cells: Vec<&str> = line.strip_prefix("| ")?.split(" | ").collect();
+        let ours = cells.len() == 5 && ["event", "span"].contains(&cells[1]);
+        ours.then(|| cells[..4].join(" | "))
+    });
+    rows.collect()
+}
+
+fn all_that_is_documented_is_told_and_nothing_else<B: Backend>(shards: usize) {
+    // Two at least, for one shard is never uneven.
+    let (clock, shards) = (Hands::new(), shards.max(2));
+    let entries = 25 * shards;
+    let registry: Registry<u64, B> = Registry::builder()
+        .shards(shards)
+        .monitor(MonitorSettings { sample_every: 1, ..MonitorSettings::default() })
+        .health(HealthSettings { close_above: 0.0, reopen_at: 0.0, ..HealthSettings::default() })
+        .limits(Limits { servers: Some(entries), transports_per_server: Some(1), ..Limits::default() })
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let ear = Ear::default();
+    let hearing = tracing::subscriber::set_default(tracing_subscriber::registry().with(ear.clone()));
+    let mut all = Vec::new();
+    let mut tick = |seconds: u32| {
+        for _ in 0..seconds {
+            clock.turn(SECOND);
+            registry.tick(clock.now());
+            all.extend(ear.take());
+        }
+    };
+    // All in one shard, which is more uneven than chance; and one more than there may be.
+    let mut ids = (0..).map(|number| format!("s{number}")).filter(|id| registry.shard_of(id) == 0);
+    let mut leases: Vec<_> = ids
+        .by_ref()
+        .take(entries)
+        .map(|id| registry.register_server(id, unread_server_mailbox(), ()).unwrap())
+        .collect();
+    let beyond = ids.next().unwrap();
+    registry.register_server(beyond.as_str(), unread_server_mailbox(), ()).unwrap_err();
+    let first = leases[0].id().clone();
+    let _t = registry.register_transport_bound_to("t", unread_transport_mailbox(), (), &first).unwrap();
+    registry.register_transport_bound_to("u", unread_transport_mailbox(), (), &first).unwrap_err();
+    // One id that is looked up again and again, and is slow at that.
+    for _ in 0..250 {
+        registry.with_server(&first, |_| clock.turn(MS)).unwrap();
+    }
+    tick(1);
+    registry.register_server("new", unread_server_mailbox(), ()).unwrap_err();
+    // One that dies without a word.
+    let (mailbox, inbox) = registry_router::mailbox(1);
+    drop(inbox);
+    clock.turn(60 * SECOND);
+    tick(30);
+    let _dead = registry.register_transport("dead", mailbox, ()).unwrap();
+    registry.sweep();
+    leases.truncate(1);
+    tick(30);
+    drop(hearing);
+
+    let rows: BTreeSet<String> = all.iter().map(Told::row).collect();
+    assert_eq!(rows, documented());
+    let of = |name: &str| -> Vec<&Told> { all.iter().filter(|told| told.name == name).collect() };
+    for told in all.iter().filter(|told| told.what == "event") {
+        assert!(!told.fields["message"].is_empty(), "{told:?}");
+    }
+    let field = |told: &Told, name: &str| told.fields[name].clone();
+    let [raised] = of("alarm_raised")[..] else { panic!("{all:#?}") };
+    assert_eq!([field(raised, "shard"), field(raised, "operation"), field(raised, "measure")], ["0", "lookup", "p99"]);
+    assert_eq!(field(raised, "threshold_seconds"), "0.0001");
+    assert_eq!(of("alarm_cleared").len(), 1);
+    let [hot] = of("hot_id_named")[..] else { panic!("{all:#?}") };
+    assert_eq!([field(hot, "id"), field(hot, "kind")], [first.as_ref(), "server"]);
+    let causes: Vec<String> = of("registration_refused").iter().map(|told| field(told, "cause")).collect();
+    assert_eq!(causes, ["cap", "server_full", "closed"]);
+    let [swept] = of("dead_swept")[..] else { panic!("{all:#?}") };
+    assert_eq!([field(swept, "servers"), field(swept, "transports")], ["0", "1"]);
+    let spans = all.iter().filter(|told| told.what == "span" && told.name == "tick").count();
+    assert_eq!(spans, 61);
+    let caps: BTreeSet<String> = of("cap_hit").iter().map(|told| field(told, "cap")).collect();
+    assert_eq!(caps.into_iter().collect::<Vec<_>>(), ["servers", "transports bound to one server"]);
+}
+
+fn nothing_is_told_of_look_ups_and_messages<B: Backend>(shards: usize) {
+    let registry: Registry<u64, B> = Registry::builder()
+        .shards(shards)
+        .monitor(MonitorSettings { sample_every: 1, ..MonitorSettings::default() })
+        .build()
+        .unwrap();
+    let ear = Ear::default();
+    let _hearing = tracing::subscriber::set_default(tracing_subscriber::registry().with(ear.clone()));
+    let s = registry.register_server("s", unread_server_mailbox(), ()).unwrap();
+    let t = registry.register_transport_bound_to("t", unread_transport_mailbox(), (), "s").unwrap();
+    registry.register_server("s", unread_server_mailbox(), ()).unwrap_err();
+    for message in 0..20 {
+        let _ = registry.route_to_server("s", t.id(), message);
+        let _ = registry.route_to_transport("t", &ServerId::new("s").unwrap(), message);
+        assert!(registry.find_server("nobody").is_none() && registry.find_server("s").is_some());
+        registry.broadcast("s", message);
+    }
+    registry.unbind_transport("t");
+    drop((s, t));
+    assert_eq!(ear.take(), []);
+}

@@ -1,0 +1,205 @@
+//! Export by the facade of `metrics`, read back by a parser of Prometheus' format.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
+use prometheus_parse::{Scrape, Value};
+use registry_core::Backend;
+use registry_router::{Clock, LabelCap, Limits, Metadata, MonitorSettings, Registry, describe_metrics};
+
+use crate::hands::Hands;
+use crate::support::{block_on, registry, unread_server_mailbox, unread_transport_mailbox, within_time_limit};
+
+over_every_backend! {
+    counters_never_fall_and_never_double_across_resets,
+    a_reset_while_others_work_loses_and_doubles_nothing,
+    there_are_never_more_series_whatever_is_registered,
+    registries_with_names_do_not_mix,
+    the_task_exports_and_ends_with_its_registry,
+}
+
+const MS: Duration = Duration::from_millis(1);
+
+/// All series, by name and labels.
+fn scrape(recorder: &PrometheusRecorder) -> BTreeMap<String, (bool, f64)> {
+    let text = recorder.handle().render();
+    let scrape = Scrape::parse(text.lines().map(|line| Ok(line.to_owned()))).unwrap();
+    let one = |sample: prometheus_parse::Sample| {
+        let labels: BTreeMap<_, _> = sample.labels.iter().collect();
+        let value = match sample.value {
+            Value::Counter(value) => (true, value),
+            Value::Gauge(value) => (false, value),
+            other => panic!("{}: {other:?}", sample.metric),
+        };
+        (format!("{} {labels:?}", sample.metric), value)
+    };
+    scrape.samples.into_iter().map(one).collect()
+}
+
+/// The sum of all series of a name.
+fn sum(series: &BTreeMap<String, (bool, f64)>, name: &str) -> f64 {
+    let of_name = series.iter().filter(|(series, _)| series.split(' ').next() == Some(name));
+    of_name.map(|(_, (_, value))| value).sum()
+}
+
+fn export<B: Backend>(registry: &Registry<u64, B>, recorder: &PrometheusRecorder) {
+    metrics::with_local_recorder(recorder, || registry.export_metrics(std::time::Instant::now()));
+}
+
+fn recorder() -> PrometheusRecorder {
+    PrometheusBuilder::new().build_recorder()
+}
+
+fn counters_never_fall_and_never_double_across_resets<B: Backend>(shards: usize) {
+    let clock = Hands::new();
+    let registry: Registry<u64, B> = Registry::builder()
+        .shards(shards)
+        .monitor(MonitorSettings { sample_every: 1, ..MonitorSettings::default() })
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let (one, other) = (recorder(), recorder());
+    let mut before = BTreeMap::new();
+    let _s = registry.register_server("s", unread_server_mailbox(), ()).unwrap();
+    let mut lookups = 0;
+    // More after a reset than before it, and less: neither may be mistaken for going on.
+    for (round, times) in [(0, 5), (1, 50), (2, 3), (3, 0), (4, 200)] {
+        for _ in 0..times {
+            registry.with_server("s", |_| clock.turn(MS)).unwrap();
+            lookups += 1;
+        }
+        if round % 2 == 0 {
+            registry.reset_stats();
+        }
+        // Twice to one, and now and then to another.
+        (0..2).for_each(|_| metrics::with_local_recorder(&one, || registry.export_metrics(clock.now())));
+        if round % 2 == 1 || round == 4 {
+            metrics::with_local_recorder(&other, || registry.export_metrics(clock.now()));
+        }
+        let now = scrape(&one);
+        assert_eq!(sum(&now, "registry_lookups_total"), f64::from(lookups));
+        assert_eq!(sum(&now, "registry_registrations_total"), 1.0);
+        let timed = now[r#"registry_timed_total {"operation": "lookup"}"#].1;
+        let seconds = now[r#"registry_timed_seconds {"operation": "lookup"}"#].1;
+        assert_eq!(timed, f64::from(lookups));
+        assert!((seconds - f64::from(lookups) / 1_000.0).abs() < 1e-9, "{seconds}");
+        for (series, (is_counter, value)) in &now {
+            let (_, earlier) = before.get(series).copied().unwrap_or((true, 0.0));
+            assert!(!is_counter || *value >= earlier, "{series} has fallen from {earlier} to {value}");
+        }
+        before = now;
+    }
+    let counters = |recorder| -> Vec<(String, f64)> {
+        let all = scrape(recorder).into_iter();
+        all.filter(|(_, (is_counter, _))| *is_counter).map(|(series, (_, value))| (series, value)).collect()
+    };
+    assert_eq!(counters(&one), counters(&other), "who exports for the first time tells the same");
+}
+
+fn a_reset_while_others_work_loses_and_doubles_nothing<B: Backend>(shards: usize) {
+    within_time_limit(move || {
+        const THREADS: u32 = 3;
+        const EACH: u32 = 4_000;
+        let registry = registry::<B>(shards);
+        let _s = registry.register_server("s", unread_server_mailbox(), ()).unwrap();
+        let recorder = recorder();
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..THREADS)
+                .map(|_| scope.spawn(|| (0..EACH).for_each(|_| assert!(registry.find_server("s").is_some()))))
+                .collect();
+            let mut last = 0.0;
+            while !workers.iter().all(|worker| worker.is_finished()) {
+                registry.reset_stats();
+                export(&registry, &recorder);
+                let lookups = sum(&scrape(&recorder), "registry_lookups_total");
+                assert!(last <= lookups && lookups <= f64::from(THREADS * EACH), "{last}, then {lookups}");
+                last = lookups;
+            }
+        });
+        export(&registry, &recorder);
+        assert_eq!(sum(&scrape(&recorder), "registry_lookups_total"), f64::from(THREADS * EACH));
+    });
+}
+
+fn there_are_never_more_series_whatever_is_registered<B: Backend>(shards: usize) {
+    let label = LabelCap { key: "tenant".to_owned(), servers: Some(1), transports: None };
+    let registry: Registry<u64, B> = Registry::builder()
+        .shards(shards)
+        .monitor(MonitorSettings { sample_every: 1, ..MonitorSettings::default() })
+        .limits(Limits { servers: Some(100), label: Some(label), ..Limits::default() })
+        .build()
+        .unwrap();
+    let recorder = recorder();
+    export(&registry, &recorder);
+    let at_first = scrape(&recorder);
+    // Names, labels and hot ids of all sorts.
+    for number in 0..20 {
+        let tenant = || Metadata::new().with("tenant", format!("tenant-{number}"));
+        let lease = registry.register_server(format!("s{number}"), unread_server_mailbox(), tenant()).unwrap();
+        registry.register_server(format!("x{number}"), unread_server_mailbox(), tenant()).unwrap_err();
+        (0..20).for_each(|_| assert!(registry.find_server(lease.id()).is_some()));
+        registry.register_transport(format!("t{number}"), unread_transport_mailbox(), ()).unwrap().detach();
+        if number % 2 == 0 {
+            lease.detach();
+        }
+        registry.tick(std::time::Instant::now());
+        export(&registry, &recorder);
+    }
+    let at_last = scrape(&recorder);
+    assert!(at_first.keys().eq(at_last.keys()));
+    // As the documentation says: seven for each shard, and about forty besides.
+    let besides = at_last.len() - 7 * shards;
+    assert!((35..45).contains(&besides), "{besides}");
+}
+
+fn registries_with_names_do_not_mix<B: Backend>(shards: usize) {
+    let (one, two) = (registry::<B>(shards), registry::<B>(shards));
+    let _s = one.register_server("s", unread_server_mailbox(), ()).unwrap();
+    let recorder = recorder();
+    metrics::with_local_recorder(&recorder, || {
+        for (registry, name) in [(&one, "one"), (&two, "two"), (&one, "one")] {
+            registry.export_metrics_as(name, std::time::Instant::now());
+        }
+    });
+    let series = scrape(&recorder);
+    let count = |name: &str| series[&format!(r#"registry_registrations_total {{"registry": "{name}"}}"#)].1;
+    assert_eq!((count("one"), count("two")), (1.0, 0.0));
+    assert!(series.keys().all(|series| series.contains(r#""registry": ""#)));
+}
+
+fn the_task_exports_and_ends_with_its_registry<B: Backend>(shards: usize) {
+    within_time_limit(move || {
+        block_on(async move {
+            let registry = registry::<B>(shards);
+            let _s = registry.register_server("s", unread_server_mailbox(), ()).unwrap();
+            let recorder = recorder();
+            let _installed = metrics::set_default_local_recorder(&recorder);
+            let tasks = [
+                tokio::spawn(registry.export_task(Duration::from_secs(1))),
+                tokio::spawn(registry.export_task_as("named", Duration::from_secs(1))),
+            ];
+            // Time is that of the runtime, which goes on when nobody has anything to do.
+            tokio::time::sleep(Duration::from_millis(1_500)).await;
+            let series = scrape(&recorder);
+            assert_eq!(sum(&series, "registry_registrations_total"), 2.0);
+            assert_eq!(series[r#"registry_registrations_total {"registry": "named"}"#], (true, 1.0));
+            assert!(
+                recorder
+                    .handle()
+                    .render()
+                    .contains("# HELP registry_registrations_total Registrations that succeeded.")
+            );
+            drop(registry);
+            for task in tasks {
+                task.await.unwrap();
+            }
+        });
+    });
+}
+
+#[test]
+fn without_a_recorder_nothing_happens() {
+    describe_metrics();
+    registry::<registry_router::backends::Reference>(1).export_metrics(std::time::Instant::now());
+}

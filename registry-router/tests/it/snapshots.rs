@@ -1,0 +1,144 @@
+//! Whatever a registry says of itself can be written down and read back.
+
+use std::collections::HashSet;
+use std::fmt::Debug;
+use std::time::Duration;
+
+use registry_router::backends::Reference;
+use registry_router::{
+    Admission, AdmissionState, Alarm, BroadcastReport, Cap, CapUse, Cause, Clock, ContentionStatus, Door, HealthChange,
+    HotId, Imbalance, Kind, LabelCap, LastWrites, LatencyStats, Limits, Listing, Measure, MonitorSettings, Operation,
+    Pace, RateLimit, Refusal, RegisterReason, Registry, ServerId, Settings, ShardStats, Swept, Watched,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::hands::Hands;
+use crate::support::{server_mailbox, transport, transport_mailbox, unread_server_mailbox};
+
+/// Through JSON and back; the text is returned.
+fn round_trip<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) -> String {
+    let text = serde_json::to_string(value).unwrap();
+    assert_eq!(&serde_json::from_str::<T>(&text).unwrap(), value, "{text}");
+    text
+}
+
+const MS: Duration = Duration::from_millis(1);
+
+#[test]
+fn what_a_registry_says_of_itself_comes_back() {
+    let clock = Hands::new();
+    let monitor = MonitorSettings { sample_every: 1, ..MonitorSettings::default() };
+    let limits = Limits { servers: Some(1), ..Limits::default() };
+    let registry = Registry::<u64, Reference>::builder()
+        .shards(1)
+        .monitor(monitor)
+        .limits(limits)
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let mut watch = registry.watch_health();
+    let (mailbox, _inbox) = server_mailbox();
+    let _s = registry.register_server("s", mailbox, ()).unwrap();
+    let (mailbox, inbox) = transport_mailbox();
+    let _t = registry.register_transport_bound_to("t", mailbox, (), "s").unwrap();
+    for _ in 0..20 {
+        registry.with_server("s", |_| clock.turn(3 * MS)).unwrap();
+    }
+    let report: BroadcastReport = registry.broadcast("s", 7);
+    assert_eq!(report.delivered, 1);
+    round_trip(&report);
+    let listed: Vec<Listing<ServerId>> = registry.list_servers();
+    round_trip(&listed);
+    let refused = registry.register_server("x", unread_server_mailbox(), ()).unwrap_err();
+    let RegisterReason::Refused(refusal) = refused.reason else { panic!("{}", refused.reason) };
+    let text = round_trip::<Refusal>(&refusal);
+    assert!(text.starts_with(r#"{"cause":{"cause":"cap","cap":"servers"}"#), "{text}");
+    drop(inbox);
+    clock.turn(MS);
+    let swept: Swept = registry.sweep();
+    assert_eq!(swept.transports, 1);
+    round_trip(&swept);
+    let changes: Vec<HealthChange> = registry.tick(clock.now());
+    assert!(changes.len() >= 3, "an alarm, the door and a cap: {changes:?}");
+    round_trip(&changes);
+    let watched: Vec<Watched> = std::iter::from_fn(|| watch.try_next()).collect();
+    assert_eq!(watched.len(), changes.len());
+    round_trip(&watched);
+    let stats: Vec<ShardStats> = registry.all_shard_stats();
+    assert!(stats[0].alarm && stats[0].reads.count > 20 && stats[0].reads_total.p99_ns > 2_000_000, "{stats:?}");
+    let text = round_trip(&stats);
+    for part in ["reads_total", "writes_total", "cleanup_lag_total", "read_pace", "last_writes"] {
+        assert!(text.contains(part), "{part} is missing in {text}");
+    }
+    let status: ContentionStatus = registry.contention_status();
+    assert_eq!((&status.alarmed[..], status.admission), (&[0][..], AdmissionState::Closed));
+    round_trip(&status);
+}
+
+#[test]
+fn every_change_and_every_part_of_it_comes_back() {
+    let kinds = [Kind::Server, Kind::Transport];
+    let mut alarms = Vec::new();
+    for operation in [Operation::Read, Operation::Write, Operation::CleanUp] {
+        for measure in [Measure::P99, Measure::Mean, Measure::MeanOfLast] {
+            alarms.push(Alarm::new(7, operation, measure, 5 * MS));
+        }
+    }
+    let caps = [Cap::Servers, Cap::Transports, Cap::Rate, Cap::TransportsPerServer]
+        .into_iter()
+        .chain(kinds.map(|kind| Cap::Label { kind, key: "tenant".into(), value: "a \"quoted\" name".into() }));
+    let caps: Vec<CapUse> = caps.map(|cap| CapUse { cap, max: 9, used: 8, hits: u64::MAX }).collect();
+    let door = Door { alarmed: 33, shards: 64 };
+    let mut changes: Vec<HealthChange> = Vec::new();
+    for kind in kinds {
+        let uneven = Imbalance { kind, shard: 1, entries: 2, mean: 0.1, probability: 1e-300 };
+        let hot = HotId { kind, id: "\u{fffd}".into(), shard: 3, share: 0.3, share_at_least: 0.1 + 0.2, samples: 4 };
+        changes.extend([HealthChange::ImbalanceRaised(uneven.clone()), HealthChange::ImbalanceCleared(uneven)]);
+        changes.extend([HealthChange::HotIdNamed(hot.clone()), HealthChange::HotIdGone(hot)]);
+    }
+    for alarm in alarms {
+        changes.extend([HealthChange::AlarmRaised(alarm.clone()), HealthChange::AlarmCleared(alarm)]);
+    }
+    for cap in &caps {
+        changes.extend([HealthChange::CapHit(cap.clone()), HealthChange::CapRelieved(cap.clone())]);
+    }
+    changes.extend([HealthChange::AdmissionClosed(door), HealthChange::AdmissionReopened(door)]);
+    let texts: HashSet<String> = changes.iter().map(round_trip).collect();
+    assert_eq!(texts.len(), changes.len(), "no two are written alike");
+    for change in changes {
+        round_trip(&Watched::Change(change));
+    }
+    assert_eq!(round_trip(&Watched::Lost(3)), r#"{"lost":3}"#);
+    let caps = caps.into_iter().map(|used| Cause::Cap(used.cap));
+    for cause in caps.chain([Cause::Closed, Cause::Policy]) {
+        round_trip(&Refusal { cause: cause.clone(), reason: "why".into(), retry_after: None });
+        round_trip(&Refusal { cause, reason: "why".into(), retry_after: Some(MS) });
+    }
+    round_trip(&[AdmissionState::Open, AdmissionState::Closed]);
+    round_trip(&(LatencyStats::default(), LastWrites::default(), Pace::default(), Swept::default()));
+    let mut report = BroadcastReport::default();
+    report.server = Some(ServerId::new("s").unwrap());
+    (report.full, report.closed) = (vec![transport("f")], vec![transport("c")]);
+    round_trip(&report);
+}
+
+#[test]
+fn settings_come_back() {
+    let mut settings = Settings::default();
+    round_trip(&settings);
+    settings.seed = u64::MAX;
+    settings.limits.label = Some(LabelCap { key: "tenant".to_owned(), servers: Some(1), transports: None });
+    settings.limits.rate = Some(RateLimit { per_second: 10, burst: 2 });
+    settings.monitor.alarm = registry_router::AlarmRule::original();
+    settings.health.close_above = 0.75;
+    round_trip(&settings);
+}
+
+#[test]
+fn a_policy_is_no_snapshot_but_its_state_is() {
+    let limiter = registry_router::Limiter::new(Limits::default(), std::time::Instant::now());
+    round_trip(&limiter.state());
+    round_trip(&limiter.caps());
+    round_trip(limiter.limits());
+}
