@@ -183,7 +183,7 @@ impl Dice {
 fn a_noisy_hour_below_the_router_does_not_flap<B: Backend>(shards: usize) {
     const LOOKUPS: u64 = 100;
     /// How many of a thousand look-ups are slow: far below what raises an alarm, around it, and far above.
-    const NOISES: [u64; 3] = [1, 10, 40];
+    const NOISES: [u64; 3] = [2, 10, 40];
     // Shards are judged each for itself, and an hour of checks of 64 would be a long one.
     let shards = shards.min(8);
     // With one shard there is one noise, that around the threshold.
@@ -194,8 +194,8 @@ fn a_noisy_hour_below_the_router_does_not_flap<B: Backend>(shards: usize) {
     let mut changes = Vec::new();
     for second in 1..=3_600_u32 {
         for (shard, &noise) in noises.iter().enumerate() {
-            // It comes and goes, over some minutes.
-            let wave = 1.0 + (f64::from(second) / 60.0).sin();
+            // That around the threshold comes and goes, over some minutes.
+            let wave = if noise == NOISES[1] { 1.0 + (f64::from(second) / 60.0).sin() } else { 1.0 };
             for _ in 0..LOOKUPS {
                 let slow = (dice.below(1_000_000) as f64) < 1_000.0 * noise as f64 * wave;
                 faults.set(shard, Call::Read, Deed::Take(if slow { SECOND / 1_000 } else { SECOND / 1_000_000 }));
@@ -225,8 +225,7 @@ fn a_noisy_hour_below_the_router_does_not_flap<B: Backend>(shards: usize) {
         assert!((1..=raised).contains(&doors), "{doors} of {raised}");
     } else {
         assert_eq!(of(0), [], "noise far below the threshold is no alarm");
-        let above = of(2).iter().filter(|(_, raised)| *raised).count();
-        assert!((1..=3_600 / 377 + 1).contains(&above), "once in a wave, when it comes: {:?}", of(2));
+        assert!(matches!(of(2)[..], [(1..30, true)]), "far above it, it is raised once and stays: {:?}", of(2));
         assert_eq!((doors, (3..shards).flat_map(of).count()), (0, 0));
     }
 }
