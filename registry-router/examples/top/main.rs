@@ -41,10 +41,10 @@ const PERIOD: Duration = Duration::from_millis(500);
 #[derive(Debug, Parser)]
 #[command(after_help = view::KEYS_HELP)]
 struct Options {
-    /// How many shards: a power of two, as many as there is room to show.
+    /// How many shards: a power of two, up to the 64 that there is room to show.
     #[arg(long, default_value_t = 64, value_parser = shards)]
     shards: usize,
-    /// How many threads make load at first.
+    /// How many threads make load at first, from 1 to 8.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=MOST_THREADS as u64))]
     threads: u64,
     /// How many transports come and go at first, from 0 to 8.
@@ -59,7 +59,7 @@ struct Options {
     /// Print one frame of 80 x 24 as plain text and exit.
     #[arg(long)]
     snapshot: bool,
-    /// For how many seconds the load runs before a snapshot is taken.
+    /// For how many seconds the load runs before a snapshot is taken, up to an hour.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=3_600), requires = "snapshot")]
     seconds: u64,
     /// Panic after a second, to see what becomes of the terminal.

@@ -27,7 +27,7 @@ Keys:
   r     reset all figures; alarms and what is registered stay
   q     quit; so do Esc and Ctrl-C
 
-Of the shards, each is told by its figure, by a bar that is higher the more it is of the most, and by a `!` if it is in
+Of the shards, each is told by its figure, by a bar that grows with its share of the most, and by a `!` if it is in
 alarm. Latencies are those of the last ten seconds, in n(ano), µ (micro) and m(illi)seconds.";
 
 /// Draws a state.
