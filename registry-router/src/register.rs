@@ -125,6 +125,29 @@ impl<Mb> Claim<Mb> {
     }
 }
 
+/// A registration that is in its group before it is in its table; it leaves the group unless it comes about, whatever
+/// prevents it: a panic too.
+struct Birth {
+    /// `None` if it is to be in none, and once it has come about.
+    group: Option<Arc<Group>>,
+    incarnation: Incarnation,
+}
+
+impl Birth {
+    /// It is in its table; says whether it was born into a group.
+    fn comes_about(mut self) -> bool {
+        self.group.take().is_some()
+    }
+}
+
+impl Drop for Birth {
+    fn drop(&mut self) {
+        if let Some(group) = self.group.take().filter(|_| !SeededBug::FailedBirthStaysBound.is_on()) {
+            group.remove(self.incarnation);
+        }
+    }
+}
+
 impl<M, B, X, P> Registry<M, B, X, P>
 where
     M: Send + 'static,
@@ -181,17 +204,17 @@ where
         }
         let Claim { mailbox, metadata } = claim;
         let head = Head { incarnation, mailbox, metadata };
-        if let Err((head, by)) = inner.insert(place, &id, head, Bond::new(group.clone()), now) {
-            if let Some(group) = group.filter(|_| !SeededBug::FailedBirthStaysBound.is_on()) {
-                group.remove(incarnation);
-            }
+        let bond = Bond::new(group.clone());
+        let birth = Birth { group, incarnation };
+        if let Err((head, by)) = inner.insert(place, &id, head, bond, now) {
+            drop(birth);
             inner.probe.event(place.shard, Event::Rejected);
             let Head { mailbox, metadata, .. } = head;
             return Err(RegisterError { reason: RegisterReason::Taken { by }, mailbox, metadata });
         }
         permit.keep();
         inner.probe.event(place.shard, Event::Registered);
-        if group.is_some() {
+        if birth.comes_about() {
             inner.probe.event(place.shard, Event::Bound);
         }
         let home = Arc::downgrade(inner) as Weak<dyn Home<I>>;

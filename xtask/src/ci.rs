@@ -113,6 +113,9 @@ fn features() -> Result<Vec<(String, Vec<String>)>> {
         .collect()
 }
 
+/// Examples that are given something to end by themselves.
+const ARGUMENTS: [(&str, &[&str]); 1] = [("top", &["--snapshot", "--seconds", "2"])];
+
 /// Runs what is in the router's folder of examples: a file, or a folder with a `main.rs`.
 fn examples() -> Result<()> {
     let folder = root()?.join("registry-router").join("examples");
@@ -127,7 +130,11 @@ fn examples() -> Result<()> {
     names.sort();
     ensure!(!names.is_empty(), "there are no examples in {}", folder.display());
     for name in names {
-        cargo::run(cargo()?.args(["run", "--package", "registry-router", "--all-features", "--example", &name]))?;
+        let arguments =
+            ARGUMENTS.iter().find(|(example, _)| *example == name).map_or(&[][..], |(_, arguments)| arguments);
+        let mut run = cargo()?;
+        run.args(["run", "--package", "registry-router", "--all-features", "--example", &name, "--"]).args(arguments);
+        cargo::run(&mut run)?;
     }
     Ok(())
 }

@@ -9,11 +9,14 @@ mod bound;
 mod bulk;
 mod contract;
 mod cost;
+mod counts;
 mod dead;
 #[cfg(feature = "tracing")]
 mod events;
 #[cfg(feature = "metrics")]
 mod export;
+mod faults;
+mod faulty;
 mod hands;
 mod health;
 #[cfg(feature = "flume")]

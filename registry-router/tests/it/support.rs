@@ -76,13 +76,18 @@ pub(crate) fn transport(id: &str) -> TransportId {
 
 /// Runs `body` on a thread of its own, and fails if it does not end in time.
 pub(crate) fn within_time_limit(body: impl FnOnce() + Send + 'static) {
+    within(TIME_LIMIT, body);
+}
+
+/// The same, for what takes longer than most.
+pub(crate) fn within(limit: Duration, body: impl FnOnce() + Send + 'static) {
     let (done, ended) = mpsc::channel();
     let thread = std::thread::spawn(move || {
         body();
         let _ = done.send(());
     });
-    match ended.recv_timeout(TIME_LIMIT) {
-        Err(mpsc::RecvTimeoutError::Timeout) => panic!("still running after {TIME_LIMIT:?}: a deadlock?"),
+    match ended.recv_timeout(limit) {
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("still running after {limit:?}: a deadlock?"),
         Ok(()) | Err(mpsc::RecvTimeoutError::Disconnected) => {
             if let Err(panic) = thread.join() {
                 std::panic::resume_unwind(panic);
