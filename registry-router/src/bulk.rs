@@ -30,7 +30,8 @@ where
     /// to 16 shards.
     ///
     /// Faster than as many single look-ups where there are more registrations than fit into the processor's caches, for
-    /// it waits for up to 16 of them at a time. Takes no lock of ours, allocates nothing and touches no reference count.
+    /// it waits for up to 16 of them at a time; where they do fit there is nothing to wait for, and single ones are
+    /// faster. Takes no lock of ours, allocates nothing and touches no reference count.
     pub fn with_many_servers(
         &self,
         ids: &[impl AsRef<[u8]>],
