@@ -54,7 +54,9 @@ impl Instructions {
             ensure!(theirs == ours, "recorded with {theirs}, and this is {ours}: {RECORD}");
         }
         eprintln!("building {PROGRAM}");
-        cargo::run(cargo::cargo()?.args(["build", "--release", "--package", PACKAGE, "--bin", PROGRAM]))?;
+        // In one piece: how a program is cut into pieces sways what is inlined, and any line of it sways the cuts.
+        let build = ["rustc", "--release", "--package", PACKAGE, "--bin", PROGRAM, "--", "-C", "codegen-units=1"];
+        cargo::run(cargo::cargo()?.args(build))?;
         let programs = Programs::lie_in(steps::target()?.join("release"));
         let plan: Plan = steps::ask(programs.command(PROGRAM).arg("plan"))?;
         let measured = Recorded {

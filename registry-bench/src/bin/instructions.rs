@@ -2,15 +2,22 @@
 //!
 //! What comes before is the same for any number of times, so the difference of two runs is the operation alone.
 //! Ids, their order and the registry's seed are fixed; the registry has its statistics on, as it has by default.
+//!
+//! The loops stand here and not in the library, so that the compiler makes the registry's code anew for this program,
+//! and what else is in the library does not sway what it inlines.
 
 #![allow(clippy::print_stdout, reason = "its plan goes to standard output")]
 
-use anyhow::{Result, ensure};
+use std::hint::black_box;
+
+use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
 use registry_bench::choose;
-use registry_bench::ratio::Act;
-use registry_bench::registry::Layout;
+use registry_bench::registry::{Layout, OverRegistry};
+use registry_bench::subject::{Session, Subject};
 use registry_bench::world::{Counts, World};
+use registry_core::Backend;
+use registry_router::backends::{Visitor, for_each};
 use serde::Serialize;
 
 /// How many servers there are: eight to a mailbox, so that all messages of a run find room.
@@ -95,16 +102,56 @@ fn main() -> Result<()> {
 
 fn run(arguments: &Run) -> Result<()> {
     let counts = Counts { servers: SERVERS, strangers: STRANGERS, claims: 0, transports: 0 };
-    let world = World::new(counts, SEED);
-    let registry = choose::registry(&arguments.backend, Layout { shards: SHARDS, servers: SERVERS, transports: 0 })?;
-    registry.fill(&world);
-    let act = match arguments.operation {
-        Operation::Lookup => Act::Lookup,
-        Operation::Miss => Act::Miss,
-        Operation::Route => Act::Route,
-        Operation::Register => Act::Register,
-    };
-    let (_, failures) = registry.lap(act, &world, 0).run(0, arguments.operations);
+    let mut counted = Counted { arguments, world: World::new(counts, SEED), failures: None };
+    for_each(&mut counted);
+    let failures = counted.failures.context("there is no such backend")??;
     ensure!(failures == 0, "{failures} operations did not do what they should");
     Ok(())
+}
+
+/// Does the work on the one backend that was asked for.
+struct Counted<'a> {
+    arguments: &'a Run,
+    world: World,
+    failures: Option<Result<usize>>,
+}
+
+impl Visitor for Counted<'_> {
+    fn visit<B: Backend>(&mut self) {
+        if B::NAME == self.arguments.backend {
+            self.failures = Some(on::<B>(&self.world, self.arguments));
+        }
+    }
+}
+
+/// Fills a registry, does the operation, and says how often it went wrong.
+fn on<B: Backend>(world: &World, arguments: &Run) -> Result<usize> {
+    let registry = OverRegistry::<B, _>::new(Layout { shards: SHARDS, servers: SERVERS, transports: 0 })?;
+    let session = registry.session();
+    session.fill(world);
+    let mailbox = world.mailbox(0);
+    let times = arguments.operations;
+    Ok(match arguments.operation {
+        Operation::Lookup => repeat(&world.order, times, |id| session.lookup(id, mailbox).is_some()),
+        Operation::Miss => repeat(&world.strangers, times, |id| session.lookup(id, mailbox).is_none()),
+        Operation::Route => repeat(&world.order, times, |id| session.route(id, &world.sender, 1)),
+        Operation::Register => repeat(&world.strangers, times, |id| {
+            let lease = session.register(id, mailbox);
+            lease.map(|lease| session.release(id, lease)).is_some()
+        }),
+    })
+}
+
+/// Does something to so many keys in a row, beginning again at the end of the row, and counts where it went wrong.
+#[inline(never)]
+fn repeat<K>(keys: &[K], times: usize, operation: impl Fn(&K) -> bool) -> usize {
+    let (mut left, mut failures) = (times, 0);
+    while left > 0 {
+        let row = &keys[..left.min(keys.len())];
+        for key in row {
+            failures += usize::from(!operation(black_box(key)));
+        }
+        left -= row.len();
+    }
+    failures
 }

@@ -29,7 +29,7 @@ pub(in crate::page) struct Dot {
 
 /// How tall a row is, and how wide the names of all.
 const ROW: i32 = 30;
-const NAMES: i32 = 172;
+const NAMES: i32 = 178;
 const RIGHT: i32 = 14;
 
 /// So many times the greatest median, and the plot ends: one bad round does not squeeze all others.
