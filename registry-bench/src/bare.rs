@@ -1,7 +1,7 @@
 //! The bare maps: each crate's own map as its own users would use it, in the place of a registry.
 //!
 //! One map, not sharded by us, with room for all entries from the start and `foldhash` as its hasher, keyed by the same
-//! ids and holding one pointer per entry: the mailbox.
+//! ids and holding one pointer per entry: the sending end of a tokio channel.
 //! There are no leases, no incarnations and no statistics. What a registration means, the user of a bare map must see
 //! to: `insert` takes the place of whatever was there.
 //! Bindings are a second map, from transports to servers.
@@ -16,7 +16,8 @@ pub mod reference;
 use std::fmt;
 use std::hash::Hash;
 
-use registry_router::{Delivery, Mailbox, ServerId, ServerMailbox, TransportId, TransportMailbox};
+use registry_router::{Delivery, ServerId, ServerMailbox, ToServer, ToTransport, TransportId, TransportMailbox};
+use tokio::sync::mpsc::Sender;
 
 use crate::registry::Layout;
 use crate::subject::{Session, Subject};
@@ -75,8 +76,8 @@ pub trait Handle<K: Key, V: Value>: Send + 'static {
 
 /// Bare maps in the place of a registry.
 pub struct OverBare<F: Family> {
-    servers: F::Map<ServerId, ServerMailbox<Message>>,
-    transports: F::Map<TransportId, TransportMailbox<Message>>,
+    servers: F::Map<ServerId, Sender<ToServer<Message>>>,
+    transports: F::Map<TransportId, Sender<ToTransport<Message>>>,
     bindings: F::Map<TransportId, ServerId>,
 }
 
@@ -114,8 +115,8 @@ type HandleOf<F, K, V> = <<F as Family>::Map<K, V> as Map<K, V>>::Handle;
 
 /// Handles to the bare maps.
 pub struct BareSession<F: Family> {
-    servers: HandleOf<F, ServerId, ServerMailbox<Message>>,
-    transports: HandleOf<F, TransportId, TransportMailbox<Message>>,
+    servers: HandleOf<F, ServerId, Sender<ToServer<Message>>>,
+    transports: HandleOf<F, TransportId, Sender<ToTransport<Message>>>,
     bindings: HandleOf<F, TransportId, ServerId>,
 }
 
@@ -130,19 +131,19 @@ impl<F: Family> Session for BareSession<F> {
 
     #[inline]
     fn lookup(&self, id: &ServerId, mailbox: &ServerMailbox<Message>) -> Option<bool> {
-        self.servers.with(id, |held| held.as_sender().same_channel(mailbox.as_sender()))
+        self.servers.with(id, |held| held.same_channel(mailbox.as_sender()))
     }
 
     #[inline]
     fn route(&self, server: &ServerId, from: &TransportId, message: Message) -> bool {
         let delivered =
-            self.servers.with(server, |mailbox| mailbox.try_deliver(Delivery { from: from.clone(), message }).is_ok());
+            self.servers.with(server, |sender| sender.try_send(Delivery { from: from.clone(), message }).is_ok());
         delivered.unwrap_or(false)
     }
 
     #[inline]
     fn register(&self, id: &ServerId, mailbox: &ServerMailbox<Message>) -> Option<()> {
-        self.servers.insert(id.clone(), mailbox.clone());
+        self.servers.insert(id.clone(), mailbox.as_sender().clone());
         Some(())
     }
 
@@ -152,11 +153,11 @@ impl<F: Family> Session for BareSession<F> {
     }
 
     fn add_server(&self, id: &ServerId, mailbox: &ServerMailbox<Message>) {
-        self.servers.insert(id.clone(), mailbox.clone());
+        self.servers.insert(id.clone(), mailbox.as_sender().clone());
     }
 
     fn add_transport(&self, id: &TransportId, mailbox: &TransportMailbox<Message>) {
-        self.transports.insert(id.clone(), mailbox.clone());
+        self.transports.insert(id.clone(), mailbox.as_sender().clone());
     }
 
     #[inline]

@@ -17,9 +17,9 @@ pub struct Delivery {
     /// Where it was measured, as JSON; the lines of the measurement are read from standard input.
     #[arg(long, required_unless_present = "from")]
     host: Option<String>,
-    /// A file that was written before, instead of lines.
+    /// A file that was written before, instead of lines; several are put together.
     #[arg(long, value_name = "FILE", conflicts_with = "host")]
-    from: Option<PathBuf>,
+    from: Vec<PathBuf>,
     /// Also writes everything to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -67,10 +67,12 @@ impl Delivery {
     }
 
     fn document(&self, lines: impl BufRead) -> Result<Document> {
-        if let Some(file) = &self.from {
-            let refuse = |error: &dyn fmt::Display| Impossible(format!("--from {}: {error}", file.display()));
-            let text = fs::read_to_string(file).map_err(|error| refuse(&error))?;
-            return Ok(serde_json::from_str(&text).map_err(|error| refuse(&error))?);
+        if let [first, others @ ..] = &self.from[..] {
+            let mut document = read(first)?;
+            for file in others {
+                document.append(read(file)?).map_err(|differs| refusal(file, &differs))?;
+            }
+            return Ok(document);
         }
         let host: Host = serde_json::from_str(self.host.as_deref().unwrap_or_default()).context("--host")?;
         let mut parsed = Vec::new();
@@ -80,6 +82,15 @@ impl Delivery {
         }
         Ok(Document::of(host, parsed))
     }
+}
+
+fn read(file: &Path) -> Result<Document, Impossible> {
+    let text = fs::read_to_string(file).map_err(|error| refusal(file, &error))?;
+    serde_json::from_str(&text).map_err(|error| refusal(file, &error))
+}
+
+fn refusal(file: &Path, error: &dyn fmt::Display) -> Impossible {
+    Impossible(format!("--from {}: {error}", file.display()))
 }
 
 fn rewritten(path: &Path, document: &Document) -> Result<String> {
@@ -119,17 +130,33 @@ mod tests {
         let file = place.0.join("document.json");
         fs::write(&file, include_str!("page/tests/document.json")).unwrap();
         let page = place.0.join("deep").join("page");
-        let delivery = Delivery { from: Some(file), page: Some(page.clone()), ..Delivery::default() };
+        let delivery = Delivery { from: vec![file], page: Some(page.clone()), ..Delivery::default() };
         let text = delivery.deliver(std::io::empty()).unwrap();
         assert!(text.contains("a made-up processor"), "{text}");
         assert!(fs::read_to_string(page.join("index.html")).unwrap().contains("a made-up processor"));
     }
 
     #[test]
+    fn several_documents_of_one_host_become_one() {
+        let place = Place::new("several");
+        let text = include_str!("page/tests/document.json");
+        let files = ["one.json", "two.json", "other.json"].map(|name| place.0.join(name));
+        fs::write(&files[0], text).unwrap();
+        fs::write(&files[1], text).unwrap();
+        fs::write(&files[2], text.replace("a made-up processor", "another processor")).unwrap();
+        let of = |files: &[PathBuf]| Delivery { from: files.to_vec(), ..Delivery::default() };
+        let (one, two) = (&files[..1], &files[..2]);
+        let count = |files| of(files).document(std::io::empty()).unwrap().ratios.len();
+        assert_eq!(2 * count(one), count(two));
+        let error = of(&[files[0].clone(), files[2].clone()]).deliver(std::io::empty()).unwrap_err().to_string();
+        assert!(error.contains("other.json") && error.contains("another processor"), "{error}");
+    }
+
+    #[test]
     fn what_is_no_document_is_impossible() {
         let place = Place::new("wrong");
         let file = place.0.join("document.json");
-        let delivery = Delivery { from: Some(file.clone()), ..Delivery::default() };
+        let delivery = Delivery { from: vec![file.clone()], ..Delivery::default() };
         let refused = || delivery.deliver(std::io::empty()).unwrap_err().downcast::<Impossible>().unwrap().to_string();
         assert!(refused().contains("document.json"), "{}", refused());
         fs::write(&file, "{}").unwrap();

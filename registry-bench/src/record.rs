@@ -257,6 +257,28 @@ impl Document {
     }
 }
 
+impl Document {
+    /// Adds what another run has measured on the same host, of the same revision.
+    ///
+    /// # Errors
+    ///
+    /// What differs between the hosts; nothing is added then.
+    pub fn append(&mut self, other: Self) -> Result<(), String> {
+        let place = |host: &Host| Host { date: String::new(), ..host.clone() };
+        if place(&self.host) != place(&other.host) {
+            return Err(format!("it was measured elsewhere: {:?}, and not {:?}", other.host, self.host));
+        }
+        self.rows.extend(other.rows);
+        self.ratios.extend(other.ratios);
+        self.memory.extend(other.memory);
+        self.peers.extend(other.peers);
+        self.points.extend(other.points);
+        self.tails.extend(other.tails);
+        self.idle.extend(other.idle);
+        Ok(())
+    }
+}
+
 impl Row {
     fn of(samples: &[Sample], memory: &[Memory], revision: &str) -> Option<Self> {
         let setup = samples.first()?.setup.clone();

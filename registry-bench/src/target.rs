@@ -128,8 +128,9 @@ pub fn judge(document: &Document) -> Vec<Judgement> {
 
 /// What to call a ratio where its operation has to be told from others under the same name.
 #[must_use]
-pub fn called(ratio: &Ratio) -> &str {
-    &ratio.name
+pub fn called(ratio: &Ratio) -> String {
+    let apart = TARGETS.iter().any(|target| target.name == ratio.name && target.name == "monitor_overhead");
+    if apart { format!("{}, {}", ratio.name, ratio.operation) } else { ratio.name.clone() }
 }
 
 /// The target that a ratio of that name has on that backend, at that many entries.
@@ -201,8 +202,8 @@ impl Target {
                     .iter()
                     .filter(|ratio| self.is_named(&ratio.name) && self.is_set(&ratio.backend, ratio.entries));
                 let finding = |ratio: &Ratio| {
-                    let names = (called(ratio), ratio.backend.as_str());
-                    self.finding(names, ratio.entries, Some(ratio.threads), ratio.spread)
+                    let name = called(ratio);
+                    self.finding((&name, &ratio.backend), ratio.entries, Some(ratio.threads), ratio.spread)
                 };
                 set.map(finding).collect()
             }

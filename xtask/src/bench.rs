@@ -90,7 +90,7 @@ impl Bench {
         if self.list {
             return cargo::run(programs.command(measuring).arg("list"));
         }
-        if self.delivery.from.is_some() {
+        if !self.delivery.from.is_empty() {
             return self.deliver(programs.command(PROGRAM).arg("report"), "");
         }
         let plan = steps::ask(programs.command(measuring).arg("plan").args(self.wish()))?;

@@ -6,13 +6,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use registry_router::{Delivery, Mailbox, ServerId, ServerMailbox, TransportId, TransportMailbox};
+use registry_router::{Delivery, ServerId, ServerMailbox, ToServer, TransportId, TransportMailbox};
+use tokio::sync::mpsc::Sender;
 
 use super::FastHash;
 use crate::subject::{Session, Subject};
 use crate::world::{Message, World};
 
-type Map = HashMap<ServerId, ServerMailbox<Message>, FastHash>;
+type Map = HashMap<ServerId, Sender<ToServer<Message>>, FastHash>;
 
 /// A map to read.
 #[derive(Debug, Default)]
@@ -40,13 +41,13 @@ impl Session for LimitSession {
 
     #[inline]
     fn lookup(&self, id: &ServerId, mailbox: &ServerMailbox<Message>) -> Option<bool> {
-        self.map.get(id).map(|held| held.as_sender().same_channel(mailbox.as_sender()))
+        self.map.get(id).map(|held| held.same_channel(mailbox.as_sender()))
     }
 
     #[inline]
     fn route(&self, server: &ServerId, from: &TransportId, message: Message) -> bool {
         let deliver =
-            |mailbox: &ServerMailbox<Message>| mailbox.try_deliver(Delivery { from: from.clone(), message }).is_ok();
+            |sender: &Sender<ToServer<Message>>| sender.try_send(Delivery { from: from.clone(), message }).is_ok();
         self.map.get(server).is_some_and(deliver)
     }
 
@@ -58,7 +59,7 @@ impl Session for LimitSession {
 
     fn add_server(&self, id: &ServerId, mailbox: &ServerMailbox<Message>) {
         let mut home = self.home.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::make_mut(&mut home).insert(id.clone(), mailbox.clone());
+        Arc::make_mut(&mut home).insert(id.clone(), mailbox.as_sender().clone());
     }
 
     fn add_transport(&self, _: &TransportId, _: &TransportMailbox<Message>) {}
@@ -70,7 +71,7 @@ impl Session for LimitSession {
     /// With room for all from the start, as the other maps have.
     fn fill(&self, world: &World) {
         let mut map = Map::with_capacity_and_hasher(world.servers.len(), FastHash::default());
-        map.extend(world.servers.iter().enumerate().map(|(n, id)| (id.clone(), world.mailbox(n).clone())));
+        map.extend(world.servers.iter().enumerate().map(|(n, id)| (id.clone(), world.mailbox(n).as_sender().clone())));
         *self.home.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(map);
     }
 }

@@ -88,11 +88,12 @@ fn mailboxes(idle: &[Idle]) -> Markup {
     html! {
         p {
             "For a connection that is idle, the mailbox is most of what it takes. " em { "Empty" } " has never had a "
-            "message; " em { "used" } " has had one, which went through."
+            "message; " em { "used" } " has had one, which went through; " em { "waiting" } " has had one too, and its "
+            "receiver waits for the next."
         }
         (table(
             "",
-            &["mailbox", "room for", "bytes a message", "how many at once", "empty", "used", "to put one in"],
+            &["mailbox", "room for", "bytes a message", "how many at once", "empty", "used", "waiting", "to put one in and take it out"],
             idle.iter().map(|row| vec![
                 text(row.mailbox.as_str()),
                 figure(words::count(row.capacity)),
@@ -100,6 +101,7 @@ fn mailboxes(idle: &[Idle]) -> Markup {
                 figure(words::count(row.mailboxes)),
                 figure(words::bytes(row.empty_bytes)),
                 figure(words::bytes(row.used_bytes)),
+                perhaps(row.waiting_bytes.map(words::bytes)),
                 perhaps(row.send_ns.map(words::time)),
             ]),
         ))

@@ -23,8 +23,8 @@ pub(super) fn section(document: &Document) -> Markup {
         @for name in distinct(ratios.iter().map(|ratio| target::called(ratio))) {
             @let named: Vec<&Ratio> = ratios.iter().filter(|ratio| target::called(ratio) == name).copied().collect();
             h3 { code { (name) } }
-            p.note { (says(name)) }
-            div.plots { @for entries in distinct(named.iter().map(|ratio| ratio.entries)) { (plot(name, entries, &named)) } }
+            p.note { (says(&name)) }
+            div.plots { @for entries in distinct(named.iter().map(|ratio| ratio.entries)) { (plot(&name, entries, &named)) } }
         }
         details {
             summary { "All of them as a table" }

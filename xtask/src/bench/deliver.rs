@@ -21,11 +21,13 @@ pub(crate) struct Delivery {
     /// Writes the README's table of backends anew, from the run or from the file.
     #[arg(long)]
     pub(crate) update_readme: bool,
-    /// Measures nothing and takes the figures of a file that `--json` has written.
+    /// Measures nothing and takes the figures of a file that `--json` has written; given several times, of all of them,
+    /// which must be of one host and revision.
     #[arg(long, value_name = "FILE", conflicts_with_all = [
-        "json", "list", "quick", "full", "smoke", "backend", "workload", "shards", "threads", "entries", "seed",
+        "list", "quick", "full", "smoke", "ratios", "memory", "scale", "tails", "mailboxes", "peers", "backend", "workload",
+        "shards", "threads", "entries", "seed",
     ])]
-    pub(crate) from: Option<PathBuf>,
+    pub(crate) from: Vec<PathBuf>,
 }
 
 impl Delivery {
@@ -34,7 +36,7 @@ impl Delivery {
         if let Some(file) = &self.json {
             steps::ensure_writable(file)?;
         }
-        if let Some(file) = &self.from {
+        for file in &self.from {
             ensure!(file.is_file(), Usage(format!("--from: there is no file {}", file.display())));
         }
         if let Some(directory) = &self.report {
@@ -47,13 +49,10 @@ impl Delivery {
     /// The same in the words of the program that makes reports.
     pub(crate) fn pass_on(&self, report: &mut Command) -> Result<()> {
         let readme = if self.update_readme { Some(root()?.join("README.md")) } else { None };
-        let options: [(&str, Option<&Path>); 4] = [
-            ("--json", self.json.as_deref()),
-            ("--from", self.from.as_deref()),
-            ("--page", self.report.as_deref()),
-            ("--readme", readme.as_deref()),
-        ];
-        for (name, path) in options {
+        let options: [(&str, Option<&Path>); 3] =
+            [("--json", self.json.as_deref()), ("--page", self.report.as_deref()), ("--readme", readme.as_deref())];
+        let from = self.from.iter().map(|file| ("--from", Some(&**file)));
+        for (name, path) in options.into_iter().chain(from) {
             if let Some(path) = path {
                 report.arg(name).arg(path);
             }
@@ -78,7 +77,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_there_is_refused_before_the_work() {
-        let delivery = Delivery { from: Some("no-such-document.json".into()), ..Delivery::default() };
+        let delivery = Delivery { from: vec!["no-such-document.json".into()], ..Delivery::default() };
         let error = delivery.check().unwrap_err();
         assert!(error.is::<Usage>() && error.to_string().contains("no-such-document.json"), "{error}");
     }
@@ -96,7 +95,7 @@ mod tests {
         let delivery = Delivery {
             report: Some("page".into()),
             update_readme: true,
-            from: Some("figures.json".into()),
+            from: vec!["figures.json".into()],
             ..Delivery::default()
         };
         let mut command = Command::new("report");
