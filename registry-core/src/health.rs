@@ -69,14 +69,16 @@ pub struct Alarm {
     pub threshold: Duration,
     /// What it is now, in nanoseconds, over the whole window; zero when nothing was timed.
     pub measured_ns: f64,
-    /// How many operations it was judged by.
+    /// How many operations it was judged by: of the 99th percentile, those of the stretch of time that tells most.
     pub samples: u64,
+    /// How many of them were over the threshold; zero where a mean is judged.
+    pub slow: u64,
 }
 
 impl Alarm {
     /// An alarm; for those who judge.
     pub fn new(shard: usize, operation: Operation, measure: Measure, threshold: Duration) -> Self {
-        Self { shard, operation, measure, threshold, measured_ns: 0.0, samples: 0 }
+        Self { shard, operation, measure, threshold, measured_ns: 0.0, samples: 0, slow: 0 }
     }
 }
 
@@ -204,14 +206,17 @@ impl fmt::Display for HealthChange {
 
 impl fmt::Display for Alarm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let measure = match self.measure {
-            Measure::P99 => "p99",
-            Measure::Mean => "mean",
+        let Self { shard, operation, threshold, samples, slow, .. } = self;
+        let measured = Duration::from_nanos(self.measured_ns as u64);
+        let mean = match self.measure {
+            Measure::P99 => {
+                write!(f, "shard {shard}, {slow} of the last {samples} {operation}s took over {threshold:?}")?;
+                return write!(f, ", p99 of the window is {measured:?}");
+            }
+            Measure::Mean => "mean of",
             Measure::MeanOfLast => "mean of the last",
         };
-        let measured = Duration::from_nanos(self.measured_ns as u64);
-        let Self { shard, operation, threshold, samples, .. } = self;
-        write!(f, "shard {shard}, {measure} of {samples} {operation}s is {measured:?}, threshold {threshold:?}")
+        write!(f, "shard {shard}, {mean} {samples} {operation}s is {measured:?}, threshold {threshold:?}")
     }
 }
 

@@ -109,7 +109,7 @@ impl AlarmRule {
         };
         let mut alarm = Alarm::new(stats.shard, operation, Measure::P99, self.threshold);
         alarm.measured_ns = latency.p99_ns as f64;
-        alarm.samples = pace.count;
+        (alarm.samples, alarm.slow) = (pace.count, pace.slow);
         (verdict, alarm)
     }
 
