@@ -9,8 +9,8 @@
 //! several pairs are built, one after the other, first the one and then the other in turn, with other memory taken in
 //! between: a ratio is the median of the pairs' medians, its range and quartiles are of all rounds of all pairs.
 //!
-//! - `lookup_vs_bare`, `lookup_miss_vs_bare`: a look-up reads in place the pointer to the mailbox. What it points to the
-//!   registry reads too, to see whether the owner is alive; the bare map does not know such a thing.
+//! - `lookup_vs_bare`, `lookup_miss_vs_bare`: a look-up reads in place the pointer to the mailbox. The registry reads a
+//!   bit too, to see whether the owner is alive; the bare map does not know such a thing.
 //!   The bare map is one map, the registry has as many as it has shards: that is how each is used.
 //! - `lookup_vs_limit`: against a standard map that is never written, with the bare maps' hasher.
 //! - `route_vs_bare`: a message goes into a tokio channel by `try_send`; all are emptied between the slices.
