@@ -23,6 +23,23 @@ pub trait Admission: fmt::Debug + Send + Sync + 'static {
     /// [`Refusal`], with the reason that the caller is to be told.
     fn admit(&self, kind: Kind, metadata: &Metadata, now: Instant) -> Result<(), Refusal>;
 
+    /// Says whether a registration may be followed by one of the same owner, with other metadata, in the place that it
+    /// has. Nothing is reserved or given back: the place is released with the new metadata, once.
+    ///
+    /// So a policy must refuse metadata that it would count elsewhere; one that counts by metadata in a way of its own
+    /// must say so here. Unless it does, all metadata must be what they were.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`], with the reason that the caller is to be told.
+    fn renew(&self, _kind: Kind, old: &Metadata, new: &Metadata) -> Result<(), Refusal> {
+        if old == new {
+            return Ok(());
+        }
+        let reason = "a renewal must keep the metadata".into();
+        Err(Refusal { cause: Cause::Policy, reason, retry_after: None })
+    }
+
     /// Gives a place back.
     fn release(&self, kind: Kind, metadata: &Metadata);
 
@@ -106,6 +123,10 @@ pub struct AdmitAll;
 
 impl Admission for AdmitAll {
     fn admit(&self, _kind: Kind, _metadata: &Metadata, _now: Instant) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn renew(&self, _kind: Kind, _old: &Metadata, _new: &Metadata) -> Result<(), Refusal> {
         Ok(())
     }
 

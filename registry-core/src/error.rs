@@ -70,6 +70,9 @@ pub enum RegisterReason {
         /// When trying again may help.
         retry_after: Duration,
     },
+    /// The registration that was to be renewed has ended, or is one of another registry.
+    #[error("the registration to renew has ended")]
+    Ended,
     /// The registry takes no new registrations now.
     #[error(transparent)]
     Refused(#[from] Refusal),

@@ -103,6 +103,14 @@ impl Admission for Limiter {
         Err(Refusal { cause: Cause::Cap(Cap::Rate), reason, retry_after: Some(wait) })
     }
 
+    fn renew(&self, kind: Kind, old: &Metadata, new: &Metadata) -> Result<(), Refusal> {
+        if self.labels.as_ref().is_none_or(|labels| labels.are_alike(kind, old, new)) {
+            return Ok(());
+        }
+        let reason = "a renewal must keep the label that is limited".into();
+        Err(Refusal { cause: Cause::Policy, reason, retry_after: None })
+    }
+
     fn release(&self, kind: Kind, metadata: &Metadata) {
         if let Some(labels) = &self.labels {
             labels.give_back(kind, metadata);

@@ -139,6 +139,11 @@ impl<'a> Permit<'a> {
         Ok(Self { admission, kind, metadata: Some(metadata.clone()) })
     }
 
+    /// The place of a registration that has ended, for the one that follows it.
+    pub(crate) fn inherit(admission: &'a dyn Admission, kind: Kind, metadata: &Metadata) -> Self {
+        Self { admission, kind, metadata: Some(metadata.clone()) }
+    }
+
     /// The registration holds the place from now on, and gives it back when it ends.
     pub(crate) fn keep(mut self) {
         self.metadata = None;

@@ -43,6 +43,20 @@ impl<I> Lease<I> {
         Self { home: Some(home), id, hash, incarnation }
     }
 
+    pub(crate) fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// Where its registry is, or was; null for one that has let go.
+    pub(crate) fn home(&self) -> *const () {
+        self.home.as_ref().map_or(std::ptr::null(), |home| home.as_ptr().cast())
+    }
+
+    /// From now on it owns this registration of its id.
+    pub(crate) fn renewed(&mut self, incarnation: Incarnation) {
+        self.incarnation = incarnation;
+    }
+
     /// The id that is registered.
     pub fn id(&self) -> &I {
         &self.id

@@ -14,7 +14,7 @@
 //! - To clean up after owners that died without a word: [`Registry::sweep`], or [`Registry::sweeper`] as a task.
 //! - To watch: [`Registry::shard_stats`], [`Registry::contention_status`], [`Registry::watch_health`]; nothing is judged
 //!   unless somebody calls [`Registry::tick`] or spawns [`Registry::health_task`].
-//! - To protect: [`Builder::limits`].
+//! - To protect: [`Builder::limits`]; who is in can come back by [`Registry::renew_transport`] when nobody new is taken.
 //! - To export: `Registry::export_metrics` with the feature `metrics`; events and spans with the feature `tracing`.
 //! - To write a program for any registry, not just this one: the traits in [`api`].
 //!
@@ -62,6 +62,7 @@ mod partition;
 mod record;
 mod register;
 mod registry;
+mod renew;
 mod roll;
 mod route;
 #[cfg(shuttle)]

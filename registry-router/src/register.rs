@@ -230,7 +230,7 @@ where
     P: Probe,
 {
     /// Inserts an entry, or gives its head back with the incarnation of the living one that is there instead.
-    fn insert<I: Side>(
+    pub(crate) fn insert<I: Side>(
         &self,
         place: Place,
         id: &I,
@@ -258,10 +258,20 @@ where
     }
 
     /// Ends a registration, the given one or whichever there is, and says whether this call did.
+    pub(crate) fn end<I: Side>(&self, place: Place, id: &[u8], which: Option<Incarnation>) -> bool {
+        let metadata = self.take_out::<I>(place, id, which);
+        if let Some(metadata) = &metadata {
+            self.admission.release(I::KIND, metadata);
+        }
+        metadata.is_some()
+    }
+
+    /// Ends a registration, and gives its metadata if this call did: they stand for the place that admission gave it,
+    /// which is the caller's to give back.
     ///
     /// The bindings end inside the removal, so that nobody finds the name free and the bindings still there. All who
     /// hear of the end hear of it when the name is free.
-    pub(crate) fn end<I: Side>(&self, place: Place, id: &[u8], which: Option<Incarnation>) -> bool {
+    pub(crate) fn take_out<I: Side>(&self, place: Place, id: &[u8], which: Option<Incarnation>) -> Option<Metadata> {
         let which = which.filter(|_| !SeededBug::RemovalIgnoresIncarnation.is_on());
         if SeededBug::DeathToldTooEarly.is_on() {
             self.probe.event(place.shard, Event::Removed);
@@ -279,9 +289,8 @@ where
         });
         if removed {
             self.probe.event(place.shard, Event::Removed);
-            self.admission.release(I::KIND, &metadata);
         }
-        removed
+        removed.then_some(metadata)
     }
 }
 

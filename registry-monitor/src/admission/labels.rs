@@ -58,6 +58,11 @@ impl Labels {
         Err((self.cap_of(kind, value), max))
     }
 
+    /// Whether both are counted under the same value, or neither is counted.
+    pub(super) fn are_alike(&self, kind: Kind, old: &Metadata, new: &Metadata) -> bool {
+        self.max(kind).is_none() || old.get(&self.cap.key) == new.get(&self.cap.key)
+    }
+
     /// Gives back a place that was taken with these arguments.
     pub(super) fn give_back(&self, kind: Kind, metadata: &Metadata) {
         let (Some(_), Some(value)) = (self.max(kind), metadata.get(&self.cap.key)) else { return };

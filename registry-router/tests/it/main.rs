@@ -25,6 +25,7 @@ mod lookup;
 mod mailboxes;
 mod races;
 mod register;
+mod renew;
 mod route;
 mod send;
 mod settings;

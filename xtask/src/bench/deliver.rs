@@ -52,7 +52,7 @@ impl Delivery {
         let options: [(&str, Option<&Path>); 3] =
             [("--json", self.json.as_deref()), ("--page", self.report.as_deref()), ("--readme", readme.as_deref())];
         let from = self.from.iter().map(|file| ("--from", Some(&**file)));
-        for (name, path) in options.into_iter().chain(from) {
+        for (name, path) in from.chain(options) {
             if let Some(path) = path {
                 report.arg(name).arg(path);
             }

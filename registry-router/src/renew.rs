@@ -1,0 +1,114 @@
+//! Registering anew what one holds: the way back in for an owner, whatever admission says to those who are new.
+
+use std::ptr;
+use std::sync::Arc;
+
+use registry_core::{Backend, Event, Mailboxes, Metadata, Probe, RegisterError, RegisterReason, ServerId, TransportId};
+
+use crate::admit::Permit;
+use crate::events;
+use crate::lease::{Lease, ServerLease, TransportLease};
+use crate::record::{Bond, Head};
+use crate::registry::{Inner, Registry, ServerMailbox, TransportMailbox};
+use crate::side::{MailboxOf, Side};
+
+impl<M, B, X, P> Registry<M, B, X, P>
+where
+    M: Send + 'static,
+    B: Backend,
+    X: Mailboxes,
+    P: Probe,
+{
+    /// Registers a server anew under the name that a lease owns, with another mailbox and other metadata.
+    ///
+    /// For an owner who comes back, such as a client that connects again. He has the place that admission gave him and
+    /// keeps it, so no closed door, no cap and no rate refuses him; but a policy that counts by metadata, such as a cap
+    /// on a label, refuses metadata that would be counted elsewhere.
+    ///
+    /// It is a new registration: it has another incarnation, and no binding. The old one ends first, and between the two
+    /// the name is free for a moment.
+    ///
+    /// # Errors
+    ///
+    /// [`RegisterError`] with the reason, the mailbox and the metadata. When it is
+    /// [`Refused`](RegisterReason::Refused), the old registration stands. When it is
+    /// [`Ended`](RegisterReason::Ended), the lease's registration had ended before, or is one of another registry. When it
+    /// is [`Taken`](RegisterReason::Taken), somebody took the name in the moment when it was free.
+    pub fn renew_server(
+        &self,
+        lease: &mut ServerLease,
+        mailbox: ServerMailbox<M, X>,
+        metadata: impl Into<Metadata>,
+    ) -> Result<(), RegisterError<ServerMailbox<M, X>>> {
+        self.inner.renew::<ServerId>(lease, mailbox, metadata.into())
+    }
+
+    /// Registers a transport anew under the name that a lease owns, with another mailbox and other metadata.
+    ///
+    /// As [`renew_server`](Self::renew_server). The new registration is bound to no server.
+    ///
+    /// # Errors
+    ///
+    /// As [`renew_server`](Self::renew_server).
+    pub fn renew_transport(
+        &self,
+        lease: &mut TransportLease,
+        mailbox: TransportMailbox<M, X>,
+        metadata: impl Into<Metadata>,
+    ) -> Result<(), RegisterError<TransportMailbox<M, X>>> {
+        self.inner.renew::<TransportId>(lease, mailbox, metadata.into())
+    }
+}
+
+impl<M, B, X, P> Inner<M, B, X, P>
+where
+    M: Send + 'static,
+    B: Backend,
+    X: Mailboxes,
+    P: Probe,
+{
+    fn renew<I: Side>(
+        self: &Arc<Self>,
+        lease: &mut Lease<I>,
+        mailbox: MailboxOf<I, M, X>,
+        metadata: Metadata,
+    ) -> Result<(), RegisterError<MailboxOf<I, M, X>>> {
+        let place = self.place_of_hash(lease.hash());
+        if let Err(reason) = self.may_renew(lease, &metadata) {
+            self.probe.event(place.shard, Event::Rejected);
+            if matches!(reason, RegisterReason::Refused(_)) {
+                self.probe.event(place.shard, Event::Refused);
+                events::refused(I::KIND, lease.id().as_ref(), &reason);
+            }
+            return Err(RegisterError { reason, mailbox, metadata });
+        }
+        // The place is neither given back nor asked for; from here on it goes with the new metadata.
+        if self.take_out::<I>(place, lease.id().as_ref(), Some(lease.incarnation())).is_none() {
+            self.probe.event(place.shard, Event::Rejected);
+            return Err(RegisterError { reason: RegisterReason::Ended, mailbox, metadata });
+        }
+        let permit = Permit::inherit(&*self.admission, I::KIND, &metadata);
+        let incarnation = self.next_incarnation();
+        let head = Head { mailbox, incarnation, metadata };
+        if let Err((head, by)) = self.insert(place, lease.id(), head, Bond::new(None), self.time.now()) {
+            drop(permit);
+            self.probe.event(place.shard, Event::Rejected);
+            let Head { mailbox, metadata, .. } = head;
+            return Err(RegisterError { reason: RegisterReason::Taken { by }, mailbox, metadata });
+        }
+        permit.keep();
+        self.probe.event(place.shard, Event::Registered);
+        lease.renewed(incarnation);
+        Ok(())
+    }
+
+    /// Whether the registration that a lease owns stands, and admission lets it be another one with these metadata.
+    fn may_renew<I: Side>(self: &Arc<Self>, lease: &Lease<I>, metadata: &Metadata) -> Result<(), RegisterReason> {
+        let (place, incarnation) = (self.place_of_hash(lease.hash()), lease.incarnation());
+        let held = |_: &I, head: &Head<_>, _: &Bond| (head.incarnation == incarnation).then(|| head.metadata.clone());
+        let is_ours = ptr::addr_eq(lease.home(), Arc::as_ptr(self));
+        let old = if is_ours { I::table(self).peek(place, lease.id().as_ref(), held).flatten() } else { None };
+        self.admission.renew(I::KIND, &old.ok_or(RegisterReason::Ended)?, metadata)?;
+        Ok(())
+    }
+}
