@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use registry_bench::bulk;
 use registry_bench::choose::{self, Runner};
 use registry_bench::deliver::{Delivery, Impossible};
 use registry_bench::driver::{Job, Slice};
@@ -164,7 +165,8 @@ fn execute(command: Command) -> Result<()> {
                 slice: Duration::from_micros(arguments.slice_us),
                 seed: arguments.seed,
             };
-            print_lines(ratio::measure(&request)?.into_iter().map(Line::Ratio).collect())?;
+            let ratios = [ratio::measure(&request)?, bulk::measure(&request)?].concat();
+            print_lines(ratios.into_iter().map(Line::Ratio).collect())?;
         }
         Command::Scale(arguments) => {
             let request = scale::Request {

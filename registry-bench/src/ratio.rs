@@ -18,7 +18,7 @@
 //! - `register_vs_bare`: a registration is followed by its end: lease dropped against entry removed.
 //! - `hot_two_threads`: everybody looks up one id; the time per look-up and thread with two threads over that with one.
 //!   `bare_hot_two_threads` is the same on the bare map: what the machine itself makes of it.
-//! - What is done many at once is in [`bulk`].
+//! - What is done many at once is in [`bulk`](crate::bulk).
 //! - `monitor_overhead`: the registry against the same registry with nobody listening. As what is to be seen is small,
 //!   it has four times as many rounds of slices a quarter as long.
 
@@ -26,7 +26,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::bulk;
 use crate::choose::{self, Runner};
 use crate::interleave::{Side, interleave};
 use crate::record::Ratio;
@@ -123,7 +122,6 @@ pub fn measure(request: &Request) -> Result<Vec<Ratio>> {
     ratios.extend(over_pairs(request, &world, [&heard, &limit], &each(&[("lookup_vs_limit", Act::Lookup)], 1))?);
     let overhead = each(&[("monitor_overhead", Act::Lookup), ("monitor_overhead", Act::Route)], 4);
     ratios.extend(over_pairs(request, &world, [&heard, &unheard], &overhead)?);
-    ratios.extend(bulk::measure(request)?);
     Ok(ratios)
 }
 
@@ -229,7 +227,7 @@ mod tests {
                 assert_eq!(count(name), 2, "{name} on {backend}");
             }
             let counts = ["lookup_vs_limit", "hot_two_threads", "bare_hot_two_threads", "monitor_overhead"].map(count);
-            assert_eq!((counts, ratios.len()), ([2, 1, 1, 4], 16 + 2 * bulk::ROWS), "{backend}");
+            assert_eq!((counts, ratios.len()), ([2, 1, 1, 4], 16), "{backend}");
             for ratio in ratios {
                 assert!(ratio.spread.min > 0.0 && ratio.spread.median.is_finite(), "{ratio:?}");
                 assert!(ratio.q1 <= ratio.q3 && ratio.rounds >= 2, "{ratio:?}");

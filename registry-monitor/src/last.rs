@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use registry_core::LastWrites;
 
-use crate::window::nanoseconds;
+use crate::latencies::nanoseconds;
 
 /// The newest latencies, up to a number that the caller gives.
 #[derive(Debug, Default)]

@@ -5,8 +5,6 @@ use std::time::Duration;
 use hdrhistogram::{Counter, Histogram};
 use registry_core::LatencyStats;
 
-use crate::window::nanoseconds;
-
 /// The longest latency that is told from longer ones, in nanoseconds: 292 years.
 ///
 /// Half of what 64 bits can say, which the histogram can hold with its usual precision.
@@ -34,6 +32,12 @@ pub(crate) struct Latencies<C: Counter = u32> {
 
 /// Latencies that add up for ever: no bucket of 64 bits overflows.
 pub(crate) type AllTime = Latencies<u64>;
+
+/// A duration in nanoseconds; five hundred years and more are as long as any.
+#[inline]
+pub(crate) fn nanoseconds(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(duration.subsec_nanos()))
+}
 
 impl<C: Counter> Latencies<C> {
     /// Adds one latency; none is too short, and those above [`LONGEST_NS`] count as that.

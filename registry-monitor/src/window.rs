@@ -3,13 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::latencies::{AllTime, Latencies};
-
-/// A duration in nanoseconds; five hundred years and more are as long as any.
-#[inline]
-pub(crate) fn nanoseconds(duration: Duration) -> u64 {
-    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(duration.subsec_nanos()))
-}
+use crate::latencies::{AllTime, Latencies, nanoseconds};
 
 /// How time is cut into slices, alike for all windows of a monitor.
 #[derive(Clone, Copy, Debug)]
