@@ -27,6 +27,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ::evmap::handles::{ReadHandle, WriteHandle};
+use crossbeam_utils::CachePadded;
 use registry_core::{Backend, Head, Key, Occupied, Run, Shard, State, Wanted, trap};
 use thread_local::ThreadLocal;
 
@@ -41,7 +42,8 @@ pub struct Evmap;
 pub struct EvmapShard<K: Key, H: Head, S: State> {
     writer: Mutex<Writer<K, H, S>>,
     /// evmap's read handle is for one thread, so each thread has one; a thread that ends leaves it to the next.
-    readers: ThreadLocal<ReadEnd<K, H, S>>,
+    /// Each on lines of its own: a read writes to its handle, and those of some threads lie side by side.
+    readers: ThreadLocal<CachePadded<ReadEnd<K, H, S>>>,
     /// What those are cloned from. evmap has a factory for it, but no way to come by one.
     first_reader: Mutex<ReadEnd<K, H, S>>,
 }
@@ -190,7 +192,8 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for EvmapShard<K, H, S> {
 impl<K: Key, H: Head, S: State> EvmapShard<K, H, S> {
     #[inline]
     fn reader(&self) -> &ReadEnd<K, H, S> {
-        self.readers.get_or(|| self.first_reader.lock().unwrap_or_else(PoisonError::into_inner).clone())
+        let clone = || self.first_reader.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.readers.get_or(|| CachePadded::new(clone()))
     }
 
     /// The writer. A panic of `owned` poisons the mutex but comes before any change, so poison is ignored.

@@ -8,7 +8,7 @@
 //! - *Slow writes.* Writers go one by one, and each write swaps the copies: it waits until every read that was under
 //!   way at the write before has ended, and looks at every thread that ever read the shard.
 //! - *Late drops.* A removed state, and one clone of its head, is dropped by the next write to the shard: one per shard stays until then.
-//! - *Memory.* Twice the table, heads and all; each state in an allocation of its own, which they share; and some 400 bytes
+//! - *Memory.* Twice the table, heads and all; each state in an allocation of its own, which they share; and some 500 bytes
 //!   per shard for each thread that reads it; a thread that ends leaves them to the next. The tables never shrink.
 //! - A thread's first read of a shard takes a lock, for a moment, and allocates.
 //!
@@ -32,6 +32,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{mem, thread};
 
 use ::left_right::{Absorb, ReadHandle, ReadHandleFactory, WriteHandle};
+use crossbeam_utils::CachePadded;
 use registry_core::{Backend, Head, Key, Occupied, Run, Shard, State, Wanted, trap};
 use thread_local::ThreadLocal;
 
@@ -46,7 +47,8 @@ pub struct LeftRight;
 pub struct LeftRightShard<K: Key, H: Head, S: State> {
     writer: Mutex<Writer<K, H, S>>,
     /// left-right's read handle is for one thread, so each thread has one; a thread that ends leaves it to the next.
-    readers: ThreadLocal<ReadHandle<Table<K, H, S>>>,
+    /// Each on lines of its own: a read writes to its handle, and those of some threads lie side by side.
+    readers: ThreadLocal<CachePadded<ReadHandle<Table<K, H, S>>>>,
     new_reader: ReadHandleFactory<Table<K, H, S>>,
 }
 
@@ -147,7 +149,7 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for LeftRightShard<K, H, S> {
 impl<K: Key, H: Head, S: State> LeftRightShard<K, H, S> {
     #[inline]
     fn reader(&self) -> &ReadHandle<Table<K, H, S>> {
-        self.readers.get_or(|| self.new_reader.handle())
+        self.readers.get_or(|| CachePadded::new(self.new_reader.handle()))
     }
 
     /// The writer. A panic of `owned` poisons the mutex but comes before any change, so poison is ignored.
