@@ -16,14 +16,20 @@ use registry_core::Kind;
 /// How many ids are counted at a time, so that shares are right to 1/64.
 pub(crate) const PLACES: usize = 64;
 
+/// So many fingerprints are compared at once: a line of the cache.
+const AT_ONCE: usize = 16;
+
 /// Counts the frequent ids of a stream.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Frequent {
-    /// Of the ids, in the order of `rows`. Apart, because each record compares with all of them.
-    fingerprints: Vec<u64>,
-    counts: Vec<u64>,
+    /// Of the ids, in the order of `rows`, and small, because each record compares with all of them.
+    fingerprints: [u32; PLACES],
+    counts: [u64; PLACES],
     rows: Vec<Row>,
     total: u64,
+    /// No count is below this, and those of the places before `least_from` are above it.
+    least: u64,
+    least_from: usize,
 }
 
 /// An id that is counted.
@@ -43,25 +49,38 @@ pub(crate) struct Times {
     pub(crate) at_most: u64,
 }
 
+impl Default for Frequent {
+    fn default() -> Self {
+        let (fingerprints, counts) = ([0; PLACES], [0; PLACES]);
+        Self { fingerprints, counts, rows: Vec::new(), total: 0, least: 0, least_from: 0 }
+    }
+}
+
 impl Frequent {
-    /// Counts an id. O(places); allocates for an id that is longer than all that had its place before.
+    /// Counts an id.
+    ///
+    /// Compares with one word of each place; all else that it does is O(1), taken over many records. Allocates for an id
+    /// that is longer than all that had its place before.
     pub(crate) fn record(&mut self, kind: Kind, shard: usize, id: &[u8]) {
         self.total += 1;
         let fingerprint = fingerprint(kind, id);
         if let Some(place) = self.find(fingerprint, kind, id) {
             self.counts[place] += 1;
-        } else if self.rows.len() < PLACES {
-            self.fingerprints.push(fingerprint);
-            self.counts.push(1);
-            self.rows.push(Row { kind, shard, id: id.to_vec(), error: 0 });
-        } else if let Some((place, least)) = self.least() {
-            self.fingerprints[place] = fingerprint;
-            self.counts[place] = least + 1;
-            let row = &mut self.rows[place];
-            (row.kind, row.shard, row.error) = (kind, shard, least);
-            row.id.clear();
-            row.id.extend_from_slice(id);
+            return;
         }
+        let place = self.rows.len();
+        if place < PLACES {
+            (self.fingerprints[place], self.counts[place]) = (fingerprint, 1);
+            self.rows.push(Row { kind, shard, id: id.to_vec(), error: 0 });
+            return;
+        }
+        let place = self.take_least();
+        let row = &mut self.rows[place];
+        (row.kind, row.shard, row.error) = (kind, shard, self.counts[place]);
+        row.id.clear();
+        row.id.extend_from_slice(id);
+        self.fingerprints[place] = fingerprint;
+        self.counts[place] += 1;
     }
 
     /// How many ids came.
@@ -72,9 +91,9 @@ impl Frequent {
     /// How often an id came.
     pub(crate) fn times(&self, kind: Kind, id: &[u8]) -> Times {
         match self.find(fingerprint(kind, id), kind, id) {
-            Some(place) => self.times_at(place),
+            Some(place) => Times { at_least: self.counts[place] - self.rows[place].error, at_most: self.counts[place] },
             // Whoever had a place and lost it had at most the least of the counts.
-            None if self.rows.len() == PLACES => Times { at_least: 0, at_most: self.least().map_or(0, |(_, n)| n) },
+            None if self.rows.len() == PLACES => Times { at_least: 0, at_most: self.least_count() },
             None => Times::default(),
         }
     }
@@ -86,36 +105,49 @@ impl Frequent {
 
     /// Forgets everything but the memory.
     pub(crate) fn clear(&mut self) {
-        self.fingerprints.clear();
-        self.counts.clear();
         self.rows.clear();
-        self.total = 0;
+        (self.total, self.least, self.least_from) = (0, 0, 0);
     }
 
-    fn times_at(&self, place: usize) -> Times {
-        Times { at_least: self.counts[place] - self.rows[place].error, at_most: self.counts[place] }
+    fn find(&self, fingerprint: u32, kind: Kind, id: &[u8]) -> Option<usize> {
+        let is_it = |(place, row): &(usize, &Row)| {
+            self.fingerprints[*place] == fingerprint && row.kind == kind && row.id == id
+        };
+        let row_of = |from: usize| self.rows.iter().enumerate().skip(from).take(AT_ONCE).find(is_it);
+        // All of a line compared before the first branch, which the compiler makes a few wide comparisons of.
+        let is_in = |line: &[u32]| line.iter().fold(false, |is_in, theirs| is_in | (*theirs == fingerprint));
+        let lines = self.fingerprints.chunks(AT_ONCE).zip((0..).step_by(AT_ONCE));
+        lines.filter(|(line, _)| is_in(line)).find_map(|(_, from)| row_of(from)).map(|(place, _)| place)
     }
 
-    fn find(&self, fingerprint: u64, kind: Kind, id: &[u8]) -> Option<usize> {
-        let is_it = |place: &usize| self.rows[*place].kind == kind && self.rows[*place].id == id;
-        let alike = self.fingerprints.iter().enumerate().filter(|(_, theirs)| **theirs == fingerprint);
-        alike.map(|(place, _)| place).find(is_it)
+    /// The first place with the least count, when all are taken. That count is about to grow.
+    ///
+    /// Counts only grow, so a place that was passed need not be looked at again before the least itself has grown.
+    fn take_least(&mut self) -> usize {
+        loop {
+            let mut left = self.counts.iter().skip(self.least_from);
+            if let Some(further) = left.position(|count| *count == self.least) {
+                self.least_from += further;
+                return self.least_from;
+            }
+            (self.least, self.least_from) = (self.least_count(), 0);
+        }
     }
 
-    fn least(&self) -> Option<(usize, u64)> {
-        self.counts.iter().copied().enumerate().min_by_key(|(_, count)| *count)
+    fn least_count(&self) -> u64 {
+        self.counts.iter().fold(u64::MAX, |least, count| least.min(*count))
     }
 }
 
 /// Tells most ids apart at once. That a stranger can make many alike slows the sketch down and nothing else.
-fn fingerprint(kind: Kind, id: &[u8]) -> u64 {
+fn fingerprint(kind: Kind, id: &[u8]) -> u32 {
     let mut mixed = id.len() as u64 ^ ((kind as u64) << 32);
     for chunk in id.chunks(8) {
         let mut word = [0; 8];
         word[..chunk.len()].copy_from_slice(chunk);
         mixed = (mixed.rotate_left(5) ^ u64::from_le_bytes(word)).wrapping_mul(0x517c_c1b7_2722_0a95);
     }
-    mixed
+    (mixed >> 32) as u32
 }
 
 #[cfg(test)]
