@@ -24,9 +24,9 @@
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use crossbeam_utils::CachePadded;
 use registry_core::Event;
 
-use crate::apart::Apart;
 use crate::recent::{self, Owner};
 use crate::sampling::Sampling;
 use crate::seat::{SEATS, seat};
@@ -74,8 +74,8 @@ pub(crate) struct Counters {
     standing: OnceLock<Block>,
     /// What each shard's sum was at the last reset. Blocks belong to their threads, so a reset writes to none.
     ///
-    /// Apart, because look-ups read what lies beside it.
-    baseline: Apart<Mutex<Vec<Totals>>>,
+    /// On lines of its own, because look-ups read what lies beside it.
+    baseline: CachePadded<Mutex<Vec<Totals>>>,
 }
 
 impl Counters {
@@ -87,7 +87,7 @@ impl Counters {
             shards,
             sampling: Sampling::new(sample_every),
             standing: OnceLock::new(),
-            baseline: Apart(Mutex::new(vec![Totals::default(); shards])),
+            baseline: CachePadded::new(Mutex::new(vec![Totals::default(); shards])),
         }
     }
 
@@ -100,7 +100,7 @@ impl Counters {
             shards: 0,
             sampling: Sampling::new(1),
             standing: OnceLock::new(),
-            baseline: Apart::default(),
+            baseline: CachePadded::default(),
         }
     }
 

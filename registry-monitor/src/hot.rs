@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, TryLockError};
 
+use crossbeam_utils::CachePadded;
 use registry_core::{HotId, Kind};
 
-use crate::apart::Apart;
 use crate::frequent::{Frequent, Times};
 
 /// Counts the sampled look-ups of all shards by id.
@@ -15,7 +15,7 @@ use crate::frequent::{Frequent, Times};
 pub(crate) struct Hot {
     /// The number of the newest slice, to be read without the lock.
     number: AtomicU64,
-    sketches: Apart<Mutex<Sketches>>,
+    sketches: CachePadded<Mutex<Sketches>>,
 }
 
 #[derive(Debug, Default)]

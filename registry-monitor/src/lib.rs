@@ -44,7 +44,6 @@
 
 mod admission;
 mod alarm;
-mod apart;
 #[cfg(test)]
 mod chance;
 mod chi_square;

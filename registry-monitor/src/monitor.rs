@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
+use crossbeam_utils::CachePadded;
 use registry_core::{Event, HotId, Kind, LatencyStats, Operation, Pace, Probe, ShardStats};
 
-use crate::apart::Apart;
 use crate::counters::{Counters, Totals};
 use crate::hot::Hot;
 use crate::last::Last;
@@ -65,8 +65,8 @@ struct Active {
 /// The windows of one shard. Reads and writes come from different threads more often than not.
 #[derive(Default)]
 struct Latency {
-    reads: Apart<Mutex<Timed>>,
-    writes: Apart<Writes>,
+    reads: CachePadded<Mutex<Timed>>,
+    writes: CachePadded<Writes>,
 }
 
 /// What is kept of the latencies of one kind of operation.

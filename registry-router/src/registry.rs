@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crossbeam_utils::CachePadded;
 use registry_core::{
     Admission, Backend, Entry, EntryRef, Incarnation, Listing, Mailboxes, Probe, Select, ServerId, ToServer,
     ToTransport, TransportId,
@@ -83,7 +84,8 @@ pub(crate) struct Inner<M: Send + 'static, B: Backend, X: Mailboxes, P> {
     pub(crate) relief: Relief,
     pub(crate) roll: Arc<Roll>,
     pub(crate) watchdog: Watchdog,
-    incarnations: AtomicU64,
+    /// On a cache line of its own: every registration writes it, and every look-up reads what would lie beside it.
+    incarnations: CachePadded<AtomicU64>,
 }
 
 impl<M, B, X> Registry<M, B, X>
@@ -120,7 +122,7 @@ where
             relief: Relief::new(start, limits.sweep_every),
             roll: Arc::new(Roll::new(settings.shards, limits.transports_per_server, limits.retry_after)),
             watchdog: Watchdog::new(settings.shards, settings.monitor.alarm.clone(), settings.health.clone()),
-            incarnations: AtomicU64::new(0),
+            incarnations: CachePadded::new(AtomicU64::new(0)),
         };
         Self { inner: Arc::new(inner) }
     }

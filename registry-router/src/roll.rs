@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crossbeam_utils::CachePadded;
 use registry_core::{BindError, Cap, CapUse};
 
 /// Kept by all groups of a registry, each under its own lock, so exact when nobody writes.
@@ -14,13 +15,9 @@ pub(crate) struct Roll {
     max: usize,
     retry_after: Duration,
     hits: AtomicU64,
-    bound: Box<[Shard]>,
+    /// On cache lines of their own, for binding in one shard should not disturb another.
+    bound: Box<[CachePadded<AtomicUsize>]>,
 }
-
-/// On a cache line of its own, for binding in one shard should not disturb another.
-#[derive(Debug, Default)]
-#[repr(align(64))]
-struct Shard(AtomicUsize);
 
 impl Roll {
     /// For so many shards, none of which may be asked for beyond. Without a cap, a server may have any number.
@@ -29,7 +26,7 @@ impl Roll {
             max: max.unwrap_or(usize::MAX),
             retry_after,
             hits: AtomicU64::new(0),
-            bound: (0..shards).map(|_| Shard::default()).collect(),
+            bound: (0..shards).map(|_| CachePadded::default()).collect(),
         }
     }
 
@@ -39,20 +36,20 @@ impl Roll {
             self.hits.fetch_add(1, Ordering::Relaxed);
             return Err(BindError::ServerFull { max: self.max, retry_after: self.retry_after });
         }
-        self.bound[shard].0.fetch_add(1, Ordering::Relaxed);
+        self.bound[shard].fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
     /// Strikes out so many.
     pub(crate) fn strike(&self, shard: usize, members: usize) {
         if members > 0 {
-            self.bound[shard].0.fetch_sub(members, Ordering::Relaxed);
+            self.bound[shard].fetch_sub(members, Ordering::Relaxed);
         }
     }
 
     /// How many are bound to the servers of a shard.
     pub(crate) fn bound(&self, shard: usize) -> usize {
-        self.bound[shard].0.load(Ordering::Relaxed)
+        self.bound[shard].load(Ordering::Relaxed)
     }
 
     /// How many are bound. O(shards).
