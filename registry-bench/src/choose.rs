@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use registry_core::Backend;
+use registry_core::{Backend, BuildError};
 use registry_router::backends::{Visitor, for_each};
 
 use crate::bare::dashmap::BareDashmap;
@@ -61,23 +61,37 @@ pub fn backends() -> Vec<&'static str> {
 ///
 /// If there is no such backend, or the registry does not like its settings.
 pub fn registry(backend: &str, layout: Layout) -> Result<Box<dyn Runner>> {
-    make(backend, layout, true)
+    struct One(Layout);
+    impl Make for One {
+        type Made = Box<dyn Runner>;
+        fn make<B: Backend>(&self) -> Result<Self::Made, BuildError> {
+            OverRegistry::<B, _>::new(self.0).map(boxed)
+        }
+    }
+    on(backend, One(layout))
 }
 
-/// The same, with statistics off.
+/// One registry on that backend as two subjects, with statistics on and off. Filling one fills both.
 ///
 /// # Errors
 ///
 /// If there is no such backend, or the registry does not like its settings.
-pub fn unheard_registry(backend: &str, layout: Layout) -> Result<Box<dyn Runner>> {
-    make(backend, layout, false)
+pub fn heard_and_unheard(backend: &str, layout: Layout) -> Result<[Box<dyn Runner>; 2]> {
+    struct Both(Layout);
+    impl Make for Both {
+        type Made = [Box<dyn Runner>; 2];
+        fn make<B: Backend>(&self) -> Result<Self::Made, BuildError> {
+            Ok(OverRegistry::<B, _>::heard_and_unheard(self.0)?.map(boxed))
+        }
+    }
+    on(backend, Both(layout))
 }
 
 /// The bare map of that backend, if there is one. A backend without one is measured, but compared with nothing.
 #[must_use]
 pub fn bare(backend: &str, layout: Layout) -> Option<Box<dyn Runner>> {
     fn of<F: Family>(layout: Layout) -> Option<Box<dyn Runner>> {
-        Some(Box::new(Running(Arc::new(OverBare::<F>::new(layout)))))
+        Some(boxed(OverBare::<F>::new(layout)))
     }
     match backend {
         "dashmap" => of::<BareDashmap>(layout),
@@ -92,37 +106,40 @@ pub fn bare(backend: &str, layout: Layout) -> Option<Box<dyn Runner>> {
 /// The immutable map, which is no backend's.
 #[must_use]
 pub fn limit() -> Box<dyn Runner> {
-    Box::new(Running(Arc::new(Limit::default())))
+    boxed(Limit::default())
 }
 
-fn make(backend: &str, layout: Layout, heard: bool) -> Result<Box<dyn Runner>> {
-    struct Make<'a> {
+/// Something that can be made on any backend.
+trait Make {
+    type Made;
+
+    fn make<B: Backend>(&self) -> Result<Self::Made, BuildError>;
+}
+
+/// Makes it on the backend of that name.
+fn on<M: Make>(backend: &str, what: M) -> Result<M::Made> {
+    struct On<'a, M: Make> {
         backend: &'a str,
-        layout: Layout,
-        heard: bool,
-        made: Option<Result<Box<dyn Runner>>>,
+        what: M,
+        made: Option<Result<M::Made, BuildError>>,
     }
-    impl Visitor for Make<'_> {
+    impl<M: Make> Visitor for On<'_, M> {
         fn visit<B: Backend>(&mut self) {
-            if B::NAME != self.backend {
-                return;
+            if B::NAME == self.backend {
+                self.made = Some(self.what.make::<B>());
             }
-            self.made = Some(if self.heard {
-                OverRegistry::<B, _>::new(self.layout).map(boxed).map_err(Into::into)
-            } else {
-                OverRegistry::<B, ()>::unheard(self.layout).map(boxed).map_err(Into::into)
-            });
         }
     }
-    fn boxed<S: Subject>(subject: S) -> Box<dyn Runner> {
-        Box::new(Running(Arc::new(subject)))
-    }
-    let mut make = Make { backend, layout, heard, made: None };
-    for_each(&mut make);
-    match make.made {
-        Some(made) => made,
+    let mut on = On { backend, what, made: None };
+    for_each(&mut on);
+    match on.made {
+        Some(made) => Ok(made?),
         None => bail!("there is no backend {backend:?}; there are {}", backends().join(", ")),
     }
+}
+
+fn boxed<S: Subject>(subject: S) -> Box<dyn Runner> {
+    Box::new(Running(Arc::new(subject)))
 }
 
 struct Running<S>(Arc<S>);
@@ -167,7 +184,7 @@ mod tests {
         let names = backends();
         assert!(["dashmap", "evmap", "papaya", "reference"].iter().all(|name| names.contains(name)), "{names:?}");
         for name in names {
-            assert!(registry(name, LAYOUT).is_ok() && unheard_registry(name, LAYOUT).is_ok());
+            assert!(registry(name, LAYOUT).is_ok() && heard_and_unheard(name, LAYOUT).is_ok());
             assert!(bare(name, LAYOUT).is_some(), "{name}");
         }
     }

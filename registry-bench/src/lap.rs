@@ -71,6 +71,7 @@ impl<'a, Se: Session> Laps<'a, Se> {
 impl<Se: Session> Lap for Laps<'_, Se> {
     fn run(&mut self, start: usize, operations: usize) -> (Duration, usize) {
         let (session, world) = (&self.session, self.world);
+        session.prepare();
         let (mailbox, sender) = (world.mailbox(0), &world.sender);
         match self.act {
             Act::Lookup | Act::Hot => {

@@ -29,6 +29,7 @@ pub mod report;
 pub mod scale;
 pub mod spread;
 pub mod subject;
+pub mod switch;
 pub mod tails;
 pub mod target;
 pub mod workload;

@@ -19,8 +19,8 @@
 //! - `hot_two_threads`: everybody looks up one id; the time per look-up and thread with two threads over that with one.
 //!   `bare_hot_two_threads` is the same on the bare map: what the machine itself makes of it.
 //! - What is done many at once is in [`bulk`](crate::bulk).
-//! - `monitor_overhead`: the registry against the same registry with nobody listening. As what is to be seen is small,
-//!   it has four times as many rounds of slices a quarter as long.
+//! - `monitor_overhead`: the registry against itself, the same table, while its monitor is [switched](crate::switch) off.
+//!   As what is to be seen is small, it has four times as many rounds of slices a quarter as long.
 
 use std::time::Duration;
 
@@ -79,8 +79,11 @@ struct Pair {
     operations: usize,
 }
 
-/// How two subjects are made.
-type Make<'a> = [&'a dyn Fn() -> Result<Box<dyn Runner>>; 2];
+/// How one subject is made.
+type Make<'a> = &'a dyn Fn() -> Result<Box<dyn Runner>>;
+
+/// How two subjects are made and filled, for the n-th pair.
+type MakePair<'a> = &'a dyn Fn(usize) -> Result<[Box<dyn Runner>; 2]>;
 
 /// Measures all ratios.
 ///
@@ -93,7 +96,6 @@ pub fn measure(request: &Request) -> Result<Vec<Ratio>> {
     let world = World::new(Counts { servers: request.entries, strangers, claims: 0, transports: 0 }, request.seed);
     let layout = Layout { shards: request.shards, servers: request.entries, transports: 0 };
     let heard = || choose::registry(&request.backend, layout);
-    let unheard = || choose::unheard_registry(&request.backend, layout);
     let bare = || choose::bare(&request.backend, layout).context("there is no bare map");
     let limit = || Ok(choose::limit());
 
@@ -117,29 +119,49 @@ pub fn measure(request: &Request) -> Result<Vec<Ratio>> {
         );
         let hot = |name, subject| Comparison { name, act: Act::Hot, threads: [2, 1], subjects: [subject; 2], finer: 1 };
         comparisons.extend([hot("hot_two_threads", 0), hot("bare_hot_two_threads", 1)]);
-        ratios.extend(over_pairs(request, &world, [&heard, &bare], &comparisons)?);
+        ratios.extend(over_pairs(request, &world, &|pair| in_turn(&world, [&heard, &bare], pair), &comparisons)?);
     }
-    ratios.extend(over_pairs(request, &world, [&heard, &limit], &each(&[("lookup_vs_limit", Act::Lookup)], 1))?);
+    let to_limit = each(&[("lookup_vs_limit", Act::Lookup)], 1);
+    ratios.extend(over_pairs(request, &world, &|pair| in_turn(&world, [&heard, &limit], pair), &to_limit)?);
     let overhead = each(&[("monitor_overhead", Act::Lookup), ("monitor_overhead", Act::Route)], 4);
-    ratios.extend(over_pairs(request, &world, [&heard, &unheard], &overhead)?);
+    let switched = |_| {
+        let both = choose::heard_and_unheard(&request.backend, layout)?;
+        both[0].fill(&world);
+        Ok(both)
+    };
+    ratios.extend(over_pairs(request, &world, &switched, &overhead)?);
     Ok(ratios)
 }
 
+/// Makes two subjects, first the one in one pair and the other in the next, and fills them in the order in which they
+/// were made.
+fn in_turn(world: &World, make: [Make<'_>; 2], pair: usize) -> Result<[Box<dyn Runner>; 2]> {
+    let first = pair % 2;
+    let mut built = [make[first]()?, make[1 - first]()?];
+    built.iter().for_each(|subject| subject.fill(world));
+    if first == 1 {
+        built.reverse();
+    }
+    Ok(built)
+}
+
 /// Builds pairs of subjects, one pair after the other, and makes all comparisons on each.
-fn over_pairs(request: &Request, world: &World, make: Make<'_>, comparisons: &[Comparison]) -> Result<Vec<Ratio>> {
+fn over_pairs(
+    request: &Request,
+    world: &World,
+    make: MakePair<'_>,
+    comparisons: &[Comparison],
+) -> Result<Vec<Ratio>> {
     let mut rng = fastrand::Rng::with_seed(request.seed);
     let mut of_comparisons: Vec<Vec<Pair>> = vec![Vec::new(); comparisons.len()];
     // Held while the later pairs are built, so that those cannot lie where the earlier ones did.
     let mut in_between: Vec<Vec<u8>> = Vec::new();
     for pair in 0..request.pairs {
         in_between.extend((0..256).map(|_| Vec::with_capacity(rng.usize(16..16_384))));
-        let first = pair % 2;
-        let built = [make[first]()?, make[1 - first]()?];
-        built.iter().for_each(|subject| subject.fill(world));
-        let subjects = if first == 0 { [&*built[0], &*built[1]] } else { [&*built[1], &*built[0]] };
+        let subjects = make(pair)?;
         for (comparison, all) in comparisons.iter().zip(&mut of_comparisons) {
             let side = |n: usize| Side {
-                runner: subjects[comparison.subjects[n]],
+                runner: &*subjects[comparison.subjects[n]],
                 act: comparison.act,
                 threads: comparison.threads[n],
             };

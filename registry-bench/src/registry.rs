@@ -4,15 +4,17 @@ use std::time::Instant;
 
 use registry_core::Backend;
 use registry_router::{
-    BuildError, Probe, Registry, ServerId, ServerLease, ServerMailbox, Tokio, TransportId, TransportMailbox,
+    BuildError, Monitor, MonitorSettings, Probe, Registry, ServerId, ServerLease, ServerMailbox, Tokio, TransportId,
+    TransportMailbox,
 };
 
 use crate::subject::{Session, Subject};
+use crate::switch::Switch;
 use crate::world::Message;
 
 /// A registry on some backend, heard by some probe.
 #[derive(Debug)]
-pub struct OverRegistry<B: Backend, P: Probe>(Registry<Message, B, Tokio, P>);
+pub struct OverRegistry<B: Backend, P: Probe>(RegistrySession<B, P>);
 
 /// How a registry, or a bare map in its place, is laid out.
 #[derive(Clone, Copy, Debug)]
@@ -25,25 +27,30 @@ pub struct Layout {
     pub transports: usize,
 }
 
-impl<B: Backend> OverRegistry<B, registry_router::Monitor> {
+impl<B: Backend> OverRegistry<B, Monitor> {
     /// A registry with default settings but for its layout: statistics on.
     ///
     /// # Errors
     ///
     /// What the registry says about its settings.
     pub fn new(layout: Layout) -> Result<Self, BuildError> {
-        Registry::builder().shards(layout.shards).capacity(layout.servers).build().map(Self)
+        let registry = Registry::builder().shards(layout.shards).capacity(layout.servers).build()?;
+        Ok(Self(RegistrySession::over(registry)))
     }
 }
 
-impl<B: Backend> OverRegistry<B, ()> {
-    /// The same registry, with nobody listening.
+impl<B: Backend> OverRegistry<B, Switch> {
+    /// One registry as two subjects: with statistics on, and off.
     ///
     /// # Errors
     ///
     /// What the registry says about its settings.
-    pub fn unheard(layout: Layout) -> Result<Self, BuildError> {
-        Registry::builder().shards(layout.shards).capacity(layout.servers).probe(|_| ()).build().map(Self)
+    pub fn heard_and_unheard(layout: Layout) -> Result<[Self; 2], BuildError> {
+        let monitor = |shards| Switch::new(Monitor::new(shards, MonitorSettings::default(), Instant::now()));
+        let builder = Registry::builder().shards(layout.shards).capacity(layout.servers);
+        let registry = builder.probe(monitor).build()?;
+        let half = |registry, prepare| Self(RegistrySession { registry, prepare });
+        Ok([half(registry.clone(), |switch| switch.set(true)), half(registry, |switch| switch.set(false))])
     }
 }
 
@@ -51,42 +58,50 @@ impl<B: Backend, P: Probe> Subject for OverRegistry<B, P> {
     type Session = RegistrySession<B, P>;
 
     fn session(&self) -> Self::Session {
-        RegistrySession(self.0.clone())
+        RegistrySession { registry: self.0.registry.clone(), prepare: self.0.prepare }
     }
 
     fn skew(&self) -> Option<f64> {
-        Some(self.0.contention_status().skew)
+        Some(self.0.registry.contention_status().skew)
     }
 }
 
 /// A handle to the registry.
 #[derive(Debug)]
-pub struct RegistrySession<B: Backend, P: Probe>(Registry<Message, B, Tokio, P>);
+pub struct RegistrySession<B: Backend, P: Probe> {
+    registry: Registry<Message, B, Tokio, P>,
+    /// What is done to the probe before something is timed.
+    prepare: fn(&P),
+}
 
 impl<B: Backend, P: Probe> RegistrySession<B, P> {
     /// A session over a registry that somebody has built.
     #[must_use]
     pub fn over(registry: Registry<Message, B, Tokio, P>) -> Self {
-        Self(registry)
+        Self { registry, prepare: |_| () }
     }
 }
 
 impl<B: Backend, P: Probe> Session for RegistrySession<B, P> {
     type Lease = ServerLease;
 
+    fn prepare(&self) {
+        (self.prepare)(self.registry.probe());
+    }
+
     #[inline]
     fn lookup(&self, id: &ServerId, mailbox: &ServerMailbox<Message>) -> Option<bool> {
-        self.0.with_server(id, |entry| entry.mailbox.as_sender().same_channel(mailbox.as_sender()))
+        self.registry.with_server(id, |entry| entry.mailbox.as_sender().same_channel(mailbox.as_sender()))
     }
 
     #[inline]
     fn route(&self, server: &ServerId, from: &TransportId, message: Message) -> bool {
-        self.0.route_to_server(server, from, message).is_ok()
+        self.registry.route_to_server(server, from, message).is_ok()
     }
 
     #[inline]
     fn register(&self, id: &ServerId, mailbox: &ServerMailbox<Message>) -> Option<ServerLease> {
-        self.0.register_server(id, mailbox.clone(), ()).ok()
+        self.registry.register_server(id, mailbox.clone(), ()).ok()
     }
 
     #[inline]
@@ -99,16 +114,16 @@ impl<B: Backend, P: Probe> Session for RegistrySession<B, P> {
     }
 
     fn add_transport(&self, id: &TransportId, mailbox: &TransportMailbox<Message>) {
-        let lease = self.0.register_transport(id, mailbox.clone(), ());
+        let lease = self.registry.register_transport(id, mailbox.clone(), ());
         lease.expect("ids that are drawn are not drawn twice").detach();
     }
 
     #[inline]
     fn bind(&self, transport: &TransportId, server: &ServerId) -> bool {
-        self.0.bind_transport_to_server(transport, server).is_ok()
+        self.registry.bind_transport_to_server(transport, server).is_ok()
     }
 
     fn sweep(&self, turn: usize) {
-        self.0.sweep_shard(turn % self.0.shard_count(), Instant::now());
+        self.registry.sweep_shard(turn % self.registry.shard_count(), Instant::now());
     }
 }

@@ -39,7 +39,7 @@ pub fn report(document: &Document) -> String {
     if document.ratios.iter().any(|ratio| single(&ratio)) {
         let _ = writeln!(text, "{}", ratios(document.ratios.iter().filter(single)));
         text.push_str(
-            "Time on the registry over time on the bare map; limit: over an immutable map; overhead: over the registry\n\
+            "Time on the registry over time on the bare map; limit: over an immutable map; overhead: over the same registry\n\
              unheard; two threads: per look-up and thread, over the same with one thread; memory: bytes over bytes.\n\n",
         );
     }

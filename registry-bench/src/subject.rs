@@ -23,6 +23,9 @@ pub trait Session: Send + 'static {
     /// What stands for a registration that may end.
     type Lease: Send + 'static;
 
+    /// Done before operations are timed, each time.
+    fn prepare(&self) {}
+
     /// Reads a server in place: whether its mailbox is the given one, which loads the pointer that the map holds and
     /// nothing behind it. `None` if there is no such server.
     fn lookup(&self, id: &ServerId, mailbox: &ServerMailbox<Message>) -> Option<bool>;

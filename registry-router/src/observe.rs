@@ -32,6 +32,12 @@ where
         self.inner.probe.latency(operation, self.inner.time.now())
     }
 
+    /// What hears of everything that happens here: the [`Monitor`](crate::Monitor), or what the builder was
+    /// [given](crate::Builder::probe) in its place.
+    pub fn probe(&self) -> &P {
+        &self.inner.probe
+    }
+
     /// Sets all counts and latencies back to zero; registrations, bindings and alarms are not figures and stay.
     pub fn reset_stats(&self) {
         self.inner.probe.reset();
