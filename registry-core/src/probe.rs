@@ -60,6 +60,10 @@ pub trait Probe: fmt::Debug + Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Hears that what it knows has just been judged, as is done about once in a second: for a probe that sets its pace
+    /// by the load. It may be called by several threads at once.
+    fn checked(&self, _now: Instant) {}
+
     /// Sets all figures back to zero. Events that happen meanwhile are counted before or after, but not twice.
     fn reset(&self);
 }

@@ -14,6 +14,9 @@
 //! The same word that counts a thread's look-ups in a shard counts down to the next one that is to be timed, in its low
 //! bits: see [`Block`]. So a look-up that is not timed pays one load, one addition, one store and one test.
 //!
+//! How many are timed may change. Then the counters take a new [name](recent::Owner), so each thread looks for its block
+//! when it counts next, and sets its own count-downs anew.
+//!
 //! # What readers see
 //!
 //! Blocks are never taken away, and a new one is published with `Release` after it was filled with zeros, so a reader
@@ -28,7 +31,7 @@ use crossbeam_utils::CachePadded;
 use registry_core::Event;
 
 use crate::recent::{self, Owner};
-use crate::sampling::Sampling;
+use crate::sampling::{Present, Sampling};
 use crate::seat::{SEATS, seat};
 
 use self::block::Block;
@@ -69,7 +72,7 @@ pub(crate) struct Counters {
     blocks: Box<[OnceLock<Block>]>,
     owner: Owner,
     shards: usize,
-    sampling: Sampling,
+    sampling: Present,
     /// For threads without a seat; see the module documentation.
     standing: OnceLock<Block>,
     /// What each shard's sum was at the last reset. Blocks belong to their threads, so a reset writes to none.
@@ -85,7 +88,7 @@ impl Counters {
             blocks: std::iter::repeat_with(OnceLock::new).take(SEATS).collect(),
             owner: Owner::new(),
             shards,
-            sampling: Sampling::new(sample_every),
+            sampling: Present::new(Sampling::new(sample_every)),
             standing: OnceLock::new(),
             baseline: CachePadded::new(Mutex::new(vec![Totals::default(); shards])),
         }
@@ -96,16 +99,16 @@ impl Counters {
     pub(crate) fn off() -> Self {
         Self {
             blocks: Box::default(),
-            owner: Owner::NOBODY,
+            owner: Owner::nobody(),
             shards: 0,
-            sampling: Sampling::new(1),
+            sampling: Present::new(Sampling::new(1)),
             standing: OnceLock::new(),
             baseline: CachePadded::default(),
         }
     }
 
     fn is_off(&self) -> bool {
-        self.owner == Owner::NOBODY
+        self.blocks.is_empty()
     }
 
     pub(crate) fn shards(&self) -> usize {
@@ -121,7 +124,7 @@ impl Counters {
     #[inline(always)]
     pub(crate) fn lookup(&self, shard: usize) -> bool {
         self.assert_is_there(shard);
-        recent::recall(self.owner, |words| Block::of(words, self.shards).lookup_alone(shard, &self.sampling))
+        recent::recall(self.owner.name(), |words| Block::of(words, self.shards).lookup_alone(shard, &self.sampling))
             .unwrap_or_else(|| self.first_lookup(shard))
     }
 
@@ -134,8 +137,21 @@ impl Counters {
     #[inline(always)]
     pub(crate) fn event(&self, shard: usize, event: Event) {
         self.assert_is_there(shard);
-        recent::recall(self.owner, |words| Block::of(words, self.shards).event_alone(shard, event))
+        recent::recall(self.owner.name(), |words| Block::of(words, self.shards).event_alone(shard, event))
             .unwrap_or_else(|| self.first_event(shard, event));
+    }
+
+    /// From now on one look-up in so many is timed, on each thread and in each shard; see [`Sampling::new`].
+    pub(crate) fn sample_every(&self, sample_every: u32) {
+        if !self.is_off() {
+            self.sampling.set(Sampling::new(sample_every));
+            self.owner.rename();
+        }
+    }
+
+    /// How many look-ups there were, in all shards, resets or not. O(threads × shards).
+    pub(crate) fn all_lookups(&self) -> u64 {
+        (0..self.shards).map(|shard| self.sum(shard).lookups).fold(0, u64::wrapping_add)
     }
 
     /// What was counted in a shard since the last reset.
@@ -166,7 +182,7 @@ impl Counters {
         }
         match self.find_block() {
             Ok(block) => block.lookup_alone(shard, &self.sampling),
-            Err(standing) => standing.lookup_shared(shard, &self.sampling),
+            Err(standing) => standing.lookup_shared(shard, self.sampling.get()),
         }
     }
 
@@ -183,11 +199,14 @@ impl Counters {
 
     /// The calling thread's block, remembered from now on, or the one for those without a seat.
     fn find_block(&self) -> Result<Block, Block> {
-        let made = |place: &OnceLock<Block>| *place.get_or_init(|| Block::new(self.shards, &self.sampling));
+        // The name first: if there is a new one by the end, the block is looked for again.
+        let (name, sampling) = (self.owner.name(), self.sampling.get());
+        let made = |place: &OnceLock<Block>| *place.get_or_init(|| Block::new(self.shards, sampling));
         match seat() {
             Some(seat) => {
                 let block = made(&self.blocks[seat]);
-                recent::remember(self.owner, block.words());
+                block.adopt(sampling);
+                recent::remember(name, block.words());
                 Ok(block)
             }
             None => Err(made(&self.standing)),

@@ -110,9 +110,8 @@ impl Frequent {
     }
 
     fn find(&self, fingerprint: u32, kind: Kind, id: &[u8]) -> Option<usize> {
-        let is_it = |(place, row): &(usize, &Row)| {
-            self.fingerprints[*place] == fingerprint && row.kind == kind && row.id == id
-        };
+        let is_it =
+            |(place, row): &(usize, &Row)| self.fingerprints[*place] == fingerprint && row.kind == kind && row.id == id;
         let row_of = |from: usize| self.rows.iter().enumerate().skip(from).take(AT_ONCE).find(is_it);
         // All of a line compared before the first branch, which the compiler makes a few wide comparisons of.
         let is_in = |line: &[u32]| line.iter().fold(false, |is_in, theirs| is_in | (*theirs == fingerprint));

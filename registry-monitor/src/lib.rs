@@ -14,7 +14,8 @@
 //! # What it costs
 //!
 //! A look-up writes one counter that no other thread writes; nothing is locked and no cache line moves between cores.
-//! One look-up in [`sample_every`](MonitorSettings::sample_every) is timed; every registration and removal is.
+//! About [`samples_per_second`](MonitorSettings::samples_per_second) look-ups are timed, however many there are, if checks
+//! are made; every registration and removal is.
 //! Memory, with 64 shards: 10 KiB of counters per thread that ever ran at the same time as others, 64 KiB for the
 //! windows, and 1 to 4 KiB per shard, operation and half window for histograms, once something was timed there. What
 //! leaves the window takes 2 to 8 KiB more per shard and operation, and as much again once it was reset.
@@ -57,6 +58,7 @@ mod latch;
 mod latencies;
 mod monitor;
 mod pace;
+mod rate;
 mod recent;
 mod sampling;
 mod seat;

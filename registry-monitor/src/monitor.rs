@@ -12,6 +12,7 @@ use crate::hot::Hot;
 use crate::last::Last;
 use crate::latencies::{AllTime, Latencies};
 use crate::pace::{Bounds, Paces, SLICES};
+use crate::rate::Rate;
 use crate::settings::MonitorSettings;
 use crate::window::{Since, Slices, Window};
 
@@ -58,6 +59,7 @@ struct Active {
     last_writes: usize,
     shards: Box<[Latency]>,
     hot: Hot,
+    rate: Mutex<Rate>,
     /// What was counted in each shard before the last reset; empty until there is one.
     forgotten: Mutex<Vec<ShardStats>>,
 }
@@ -99,6 +101,7 @@ impl Monitor {
             last_writes: settings.last_writes,
             shards: std::iter::repeat_with(Latency::default).take(shards).collect(),
             hot: Hot::default(),
+            rate: Mutex::new(Rate::new(settings.sample_every, settings.samples_per_second, start)),
             forgotten: Mutex::default(),
         });
         let counters = if settings.enabled { Counters::new(shards, settings.sample_every) } else { Counters::off() };
@@ -200,6 +203,14 @@ impl Probe for Monitor {
 
     fn hot_ids(&self, now: Instant) -> Vec<HotId> {
         self.active.as_ref().map_or_else(Vec::new, |active| active.hot.read(active.slices.number(now)))
+    }
+
+    fn checked(&self, now: Instant) {
+        let Some(active) = &self.active else { return };
+        let mut rate = locked(&active.rate);
+        if let Some(every) = rate.judge(self.counters.all_lookups(), now) {
+            self.counters.sample_every(every);
+        }
     }
 
     fn reset(&self) {

@@ -9,18 +9,40 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Words to count in, which are never freed.
 pub(crate) type Words = &'static [AtomicU64];
 
-/// Who the words belong to: no two that are [new](Owner::new) in a process are alike.
+/// Who the words belong to, under the name that it has at present: no two names in a process are alike.
+///
+/// Who takes a new name makes all threads look for their words again, each when it counts next.
+#[derive(Debug)]
+pub(crate) struct Owner(AtomicU64);
+
+/// A name of an owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Owner(u64);
+pub(crate) struct Name(u64);
 
 impl Owner {
-    /// One that no thread ever remembers anything of.
-    pub(crate) const NOBODY: Self = Self(u64::MAX);
-
     pub(crate) fn new() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+        Self(AtomicU64::new(fresh()))
     }
+
+    /// One that no thread ever remembers anything of.
+    pub(crate) fn nobody() -> Self {
+        Self(AtomicU64::new(u64::MAX))
+    }
+
+    #[inline(always)]
+    pub(crate) fn name(&self) -> Name {
+        Name(self.0.load(Ordering::Acquire))
+    }
+
+    /// Takes a new name. Who sees it sees what was done before.
+    pub(crate) fn rename(&self) {
+        self.0.store(fresh(), Ordering::Release);
+    }
+}
+
+fn fresh() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// What a thread remembers that remembers nothing.
@@ -31,10 +53,10 @@ thread_local! {
     static RECENT: Cell<(u64, Words)> = const { Cell::new(NOTHING) };
 }
 
-/// Does something with the calling thread's words, if it counted for this owner last.
+/// Does something with the calling thread's words, if it counted last for the owner of this name.
 // With a closure, for then the compiler sees that the thread-local is always there.
 #[inline(always)]
-pub(crate) fn recall<R>(owner: Owner, act: impl FnOnce(Words) -> R) -> Option<R> {
+pub(crate) fn recall<R>(owner: Name, act: impl FnOnce(Words) -> R) -> Option<R> {
     RECENT.with(|recent| {
         let (last, words) = recent.get();
         if last == owner.0 { Some(act(words)) } else { None }
@@ -42,7 +64,7 @@ pub(crate) fn recall<R>(owner: Owner, act: impl FnOnce(Words) -> R) -> Option<R>
 }
 
 /// Remembers the calling thread's words.
-pub(crate) fn remember(owner: Owner, words: Words) {
+pub(crate) fn remember(owner: Name, words: Words) {
     RECENT.set((owner.0, words));
 }
 

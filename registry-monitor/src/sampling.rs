@@ -1,5 +1,7 @@
 //! Which look-ups are timed: exactly one in each row of N, and not always the same one of the row.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 /// 2³² over the golden ratio: its multiples, cut to any number of the top bits of 32, spread evenly over them.
 const GOLDEN: u64 = 0x9E37_79B9;
 
@@ -8,16 +10,39 @@ const GOLDEN: u64 = 0x9E37_79B9;
 /// Taking every N-th would be simpler, and biased: programs repeat themselves, and one that looks up a server and a
 /// transport in turn would have only one of the two timed, for ever, because N is even.
 /// So each row of N has its own place, which moves by the golden ratio from row to row.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sampling {
     /// N − 1, where N is a power of two.
     mask: u64,
+}
+
+/// A sampling that may be changed while others read it.
+#[derive(Debug)]
+pub(crate) struct Present(AtomicU64);
+
+impl Present {
+    pub(crate) fn new(sampling: Sampling) -> Self {
+        Self(AtomicU64::new(sampling.word()))
+    }
+
+    pub(crate) fn get(&self) -> Sampling {
+        Sampling { mask: self.0.load(Ordering::Relaxed) }
+    }
+
+    pub(crate) fn set(&self, sampling: Sampling) {
+        self.0.store(sampling.word(), Ordering::Relaxed);
+    }
 }
 
 impl Sampling {
     /// One in `every`, rounded up to a power of two of at most 2³¹; zero counts as one.
     pub(crate) fn new(every: u32) -> Self {
         Self { mask: u64::from(every.checked_next_power_of_two().unwrap_or(1 << 31)) - 1 }
+    }
+
+    /// What tells it from others.
+    pub(crate) fn word(self) -> u64 {
+        self.mask
     }
 
     /// Whether the number, counted from zero, is picked.

@@ -20,10 +20,19 @@ pub struct MonitorSettings {
     ///
     /// When false all figures stay at zero, no alarm is raised, and what is left is one branch per operation.
     pub enabled: bool,
-    /// One look-up in so many is timed, on each thread and in each shard. Default: 1,024.
+    /// One look-up in so many is timed, on each thread and in each shard, until a check finds that the load asks for
+    /// another rate. Default: 1,024.
     ///
     /// Rounded up to a power of two, of at most 2³¹; zero counts as one, which times every look-up.
     pub sample_every: u32,
+    /// So many look-ups are to be timed in a second, in all shards together. Default: 2,000; zero: the rate stays as it is.
+    ///
+    /// Each [check](registry_core::Probe::checked) keeps the rate if between half and twice as many were timed since the
+    /// check before, and otherwise sets it by what was looked up meanwhile; to eight times what
+    /// [`sample_every`](Self::sample_every) gives, at most.
+    /// So what timing costs does not grow with the load, and where a slow shard holds everybody up, enough look-ups are
+    /// timed to tell.
+    pub samples_per_second: u32,
     /// How far back latencies reach at most; counts reach back to the start or the last reset. Default: 10 s.
     ///
     /// Time is cut into slices of half a window each, and the window is the present slice and the one before it.
@@ -41,6 +50,7 @@ impl Default for MonitorSettings {
         Self {
             enabled: true,
             sample_every: 1_024,
+            samples_per_second: 2_000,
             window: Duration::from_secs(10),
             last_writes: 10,
             alarm: AlarmRule::default(),

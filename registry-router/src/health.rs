@@ -157,6 +157,7 @@ where
         caps.extend(self.roll.usage());
         let before = health.admission();
         let changes = health.check(&stats, &self.probe.hot_ids(now), &caps, now);
+        self.probe.checked(now);
         for (shard, alarmed) in self.watchdog.alarmed.iter().enumerate() {
             alarmed.store(health.is_alarmed(shard), Ordering::Relaxed);
         }

@@ -7,9 +7,9 @@ use registry_core::Event;
 
 use super::Totals;
 use crate::recent::Words;
-use crate::sampling::Sampling;
+use crate::sampling::{Present, Sampling};
 
-/// A counter of look-ups per shard, then for each event one per shard.
+/// A counter of look-ups per shard, then for each event one per shard, then the sampling that look-ups are counted down by.
 ///
 /// A counter of look-ups is two numbers in one word: how many there were, and in the low bits how many are left until
 /// one is to be timed, that one included. So counting and asking are one addition. There is room for 2⁵² look-ups, four
@@ -40,12 +40,25 @@ const ONE: u64 = (1 << LEFT_BITS) - 1;
 
 impl Block {
     /// A block where nothing was counted yet.
-    pub(super) fn new(shards: usize, sampling: &Sampling) -> Self {
-        let block = Self { words: take((1 + Event::COUNT) * shards), shards };
-        for shard in 0..shards {
-            block.lookups(shard).store(left(0, sampling), Ordering::Relaxed);
-        }
+    pub(super) fn new(shards: usize, sampling: Sampling) -> Self {
+        let block = Self { words: take((1 + Event::COUNT) * shards + 1), shards };
+        block.count_down_by(sampling);
         block
+    }
+
+    /// From now on look-ups are counted down by this sampling. Nobody else may count here.
+    pub(super) fn adopt(self, sampling: Sampling) {
+        if self.sampling().load(Ordering::Relaxed) != sampling.word() {
+            self.count_down_by(sampling);
+        }
+    }
+
+    fn count_down_by(self, sampling: Sampling) {
+        for lookups in &self.words[..self.shards] {
+            let count = lookups.load(Ordering::Relaxed) >> LEFT_BITS;
+            lookups.store(count << LEFT_BITS | left(count, sampling), Ordering::Release);
+        }
+        self.sampling().store(sampling.word(), Ordering::Relaxed);
     }
 
     /// The block that has these words.
@@ -66,15 +79,15 @@ impl Block {
 
     /// Counts a look-up where nobody else writes, and says whether it is to be timed.
     #[inline(always)]
-    pub(super) fn lookup_alone(self, shard: usize, sampling: &Sampling) -> bool {
+    pub(super) fn lookup_alone(self, shard: usize, sampling: &Present) -> bool {
         let lookups = self.lookups(shard);
         let word = lookups.load(Ordering::Relaxed).wrapping_add(ONE);
         lookups.store(word, Ordering::Release);
-        word & LEFT == 0 && start_over(lookups, word, sampling)
+        word & LEFT == 0 && start_over(lookups, word, sampling.get())
     }
 
     /// Counts a look-up where others may write too, and says whether it is to be timed.
-    pub(super) fn lookup_shared(self, shard: usize, sampling: &Sampling) -> bool {
+    pub(super) fn lookup_shared(self, shard: usize, sampling: Sampling) -> bool {
         let count = |word: u64| {
             let word = word.wrapping_add(ONE);
             if word & LEFT == 0 { word | left(word >> LEFT_BITS, sampling) } else { word }
@@ -106,6 +119,10 @@ impl Block {
         sum.lookups = sum.lookups.wrapping_add(lookups);
     }
 
+    fn sampling(self) -> &'static AtomicU64 {
+        &self.words[(1 + Event::COUNT) * self.shards]
+    }
+
     #[inline(always)]
     fn lookups(self, shard: usize) -> &'static AtomicU64 {
         &self.words[shard]
@@ -133,13 +150,13 @@ fn take(length: usize) -> Words {
 ///
 /// A count-down that is longer than there is room for is done in several.
 #[cold]
-fn start_over(lookups: &AtomicU64, word: u64, sampling: &Sampling) -> bool {
+fn start_over(lookups: &AtomicU64, word: u64, sampling: Sampling) -> bool {
     let count = word >> LEFT_BITS;
     lookups.store(word | left(count, sampling), Ordering::Release);
     sampling.picks(count.wrapping_sub(1))
 }
 
 /// How many look-ups are left, after so many, until one is to be timed, that one included; never zero.
-fn left(count: u64, sampling: &Sampling) -> u64 {
+fn left(count: u64, sampling: Sampling) -> u64 {
     LEFT.min(sampling.next(count).wrapping_sub(count).saturating_add(1))
 }

@@ -47,14 +47,49 @@ fn lookups_are_timed_as_the_sampling_says_on_each_thread_and_in_each_shard() {
                 assert_eq!(counters.lookup(shard), sampling.picks(number), "{number}, one in {every}");
             }
         }
-        let shared = Block::new(2, &sampling);
+        let shared = Block::new(2, sampling);
         for number in 0..50_000 {
-            assert_eq!(shared.lookup_shared(1, &sampling), sampling.picks(number), "{number}, one in {every}");
+            assert_eq!(shared.lookup_shared(1, sampling), sampling.picks(number), "{number}, one in {every}");
         }
         let mut totals = Totals::default();
         shared.add_to(1, &mut totals);
         assert_eq!((totals, counters.totals(1)), (Totals { lookups: 50_000, ..Totals::default() }, totals));
     }
+}
+
+#[test]
+fn another_rate_holds_from_the_next_look_up_on() {
+    let counters = Counters::new(2, 1 << 20);
+    let timed = |lookups: usize| (0..lookups).filter(|number| counters.lookup(number % 2)).count();
+    assert_eq!(timed(2_000), 0);
+    for (every, lookups, sampled) in [(4, 4_000, 1_000), (64, 64_000, 1_000), (1, 100, 100), (4_096, 16_384, 4)] {
+        counters.sample_every(every);
+        // The row that a change falls into has at most one of its own in each shard, which may lie behind.
+        assert!(timed(lookups).abs_diff(sampled) <= 2, "one in {every}");
+        counters.event(0, Event::Miss);
+    }
+    assert_eq!(counters.all_lookups(), 2_000 + 4_000 + 64_000 + 100 + 16_384);
+    assert_eq!([0, 1].map(|shard| counters.totals(shard).lookups()), [counters.all_lookups() / 2; 2]);
+    assert_eq!(counters.totals(0).events(Event::Miss), 4);
+    let off = Counters::off();
+    off.sample_every(1);
+    assert!(!off.lookup(0));
+}
+
+#[test]
+fn rates_that_change_lose_no_count() {
+    let counters = Counters::new(3, 256);
+    thread::scope(|scope| {
+        let counting: Vec<_> =
+            (0..4).map(|_| scope.spawn(|| (0..30_000).for_each(|number| _ = counters.lookup(number % 3)))).collect();
+        for every in [1, 1 << 14, 64].into_iter().cycle() {
+            counters.sample_every(every);
+            if counting.iter().all(thread::ScopedJoinHandle::is_finished) {
+                break;
+            }
+        }
+    });
+    assert_eq!([0, 1, 2].map(|shard| counters.totals(shard).lookups()), [40_000; 3]);
 }
 
 #[test]

@@ -58,6 +58,11 @@ impl Hands {
         Self(Arc::new((Instant::now(), AtomicU64::new(0))))
     }
 
+    /// What time it was at the start.
+    pub(crate) fn start(&self) -> Instant {
+        self.0.0
+    }
+
     /// Turns the hands forward.
     pub(crate) fn advance(&self, by: Duration) {
         self.0.1.fetch_add(nanos(by), Ordering::Relaxed);

@@ -24,6 +24,7 @@ mod lean;
 mod lookup;
 mod mailboxes;
 mod races;
+mod rate;
 mod register;
 mod renew;
 mod route;
