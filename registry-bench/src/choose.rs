@@ -55,12 +55,28 @@ pub fn backends() -> Vec<&'static str> {
     names.0
 }
 
-/// A registry on that backend.
+/// A registry on that backend, as it serves: with checks in the background.
 ///
 /// # Errors
 ///
 /// If there is no such backend, or the registry does not like its settings.
 pub fn registry(backend: &str, layout: Layout) -> Result<Box<dyn Runner>> {
+    struct One(Layout);
+    impl Make for One {
+        type Made = Box<dyn Runner>;
+        fn make<B: Backend>(&self) -> Result<Self::Made, BuildError> {
+            OverRegistry::<B, _>::checked(self.0).map(boxed)
+        }
+    }
+    on(backend, One(layout))
+}
+
+/// The same that nobody checks, for whoever counts what it takes or only asks whether it can be made.
+///
+/// # Errors
+///
+/// If there is no such backend, or the registry does not like its settings.
+pub fn unchecked_registry(backend: &str, layout: Layout) -> Result<Box<dyn Runner>> {
     struct One(Layout);
     impl Make for One {
         type Made = Box<dyn Runner>;

@@ -11,6 +11,7 @@
 
 pub mod bare;
 pub mod bulk;
+pub mod checks;
 pub mod choose;
 pub mod deliver;
 pub mod driver;

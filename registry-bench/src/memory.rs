@@ -39,7 +39,7 @@ pub fn measure(backend: &str, shards: usize, entries: usize, live: &dyn Fn() -> 
     let per_entry = |bytes: usize| bytes as f64 / entries as f64;
 
     let before = live();
-    let registry = choose::registry(backend, layout)?;
+    let registry = choose::unchecked_registry(backend, layout)?;
     registry.fill(&world);
     let bytes_per_entry = per_entry(live().saturating_sub(before));
     drop(registry);
@@ -98,7 +98,7 @@ pub fn lines(all: Vec<Memory>, curve: bool) -> Vec<Line> {
 fn per_binding(backend: &str, layout: Layout, transports: usize, live: &dyn Fn() -> usize) -> Result<f64> {
     let servers = transports.div_ceil(TRANSPORTS_PER_SERVER);
     let world = World::new(Counts { servers, strangers: 0, claims: 0, transports }, 2);
-    let registry = choose::registry(backend, layout)?;
+    let registry = choose::unchecked_registry(backend, layout)?;
     registry.fill(&world);
     let before = live();
     registry.bind_all(&world);

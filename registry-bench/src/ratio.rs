@@ -22,10 +22,11 @@
 //! - `monitor_overhead`: the registry against itself, the same table, while its monitor is [switched](crate::switch) off.
 //!   As what is to be seen is small, it has four times as many rounds of slices a quarter as long.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use crate::checks::SETTLED;
 use crate::choose::{self, Runner};
 use crate::interleave::{Side, interleave};
 use crate::record::Ratio;
@@ -127,10 +128,20 @@ pub fn measure(request: &Request) -> Result<Vec<Ratio>> {
     let switched = |_| {
         let both = choose::heard_and_unheard(&request.backend, layout)?;
         both[0].fill(&world);
+        settle(&*both[0], &world);
         Ok(both)
     };
     ratios.extend(over_pairs(request, &world, &switched, &overhead)?);
     Ok(ratios)
+}
+
+/// Looks up until the subject has found the rate at which it times look-ups.
+fn settle(subject: &dyn Runner, world: &World) {
+    let mut lap = subject.lap(Act::Lookup, world, 0);
+    let began = Instant::now();
+    while began.elapsed() < SETTLED {
+        lap.run(0, world.order.len());
+    }
 }
 
 /// Makes two subjects, first the one in one pair and the other in the next, and fills them in the order in which they
@@ -146,12 +157,7 @@ fn in_turn(world: &World, make: [Make<'_>; 2], pair: usize) -> Result<[Box<dyn R
 }
 
 /// Builds pairs of subjects, one pair after the other, and makes all comparisons on each.
-fn over_pairs(
-    request: &Request,
-    world: &World,
-    make: MakePair<'_>,
-    comparisons: &[Comparison],
-) -> Result<Vec<Ratio>> {
+fn over_pairs(request: &Request, world: &World, make: MakePair<'_>, comparisons: &[Comparison]) -> Result<Vec<Ratio>> {
     let mut rng = fastrand::Rng::with_seed(request.seed);
     let mut of_comparisons: Vec<Vec<Pair>> = vec![Vec::new(); comparisons.len()];
     // Held while the later pairs are built, so that those cannot lie where the earlier ones did.

@@ -1,5 +1,6 @@
 //! The registry as a subject.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use registry_core::Backend;
@@ -8,13 +9,17 @@ use registry_router::{
     TransportMailbox,
 };
 
+use crate::checks::Checks;
 use crate::subject::{Session, Subject};
 use crate::switch::Switch;
 use crate::world::Message;
 
 /// A registry on some backend, heard by some probe.
 #[derive(Debug)]
-pub struct OverRegistry<B: Backend, P: Probe>(RegistrySession<B, P>);
+pub struct OverRegistry<B: Backend, P: Probe> {
+    session: RegistrySession<B, P>,
+    _checks: Option<Arc<Checks>>,
+}
 
 /// How a registry, or a bare map in its place, is laid out.
 #[derive(Clone, Copy, Debug)]
@@ -28,19 +33,30 @@ pub struct Layout {
 }
 
 impl<B: Backend> OverRegistry<B, Monitor> {
-    /// A registry with default settings but for its layout: statistics on.
+    /// A registry with default settings but for its layout: statistics on. Nobody checks it.
     ///
     /// # Errors
     ///
     /// What the registry says about its settings.
     pub fn new(layout: Layout) -> Result<Self, BuildError> {
         let registry = Registry::builder().shards(layout.shards).capacity(layout.servers).build()?;
-        Ok(Self(RegistrySession::over(registry)))
+        Ok(Self { session: RegistrySession::over(registry), _checks: None })
+    }
+
+    /// The same, with checks in the background.
+    ///
+    /// # Errors
+    ///
+    /// What the registry says about its settings.
+    pub fn checked(layout: Layout) -> Result<Self, BuildError> {
+        let unchecked = Self::new(layout)?;
+        let checks = Checks::of(unchecked.session.registry.clone());
+        Ok(Self { _checks: Some(Arc::new(checks)), ..unchecked })
     }
 }
 
 impl<B: Backend> OverRegistry<B, Switch> {
-    /// One registry as two subjects: with statistics on, and off.
+    /// One registry as two subjects: with statistics on, and off. With checks in the background.
     ///
     /// # Errors
     ///
@@ -49,8 +65,12 @@ impl<B: Backend> OverRegistry<B, Switch> {
         let monitor = |shards| Switch::new(Monitor::new(shards, MonitorSettings::default(), Instant::now()));
         let builder = Registry::builder().shards(layout.shards).capacity(layout.servers);
         let registry = builder.probe(monitor).build()?;
-        let half = |registry, prepare| Self(RegistrySession { registry, prepare });
-        Ok([half(registry.clone(), |switch| switch.set(true)), half(registry, |switch| switch.set(false))])
+        let checks = Arc::new(Checks::of(registry.clone()));
+        let half = |prepare| {
+            let session = RegistrySession { registry: registry.clone(), prepare };
+            Self { session, _checks: Some(Arc::clone(&checks)) }
+        };
+        Ok([half(|switch| switch.set(true)), half(|switch| switch.set(false))])
     }
 }
 
@@ -58,11 +78,11 @@ impl<B: Backend, P: Probe> Subject for OverRegistry<B, P> {
     type Session = RegistrySession<B, P>;
 
     fn session(&self) -> Self::Session {
-        RegistrySession { registry: self.0.registry.clone(), prepare: self.0.prepare }
+        RegistrySession { registry: self.session.registry.clone(), prepare: self.session.prepare }
     }
 
     fn skew(&self) -> Option<f64> {
-        Some(self.0.registry.contention_status().skew)
+        Some(self.session.registry.contention_status().skew)
     }
 }
 

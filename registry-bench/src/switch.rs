@@ -63,6 +63,10 @@ impl Probe for Switch {
         self.monitor.stats(shard, now)
     }
 
+    fn checked(&self, now: Instant) {
+        self.monitor.checked(now);
+    }
+
     fn reset(&self) {
         self.monitor.reset();
     }

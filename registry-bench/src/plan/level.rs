@@ -84,8 +84,8 @@ pub(super) const FULL: Level = Level {
     all_shards: true,
     most: usize::MAX,
     ratios: &[
-        Ratios { entries: 10_000, pairs: 7, rounds: 105, slice_us: 5_000 },
-        Ratios { entries: 1_000_000, pairs: 3, rounds: 51, slice_us: 20_000 },
+        Ratios { entries: 10_000, pairs: 8, rounds: 104, slice_us: 5_000 },
+        Ratios { entries: 1_000_000, pairs: 4, rounds: 52, slice_us: 20_000 },
     ],
     memory_entries: &[1_000, 10_000, 100_000, 1_000_000, 10_000_000],
     curves_and_tails: true,
