@@ -24,10 +24,11 @@
 use std::fmt;
 use std::ops::ControlFlow;
 
-use ::dashmap::{DashMap, SharedValue};
-use registry_core::{Backend, Head, Key, Occupied, Run, Shard, State, Wanted, trap};
+use ::dashmap::{DashMap, RwLock, RwLockReadGuard, RwLockWriteGuard, SharedValue};
+use registry_core::{Backend, Contention, Head, Key, Meeting, Occupied, Run, Shard, State, Wanted, trap};
 
 use crate::hashed::{Hashed, Lookup, PassThrough, Query, same};
+use crate::met::Met;
 use crate::runs::read_in_runs;
 
 /// Shards that are a `dashmap::DashMap`.
@@ -37,6 +38,7 @@ pub struct Dashmap;
 /// A shard of [`Dashmap`].
 pub struct DashmapShard<K, H, S> {
     map: DashMap<Hashed<K>, (H, S), PassThrough>,
+    met: Met,
 }
 
 /// How many inner shards dashmap takes at least.
@@ -49,7 +51,8 @@ impl Backend for Dashmap {
 
     fn shard<K: Key, H: Head, S: State>(&self, capacity: usize) -> Self::Shard<K, H, S> {
         let hasher = PassThrough::default();
-        DashmapShard { map: DashMap::with_capacity_and_hasher_and_shard_amount(capacity, hasher, INNER_SHARDS) }
+        let map = DashMap::with_capacity_and_hasher_and_shard_amount(capacity, hasher, INNER_SHARDS);
+        DashmapShard { map, met: Met::default() }
     }
 }
 
@@ -59,7 +62,7 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for DashmapShard<K, H, S> {
     fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &H, &S) -> R) -> Option<R> {
         trap::looking("with");
         let query = Query { hash, key };
-        let table = self.map.shards()[self.inner(hash)].read();
+        let table = lock_read(&self.met, &self.map.shards()[self.inner(hash)]);
         let (key, value) = table.get(hash, |(key, _)| same(key, &query))?;
         let _reading = trap::reading();
         let (head, state) = value.get();
@@ -73,7 +76,7 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for DashmapShard<K, H, S> {
         let inner = |wanted: &Wanted<'_, Self>| wanted.shard.inner(wanted.hash);
         read_in_runs(
             wanted,
-            |wanted| wanted.shard.map.shards()[inner(wanted)].read(),
+            |wanted| lock_read(&wanted.shard.met, &wanted.shard.map.shards()[inner(wanted)]),
             |one, next| std::ptr::eq(one.shard, next.shard) && inner(one) == inner(next),
             |table, query| {
                 let (key, value) = table.get(query.hash, |(key, _)| same(key, query))?;
@@ -87,7 +90,7 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for DashmapShard<K, H, S> {
     fn insert_new(&self, hash: u64, key: K, head: H, state: S) -> Result<(), Occupied<H, S>> {
         trap::writing("insert_new");
         let key = Hashed::new(hash, key);
-        let mut table = self.map.shards()[self.inner(hash)].write();
+        let mut table = lock_write(&self.met, &self.map.shards()[self.inner(hash)]);
         if table.get(hash, |(other, _)| same(other, &key)).is_some() {
             return Err(Occupied(head, state));
         }
@@ -98,7 +101,7 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for DashmapShard<K, H, S> {
     fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &H, &S) -> bool) -> bool {
         trap::writing("remove_if");
         let query = Query { hash, key };
-        let mut table = self.map.shards()[self.inner(hash)].write();
+        let mut table = lock_write(&self.met, &self.map.shards()[self.inner(hash)]);
         let Some((found, value)) = table.get(hash, |(key, _)| same(key, &query)) else {
             return false;
         };
@@ -126,6 +129,10 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for DashmapShard<K, H, S> {
     fn len(&self) -> usize {
         self.map.len()
     }
+
+    fn contention(&self) -> Option<Contention> {
+        self.met.as_contention(Meeting::LockWait)
+    }
 }
 
 impl<K: Key, H: Head, S: State> DashmapShard<K, H, S> {
@@ -134,6 +141,24 @@ impl<K: Key, H: Head, S: State> DashmapShard<K, H, S> {
     fn inner(&self, hash: u64) -> usize {
         self.map.determine_shard(hash as usize)
     }
+}
+
+/// Takes the lock for reading, and counts if somebody had it.
+#[inline]
+fn lock_read<'a, T>(met: &Met, lock: &'a RwLock<T>) -> RwLockReadGuard<'a, T> {
+    lock.try_read().unwrap_or_else(|| {
+        met.somebody();
+        lock.read()
+    })
+}
+
+/// Takes the lock for writing, and counts if somebody had it.
+#[inline]
+fn lock_write<'a, T>(met: &Met, lock: &'a RwLock<T>) -> RwLockWriteGuard<'a, T> {
+    lock.try_write().unwrap_or_else(|| {
+        met.somebody();
+        lock.write()
+    })
 }
 
 impl<K, H, S> Drop for DashmapShard<K, H, S> {

@@ -24,14 +24,15 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::mem;
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use ::evmap::handles::{ReadHandle, WriteHandle};
 use crossbeam_utils::CachePadded;
-use registry_core::{Backend, Head, Key, Occupied, Run, Shard, State, Wanted, trap};
+use registry_core::{Backend, Contention, Head, Key, Meeting, Occupied, Run, Shard, State, Wanted, trap};
 use thread_local::ThreadLocal;
 
 use crate::hashed::{Lookup, PassThrough, Query};
+use crate::met::Met;
 use crate::runs::read_in_runs;
 
 /// Shards that are an evmap.
@@ -41,6 +42,7 @@ pub struct Evmap;
 /// A shard of [`Evmap`].
 pub struct EvmapShard<K: Key, H: Head, S: State> {
     writer: Mutex<Writer<K, H, S>>,
+    met: Met,
     /// evmap's read handle is for one thread, so each thread has one; a thread that ends leaves it to the next.
     /// Each on lines of its own: a read writes to its handle, and those of some threads lie side by side.
     readers: ThreadLocal<CachePadded<ReadEnd<K, H, S>>>,
@@ -92,6 +94,7 @@ impl Backend for Evmap {
         handle.publish();
         EvmapShard {
             writer: Mutex::new(Writer { handle, next: 0, removed: None }),
+            met: Met::default(),
             readers: ThreadLocal::new(),
             first_reader: Mutex::new(reader),
         }
@@ -187,6 +190,10 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for EvmapShard<K, H, S> {
     fn len(&self) -> usize {
         self.reader().len()
     }
+
+    fn contention(&self) -> Option<Contention> {
+        self.met.as_contention(Meeting::WriteWait)
+    }
 }
 
 impl<K: Key, H: Head, S: State> EvmapShard<K, H, S> {
@@ -196,9 +203,16 @@ impl<K: Key, H: Head, S: State> EvmapShard<K, H, S> {
         self.readers.get_or(|| CachePadded::new(clone()))
     }
 
-    /// The writer. A panic of `owned` poisons the mutex but comes before any change, so poison is ignored.
+    /// The writer; counts if another one is at work. A panic of `owned` poisons the mutex but comes before any change, so poison is ignored.
     fn writer(&self) -> MutexGuard<'_, Writer<K, H, S>> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+        match self.writer.try_lock() {
+            Ok(writer) => writer,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                self.met.somebody();
+                self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+            }
+        }
     }
 
     /// What evmap knows an entry by, and its state, if there is one and `owned` says true of it.

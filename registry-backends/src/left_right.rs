@@ -28,15 +28,16 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::{mem, thread};
 
 use ::left_right::{Absorb, ReadHandle, ReadHandleFactory, WriteHandle};
 use crossbeam_utils::CachePadded;
-use registry_core::{Backend, Head, Key, Occupied, Run, Shard, State, Wanted, trap};
+use registry_core::{Backend, Contention, Head, Key, Meeting, Occupied, Run, Shard, State, Wanted, trap};
 use thread_local::ThreadLocal;
 
 use crate::hashed::{Hashed, Lookup, PassThrough, Query};
+use crate::met::Met;
 use crate::runs::read_in_runs;
 
 /// Shards that are a hash map under left-right.
@@ -46,6 +47,7 @@ pub struct LeftRight;
 /// A shard of [`LeftRight`].
 pub struct LeftRightShard<K: Key, H: Head, S: State> {
     writer: Mutex<Writer<K, H, S>>,
+    met: Met,
     /// left-right's read handle is for one thread, so each thread has one; a thread that ends leaves it to the next.
     /// Each on lines of its own: a read writes to its handle, and those of some threads lie side by side.
     readers: ThreadLocal<CachePadded<ReadHandle<Table<K, H, S>>>>,
@@ -76,6 +78,7 @@ impl Backend for LeftRight {
         let (handle, reader) = ::left_right::new_from_empty(table);
         LeftRightShard {
             writer: Mutex::new(Writer { handle, removed: None }),
+            met: Met::default(),
             readers: ThreadLocal::new(),
             new_reader: reader.factory(),
         }
@@ -144,6 +147,10 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for LeftRightShard<K, H, S> {
     fn len(&self) -> usize {
         self.reader().enter().map_or(0, |table| table.0.len())
     }
+
+    fn contention(&self) -> Option<Contention> {
+        self.met.as_contention(Meeting::WriteWait)
+    }
 }
 
 impl<K: Key, H: Head, S: State> LeftRightShard<K, H, S> {
@@ -152,9 +159,16 @@ impl<K: Key, H: Head, S: State> LeftRightShard<K, H, S> {
         self.readers.get_or(|| CachePadded::new(self.new_reader.handle()))
     }
 
-    /// The writer. A panic of `owned` poisons the mutex but comes before any change, so poison is ignored.
+    /// The writer; counts if another one is at work. A panic of `owned` poisons the mutex but comes before any change, so poison is ignored.
     fn writer(&self) -> MutexGuard<'_, Writer<K, H, S>> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+        match self.writer.try_lock() {
+            Ok(writer) => writer,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                self.met.somebody();
+                self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+            }
+        }
     }
 
     /// References to an entry that outlive the read, if there is one and `owned` says true of it.

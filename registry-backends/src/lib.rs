@@ -8,6 +8,7 @@
 //! tables that go through [`for_each`] or [`for_every_backend!`] pick it up from there.
 
 mod hashed;
+mod met;
 #[cfg(any(feature = "papaya", feature = "dashmap", feature = "left-right"))]
 mod runs;
 

@@ -35,10 +35,11 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ::papaya::{Equivalent, HashMap};
-use registry_core::{Backend, Head, Key, Occupied, Run, Shard, State, Wanted, trap};
+use registry_core::{Backend, Contention, Head, Key, Meeting, Occupied, Run, Shard, State, Wanted, trap};
 use seize::Collector;
 
 use crate::hashed::{Hashed, PassThrough, Query, same};
+use crate::met::Met;
 use crate::runs::read_in_runs;
 
 /// Shards that are a `papaya::HashMap`.
@@ -53,6 +54,7 @@ pub struct Papaya {
 pub struct PapayaShard<K: Key, H: Head, S: State> {
     map: Map<K, H, S>,
     family: Arc<Family>,
+    met: Met,
 }
 
 type Map<K, H, S> = HashMap<Hashed<K>, (H, S), PassThrough>;
@@ -85,7 +87,7 @@ impl Backend for Papaya {
             .hasher(PassThrough::default())
             .shared_collector(self.family.enter())
             .build();
-        PapayaShard { map, family: Arc::clone(&self.family) }
+        PapayaShard { map, family: Arc::clone(&self.family), met: Met::default() }
     }
 }
 
@@ -126,11 +128,18 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for PapayaShard<K, H, S> {
     fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &H, &S) -> bool) -> bool {
         trap::writing("remove_if");
         let map = self.map.pin();
+        let mut decided = 0;
         let removed = map.remove_if(&Query { hash, key }, |key, (head, state)| {
             let _deciding = trap::deciding();
-            owned(key.key(), head, state)
+            let removes = owned(key.key(), head, state);
+            decided += u32::from(removes);
+            removes
         });
-        matches!(removed, Ok(Some(_)))
+        let removed = matches!(removed, Ok(Some(_)));
+        if decided > u32::from(removed) {
+            self.met.somebody();
+        }
+        removed
     }
 
     fn for_each(&self, mut visit: impl FnMut(&K, &H, &S) -> ControlFlow<()>) {
@@ -146,6 +155,10 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for PapayaShard<K, H, S> {
 
     fn len(&self) -> usize {
         self.map.len()
+    }
+
+    fn contention(&self) -> Option<Contention> {
+        self.met.as_contention(Meeting::Overtaken)
     }
 }
 

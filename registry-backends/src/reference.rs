@@ -21,6 +21,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
+use std::mem;
 use std::ops::ControlFlow;
 use std::sync::{PoisonError, TryLockError};
 #[cfg(not(shuttle))]
@@ -34,9 +35,10 @@ use shuttle::{
     thread,
 };
 
-use registry_core::{Backend, Head, Key, Occupied, Shard, State, trap};
+use registry_core::{Backend, Contention, Head, Key, Meeting, Occupied, Shard, State, trap};
 
 use crate::hashed::{Hashed, Lookup, PassThrough, Query};
+use crate::met::Met;
 
 /// Shards that are a `HashMap` in an `RwLock`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,6 +47,7 @@ pub struct Reference;
 /// A shard of [`Reference`].
 pub struct ReferenceShard<K, H, S> {
     table: RwLock<Table<K, H, S>>,
+    met: Met,
 }
 
 type Table<K, H, S> = HashMap<Hashed<K>, (H, S), PassThrough>;
@@ -56,7 +59,7 @@ impl Backend for Reference {
 
     fn shard<K: Key, H: Head, S: State>(&self, capacity: usize) -> Self::Shard<K, H, S> {
         let table = HashMap::with_capacity_and_hasher(capacity, PassThrough::default());
-        ReferenceShard { table: RwLock::new(table) }
+        ReferenceShard { table: RwLock::new(table), met: Met::default() }
     }
 }
 
@@ -111,21 +114,38 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for ReferenceShard<K, H, S> {
     fn len(&self) -> usize {
         self.read().len()
     }
+
+    fn contention(&self) -> Option<Contention> {
+        self.met.as_contention(Meeting::LockWait)
+    }
 }
 
 // A closure that panics under a lock unwinds before anything is changed, so poison is ignored.
 impl<K, H, S> ReferenceShard<K, H, S> {
     #[inline]
     fn read(&self) -> RwLockReadGuard<'_, Table<K, H, S>> {
-        self.table.read().unwrap_or_else(PoisonError::into_inner)
+        match self.table.try_read() {
+            Ok(table) => table,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                self.met.somebody();
+                self.table.read().unwrap_or_else(PoisonError::into_inner)
+            }
+        }
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Table<K, H, S>> {
+        let mut first = true;
         loop {
             match self.table.try_write() {
                 Ok(table) => return table,
                 Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => thread::yield_now(),
+                Err(TryLockError::WouldBlock) => {
+                    if mem::take(&mut first) {
+                        self.met.somebody();
+                    }
+                    thread::yield_now();
+                }
             }
         }
     }

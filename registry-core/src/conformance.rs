@@ -68,6 +68,7 @@ laws! {
         exactly_one_of_many_wins,
         exactly_one_of_many_removes,
         inserting_and_removing_at_once_neither_loses_nor_doubles,
+        who_meets_somebody_is_counted,
     }
     visits {
         every_entry_is_visited_once,

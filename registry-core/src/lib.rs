@@ -15,6 +15,7 @@ pub mod admission;
 pub mod api;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod contention;
 mod entry;
 mod error;
 mod health;
@@ -29,6 +30,7 @@ mod stats;
 pub mod trap;
 
 pub use admission::{Admission, AdmissionState, AdmitAll, Cause, Kind, Refusal};
+pub use contention::{Contention, Meeting};
 pub use entry::{Entry, EntryRef, Listing};
 pub use error::{
     BindError, BoundRouteError, BroadcastReport, BuildError, RegisterError, RegisterReason, RouteError, SendError,

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::ControlFlow;
 
+use crate::contention::Contention;
+
 use crate::trap;
 
 /// What may be a key: something that is equal to another exactly when their bytes are, and cheap to clone.
@@ -145,6 +147,13 @@ pub trait Shard<K: Key, H: Head, S: State>: Send + Sync + 'static {
 
     /// How many entries there are: exact when nobody writes. Must not depend on their number.
     fn len(&self) -> usize;
+
+    /// How often operations on this shard met, if the map can tell. It never falls.
+    ///
+    /// Must not wait for anybody: it is asked while others wait.
+    fn contention(&self) -> Option<Contention> {
+        None
+    }
 
     /// Whether there are no entries.
     fn is_empty(&self) -> bool {

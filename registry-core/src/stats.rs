@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::admission::AdmissionState;
+use crate::contention::Contention;
 
 /// The figures of one shard: both of its tables, servers and transports, taken together.
 ///
@@ -46,6 +47,8 @@ pub struct ShardStats {
     pub closed: u64,
     /// Registrations whose mailbox was closed that a sweep found and ended; they are removals too.
     pub swept: u64,
+    /// How often operations met in the map, since the start or the last reset; `None` if the map cannot tell.
+    pub contention: Option<Contention>,
     /// Latency of the look-ups that were sampled, in the window.
     pub reads: LatencyStats,
     /// The same, of all that were sampled since the start or the last reset.

@@ -1,8 +1,9 @@
 //! What the registry says of itself.
 
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use registry_core::{Backend, ContentionStatus, LatencyStats, Mailboxes, Operation, Probe, ShardStats};
+use registry_core::{Backend, Contention, ContentionStatus, LatencyStats, Mailboxes, Operation, Probe, ShardStats};
 use registry_monitor::{imbalance, skew};
 
 use crate::registry::{Inner, Registry};
@@ -41,6 +42,10 @@ where
     /// Sets all counts and latencies back to zero; registrations, bindings and alarms are not figures and stay.
     pub fn reset_stats(&self) {
         self.inner.probe.reset();
+        for (shard, before) in self.inner.met_before.iter().enumerate() {
+            let contention = self.inner.contention(shard).map_or(0, |contention| contention.count);
+            before.fetch_max(contention, Ordering::Relaxed);
+        }
     }
 
     /// Where it hurts: which shards are in alarm, whether new registrations are taken, how evenly entries lie.
@@ -79,7 +84,11 @@ where
     P: Probe,
 {
     pub(crate) fn stats_at(&self, shard: usize, now: Instant) -> ShardStats {
-        self.completed(shard, self.probe.stats(shard, now))
+        let mut stats = self.completed(shard, self.probe.stats(shard, now));
+        if let Some(contention) = &mut stats.contention {
+            contention.count -= contention.count.min(self.met_before[shard].load(Ordering::Relaxed));
+        }
+        stats
     }
 
     /// The same, whatever was reset.
@@ -94,6 +103,12 @@ where
         stats.transports = self.transports.len_of(shard);
         stats.bindings = self.roll.bound(shard);
         stats.alarm = self.watchdog.is_alarmed(shard);
+        stats.contention = self.contention(shard);
         stats
+    }
+
+    /// How often operations met in a shard, whatever was reset.
+    fn contention(&self, shard: usize) -> Option<Contention> {
+        Contention::sum(self.servers.contention_of(shard), self.transports.contention_of(shard))
     }
 }

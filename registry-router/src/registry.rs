@@ -86,6 +86,8 @@ pub(crate) struct Inner<M: Send + 'static, B: Backend, X: Mailboxes, P> {
     pub(crate) watchdog: Watchdog,
     /// On a cache line of its own: every registration writes it, and every look-up reads what would lie beside it.
     incarnations: CachePadded<AtomicU64>,
+    /// How often operations had met in each shard at the last reset.
+    pub(crate) met_before: Box<[AtomicU64]>,
 }
 
 impl<M, B, X> Registry<M, B, X>
@@ -123,6 +125,7 @@ where
             roll: Arc::new(Roll::new(settings.shards, limits.transports_per_server, limits.retry_after)),
             watchdog: Watchdog::new(settings.shards, settings.monitor.alarm.clone(), settings.health.clone()),
             incarnations: CachePadded::new(AtomicU64::new(0)),
+            met_before: (0..settings.shards).map(|_| AtomicU64::new(0)).collect(),
         };
         Self { inner: Arc::new(inner) }
     }

@@ -5,7 +5,9 @@ mod many;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use registry_core::{Backend, Event, Incarnation, Key, Kind, Listing, Occupied, Operation, Probe, Select, Shard};
+use registry_core::{
+    Backend, Contention, Event, Incarnation, Key, Kind, Listing, Occupied, Operation, Probe, Select, Shard,
+};
 
 use crate::clock::Time;
 use crate::record::{Bond, Head};
@@ -137,6 +139,11 @@ impl<I: Key, Mb: Queue, B: Backend> Table<I, Mb, B> {
     /// How many entries a shard has.
     pub(crate) fn len_of(&self, shard: usize) -> usize {
         self.shards[shard].len()
+    }
+
+    /// How often operations met in a shard.
+    pub(crate) fn contention_of(&self, shard: usize) -> Option<Contention> {
+        self.shards[shard].contention()
     }
 
     /// How many entries there are.

@@ -78,6 +78,9 @@ fn figures<B: Backend>(registry: &Registry<u64, B>) -> Expected {
         expected.gauge("registry_entries", &[("kind", "transport"), label], shard.transports as f64);
         expected.counter("registry_lookups_total", &[label], shard.lookups);
         expected.counter("registry_lookup_misses_total", &[label], shard.misses);
+        let contention = shard.contention.expect("all backends here count");
+        let meeting = ("meeting", contention.meeting.name());
+        expected.counter("registry_contention_total", &[meeting, label], contention.count);
         expected.gauge("registry_shard_alarm", &[label], f64::from(status.alarmed.contains(&shard.shard)));
         for (operation, latency) in [("lookup", shard.reads), ("write", shard.writes)] {
             let labels = [("operation", operation), label];

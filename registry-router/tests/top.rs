@@ -23,8 +23,8 @@ use std::time::{Duration, Instant};
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use registry_router::{
-    AdmissionState, Alarm, Cap, CapUse, Door, HealthChange, HealthSettings, HotId, Imbalance, Kind, Measure as Judged,
-    Operation, ShardStats,
+    AdmissionState, Alarm, Cap, CapUse, Contention, Door, HealthChange, HealthSettings, HotId, Imbalance, Kind,
+    Measure as Judged, Meeting, Operation, ShardStats,
 };
 
 use crate::controls::{Controls, MOST_CHURN, MOST_THREADS, Slow};
@@ -45,6 +45,7 @@ fn stats(round: u64) -> Vec<ShardStats> {
         stats.lookups = round * (1_000 + 10 * shard as u64);
         stats.hits = stats.lookups / 2;
         stats.routes = round * 100;
+        stats.contention = Some(Contention { meeting: Meeting::LockWait, count: round });
         (stats.reads.count, stats.reads.p50_ns, stats.reads.p99_ns) = (10, 80, 900 + shard as u64);
         stats
     };
@@ -106,6 +107,7 @@ fn a_calm_frame_tells_so_and_fills_its_screen() {
     tells(&frame, &["papaya, 64 shards", "256 servers", "3,840 transports", "3,200 bound", "0:02"]);
     tells(&frame, &["Shards: look-ups per second", "  0 ", " 56 ", "least 1.0k", "most 1.6k, in shard 63"]);
     tells(&frame, &["look-ups          84k", "that found     50 %", "messages         6.4k", "refused             0"]);
+    tells(&frame, &["lock wait          64"]);
     tells(&frame, &["OPEN 0 in alarm, closes at 33", "256 of 300", "3,840 of 4,096"]);
     tells(&frame, &["Alarms: 0", "no shard is slow", "Hot ids: 0", "no id stands out"]);
     tells(&frame, &["2 threads", "churn 1", "hot id off", "slow shards: off", "reset figures", "quit"]);

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Barrier;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use super::drops::Ledger;
@@ -54,6 +54,43 @@ pub fn exactly_one_of_many_removes<B: Backend>() {
             }
         }
         assert!(shard.is_empty());
+    });
+}
+
+/// A shard that tells of meetings has none to tell of while one thread is at work; and when another one wants to replace
+/// what is being removed, that is one, and is told while they are at it.
+pub fn who_meets_somebody_is_counted<B: Backend>() {
+    hold::<B>(|fresh| {
+        let shard = fresh.shard::<u64>();
+        let meetings = || shard.contention().map(|contention| contention.count);
+        shard.put("key", 1);
+        shard.put("other", 1);
+        shard.delete("other");
+        assert!(shard.has("key") && shard.len() == 1);
+        let Some(alone) = meetings() else { return };
+        assert_eq!(alone, 0);
+        let (deciding, replaced) = (Barrier::new(2), AtomicBool::new(false));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                deciding.wait();
+                shard.remove("key", |_| true);
+                // It may have come too late to replace it.
+                let _ = shard.insert("key", 2);
+                replaced.store(true, Ordering::Release);
+            });
+            let mut first = true;
+            shard.remove("key", |_| {
+                if std::mem::take(&mut first) {
+                    deciding.wait();
+                    // The other one waits for this removal, or gets ahead of it.
+                    while meetings() == Some(0) && !replaced.load(Ordering::Acquire) {
+                        thread::yield_now();
+                    }
+                }
+                true
+            });
+        });
+        assert!(meetings() > Some(0), "they met");
     });
 }
 

@@ -18,7 +18,7 @@ pub(crate) fn throughput(frame: &mut Frame<'_>, area: Rect, state: &State) {
     frame.render_widget(block, area);
     let line = |name: &str, figure: String| Line::from(format!(" {name:<14}{figure:>7}"));
     let refused = state.rate(|shard| shard.refused);
-    let lines = vec![
+    let mut lines = vec![
         line("look-ups", figures::count(state.rate(|shard| shard.lookups))),
         line("  that found", figures::share(state.found())),
         line("messages", figures::count(state.rate(|shard| shard.routes))),
@@ -26,8 +26,12 @@ pub(crate) fn throughput(frame: &mut Frame<'_>, area: Rect, state: &State) {
         line("ended", figures::count(state.rate(|shard| shard.removals))),
         line("refused", figures::count(refused)).style(if refused > 0.0 { strong(Color::Red) } else { Style::new() }),
     ];
-    let [text, title, curve] =
-        Layout::vertical([Constraint::Length(6), Constraint::Length(1), Constraint::Min(1)]).areas(inner);
+    if let Some(meeting) = state.meeting() {
+        let met = state.rate(|shard| shard.contention.map_or(0, |contention| contention.count));
+        lines.push(line(&meeting.name().replace('_', " "), figures::count(met)));
+    }
+    let height = Constraint::Length(lines.len() as u16);
+    let [text, title, curve] = Layout::vertical([height, Constraint::Length(1), Constraint::Min(1)]).areas(inner);
     frame.render_widget(Paragraph::new(lines), text);
     let newest = state.history.len().saturating_sub(usize::from(curve.width));
     let history: Vec<u64> = state.history.iter().skip(newest).copied().collect();

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use registry_router::{
-    AdmissionState, Alarm, Cap, CapUse, HealthChange, HealthSettings, HotId, Imbalance, LatencyStats, Operation, Pace,
-    ShardStats,
+    AdmissionState, Alarm, Cap, CapUse, HealthChange, HealthSettings, HotId, Imbalance, LatencyStats, Meeting,
+    Operation, Pace, ShardStats,
 };
 
 use crate::controls::Controls;
@@ -169,6 +169,11 @@ impl State {
     pub(crate) fn found(&self) -> f64 {
         let lookups = self.rate(|shard| shard.lookups);
         if lookups > 0.0 { self.rate(|shard| shard.hits) / lookups } else { 0.0 }
+    }
+
+    /// What the maps of the shards count when operations meet, if they can tell.
+    pub(crate) fn meeting(&self) -> Option<Meeting> {
+        self.stats.iter().find_map(|shard| shard.contention).map(|contention| contention.meeting)
     }
 
     /// What the map shows of a shard.

@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use metrics::{Key, Label, Level, Metadata, Recorder};
-use registry_core::{AdmissionState, Backend, Cap, Kind, LatencyStats, Mailboxes, Operation, Probe, ShardStats};
+use registry_core::{
+    AdmissionState, Backend, Cap, Contention, Kind, LatencyStats, Mailboxes, Operation, Probe, ShardStats,
+};
 use registry_monitor::{probability, skew};
 
 use super::table::{self, Metric};
@@ -76,6 +78,9 @@ impl Publisher<'_> {
             let label = shard.shard.to_string();
             self.count(&table::LOOKUPS, &[("shard", &label)], shard.lookups);
             self.count(&table::MISSES, &[("shard", &label)], shard.misses);
+            if let Some(Contention { meeting, count }) = shard.contention {
+                self.count(&table::CONTENTION, &[("meeting", meeting.name()), ("shard", &label)], count);
+            }
         }
         let sum = |of: fn(&ShardStats) -> u64| stats.iter().map(of).sum();
         self.count(&table::REGISTRATIONS, &[], sum(|shard| shard.registrations));

@@ -60,6 +60,8 @@ table! {
         "Look-ups, those of routing and binding included.";
     MISSES = Counter "registry_lookup_misses_total" Count ["shard"]
         "Look-ups that found nobody.";
+    CONTENTION = Counter "registry_contention_total" Count ["meeting", "shard"]
+        "How often operations met in the map of a shard, as that map counts it; not to be compared across backends.";
     REGISTRATIONS = Counter "registry_registrations_total" Count []
         "Registrations that succeeded.";
     REMOVALS = Counter "registry_removals_total" Count []

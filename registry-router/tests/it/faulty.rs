@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use registry_core::{Backend, Head, Key, Occupied, Shard, State};
+use registry_core::{Backend, Contention, Head, Key, Meeting, Occupied, Shard, State};
 use registry_router::{Builder, Clock, HealthChange, Registry, Tokio};
 
 /// How long a call of a healthy shard takes.
@@ -171,11 +171,15 @@ pub(crate) struct FaultyShard<T> {
     inner: T,
     faults: Faults,
     number: usize,
+    /// How often it has refused.
+    refused: AtomicU64,
 }
 
 impl<T> FaultyShard<T> {
     fn meet(&self, call: Call) -> Deed {
-        self.faults.meet(self.number, call)
+        let deed = self.faults.meet(self.number, call);
+        self.refused.fetch_add(u64::from(deed == Deed::Refuse), Ordering::Relaxed);
+        deed
     }
 }
 
@@ -186,7 +190,8 @@ impl<B: Backend> Backend for Faulty<B> {
 
     fn shard<K: Key, H: Head, S: State>(&self, capacity: usize) -> Self::Shard<K, H, S> {
         let number = self.made.fetch_add(1, Ordering::Relaxed) % self.faults.deeds.len();
-        FaultyShard { inner: self.inner.shard(capacity), faults: self.faults.clone(), number }
+        let refused = AtomicU64::new(0);
+        FaultyShard { inner: self.inner.shard(capacity), faults: self.faults.clone(), number, refused }
     }
 }
 
@@ -221,5 +226,9 @@ impl<K: Key, H: Head, S: State, T: Shard<K, H, S>> Shard<K, H, S> for FaultyShar
 
     fn len(&self) -> usize {
         self.inner.len()
+    }
+
+    fn contention(&self) -> Option<Contention> {
+        Some(Contention { meeting: Meeting::LockWait, count: self.refused.load(Ordering::Relaxed) })
     }
 }

@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use registry_core::Backend;
 use registry_router::backends::Reference;
-use registry_router::{MonitorSettings, Registry, ServerId, ShardStats, Tokio};
+use registry_router::{Contention, Meeting, MonitorSettings, Registry, ServerId, ShardStats, Tokio};
 
+use crate::faulty::{Call, Deed, faulted, ids};
 use crate::support::{registry, server_mailbox, transport, transport_mailbox, within_time_limit};
 
 over_every_backend! {
     counts_are_what_was_done,
     counts_are_exact_after_many_threads,
     a_reset_clears_figures_and_nothing_else,
+    meetings_are_told_of_their_shard_until_a_reset,
     a_shard_that_is_not_there_has_no_figures,
     ids_stay_in_their_shard,
     without_statistics_nothing_is_counted,
@@ -106,6 +108,31 @@ fn a_reset_clears_figures_and_nothing_else<B: Backend>(shards: usize) {
     assert_eq!((after.lookups, after.registrations, after.binds), (0, 0, 0));
     assert_eq!(registry.transports_of("s").len(), 1); // a look-up
     assert_eq!(total(&registry).lookups, 1);
+}
+
+fn meetings_are_told_of_their_shard_until_a_reset<B: Backend>(shards: usize) {
+    let (registry, faults) = faulted::<B>(shards, |builder| builder);
+    let met = || -> Vec<u64> {
+        let of = |stats: ShardStats| stats.contention.expect("it can tell");
+        let all: Vec<Contention> = registry.all_shard_stats().into_iter().map(of).collect();
+        assert!(all.iter().all(|contention| contention.meeting == Meeting::LockWait));
+        all.iter().map(|contention| contention.count).collect()
+    };
+    let ids = ids(&registry);
+    let mut expected = vec![0; shards];
+    for round in 0..2 {
+        for (shard, id) in ids.iter().enumerate().skip(round) {
+            faults.set(shard, Call::Read, Deed::Refuse);
+            assert!(registry.with_server(id, |_| ()).is_none());
+            faults.set(shard, Call::Read, Deed::Refuse);
+            assert!(registry.with_transport(id, |_| ()).is_none());
+            expected[shard] = 2;
+        }
+        assert_eq!(met(), expected, "both tables of a shard count");
+        registry.reset_stats();
+        expected.fill(0);
+        assert_eq!(met(), expected);
+    }
 }
 
 fn a_shard_that_is_not_there_has_no_figures<B: Backend>(shards: usize) {
