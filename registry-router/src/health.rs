@@ -51,6 +51,31 @@ where
     /// It does not keep the registry alive, and ends at the next tick when the last handle is gone; it can be dropped at
     /// any time. A check that comes late does not make the next one come early.
     ///
+    /// A token of the crate `tokio-util` stops it with everything else that ends by that token:
+    ///
+    /// ```
+    /// # #[cfg(feature = "papaya")]
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+    /// use std::time::Duration;
+    ///
+    /// use registry_router::Registry;
+    /// use tokio_util::sync::CancellationToken;
+    ///
+    /// let registry: Registry<String> = Registry::builder().build()?;
+    /// let shutdown = CancellationToken::new();
+    /// let checks = registry.health_task(Duration::from_secs(1));
+    /// let task = tokio::spawn(shutdown.clone().run_until_cancelled_owned(checks));
+    ///
+    /// shutdown.cancel();
+    /// assert_eq!(task.await?, None, "it was stopped, and had not ended by itself");
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// # #[cfg(not(feature = "papaya"))]
+    /// # fn main() {}
+    /// ```
+    ///
     /// # Panics
     ///
     /// When polled outside of a tokio runtime whose clock is enabled.
