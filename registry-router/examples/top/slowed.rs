@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use registry_core::{Backend, Head, Key, Occupied, Shard, State};
+use registry_core::{Backend, Contention, Head, Key, Occupied, Shard, State};
 use registry_router::backends::Papaya;
 use registry_router::{Mailbox, Mailboxes, Undelivered};
 
@@ -108,6 +108,10 @@ impl<K: Key, H: Head, S: State, T: Shard<K, H, S>> Shard<K, H, S> for SlowedShar
 
     fn len(&self) -> usize {
         self.papaya.len()
+    }
+
+    fn contention(&self) -> Option<Contention> {
+        self.papaya.contention()
     }
 }
 
