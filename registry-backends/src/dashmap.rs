@@ -146,19 +146,13 @@ impl<K: Key, H: Head, S: State> DashmapShard<K, H, S> {
 /// Takes the lock for reading, and counts if somebody had it.
 #[inline]
 fn lock_read<'a, T>(met: &Met, lock: &'a RwLock<T>) -> RwLockReadGuard<'a, T> {
-    lock.try_read().unwrap_or_else(|| {
-        met.somebody();
-        lock.read()
-    })
+    met.at_once_or(lock.try_read(), || lock.read())
 }
 
 /// Takes the lock for writing, and counts if somebody had it.
 #[inline]
 fn lock_write<'a, T>(met: &Met, lock: &'a RwLock<T>) -> RwLockWriteGuard<'a, T> {
-    lock.try_write().unwrap_or_else(|| {
-        met.somebody();
-        lock.write()
-    })
+    met.at_once_or(lock.try_write(), || lock.write())
 }
 
 impl<K, H, S> Drop for DashmapShard<K, H, S> {

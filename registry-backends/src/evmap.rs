@@ -24,7 +24,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::mem;
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ::evmap::handles::{ReadHandle, WriteHandle};
 use crossbeam_utils::CachePadded;
@@ -32,7 +32,7 @@ use registry_core::{Backend, Contention, Head, Key, Meeting, Occupied, Run, Shar
 use thread_local::ThreadLocal;
 
 use crate::hashed::{Lookup, PassThrough, Query};
-use crate::met::Met;
+use crate::met::{Met, free};
 use crate::runs::read_in_runs;
 
 /// Shards that are an evmap.
@@ -203,16 +203,11 @@ impl<K: Key, H: Head, S: State> EvmapShard<K, H, S> {
         self.readers.get_or(|| CachePadded::new(clone()))
     }
 
-    /// The writer; counts if another one is at work. A panic of `owned` poisons the mutex but comes before any change, so poison is ignored.
+    /// The writer; counts if another one is at work. A panic of `owned` poisons the mutex but comes before any change, so
+    /// poison is ignored.
     fn writer(&self) -> MutexGuard<'_, Writer<K, H, S>> {
-        match self.writer.try_lock() {
-            Ok(writer) => writer,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => {
-                self.met.somebody();
-                self.writer.lock().unwrap_or_else(PoisonError::into_inner)
-            }
-        }
+        let wait = || self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        self.met.at_once_or(free(self.writer.try_lock()), wait)
     }
 
     /// What evmap knows an entry by, and its state, if there is one and `owned` says true of it.

@@ -28,7 +28,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{mem, thread};
 
 use ::left_right::{Absorb, ReadHandle, ReadHandleFactory, WriteHandle};
@@ -37,7 +37,7 @@ use registry_core::{Backend, Contention, Head, Key, Meeting, Occupied, Run, Shar
 use thread_local::ThreadLocal;
 
 use crate::hashed::{Hashed, Lookup, PassThrough, Query};
-use crate::met::Met;
+use crate::met::{Met, free};
 use crate::runs::read_in_runs;
 
 /// Shards that are a hash map under left-right.
@@ -159,16 +159,11 @@ impl<K: Key, H: Head, S: State> LeftRightShard<K, H, S> {
         self.readers.get_or(|| CachePadded::new(self.new_reader.handle()))
     }
 
-    /// The writer; counts if another one is at work. A panic of `owned` poisons the mutex but comes before any change, so poison is ignored.
+    /// The writer; counts if another one is at work. A panic of `owned` poisons the mutex but comes before any change, so
+    /// poison is ignored.
     fn writer(&self) -> MutexGuard<'_, Writer<K, H, S>> {
-        match self.writer.try_lock() {
-            Ok(writer) => writer,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => {
-                self.met.somebody();
-                self.writer.lock().unwrap_or_else(PoisonError::into_inner)
-            }
-        }
+        let wait = || self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        self.met.at_once_or(free(self.writer.try_lock()), wait)
     }
 
     /// References to an entry that outlive the read, if there is one and `owned` says true of it.

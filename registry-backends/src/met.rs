@@ -1,5 +1,6 @@
 //! How often operations on a shard met, counted by those who met somebody.
 
+use std::sync::TryLockError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_utils::CachePadded;
@@ -12,7 +13,25 @@ use registry_core::{Contention, Meeting};
 #[derive(Debug, Default)]
 pub(crate) struct Met(Box<CachePadded<AtomicU64>>);
 
+/// What was got at once, if it was free. Poison is ignored: who panics under a lock here has changed nothing yet.
+pub(crate) fn free<G>(tried: Result<G, TryLockError<G>>) -> Option<G> {
+    match tried {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
+}
+
 impl Met {
+    /// What was got at once, or else is waited for, which counts.
+    #[inline]
+    pub(crate) fn at_once_or<G>(&self, free: Option<G>, wait: impl FnOnce() -> G) -> G {
+        free.unwrap_or_else(|| {
+            self.somebody();
+            wait()
+        })
+    }
+
     #[cold]
     pub(crate) fn somebody(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);

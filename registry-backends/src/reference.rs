@@ -21,9 +21,8 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
-use std::mem;
 use std::ops::ControlFlow;
-use std::sync::{PoisonError, TryLockError};
+use std::sync::PoisonError;
 #[cfg(not(shuttle))]
 use std::{
     sync::{RwLock, RwLockReadGuard, RwLockWriteGuard},
@@ -38,7 +37,7 @@ use shuttle::{
 use registry_core::{Backend, Contention, Head, Key, Meeting, Occupied, Shard, State, trap};
 
 use crate::hashed::{Hashed, Lookup, PassThrough, Query};
-use crate::met::Met;
+use crate::met::{Met, free};
 
 /// Shards that are a `HashMap` in an `RwLock`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -124,30 +123,19 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for ReferenceShard<K, H, S> {
 impl<K, H, S> ReferenceShard<K, H, S> {
     #[inline]
     fn read(&self) -> RwLockReadGuard<'_, Table<K, H, S>> {
-        match self.table.try_read() {
-            Ok(table) => table,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => {
-                self.met.somebody();
-                self.table.read().unwrap_or_else(PoisonError::into_inner)
-            }
-        }
+        let wait = || self.table.read().unwrap_or_else(PoisonError::into_inner);
+        self.met.at_once_or(free(self.table.try_read()), wait)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Table<K, H, S>> {
-        let mut first = true;
-        loop {
-            match self.table.try_write() {
-                Ok(table) => return table,
-                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => {
-                    if mem::take(&mut first) {
-                        self.met.somebody();
-                    }
-                    thread::yield_now();
+        self.met.at_once_or(free(self.table.try_write()), || {
+            loop {
+                thread::yield_now();
+                if let Some(table) = free(self.table.try_write()) {
+                    return table;
                 }
             }
-        }
+        })
     }
 }
 
