@@ -141,17 +141,22 @@ impl Counters {
             .unwrap_or_else(|| self.first_event(shard, event));
     }
 
-    /// From now on one look-up in so many is timed, on each thread and in each shard; see [`Sampling::new`].
-    pub(crate) fn sample_every(&self, sample_every: u32) {
+    /// Which look-ups are timed at present, on each thread and in each shard.
+    pub(crate) fn sampling(&self) -> Sampling {
+        self.sampling.get()
+    }
+
+    /// From now on those are timed that this sampling picks. Threads without a seat follow when their count-down ends.
+    pub(crate) fn sample_by(&self, sampling: Sampling) {
         if !self.is_off() {
-            self.sampling.set(Sampling::new(sample_every));
+            self.sampling.set(sampling);
             self.owner.rename();
         }
     }
 
     /// How many look-ups there were, in all shards, resets or not. O(threads × shards).
     pub(crate) fn all_lookups(&self) -> u64 {
-        (0..self.shards).map(|shard| self.sum(shard).lookups).fold(0, u64::wrapping_add)
+        self.blocks().map(Block::all_lookups).fold(0, u64::wrapping_add)
     }
 
     /// What was counted in a shard since the last reset.

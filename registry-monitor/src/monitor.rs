@@ -13,6 +13,7 @@ use crate::last::Last;
 use crate::latencies::{AllTime, Latencies};
 use crate::pace::{Bounds, Paces, SLICES};
 use crate::rate::Rate;
+use crate::sampling::Sampling;
 use crate::settings::MonitorSettings;
 use crate::window::{Since, Slices, Window};
 
@@ -101,7 +102,7 @@ impl Monitor {
             last_writes: settings.last_writes,
             shards: std::iter::repeat_with(Latency::default).take(shards).collect(),
             hot: Hot::default(),
-            rate: Mutex::new(Rate::new(settings.sample_every, settings.samples_per_second, start)),
+            rate: Mutex::new(Rate::new(Sampling::new(settings.sample_every), settings.samples_per_second, start)),
             forgotten: Mutex::default(),
         });
         let counters = if settings.enabled { Counters::new(shards, settings.sample_every) } else { Counters::off() };
@@ -208,8 +209,8 @@ impl Probe for Monitor {
     fn checked(&self, now: Instant) {
         let Some(active) = &self.active else { return };
         let mut rate = locked(&active.rate);
-        if let Some(every) = rate.judge(self.counters.all_lookups(), now) {
-            self.counters.sample_every(every);
+        if let Some(sampling) = rate.judge(self.counters.sampling(), self.counters.all_lookups(), now) {
+            self.counters.sample_by(sampling);
         }
     }
 

@@ -40,6 +40,11 @@ impl Sampling {
         Self { mask: u64::from(every.checked_next_power_of_two().unwrap_or(1 << 31)) - 1 }
     }
 
+    /// N.
+    pub(crate) fn every(self) -> u64 {
+        self.mask + 1
+    }
+
     /// What tells it from others.
     pub(crate) fn word(self) -> u64 {
         self.mask

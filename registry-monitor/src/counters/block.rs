@@ -110,6 +110,14 @@ impl Block {
         self.events(shard, event as usize).fetch_add(1, Ordering::Release);
     }
 
+    /// How many look-ups were counted in all shards.
+    pub(super) fn all_lookups(self) -> u64 {
+        self.words[..self.shards]
+            .iter()
+            .map(|word| word.load(Ordering::Acquire) >> LEFT_BITS)
+            .fold(0, u64::wrapping_add)
+    }
+
     /// Adds what was counted in a shard: look-ups last, after the events that follow them.
     pub(super) fn add_to(self, shard: usize, sum: &mut Totals) {
         for (event, sum) in sum.events.iter_mut().enumerate().rev() {

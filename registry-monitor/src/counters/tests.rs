@@ -63,7 +63,7 @@ fn another_rate_holds_from_the_next_look_up_on() {
     let timed = |lookups: usize| (0..lookups).filter(|number| counters.lookup(number % 2)).count();
     assert_eq!(timed(2_000), 0);
     for (every, lookups, sampled) in [(4, 4_000, 1_000), (64, 64_000, 1_000), (1, 100, 100), (4_096, 16_384, 4)] {
-        counters.sample_every(every);
+        counters.sample_by(Sampling::new(every));
         // The row that a change falls into has at most one of its own in each shard, which may lie behind.
         assert!(timed(lookups).abs_diff(sampled) <= 2, "one in {every}");
         counters.event(0, Event::Miss);
@@ -72,7 +72,7 @@ fn another_rate_holds_from_the_next_look_up_on() {
     assert_eq!([0, 1].map(|shard| counters.totals(shard).lookups()), [counters.all_lookups() / 2; 2]);
     assert_eq!(counters.totals(0).events(Event::Miss), 4);
     let off = Counters::off();
-    off.sample_every(1);
+    off.sample_by(Sampling::new(1));
     assert!(!off.lookup(0));
 }
 
@@ -83,7 +83,7 @@ fn rates_that_change_lose_no_count() {
         let counting: Vec<_> =
             (0..4).map(|_| scope.spawn(|| (0..30_000).for_each(|number| _ = counters.lookup(number % 3)))).collect();
         for every in [1, 1 << 14, 64].into_iter().cycle() {
-            counters.sample_every(every);
+            counters.sample_by(Sampling::new(every));
             if counting.iter().all(thread::ScopedJoinHandle::is_finished) {
                 break;
             }
