@@ -13,11 +13,11 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use registry_core::Backend;
-use registry_router::backends::{Visitor, for_each};
 use registry_router::{BoundRoute, Registry, ServerId, TransportId};
 
+use crate::choose::{OnBackend, on_backend};
 use crate::ratio::Request;
 use crate::record::Ratio;
 use crate::spread::Spread;
@@ -41,23 +41,15 @@ const MOST_OPERATIONS: usize = 1 << 17;
 ///
 /// If the backend or the number of shards is not possible, or an operation did not do what it should.
 pub fn measure(request: &Request) -> Result<Vec<Ratio>> {
-    struct OnBackend<'a> {
-        request: &'a Request,
-        measured: Option<Result<Vec<Ratio>>>,
-    }
-    impl Visitor for OnBackend<'_> {
-        fn visit<B: Backend>(&mut self) {
-            if B::NAME == self.request.backend {
-                self.measured = Some(measure_on::<B>(self.request));
-            }
+    struct Measure<'a>(&'a Request);
+    impl OnBackend for Measure<'_> {
+        type Outcome = Result<Vec<Ratio>>;
+
+        fn run<B: Backend>(self) -> Self::Outcome {
+            measure_on::<B>(self.0)
         }
     }
-    let mut on = OnBackend { request, measured: None };
-    for_each(&mut on);
-    match on.measured {
-        Some(measured) => measured,
-        None => bail!("there is no backend {:?}", request.backend),
-    }
+    on_backend(&request.backend, Measure(request))?
 }
 
 fn measure_on<B: Backend>(request: &Request) -> Result<Vec<Ratio>> {

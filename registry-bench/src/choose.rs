@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
-use registry_core::{Backend, BuildError};
+use anyhow::{Context, Result};
+use registry_core::Backend;
 use registry_router::backends::{Visitor, for_each};
 
 use crate::bare::dashmap::BareDashmap;
@@ -61,14 +61,7 @@ pub fn backends() -> Vec<&'static str> {
 ///
 /// If there is no such backend, or the registry does not like its settings.
 pub fn registry(backend: &str, layout: Layout) -> Result<Box<dyn Runner>> {
-    struct One(Layout);
-    impl Make for One {
-        type Made = Box<dyn Runner>;
-        fn make<B: Backend>(&self) -> Result<Self::Made, BuildError> {
-            OverRegistry::<B, _>::checked(self.0).map(boxed)
-        }
-    }
-    on(backend, One(layout))
+    on_backend(backend, One { layout, checked: true })?
 }
 
 /// The same that nobody checks, for whoever counts what it takes or only asks whether it can be made.
@@ -77,14 +70,7 @@ pub fn registry(backend: &str, layout: Layout) -> Result<Box<dyn Runner>> {
 ///
 /// If there is no such backend, or the registry does not like its settings.
 pub fn unchecked_registry(backend: &str, layout: Layout) -> Result<Box<dyn Runner>> {
-    struct One(Layout);
-    impl Make for One {
-        type Made = Box<dyn Runner>;
-        fn make<B: Backend>(&self) -> Result<Self::Made, BuildError> {
-            OverRegistry::<B, _>::new(self.0).map(boxed)
-        }
-    }
-    on(backend, One(layout))
+    on_backend(backend, One { layout, checked: false })?
 }
 
 /// One registry on that backend as two subjects, with statistics on and off. Filling one fills both.
@@ -93,14 +79,7 @@ pub fn unchecked_registry(backend: &str, layout: Layout) -> Result<Box<dyn Runne
 ///
 /// If there is no such backend, or the registry does not like its settings.
 pub fn heard_and_unheard(backend: &str, layout: Layout) -> Result<[Box<dyn Runner>; 2]> {
-    struct Both(Layout);
-    impl Make for Both {
-        type Made = [Box<dyn Runner>; 2];
-        fn make<B: Backend>(&self) -> Result<Self::Made, BuildError> {
-            Ok(OverRegistry::<B, _>::heard_and_unheard(self.0)?.map(boxed))
-        }
-    }
-    on(backend, Both(layout))
+    on_backend(backend, Both(layout))?
 }
 
 /// The bare map of that backend, if there is one. A backend without one is measured, but compared with nothing.
@@ -125,32 +104,59 @@ pub fn limit() -> Box<dyn Runner> {
     boxed(Limit::default())
 }
 
-/// Something that can be made on any backend.
-trait Make {
-    type Made;
+/// Something to be done on one backend.
+pub trait OnBackend {
+    /// What comes of it.
+    type Outcome;
 
-    fn make<B: Backend>(&self) -> Result<Self::Made, BuildError>;
+    /// Does it.
+    fn run<B: Backend>(self) -> Self::Outcome;
 }
 
-/// Makes it on the backend of that name.
-fn on<M: Make>(backend: &str, what: M) -> Result<M::Made> {
-    struct On<'a, M: Make> {
-        backend: &'a str,
-        what: M,
-        made: Option<Result<M::Made, BuildError>>,
+/// Does it on the backend of that name.
+///
+/// # Errors
+///
+/// If there is no such backend.
+pub fn on_backend<T: OnBackend>(name: &str, task: T) -> Result<T::Outcome> {
+    struct Named<'a, T: OnBackend> {
+        name: &'a str,
+        task: Option<T>,
+        outcome: Option<T::Outcome>,
     }
-    impl<M: Make> Visitor for On<'_, M> {
+    impl<T: OnBackend> Visitor for Named<'_, T> {
         fn visit<B: Backend>(&mut self) {
-            if B::NAME == self.backend {
-                self.made = Some(self.what.make::<B>());
+            if B::NAME == self.name {
+                self.outcome = self.task.take().map(T::run::<B>);
             }
         }
     }
-    let mut on = On { backend, what, made: None };
-    for_each(&mut on);
-    match on.made {
-        Some(made) => Ok(made?),
-        None => bail!("there is no backend {backend:?}; there are {}", backends().join(", ")),
+    let mut named = Named { name, task: Some(task), outcome: None };
+    for_each(&mut named);
+    named.outcome.with_context(|| format!("there is no backend {name:?}; there are {}", backends().join(", ")))
+}
+
+struct One {
+    layout: Layout,
+    checked: bool,
+}
+
+impl OnBackend for One {
+    type Outcome = Result<Box<dyn Runner>>;
+
+    fn run<B: Backend>(self) -> Self::Outcome {
+        let make = if self.checked { OverRegistry::<B, _>::checked } else { OverRegistry::<B, _>::new };
+        Ok(boxed(make(self.layout)?))
+    }
+}
+
+struct Both(Layout);
+
+impl OnBackend for Both {
+    type Outcome = Result<[Box<dyn Runner>; 2]>;
+
+    fn run<B: Backend>(self) -> Self::Outcome {
+        Ok(OverRegistry::<B, _>::heard_and_unheard(self.0)?.map(boxed))
     }
 }
 

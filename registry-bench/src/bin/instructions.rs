@@ -10,14 +10,13 @@
 
 use std::hint::black_box;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::{Parser, ValueEnum};
-use registry_bench::choose;
+use registry_bench::choose::{self, OnBackend, on_backend};
 use registry_bench::registry::{Layout, OverRegistry};
 use registry_bench::subject::{Session, Subject};
 use registry_bench::world::{Counts, World};
 use registry_core::Backend;
-use registry_router::backends::{Visitor, for_each};
 use serde::Serialize;
 
 /// How many servers there are: eight to a mailbox, so that all messages of a run find room.
@@ -102,25 +101,23 @@ fn main() -> Result<()> {
 
 fn run(arguments: &Run) -> Result<()> {
     let counts = Counts { servers: SERVERS, strangers: STRANGERS, claims: 0, transports: 0 };
-    let mut counted = Counted { arguments, world: World::new(counts, SEED), failures: None };
-    for_each(&mut counted);
-    let failures = counted.failures.context("there is no such backend")??;
+    let world = World::new(counts, SEED);
+    let failures = on_backend(&arguments.backend, Counted { arguments, world: &world })??;
     ensure!(failures == 0, "{failures} operations did not do what they should");
     Ok(())
 }
 
-/// Does the work on the one backend that was asked for.
+/// The work.
 struct Counted<'a> {
     arguments: &'a Run,
-    world: World,
-    failures: Option<Result<usize>>,
+    world: &'a World,
 }
 
-impl Visitor for Counted<'_> {
-    fn visit<B: Backend>(&mut self) {
-        if B::NAME == self.arguments.backend {
-            self.failures = Some(on::<B>(&self.world, self.arguments));
-        }
+impl OnBackend for Counted<'_> {
+    type Outcome = Result<usize>;
+
+    fn run<B: Backend>(self) -> Self::Outcome {
+        on::<B>(self.world, self.arguments)
     }
 }
 
