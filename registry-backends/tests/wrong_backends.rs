@@ -60,7 +60,6 @@ fn a_removed_value_that_is_never_dropped_is_rejected() {
 }
 
 #[test]
-#[cfg(debug_assertions)]
 fn a_read_that_sets_no_trap_is_rejected() {
     assert!(breaks(laws::a_write_inside_a_read_is_caught::<Wrong<SETS_NO_TRAP>>));
     assert!(breaks(laws::a_drop_inside_a_read_is_caught::<Wrong<SETS_NO_TRAP>>));

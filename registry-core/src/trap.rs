@@ -1,17 +1,18 @@
 //! A trap for the mistakes that maps answer with a deadlock: a write, or a drop, of a shard inside a read, and anything
 //! at all inside the decision of a removal.
 //!
-//! Debug builds count, per thread, how many reads and decisions are open, and panic when something begins inside that
-//! must not.
+//! Each thread counts the reads and decisions that it has open, and a write that begins inside one panics, in debug and
+//! in release builds alike: an increment and a decrement of a thread-local word per read.
 //! It is per thread and not per shard on purpose: two threads that each read one shard and write the other deadlock
-//! as well. Release builds compile it to nothing, and so do those that explore schedules (`--cfg shuttle`), whose
-//! threads take turns on one.
+//! as well. Builds that explore schedules (`--cfg shuttle`) compile it to nothing, because their threads take turns on
+//! one.
 
-#[cfg(all(debug_assertions, not(shuttle)))]
+#[cfg(not(shuttle))]
 use std::cell::Cell;
 use std::marker::PhantomData;
 
-#[cfg(all(debug_assertions, not(shuttle)))]
+// Without a destructor, so that reads and writes in the destructors of other thread-locals work.
+#[cfg(not(shuttle))]
 thread_local! {
     static OPEN_READS: Cell<usize> = const { Cell::new(0) };
     static OPEN_DECISIONS: Cell<usize> = const { Cell::new(0) };
@@ -33,6 +34,17 @@ pub struct Deciding {
     _not_send: PhantomData<*const ()>,
 }
 
+/// Returns whether the current thread has a read or a decision open, so that a write would be caught.
+///
+/// Always `false` where schedules are explored.
+#[inline]
+pub fn is_open() -> bool {
+    #[cfg(not(shuttle))]
+    return OPEN_READS.get() + OPEN_DECISIONS.get() > 0;
+    #[cfg(shuttle)]
+    return false;
+}
+
 /// A backend must call this at the start of every read, before it takes a lock, naming the operation.
 ///
 /// # Panics
@@ -42,9 +54,7 @@ pub struct Deciding {
 pub fn looking(operation: &str) {
     #[cfg(all(debug_assertions, not(shuttle)))]
     if OPEN_DECISIONS.get() > 0 && !std::thread::panicking() {
-        panic!(
-            "`{operation}` inside the decision about a removal on the same thread: this deadlocks on several backends"
-        );
+        inside_a_decision(operation);
     }
     let _ = operation;
 }
@@ -52,16 +62,16 @@ pub fn looking(operation: &str) {
 /// A backend must hold this while it runs a closure that was given to a read.
 #[inline]
 pub fn reading() -> Reading {
-    #[cfg(all(debug_assertions, not(shuttle)))]
-    OPEN_READS.set(OPEN_READS.get() + 1);
+    #[cfg(not(shuttle))]
+    OPEN_READS.set(OPEN_READS.get().wrapping_add(1));
     Reading { _not_send: PhantomData }
 }
 
 /// A backend must hold this while it runs the closure that decides about a removal.
 #[inline]
 pub fn deciding() -> Deciding {
-    #[cfg(all(debug_assertions, not(shuttle)))]
-    OPEN_DECISIONS.set(OPEN_DECISIONS.get() + 1);
+    #[cfg(not(shuttle))]
+    OPEN_DECISIONS.set(OPEN_DECISIONS.get().wrapping_add(1));
     Deciding { _not_send: PhantomData }
 }
 
@@ -69,33 +79,49 @@ pub fn deciding() -> Deciding {
 ///
 /// # Panics
 ///
-/// In debug builds, when the current thread is inside a read of any shard, or is deciding about a removal (and not
-/// panicking already).
+/// When the current thread is inside a read of any shard, or is deciding about a removal (and not panicking already).
 #[inline]
 pub fn writing(operation: &str) {
-    looking(operation);
-    #[cfg(all(debug_assertions, not(shuttle)))]
-    if OPEN_READS.get() > 0 && !std::thread::panicking() {
-        panic!(
-            "`{operation}` inside a read of a shard on the same thread: this deadlocks on several backends; \
-             return what you need from the closure and write after it"
-        );
+    #[cfg(not(shuttle))]
+    if is_open() && !std::thread::panicking() {
+        if OPEN_DECISIONS.get() > 0 {
+            inside_a_decision(operation);
+        }
+        inside_a_read(operation);
     }
+    let _ = operation;
+}
+
+#[cfg(not(shuttle))]
+#[cold]
+#[inline(never)]
+fn inside_a_decision(operation: &str) -> ! {
+    panic!("`{operation}` inside the decision about a removal on the same thread: this deadlocks on several backends");
+}
+
+#[cfg(not(shuttle))]
+#[cold]
+#[inline(never)]
+fn inside_a_read(operation: &str) -> ! {
+    panic!(
+        "`{operation}` inside a read of a shard on the same thread: this deadlocks on several backends; \
+         return what you need from the closure and write after it"
+    );
 }
 
 impl Drop for Reading {
     #[inline]
     fn drop(&mut self) {
-        #[cfg(all(debug_assertions, not(shuttle)))]
-        OPEN_READS.set(OPEN_READS.get() - 1);
+        #[cfg(not(shuttle))]
+        OPEN_READS.set(OPEN_READS.get().wrapping_sub(1));
     }
 }
 
 impl Drop for Deciding {
     #[inline]
     fn drop(&mut self) {
-        #[cfg(all(debug_assertions, not(shuttle)))]
-        OPEN_DECISIONS.set(OPEN_DECISIONS.get() - 1);
+        #[cfg(not(shuttle))]
+        OPEN_DECISIONS.set(OPEN_DECISIONS.get().wrapping_sub(1));
     }
 }
 
@@ -110,20 +136,22 @@ mod tests {
     }
 
     #[test]
-    #[cfg(all(debug_assertions, not(shuttle)))]
+    #[cfg(not(shuttle))]
     fn a_write_inside_nested_reads_is_caught_until_the_last_ends() {
         let outer = reading();
         drop(reading());
+        assert!(is_open());
         assert!(std::panic::catch_unwind(|| writing("insert_new")).is_err());
         drop(outer);
+        assert!(!is_open());
         writing("insert_new");
     }
 
     #[test]
-    #[cfg(all(debug_assertions, not(shuttle)))]
+    #[cfg(not(shuttle))]
     fn nothing_may_begin_inside_a_decision() {
         let decision = deciding();
-        assert!(std::panic::catch_unwind(|| looking("with")).is_err());
+        assert_eq!(std::panic::catch_unwind(|| looking("with")).is_err(), cfg!(debug_assertions));
         assert!(std::panic::catch_unwind(|| writing("insert_new")).is_err());
         drop(decision);
         looking("with");

@@ -1,4 +1,4 @@
-//! Laws of the trap, which exists in debug builds only.
+//! Laws of the trap: what would deadlock on some backend panics on all.
 
 use std::ops::ControlFlow;
 
@@ -6,8 +6,6 @@ use super::{Backend, Calls, Fresh, hash, hold, panics};
 use crate::shard::{Run, Shard, Wanted};
 
 /// A write to any shard inside the closure of a read of any shard panics, and afterwards all shards work.
-///
-/// In a build without debug assertions this may hang, and fails at last.
 pub fn a_write_inside_a_read_is_caught<B: Backend>() {
     hold::<B>(|fresh| {
         let [read, other] = shards(&fresh);
@@ -57,8 +55,6 @@ pub fn a_read_inside_a_removal_is_caught<B: Backend>() {
 }
 
 /// The drop of a shard inside the closure of a read of another one panics, and the other one works afterwards.
-///
-/// In a build without debug assertions this fails.
 pub fn a_drop_inside_a_read_is_caught<B: Backend>() {
     hold::<B>(|fresh| {
         let [read, _] = shards(&fresh);

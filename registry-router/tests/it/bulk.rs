@@ -345,7 +345,6 @@ fn every_one_of_many_messages_is_delivered_or_returned<B: Backend>(shards: usize
     });
 }
 
-#[cfg(debug_assertions)]
 mod trap {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 

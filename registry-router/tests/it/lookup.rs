@@ -122,8 +122,7 @@ fn long_and_odd_names_work<B: Backend>(shards: usize) {
     assert_eq!(registry.len_servers(), 0);
 }
 
-/// The trap is there in debug builds only; see `registry_core::trap`.
-#[cfg(debug_assertions)]
+/// See `registry_core::trap`.
 mod trap {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
