@@ -32,10 +32,10 @@ pub struct Lease<I> {
 /// What a lease needs of its registry, whatever the registry's own type parameters.
 pub(crate) trait Home<I>: Send + Sync {
     /// Ends that registration, and says whether it was there.
-    fn end(&self, hash: u64, id: &I, incarnation: Incarnation) -> bool;
+    fn end_lease(&self, hash: u64, id: &I, incarnation: Incarnation) -> bool;
 
     /// Whether that registration is there.
-    fn is_current(&self, hash: u64, id: &I, incarnation: Incarnation) -> bool;
+    fn lease_is_current(&self, hash: u64, id: &I, incarnation: Incarnation) -> bool;
 }
 
 impl<I> Lease<I> {
@@ -70,7 +70,7 @@ impl<I> Lease<I> {
     /// Whether that registration is still there. One look-up, which no statistics count.
     pub fn is_current(&self) -> bool {
         let home = self.home.as_ref().and_then(Weak::upgrade);
-        home.is_some_and(|home| home.is_current(self.hash, &self.id, self.incarnation))
+        home.is_some_and(|home| home.lease_is_current(self.hash, &self.id, self.incarnation))
     }
 
     /// Ends the registration now, and says whether it was still there.
@@ -87,7 +87,7 @@ impl<I> Lease<I> {
 
     fn end(&mut self) -> bool {
         let home = self.home.take().and_then(|home| home.upgrade());
-        home.is_some_and(|home| home.end(self.hash, &self.id, self.incarnation))
+        home.is_some_and(|home| home.end_lease(self.hash, &self.id, self.incarnation))
     }
 }
 

@@ -70,6 +70,7 @@ pub mod seeded;
 #[cfg(not(shuttle))]
 mod seeded;
 mod send;
+mod shared;
 mod side;
 mod sweep;
 mod sync;

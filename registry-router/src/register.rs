@@ -293,20 +293,3 @@ where
         removed.then_some(metadata)
     }
 }
-
-impl<I, M, B, X, P> Home<I> for Inner<M, B, X, P>
-where
-    I: Side,
-    M: Send + 'static,
-    B: Backend,
-    X: Mailboxes,
-    P: Probe,
-{
-    fn end(&self, hash: u64, id: &I, incarnation: Incarnation) -> bool {
-        self.end::<I>(self.place_of_hash(hash), id.as_ref(), Some(incarnation))
-    }
-
-    fn is_current(&self, hash: u64, id: &I, incarnation: Incarnation) -> bool {
-        I::table(self).holds(self.place_of_hash(hash), id.as_ref(), incarnation)
-    }
-}

@@ -19,6 +19,7 @@ use crate::mailbox::Tokio;
 use crate::partition::Partition;
 use crate::record::Bond;
 use crate::roll::Roll;
+use crate::shared::Shared;
 use crate::side::{HeadOf, Side, is_dead};
 use crate::sweep::Visits;
 use crate::sync::AtomicU64;
@@ -69,7 +70,7 @@ pub struct Registry<
     X: Mailboxes,
     P: Probe,
 {
-    pub(crate) inner: Arc<Inner<M, B, X, P>>,
+    pub(crate) inner: Arc<Shared<M, B, X, P>>,
 }
 
 /// What all handles of one registry share.
@@ -127,7 +128,7 @@ where
             incarnations: CachePadded::new(AtomicU64::new(0)),
             met_before: (0..settings.shards).map(|_| AtomicU64::new(0)).collect(),
         };
-        Self { inner: Arc::new(inner) }
+        Self { inner: Arc::new(Shared::from(inner)) }
     }
 
     /// Reads a server in place, and returns what `read` makes of it; `None` if there is no such server.

@@ -1,7 +1,6 @@
 //! Registering anew what one holds: the way back in for an owner, whatever admission says to those who are new.
 
 use std::ptr;
-use std::sync::Arc;
 
 use registry_core::{Backend, Event, Mailboxes, Metadata, Probe, RegisterError, RegisterReason, ServerId, TransportId};
 
@@ -68,7 +67,7 @@ where
     P: Probe,
 {
     fn renew<I: Side>(
-        self: &Arc<Self>,
+        &self,
         lease: &mut Lease<I>,
         mailbox: MailboxOf<I, M, X>,
         metadata: Metadata,
@@ -103,10 +102,10 @@ where
     }
 
     /// Whether the registration that a lease owns stands, and admission lets it be another one with these metadata.
-    fn may_renew<I: Side>(self: &Arc<Self>, lease: &Lease<I>, metadata: &Metadata) -> Result<(), RegisterReason> {
+    fn may_renew<I: Side>(&self, lease: &Lease<I>, metadata: &Metadata) -> Result<(), RegisterReason> {
         let (place, incarnation) = (self.place_of_hash(lease.hash()), lease.incarnation());
         let held = |_: &I, head: &Head<_>, _: &Bond| (head.incarnation == incarnation).then(|| head.metadata.clone());
-        let is_ours = ptr::addr_eq(lease.home(), Arc::as_ptr(self));
+        let is_ours = ptr::addr_eq(lease.home(), ptr::from_ref(self));
         let old = if is_ours { I::table(self).peek(place, lease.id().as_ref(), held).flatten() } else { None };
         self.admission.renew(I::KIND, &old.ok_or(RegisterReason::Ended)?, metadata)?;
         Ok(())

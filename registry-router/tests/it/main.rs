@@ -23,6 +23,7 @@ mod health;
 mod lean;
 mod lookup;
 mod mailboxes;
+mod own_messages;
 mod races;
 mod rate;
 mod register;
