@@ -16,7 +16,9 @@ pub mod reference;
 use std::fmt;
 use std::hash::Hash;
 
-use registry_router::{Delivery, ServerId, ServerMailbox, ToServer, ToTransport, TransportId, TransportMailbox};
+use registry_router::{
+    Delivery, ServerId, ServerMailbox, ToServer, ToTransport, TokioMailbox, TransportId, TransportMailbox,
+};
 use tokio::sync::mpsc::Sender;
 
 use crate::registry::Layout;
@@ -126,12 +128,18 @@ impl<F: Family> fmt::Debug for BareSession<F> {
     }
 }
 
+/// Returns the sender of a mailbox of small messages, which is what the bare maps hold.
+#[inline]
+pub(crate) fn sender<T>(mailbox: &TokioMailbox<T>) -> &Sender<T> {
+    mailbox.as_sender().expect("small messages lie in the channel by value")
+}
+
 impl<F: Family> Session for BareSession<F> {
     type Lease = ();
 
     #[inline]
     fn lookup(&self, id: &ServerId, mailbox: &ServerMailbox<Message>) -> Option<bool> {
-        self.servers.with(id, |held| held.same_channel(mailbox.as_sender()))
+        self.servers.with(id, |held| held.same_channel(sender(mailbox)))
     }
 
     #[inline]
@@ -143,7 +151,7 @@ impl<F: Family> Session for BareSession<F> {
 
     #[inline]
     fn register(&self, id: &ServerId, mailbox: &ServerMailbox<Message>) -> Option<()> {
-        self.servers.insert(id.clone(), mailbox.as_sender().clone());
+        self.servers.insert(id.clone(), sender(mailbox).clone());
         Some(())
     }
 
@@ -153,11 +161,11 @@ impl<F: Family> Session for BareSession<F> {
     }
 
     fn add_server(&self, id: &ServerId, mailbox: &ServerMailbox<Message>) {
-        self.servers.insert(id.clone(), mailbox.as_sender().clone());
+        self.servers.insert(id.clone(), sender(mailbox).clone());
     }
 
     fn add_transport(&self, id: &TransportId, mailbox: &TransportMailbox<Message>) {
-        self.transports.insert(id.clone(), mailbox.as_sender().clone());
+        self.transports.insert(id.clone(), sender(mailbox).clone());
     }
 
     #[inline]

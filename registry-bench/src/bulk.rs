@@ -104,14 +104,14 @@ impl<B: Backend> Copy for On<'_, B> {}
 impl<'a, B: Backend> On<'a, B> {
     fn find_many(self) -> Turn<'a> {
         let Self { registry, world } = self;
-        let mailbox = world.mailbox(0).as_sender();
+        let mailbox = world.mailbox(0);
         Box::new(move |start, operations| {
             let (mut found, mut same) = (0, 0);
             let took = time(&world.order, start, operations, |ids| {
                 registry.with_many_servers(ids, |_, entry| {
                     if let Some(entry) = entry {
                         found += 1;
-                        same += usize::from(entry.mailbox.as_sender().same_channel(mailbox));
+                        same += usize::from(entry.mailbox.same_channel(mailbox));
                     }
                 });
             });
@@ -122,14 +122,14 @@ impl<'a, B: Backend> On<'a, B> {
 
     fn find_each(self) -> Turn<'a> {
         let Self { registry, world } = self;
-        let mailbox = world.mailbox(0).as_sender();
+        let mailbox = world.mailbox(0);
         Box::new(move |start, operations| {
             let (mut found, mut same) = (0, 0);
             let took = time(&world.order, start, operations, |ids| {
                 for id in ids {
                     registry.with_server(id, |entry| {
                         found += 1;
-                        same += usize::from(entry.mailbox.as_sender().same_channel(mailbox));
+                        same += usize::from(entry.mailbox.same_channel(mailbox));
                     });
                 }
             });

@@ -106,7 +106,7 @@ mod tests {
         }
         world.sent(50);
         world.drain_all();
-        assert!((0..50).all(|n| world.mailbox(n).as_sender().capacity() == 2));
+        assert!((0..50).all(|n| world.mailbox(n).capacity() == 2));
         drop(awake);
         drop(owners);
         assert!((0..50).all(|n| world.mailbox(n).is_closed()));

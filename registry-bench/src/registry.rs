@@ -111,7 +111,7 @@ impl<B: Backend, P: Probe> Session for RegistrySession<B, P> {
 
     #[inline]
     fn lookup(&self, id: &ServerId, mailbox: &ServerMailbox<Message>) -> Option<bool> {
-        self.registry.with_server(id, |entry| entry.mailbox.as_sender().same_channel(mailbox.as_sender()))
+        self.registry.with_server(id, |entry| entry.mailbox.same_channel(mailbox))
     }
 
     #[inline]

@@ -162,7 +162,7 @@ impl World {
     /// How many messages can be spread over all servers before some mailbox may be full.
     #[must_use]
     pub fn room(&self) -> usize {
-        self.mailboxes.len() * self.mailboxes[0].as_sender().max_capacity() / 2
+        self.mailboxes.len() * self.mailboxes[0].max_capacity() / 2
     }
 
     /// Says that so many messages have been sent to servers.
@@ -236,11 +236,8 @@ mod tests {
         let counts = Counts { servers: 3, strangers: 0, claims: 0, transports: 0 };
         let (world, flow, mut inboxes) = World::with_owners(counts, 1, 4);
         assert_eq!((inboxes.len(), world.room()), (3, 6));
-        world
-            .mailbox(2)
-            .as_sender()
-            .try_send(registry_router::Delivery { from: world.sender.clone(), message: 5 })
-            .unwrap();
+        let delivery = registry_router::Delivery { from: world.sender.clone(), message: 5 };
+        assert!(world.mailbox(2).try_deliver(delivery).is_ok());
         world.sent(1);
         thread::scope(|scope| {
             scope.spawn(|| {

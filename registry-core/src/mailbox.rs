@@ -41,6 +41,18 @@ pub trait Mailbox<T>: Send + Sync + 'static {
     /// [`Undelivered::Full`] when there is no room now, [`Undelivered::Closed`] when nobody will ever receive it.
     fn try_deliver(&self, item: T) -> Result<(), Undelivered<T>>;
 
+    /// Puts a boxed item into the mailbox at once, or gives the box back.
+    ///
+    /// The registry calls this for large messages, so that they are not copied at every step. The default takes the item
+    /// out of its box; a queue of boxes, or of pointers, can do without.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_deliver`](Self::try_deliver).
+    fn try_deliver_boxed(&self, item: Box<T>) -> Result<(), Undelivered<Box<T>>> {
+        self.try_deliver(*item).map_err(|undelivered| undelivered.map(Box::new))
+    }
+
     /// Whether nobody will ever receive from this mailbox again. Once true it must stay true.
     ///
     /// Every look-up asks, inside the read of a shard, so it should cost no more than a load.
@@ -75,6 +87,14 @@ pub trait ReservingMailbox<T>: Mailbox<T> {
 pub trait Slot<T> {
     /// Puts `item` into the reserved room. This cannot fail; if the receiver has gone meanwhile, the item goes with it.
     fn fill(self, item: T);
+
+    /// Puts a boxed item into the reserved room; see [`Mailbox::try_deliver_boxed`].
+    fn fill_boxed(self, item: Box<T>)
+    where
+        Self: Sized,
+    {
+        self.fill(*item);
+    }
 }
 
 /// A family of mailboxes: the same kind of queue for whatever is delivered.
@@ -101,6 +121,14 @@ pub enum Undelivered<T> {
 }
 
 impl<T> Undelivered<T> {
+    /// Returns the same reason, with what `change` makes of the item.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Undelivered<U> {
+        match self {
+            Self::Full(item) => Undelivered::Full(change(item)),
+            Self::Closed(item) => Undelivered::Closed(change(item)),
+        }
+    }
+
     /// The item.
     pub fn into_inner(self) -> T {
         match self {

@@ -111,8 +111,7 @@ mod tests {
     #[test]
     fn a_message_is_in_the_mailbox_until_it_is_emptied() {
         let ours = OverSubject::new(OverRegistry::<Papaya, _>::new(LAYOUT).unwrap(), SIZE, 1);
-        let mailbox =
-            |n| ours.world.mailbox(n).as_sender().max_capacity() - ours.world.mailbox(n).as_sender().capacity();
+        let mailbox = |n| ours.world.mailbox(n).max_capacity() - ours.world.mailbox(n).capacity();
         let (_, failed) = ours.lap(Operation::Route, 0).run(0, 100);
         assert_eq!((failed, (0..50).map(mailbox).sum::<usize>()), (0, 100));
         ours.settle();

@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use registry_core::{
-    Backend, BoundRouteError, Delivery, Event, Incarnation, Mailbox, Mailboxes, Probe, RouteError, ServerId,
-    TransportId,
+    Backend, BoundRouteError, Event, Incarnation, Mailboxes, Probe, RouteError, ServerId, TransportId,
 };
 
+use crate::carrier::{ByValue, Carrier, Parcel, give_back};
 use crate::group::Group;
-use crate::mailbox::Tokio;
+use crate::mailbox::{Tokio, is_large};
 use crate::registry::{Inner, Registry, ServerMailbox};
 use crate::roll::Roll;
 use crate::seeded::SeededBug;
@@ -75,11 +75,10 @@ where
     /// of another registry is one of a transport that is not registered.
     #[inline]
     pub fn route_through(&self, route: &mut BoundRoute<M, X>, message: M) -> Result<(), BoundRouteError<M>> {
-        match &route.way {
-            Some(way) if way.holds() && Arc::ptr_eq(&route.roll, &self.inner.roll) => {
-                self.inner.go(way, &route.transport, message)
-            }
-            _ => self.inner.find_way(route, message),
+        if const { is_large::<M>() } {
+            self.inner.route_through_as::<Box<_>>(route, message)
+        } else {
+            self.inner.route_through_as::<ByValue<_, _>>(route, message)
         }
     }
 
@@ -94,7 +93,11 @@ where
     ///
     /// [`BoundRouteError`] with the message. A server whose mailbox is found closed is taken out of the registry.
     pub fn route_to_bound_server(&self, transport: impl AsRef<[u8]>, message: M) -> Result<(), BoundRouteError<M>> {
-        self.inner.route_to_bound(transport.as_ref(), message)
+        if const { is_large::<M>() } {
+            self.inner.route_to_bound::<Box<_>>(transport.as_ref(), message)
+        } else {
+            self.inner.route_to_bound::<ByValue<_, _>>(transport.as_ref(), message)
+        }
     }
 }
 
@@ -140,17 +143,34 @@ where
     X: Mailboxes,
     P: Probe,
 {
+    #[inline]
+    fn route_through_as<C: Carrier<TransportId, M>>(
+        &self,
+        route: &mut BoundRoute<M, X>,
+        message: M,
+    ) -> Result<(), BoundRouteError<M>> {
+        let carrier = C::load(route.transport.clone(), message);
+        let outcome = match &route.way {
+            Some(way) if way.holds() && Arc::ptr_eq(&route.roll, &self.roll) => self.go(way, carrier),
+            _ => self.find_way(route, carrier),
+        };
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(error) => give_back(error),
+        }
+    }
+
     /// Delivers a message to where a way leads.
     #[inline]
-    fn go(&self, way: &Way<M, X>, from: &TransportId, message: M) -> Result<(), BoundRouteError<M>> {
-        match way.mailbox.try_deliver(Delivery { from: from.clone(), message }) {
+    fn go<C: Carrier<TransportId, M>>(&self, way: &Way<M, X>, carrier: C) -> Result<(), BoundRouteError<C>> {
+        match carrier.try_deliver(&way.mailbox) {
             Ok(()) => {
                 self.probe.event(way.server.shard, Event::Routed);
                 Ok(())
             }
             Err(undelivered) => {
                 let (id, leader) = (way.group.server().as_bytes(), way.group.leader());
-                Err(as_bound(self.undelivered::<ServerId>(way.server, id, leader, undelivered)))
+                Err(as_bound(self.undelivered::<ServerId, C>(way.server, id, leader, undelivered)))
             }
         }
     }
@@ -158,12 +178,16 @@ where
     /// Finds a route's way anew, and delivers a message there.
     #[cold]
     #[inline(never)]
-    fn find_way(&self, route: &mut BoundRoute<M, X>, message: M) -> Result<(), BoundRouteError<M>> {
+    fn find_way<C: Carrier<TransportId, M>>(
+        &self,
+        route: &mut BoundRoute<M, X>,
+        carrier: C,
+    ) -> Result<(), BoundRouteError<C>> {
         // A mailbox that is not needed any more is dropped here, with no shard held.
         route.way = None;
         // Incarnations count in each registry from one.
         if !Arc::ptr_eq(&route.roll, &self.roll) {
-            return Err(BoundRouteError::TransportNotFound(message));
+            return Err(BoundRouteError::TransportNotFound(carrier));
         }
         loop {
             let incarnation = route.incarnation;
@@ -171,8 +195,8 @@ where
                 (head.incarnation == incarnation).then(|| bond.group_with_ticket(incarnation))
             });
             let (group, ticket) = match bound.flatten() {
-                None => return Err(BoundRouteError::TransportNotFound(message)),
-                Some(None) => return Err(BoundRouteError::NotBound(message)),
+                None => return Err(BoundRouteError::TransportNotFound(carrier)),
+                Some(None) => return Err(BoundRouteError::NotBound(carrier)),
                 Some(Some(found)) => found,
             };
             let server = self.place(group.server().as_bytes());
@@ -182,41 +206,70 @@ where
             // If there is none, the server has ended meanwhile, and the binding with it: see what there is now.
             if let Some(mailbox) = mailbox.flatten() {
                 let way = route.way.insert(Way { mailbox, server, group, ticket });
-                return self.go(way, &route.transport, message);
+                return self.go(way, carrier);
             }
         }
     }
 
-    fn route_to_bound(&self, transport: &[u8], mut message: M) -> Result<(), BoundRouteError<M>> {
+    fn route_to_bound<C: Carrier<TransportId, M>>(
+        &self,
+        transport: &[u8],
+        message: M,
+    ) -> Result<(), BoundRouteError<M>> {
         let place = self.place(transport);
+        let bound_to = || self.registered(place, transport, |id: &TransportId, _, bond| (id.clone(), bond.group()));
+        let Some((from, group)) = bound_to() else {
+            return transport_not_found(message);
+        };
+        match self.deliver_to_bound(C::load(from, message), group, || bound_to().map(|(_, group)| group)) {
+            Ok(()) => Ok(()),
+            Err(error) => give_back(error),
+        }
+    }
+
+    /// Delivers a message to the server of a group; if it ends meanwhile, to that of the group that its sender is in by
+    /// then.
+    fn deliver_to_bound<C: Carrier<TransportId, M>>(
+        &self,
+        mut carrier: C,
+        mut group: Option<Arc<Group>>,
+        bound_to: impl Fn() -> Option<Option<Arc<Group>>>,
+    ) -> Result<(), BoundRouteError<C>> {
         loop {
-            let bound = self.registered(place, transport, |id: &TransportId, _, bond| (id.clone(), bond.group()));
-            let (from, group) = match bound {
-                None => return Err(BoundRouteError::TransportNotFound(message)),
-                Some((_, None)) => return Err(BoundRouteError::NotBound(message)),
-                Some((from, Some(group))) => (from, group),
+            let Some(bound) = group else {
+                return Err(BoundRouteError::NotBound(carrier));
             };
-            let (id, leader) = (group.server().as_bytes(), group.leader());
+            let (id, leader) = (bound.server().as_bytes(), bound.leader());
             let server = self.place(id);
-            let mut parcel = Some(Delivery { from, message });
-            let outcome = self.registered(server, id, |_: &ServerId, head, _| {
-                let delivery = parcel.take_if(|_| head.incarnation == leader)?;
-                Some(head.mailbox.try_deliver(delivery))
+            let mut parcel = Parcel::Waiting(carrier);
+            self.registered(server, id, |_: &ServerId, head, _| {
+                if head.incarnation == leader {
+                    parcel.deliver(head);
+                }
             });
-            match (outcome.flatten(), parcel) {
-                (Some(Ok(())), _) => {
+            match parcel {
+                Parcel::Delivered => {
                     self.probe.event(server.shard, Event::Routed);
                     return Ok(());
                 }
-                (Some(Err(undelivered)), _) => {
-                    return Err(as_bound(self.undelivered::<ServerId>(server, id, leader, undelivered)));
+                Parcel::Back(undelivered, _) => {
+                    return Err(as_bound(self.undelivered::<ServerId, C>(server, id, leader, undelivered)));
                 }
                 // The server has ended meanwhile, and the binding with it: see what there is now.
-                (None, Some(delivery)) => message = delivery.message,
-                (None, None) => unreachable!("a message leaves its parcel once, for the receiver's mailbox"),
+                Parcel::Waiting(undelivered) => carrier = undelivered,
             }
+            group = match bound_to() {
+                Some(group) => group,
+                None => return Err(BoundRouteError::TransportNotFound(carrier)),
+            };
         }
     }
+}
+
+// Apart, because a message by value takes room on the stack of whatever handles it.
+#[cold]
+fn transport_not_found<M>(message: M) -> Result<(), BoundRouteError<M>> {
+    Err(BoundRouteError::TransportNotFound(message))
 }
 
 /// The same in other words, about a server that was found.

@@ -4,16 +4,15 @@
 //! what was found. Nothing is allocated for a run. The user's own code (ids, messages and their drop) runs between runs,
 //! where nothing is held.
 
-use std::mem;
-
 use registry_core::{
-    AT_ONCE, Backend, Delivery, Entry, EntryRef, Event, Incarnation, Mailbox, Mailboxes, Probe, RouteError, Run,
-    ServerId, TransportId, Undelivered,
+    AT_ONCE, Backend, Entry, EntryRef, Event, Mailbox, Mailboxes, Probe, RouteError, Run, ServerId, TransportId,
 };
 
-use crate::record::{Bond, Head};
+use crate::carrier::{ByValue, Carrier, Parcel, unloaded};
+use crate::mailbox::is_large;
+use crate::record::Bond;
 use crate::registry::{Inner, Registry, ServerMailbox, TransportMailbox};
-use crate::side::{DeliveryTo, HeadOf, MailboxOf, Side, is_dead};
+use crate::side::{HeadOf, MailboxOf, Side, is_dead};
 use crate::table::{Asked, Place, Some16};
 
 impl<M, B, X, P> Registry<M, B, X, P>
@@ -77,13 +76,17 @@ where
     /// A server whose mailbox is found closed is taken out of the registry; until that is done, at latest when 16 messages
     /// have been tried, further messages to it come back as closed too.
     ///
-    /// `messages` is asked for more while nothing is held. Allocates only the list, and only if there is something in it.
-    /// A future or thread that calls this needs room on its stack for 16 messages at a time.
+    /// `messages` is asked for more while nothing is held. Allocates only the list, and only if there is something in it;
+    /// and a box for each message of more than 1,024 bytes.
     pub fn route_many_to_servers<'f, S: AsRef<[u8]>>(
         &self,
         messages: impl IntoIterator<Item = (S, &'f TransportId, M)>,
     ) -> Vec<(usize, RouteError<M>)> {
-        self.inner.route_many::<ServerId, S>(messages)
+        if const { is_large::<M>() } {
+            self.inner.route_many::<ServerId, S, Box<_>>(messages)
+        } else {
+            self.inner.route_many::<ServerId, S, ByValue<_, _>>(messages)
+        }
     }
 
     /// Puts many messages into mailboxes of transports, each at once or not at all.
@@ -93,37 +96,37 @@ where
         &self,
         messages: impl IntoIterator<Item = (T, &'f ServerId, M)>,
     ) -> Vec<(usize, RouteError<M>)> {
-        self.inner.route_many::<TransportId, T>(messages)
+        if const { is_large::<M>() } {
+            self.inner.route_many::<TransportId, T, Box<_>>(messages)
+        } else {
+            self.inner.route_many::<TransportId, T, ByValue<_, _>>(messages)
+        }
     }
 }
 
 /// An owned handle to one kind of registration.
 type Found<I, M, X> = Entry<I, MailboxOf<I, M, X>>;
 
-/// A message on its way.
-pub(crate) enum Parcel<D> {
-    /// There is none, or none any more: it is in the mailbox.
-    Delivered,
-    /// It has not been tried yet.
-    Waiting(D),
-    /// The receiver, which is this registration, did not take it.
-    Back(Undelivered<D>, Incarnation),
-}
-
-impl<D> Parcel<D> {
-    /// Tries to deliver it, once.
-    #[inline]
-    pub(crate) fn deliver<Mb: Mailbox<D>>(&mut self, head: &Head<Mb>) {
-        if let Self::Waiting(delivery) = mem::replace(self, Self::Delivered)
-            && let Err(undelivered) = head.mailbox.try_deliver(delivery)
-        {
-            *self = Self::Back(undelivered, head.incarnation);
-        }
+/// Takes up the next message, with whom it is for.
+// Apart, as is `unload_into`, because a message by value takes room on the stack of whatever handles it.
+fn load_next<'f, S, F, M, C>(messages: &mut impl Iterator<Item = (S, &'f F, M)>) -> Option<(S, C)>
+where
+    F: Clone + 'f,
+    C: Carrier<F, M>,
+{
+    match messages.next() {
+        Some((to, from, message)) => Some((to, C::load(from.clone(), message))),
+        None => None,
     }
 }
 
+#[cold]
+fn unload_into<F, M, C: Carrier<F, M>>(returned: &mut Vec<(usize, RouteError<M>)>, place: usize, error: RouteError<C>) {
+    returned.push((place, unloaded(error)));
+}
+
 /// No parcels yet.
-pub(crate) const fn no_parcels<D>() -> [Parcel<D>; AT_ONCE] {
+pub(crate) const fn no_parcels<C>() -> [Parcel<C>; AT_ONCE] {
     [const { Parcel::Delivered }; AT_ONCE]
 }
 
@@ -193,7 +196,7 @@ where
         found
     }
 
-    fn route_many<'f, I: Side, S: AsRef<[u8]>>(
+    fn route_many<'f, I: Side, S: AsRef<[u8]>, C: Carrier<I::Peer, M>>(
         &self,
         messages: impl IntoIterator<Item = (S, &'f I::Peer, M)>,
     ) -> Vec<(usize, RouteError<M>)> {
@@ -204,19 +207,20 @@ where
             let mut parcels = no_parcels();
             let mut length = 0;
             for (receiver, parcel) in receivers.iter_mut().zip(&mut parcels) {
-                let Some((to, from, message)) = messages.next() else { break };
+                let Some((to, carrier)) = load_next(&mut messages) else { break };
                 *receiver = Some(to);
-                *parcel = Parcel::Waiting(Delivery { from: from.clone(), message });
+                *parcel = Parcel::Waiting(carrier);
                 length += 1;
             }
             let (asked, _) = self.ask(receivers.iter().flatten().map(AsRef::as_ref));
-            self.deliver_each::<I>(&asked[..length], &mut parcels);
+            self.deliver_each::<I, C>(&asked[..length], &mut parcels);
             for ((place, parcel), asked) in (number * AT_ONCE..).zip(parcels).zip(&asked[..length]) {
                 match parcel {
                     Parcel::Delivered => self.probe.event(asked.place.shard, Event::Routed),
-                    Parcel::Waiting(delivery) => returned.push((place, RouteError::NotFound(delivery.message))),
+                    Parcel::Waiting(carrier) => unload_into(&mut returned, place, RouteError::NotFound(carrier)),
                     Parcel::Back(undelivered, incarnation) => {
-                        returned.push((place, self.undelivered::<I>(asked.place, asked.id, incarnation, undelivered)));
+                        let error = self.undelivered::<I, C>(asked.place, asked.id, incarnation, undelivered);
+                        unload_into(&mut returned, place, error);
                     }
                 }
             }
@@ -228,7 +232,7 @@ where
     }
 
     /// Delivers to each that is registered, dead or not; counted as look-ups.
-    fn deliver_each<I: Side>(&self, asked: &[Asked<'_>], parcels: &mut [Parcel<DeliveryTo<I, M>>]) {
+    fn deliver_each<I: Side, C: Carrier<I::Peer, M>>(&self, asked: &[Asked<'_>], parcels: &mut [Parcel<C>]) {
         I::table(self).read_each(self.ear(), I::KIND, asked, |first, run| {
             approach::<I, M, X>(run);
             let mut missed = Some16::default();

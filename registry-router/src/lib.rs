@@ -48,6 +48,7 @@ mod binding;
 mod bound;
 mod builder;
 mod bulk;
+mod carrier;
 mod clock;
 mod contract;
 mod events;
@@ -76,6 +77,7 @@ mod sweep;
 mod sync;
 mod table;
 mod ticket;
+mod waiters;
 
 pub use bound::BoundRoute;
 pub use builder::{Builder, Settings};

@@ -1,25 +1,20 @@
-//! The mailbox that a registry uses unless told otherwise: tokio's bounded channel.
+//! The mailboxes that come with the registry; the default is tokio's bounded channel.
 
 use std::fmt;
-use std::hint::black_box;
-
-use registry_core::{Closed, Mailbox, Mailboxes, ReservingMailbox, Slot, Undelivered};
-use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
-
-use self::life::Life;
 
 pub use self::inbox::Inbox;
 #[cfg(feature = "flume")]
 pub use self::lean::{Lean, LeanInbox, LeanMailbox, lean_mailbox};
+pub use self::tokio::{Tokio, TokioMailbox, TokioSlot};
 
 mod inbox;
 #[cfg(feature = "flume")]
 mod lean;
 mod life;
+mod tokio;
 
 /// The greatest capacity of a mailbox; tokio's limit.
-pub const MAX_MAILBOX_CAPACITY: usize = tokio::sync::Semaphore::MAX_PERMITS;
+pub const MAX_MAILBOX_CAPACITY: usize = ::tokio::sync::Semaphore::MAX_PERMITS;
 
 /// Makes a bounded mailbox for `capacity` messages.
 ///
@@ -54,9 +49,7 @@ pub fn mailbox<T>(capacity: usize) -> (TokioMailbox<T>, Inbox<T>) {
 /// [`CapacityError`] when `capacity` is zero or above [`MAX_MAILBOX_CAPACITY`].
 pub fn try_mailbox<T>(capacity: usize) -> Result<(TokioMailbox<T>, Inbox<T>), CapacityError> {
     CapacityError::check(capacity)?;
-    let (sender, receiver) = mpsc::channel(capacity);
-    let life = Life::begin();
-    Ok((TokioMailbox { sender, life: life.clone() }, Inbox::new(receiver, life)))
+    Ok(self::tokio::pair(capacity))
 }
 
 /// No mailbox can have this capacity.
@@ -80,97 +73,21 @@ impl fmt::Display for CapacityError {
 
 impl std::error::Error for CapacityError {}
 
-/// The sending end of a bounded tokio channel.
+/// Messages of more bytes than this travel through the registry, and lie in its mailboxes, in boxes of their own.
 ///
-/// Made from a channel's own [`Sender`](mpsc::Sender) it works as well; look-ups then ask the channel whether its
-/// receiver is gone, which is a cache miss, and not the [`Inbox`].
-pub struct TokioMailbox<T> {
-    sender: mpsc::Sender<T>,
-    life: Life,
-}
+/// By value, each step would copy them, on a stack that may be small; and a tokio channel allocates room for 32 at a time.
+pub(crate) const LARGE: usize = 1024;
 
-impl<T> TokioMailbox<T> {
-    /// The channel's own sender.
-    pub fn as_sender(&self) -> &mpsc::Sender<T> {
-        &self.sender
-    }
-}
-
-impl<T> From<mpsc::Sender<T>> for TokioMailbox<T> {
-    fn from(sender: mpsc::Sender<T>) -> Self {
-        Self { sender, life: Life::untold() }
-    }
-}
-
-impl<T> Clone for TokioMailbox<T> {
-    fn clone(&self) -> Self {
-        Self { sender: self.sender.clone(), life: self.life.clone() }
-    }
-}
-
-impl<T> fmt::Debug for TokioMailbox<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokioMailbox")
-            .field("capacity", &self.sender.max_capacity())
-            .field("room", &self.sender.capacity())
-            .field("closed", &self.sender.is_closed())
-            .finish()
-    }
-}
-
-impl<T: Send + 'static> Mailbox<T> for TokioMailbox<T> {
-    #[inline]
-    fn try_deliver(&self, item: T) -> Result<(), Undelivered<T>> {
-        self.sender.try_send(item).map_err(|error| match error {
-            TrySendError::Full(item) => Undelivered::Full(item),
-            TrySendError::Closed(item) => Undelivered::Closed(item),
-        })
-    }
-
-    #[inline]
-    fn is_closed(&self) -> bool {
-        self.life.is_over().unwrap_or_else(|| self.sender.is_closed())
-    }
-
-    #[inline]
-    fn approach(&self) {
-        black_box(self.sender.is_closed());
-    }
-}
-
-impl<T: Send + 'static> ReservingMailbox<T> for TokioMailbox<T> {
-    type Slot<'a> = TokioSlot<'a, T>;
-
-    async fn reserve(&self) -> Result<TokioSlot<'_, T>, Closed> {
-        self.sender.reserve().await.map(TokioSlot).map_err(|_| Closed)
-    }
-}
-
-/// Room for one message in a [`TokioMailbox`].
-pub struct TokioSlot<'a, T>(mpsc::Permit<'a, T>);
-
-impl<T> Slot<T> for TokioSlot<'_, T> {
-    fn fill(self, item: T) {
-        self.0.send(item);
-    }
-}
-
-impl<T> fmt::Debug for TokioSlot<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokioSlot").finish_non_exhaustive()
-    }
-}
-
-/// The family of [`TokioMailbox`]es.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Tokio;
-
-impl Mailboxes for Tokio {
-    type Mailbox<T: Send + 'static> = TokioMailbox<T>;
+/// Returns whether messages of this type are moved in boxes.
+pub(crate) const fn is_large<T>() -> bool {
+    size_of::<T>() > LARGE
 }
 
 #[cfg(test)]
 mod tests {
+    use ::tokio::sync::mpsc;
+    use registry_core::{Mailbox, Undelivered};
+
     use super::*;
 
     #[test]

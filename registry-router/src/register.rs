@@ -276,7 +276,7 @@ where
         if SeededBug::DeathToldTooEarly.is_on() {
             self.probe.event(place.shard, Event::Removed);
         }
-        let mut metadata = Metadata::new();
+        let mut ended = None;
         // What was bound is dropped when the shard has been let go: there may be very many of them.
         let mut debris = Vec::new();
         let removed = I::table(self).remove_if(self.ear(), place, id, |_, head, bond| {
@@ -284,12 +284,12 @@ where
                 return false;
             }
             debris.extend(I::end(bond, head.incarnation));
-            metadata = head.metadata.clone();
+            ended = Some((head.incarnation, head.metadata.clone()));
             true
         });
-        if removed {
-            self.probe.event(place.shard, Event::Removed);
-        }
-        removed.then_some(metadata)
+        let (incarnation, metadata) = ended.filter(|_| removed)?;
+        self.probe.event(place.shard, Event::Removed);
+        self.waiters.tell(place.shard, incarnation);
+        Some(metadata)
     }
 }

@@ -24,6 +24,7 @@ use crate::side::{HeadOf, Side, is_dead};
 use crate::sweep::Visits;
 use crate::sync::AtomicU64;
 use crate::table::{Ear, Place, Table};
+use crate::waiters::Waiters;
 
 /// The mailbox of a server in a registry of messages `M` and mailboxes `X`.
 pub type ServerMailbox<M, X = Tokio> = <X as Mailboxes>::Mailbox<ToServer<M>>;
@@ -85,6 +86,7 @@ pub(crate) struct Inner<M: Send + 'static, B: Backend, X: Mailboxes, P> {
     pub(crate) relief: Relief,
     pub(crate) roll: Arc<Roll>,
     pub(crate) watchdog: Watchdog,
+    pub(crate) waiters: Waiters,
     /// On a cache line of its own: every registration writes it, and every look-up reads what would lie beside it.
     incarnations: CachePadded<AtomicU64>,
     /// How often operations had met in each shard at the last reset.
@@ -125,6 +127,7 @@ where
             relief: Relief::new(start, limits.sweep_every),
             roll: Arc::new(Roll::new(settings.shards, limits.transports_per_server, limits.retry_after)),
             watchdog: Watchdog::new(settings.shards, settings.monitor.alarm.clone(), settings.health.clone()),
+            waiters: Waiters::new(settings.shards),
             incarnations: CachePadded::new(AtomicU64::new(0)),
             met_before: (0..settings.shards).map(|_| AtomicU64::new(0)).collect(),
         };

@@ -1,14 +1,16 @@
 //! Delivering a message to one, or to all transports of a server; what is not delivered comes back.
 
 use registry_core::{
-    AT_ONCE, Backend, BroadcastReport, Delivery, Event, Incarnation, Mailbox, Mailboxes, Probe, RouteError, ServerId,
-    TransportId, Undelivered,
+    AT_ONCE, Backend, BroadcastReport, Event, Incarnation, Mailboxes, Probe, RouteError, ServerId, TransportId,
+    Undelivered,
 };
 
-use crate::bulk::{Parcel, approach, no_parcels};
+use crate::bulk::{approach, no_parcels};
+use crate::carrier::{ByValue, Carrier, Parcel, give_back};
+use crate::mailbox::is_large;
 use crate::registry::{Inner, Registry};
 use crate::seeded::SeededBug;
-use crate::side::{DeliveryTo, Side};
+use crate::side::Side;
 use crate::table::{Asked, Place};
 
 impl<M, B, X, P> Registry<M, B, X, P>
@@ -64,8 +66,27 @@ where
     where
         M: Clone,
     {
+        if const { is_large::<M>() } {
+            self.inner.broadcast::<Box<_>>(server.as_ref(), message)
+        } else {
+            self.inner.broadcast::<ByValue<_, _>>(server.as_ref(), message)
+        }
+    }
+}
+
+impl<M, B, X, P> Inner<M, B, X, P>
+where
+    M: Send + 'static,
+    B: Backend,
+    X: Mailboxes,
+    P: Probe,
+{
+    fn broadcast<C: Carrier<ServerId, M>>(&self, server: &[u8], message: M) -> BroadcastReport
+    where
+        M: Clone,
+    {
         let mut report = BroadcastReport::default();
-        let found = self.inner.find(server.as_ref(), |id: &ServerId, _, bond| (id.clone(), bond.group()));
+        let found = self.find(server, |id: &ServerId, _, bond| (id.clone(), bond.group()));
         let Some((server, group)) = found else {
             return report;
         };
@@ -77,10 +98,10 @@ where
             // Copied, and dropped if it is not needed, where nothing is held: that is the user's own code.
             let mut parcels = no_parcels();
             for parcel in &mut parcels[..members.len()] {
-                *parcel = Parcel::Waiting(Delivery { from: server.clone(), message: message.clone() });
+                *parcel = Parcel::Waiting(C::load(server.clone(), message.clone()));
             }
-            let (asked, length) = self.inner.ask(members.iter().map(|(_, id)| id.as_bytes()));
-            self.inner.transports.peek_each(&asked[..length], |first, run| {
+            let (asked, length) = self.ask(members.iter().map(|(_, id)| id.as_bytes()));
+            self.transports.peek_each(&asked[..length], |first, run| {
                 approach::<TransportId, M, X>(run);
                 for ((seen, parcel), (incarnation, _)) in run.iter().zip(&mut parcels[first..]).zip(&members[first..]) {
                     if let Some((_, head, bond)) = seen
@@ -94,16 +115,16 @@ where
                 match parcel {
                     Parcel::Waiting(_) => {}
                     Parcel::Delivered => {
-                        self.inner.probe.event(place.shard, Event::Routed);
+                        self.probe.event(place.shard, Event::Routed);
                         report.delivered += 1;
                     }
                     Parcel::Back(Undelivered::Full(_), _) => {
-                        self.inner.probe.event(place.shard, Event::Full);
+                        self.probe.event(place.shard, Event::Full);
                         report.full.push(id.clone());
                     }
                     Parcel::Back(Undelivered::Closed(_), incarnation) => {
-                        self.inner.probe.event(place.shard, Event::Closed);
-                        self.inner.end::<TransportId>(place, id.as_bytes(), Some(incarnation));
+                        self.probe.event(place.shard, Event::Closed);
+                        self.end::<TransportId>(place, id.as_bytes(), Some(incarnation));
                         report.closed.push(id.clone());
                     }
                 }
@@ -111,56 +132,59 @@ where
         }
         report
     }
-}
 
-impl<M, B, X, P> Inner<M, B, X, P>
-where
-    M: Send + 'static,
-    B: Backend,
-    X: Mailboxes,
-    P: Probe,
-{
-    /// Delivers a message in place, counts what became of it, and takes out the dead.
     #[inline]
     fn route<I: Side>(&self, id: &[u8], from: &I::Peer, message: M) -> Result<(), RouteError<M>> {
-        let place = self.place(id);
-        let mut parcel = Some(message);
-        let outcome = self.registered(place, id, |_: &I, head, _| {
-            // The parcel is full: a look-up runs its closure at most once.
-            let delivery = parcel.take().map(|message| Delivery { from: from.clone(), message });
-            (delivery.map(|delivery| head.mailbox.try_deliver(delivery)), head.incarnation)
-        });
-        let (undelivered, incarnation) = match (outcome, parcel) {
-            (Some((Some(Ok(())), _)), _) => {
-                self.probe.event(place.shard, Event::Routed);
-                return Ok(());
+        if const { is_large::<M>() } {
+            match self.deliver::<I, Box<_>>(id, Carrier::load(from.clone(), message)) {
+                Ok(()) => Ok(()),
+                Err(error) => give_back(error),
             }
-            (Some((Some(Err(undelivered)), incarnation)), _) => (undelivered, incarnation),
-            (None, Some(message)) => return Err(RouteError::NotFound(message)),
-            (None | Some((None, _)), _) => unreachable!("a message leaves its parcel once, for the receiver's mailbox"),
-        };
-        Err(self.undelivered::<I>(place, id, incarnation, undelivered))
+        } else {
+            match self.deliver::<I, ByValue<_, _>>(id, Carrier::load(from.clone(), message)) {
+                Ok(()) => Ok(()),
+                Err(error) => give_back(error),
+            }
+        }
+    }
+
+    /// Delivers a message in place, counts what became of it, and takes out the dead.
+    #[inline]
+    fn deliver<I: Side, C: Carrier<I::Peer, M>>(&self, id: &[u8], carrier: C) -> Result<(), RouteError<C>> {
+        let place = self.place(id);
+        let mut parcel = Parcel::Waiting(carrier);
+        self.registered(place, id, |_: &I, head, _| parcel.deliver(head));
+        match parcel {
+            Parcel::Delivered => {
+                self.probe.event(place.shard, Event::Routed);
+                Ok(())
+            }
+            Parcel::Waiting(carrier) => Err(RouteError::NotFound(carrier)),
+            Parcel::Back(undelivered, incarnation) => {
+                Err(self.undelivered::<I, C>(place, id, incarnation, undelivered))
+            }
+        }
     }
 
     /// Counts a message that could not be delivered, and takes its receiver out if it is dead.
     #[cold]
-    pub(crate) fn undelivered<I: Side>(
+    pub(crate) fn undelivered<I: Side, C>(
         &self,
         place: Place,
         id: &[u8],
         incarnation: Incarnation,
-        undelivered: Undelivered<DeliveryTo<I, M>>,
-    ) -> RouteError<M> {
+        undelivered: Undelivered<C>,
+    ) -> RouteError<C> {
         match undelivered {
-            Undelivered::Full(delivery) => {
+            Undelivered::Full(carrier) => {
                 self.probe.event(place.shard, Event::Full);
-                RouteError::Full(delivery.message)
+                RouteError::Full(carrier)
             }
-            Undelivered::Closed(delivery) => {
+            Undelivered::Closed(carrier) => {
                 self.probe.event(place.shard, Event::Closed);
                 let which = Some(incarnation).filter(|_| !SeededBug::ClosedRemovesByName.is_on());
                 self.end::<I>(place, id, which);
-                RouteError::Closed(delivery.message)
+                RouteError::Closed(carrier)
             }
         }
     }

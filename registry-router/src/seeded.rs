@@ -31,12 +31,14 @@ pub enum SeededBug {
     RememberedRouteAsksNobody,
     /// A message that waited for room is delivered although its receiver's registration has ended.
     WaiterIgnoresTheEnd,
+    /// Those who wait for room are not told that the registration has ended.
+    EndIsNotTold,
 }
 
 impl SeededBug {
     /// All of them.
     #[cfg(shuttle)]
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::RemovalIgnoresIncarnation,
         Self::ClosedRemovesByName,
         Self::SweepRemovesByName,
@@ -49,6 +51,7 @@ impl SeededBug {
         Self::BroadcastAsksNobody,
         Self::RememberedRouteAsksNobody,
         Self::WaiterIgnoresTheEnd,
+        Self::EndIsNotTold,
     ];
 
     /// Switches this bug on, and any other off, in the whole process.

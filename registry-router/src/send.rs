@@ -1,6 +1,8 @@
 //! Delivering a message to one who may have to be waited for.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 use registry_core::{
@@ -8,6 +10,7 @@ use registry_core::{
     ToTransport, TransportId,
 };
 
+use crate::carrier::give_back;
 use crate::registry::{Inner, Registry, ServerMailbox, TransportMailbox};
 use crate::seeded::SeededBug;
 use crate::side::{DeliveryTo, MailboxOf, Side};
@@ -24,6 +27,8 @@ where
     /// Waiters are served in order. The message goes to the registration that is found when the future is first polled,
     /// never to a successor under the same name.
     /// A server that stalls holds up those who send to it and nobody else: nothing of the registry is held meanwhile.
+    /// When its registration ends, whatever ends it, those who wait are told at once.
+    /// Allocates a box for the message.
     ///
     /// # Errors
     ///
@@ -37,17 +42,23 @@ where
     /// # Panics
     ///
     /// With a limit, when polled outside of a tokio runtime whose clock is enabled.
-    pub async fn send_to_server(
+    pub fn send_to_server(
         &self,
         server: impl AsRef<[u8]> + Send,
         from: &TransportId,
         message: M,
         limit: Option<Duration>,
-    ) -> Result<(), SendError<M>>
+    ) -> impl Future<Output = Result<(), SendError<M>>> + Send
     where
         ServerMailbox<M, X>: ReservingMailbox<ToServer<M>>,
     {
-        self.inner.send::<ServerId>(server.as_ref(), from, message, limit).await
+        let delivery = Box::new(Delivery { from: from.clone(), message });
+        async move {
+            match self.inner.send::<ServerId>(server.as_ref(), delivery, limit).await {
+                Ok(()) => Ok(()),
+                Err(error) => give_back(error),
+            }
+        }
     }
 
     /// Puts a message into the mailbox of a transport, waiting for room; at most for `limit`, if one is given.
@@ -65,17 +76,23 @@ where
     /// # Panics
     ///
     /// With a limit, when polled outside of a tokio runtime whose clock is enabled.
-    pub async fn send_to_transport(
+    pub fn send_to_transport(
         &self,
         transport: impl AsRef<[u8]> + Send,
         from: &ServerId,
         message: M,
         limit: Option<Duration>,
-    ) -> Result<(), SendError<M>>
+    ) -> impl Future<Output = Result<(), SendError<M>>> + Send
     where
         TransportMailbox<M, X>: ReservingMailbox<ToTransport<M>>,
     {
-        self.inner.send::<TransportId>(transport.as_ref(), from, message, limit).await
+        let delivery = Box::new(Delivery { from: from.clone(), message });
+        async move {
+            match self.inner.send::<TransportId>(transport.as_ref(), delivery, limit).await {
+                Ok(()) => Ok(()),
+                Err(error) => give_back(error),
+            }
+        }
     }
 }
 
@@ -87,28 +104,43 @@ where
     P: Probe,
 {
     /// Finds the receiver, waits for room, delivers if the registration still stands, and takes out the dead.
-    async fn send<I>(&self, id: &[u8], from: &I::Peer, message: M, limit: Option<Duration>) -> Result<(), SendError<M>>
+    ///
+    /// In a box, because a future is moved, and what it holds with it.
+    async fn send<I>(
+        &self,
+        id: &[u8],
+        delivery: Box<DeliveryTo<I, M>>,
+        limit: Option<Duration>,
+    ) -> Result<(), SendError<Box<DeliveryTo<I, M>>>>
     where
         I: Side,
         MailboxOf<I, M, X>: ReservingMailbox<DeliveryTo<I, M>>,
     {
         let place = self.place(id);
         let Some(found) = self.registered(place, id, |id: &I, head, _| head.entry(id).to_entry()) else {
-            return Err(SendError::NotFound(message));
+            return Err(SendError::NotFound(delivery));
         };
         let stands = || {
             let holds = I::table(self).holds(place, id, found.incarnation);
             holds || SeededBug::WaiterIgnoresTheEnd.is_on()
         };
-        let outcome = match within(limit, found.mailbox.reserve()).await {
-            None => Err(SendError::TimedOut(message)),
-            Some(Ok(room)) if stands() => {
-                room.fill(Delivery { from: from.clone(), message });
-                Ok(())
+        let mut room = pin!(within(limit, found.mailbox.reserve()));
+        let room = match poll_once(room.as_mut()).await {
+            Poll::Ready(room) => Some(room),
+            Poll::Pending => {
+                let waiter = self.waiters.wait_for(place.shard, found.incarnation);
+                waiter.unless_ended(room, stands).await
             }
-            Some(Ok(_) | Err(Closed)) => Err(SendError::Closed(message)),
         };
-        self.probe.event(place.shard, event_of(&outcome));
+        let (event, outcome) = match room {
+            Some(None) => (Event::Full, Err(SendError::TimedOut(delivery))),
+            Some(Some(Ok(room))) if stands() => {
+                room.fill_boxed(delivery);
+                (Event::Routed, Ok(()))
+            }
+            None | Some(Some(Ok(_) | Err(Closed))) => (Event::Closed, Err(SendError::Closed(delivery))),
+        };
+        self.probe.event(place.shard, event);
         if found.mailbox.is_closed() {
             self.end::<I>(place, id, Some(found.incarnation));
         }
@@ -124,10 +156,7 @@ async fn within<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> 
     }
 }
 
-fn event_of<M>(outcome: &Result<(), SendError<M>>) -> Event {
-    match outcome {
-        Ok(()) => Event::Routed,
-        Err(SendError::TimedOut(_)) => Event::Full,
-        Err(SendError::NotFound(_) | SendError::Closed(_)) => Event::Closed,
-    }
+/// Polls a future once.
+async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+    poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
 }

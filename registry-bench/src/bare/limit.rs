@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use registry_router::{Delivery, ServerId, ServerMailbox, ToServer, TransportId, TransportMailbox};
 use tokio::sync::mpsc::Sender;
 
-use super::FastHash;
+use super::{FastHash, sender};
 use crate::subject::{Session, Subject};
 use crate::world::{Message, World};
 
@@ -41,7 +41,7 @@ impl Session for LimitSession {
 
     #[inline]
     fn lookup(&self, id: &ServerId, mailbox: &ServerMailbox<Message>) -> Option<bool> {
-        self.map.get(id).map(|held| held.same_channel(mailbox.as_sender()))
+        self.map.get(id).map(|held| held.same_channel(sender(mailbox)))
     }
 
     #[inline]
@@ -59,7 +59,7 @@ impl Session for LimitSession {
 
     fn add_server(&self, id: &ServerId, mailbox: &ServerMailbox<Message>) {
         let mut home = self.home.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::make_mut(&mut home).insert(id.clone(), mailbox.as_sender().clone());
+        Arc::make_mut(&mut home).insert(id.clone(), sender(mailbox).clone());
     }
 
     fn add_transport(&self, _: &TransportId, _: &TransportMailbox<Message>) {}
@@ -71,7 +71,7 @@ impl Session for LimitSession {
     /// With room for all from the start, as the other maps have.
     fn fill(&self, world: &World) {
         let mut map = Map::with_capacity_and_hasher(world.servers.len(), FastHash::default());
-        map.extend(world.servers.iter().enumerate().map(|(n, id)| (id.clone(), world.mailbox(n).as_sender().clone())));
+        map.extend(world.servers.iter().enumerate().map(|(n, id)| (id.clone(), sender(world.mailbox(n)).clone())));
         *self.home.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(map);
     }
 }

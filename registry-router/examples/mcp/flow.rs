@@ -160,7 +160,7 @@ async fn die<B: Backend>(
     ensure!(registry.find_transport(&id).is_none() && registry.server_for_transport(&id).is_none());
     ensure!(!registry.transports_of(Text::PROFILE.name).contains(&id));
     // The SDK's own task for this client has ended as well when nobody reads the inbox any more.
-    line.as_sender().closed().await;
+    line.closed().await;
 
     // The server finishes the call, and finds nobody to give the result to.
     gate.go_on.notify_one();

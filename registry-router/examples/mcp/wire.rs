@@ -113,7 +113,7 @@ impl<B: Backend> Transport<RoleServer> for SessionWire<B> {
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
         let frame = tokio::select! {
             frame = self.queue.recv() => frame?,
-            () = self.line.as_sender().closed() => return None,
+            () = self.line.closed() => return None,
         };
         self.unanswered.received(&frame);
         let message = frame.read();

@@ -1,7 +1,8 @@
 //! The receiving end of a mailbox: tokio's receiver, whose end is told to look-ups as well as to the channel.
 
 use std::fmt;
-use std::task::{Context, Poll};
+use std::hint;
+use std::task::{Context, Poll, Waker};
 
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
@@ -12,24 +13,55 @@ use super::life::Life;
 ///
 /// Its methods are those of tokio's [`Receiver`](mpsc::Receiver), with the same promises.
 /// Dropping or closing it closes the mailbox: from when that has returned, no look-up finds who registered it.
+/// Dropping it drops the items that are in it.
 pub struct Inbox<T> {
-    receiver: mpsc::Receiver<T>,
+    receiver: Receiver<T>,
     life: Life,
 }
 
+/// A receiver of items or of boxes, as the [sending end](crate::TokioMailbox) has it.
+pub(super) enum Receiver<T> {
+    ByValue(mpsc::Receiver<T>),
+    Boxed(mpsc::Receiver<Box<T>>),
+}
+
+/// Does the same with either receiver.
+macro_rules! with_receiver {
+    ($inbox:expr, $receiver:ident => $act:expr) => {
+        match $inbox.receiver {
+            Receiver::ByValue(ref $receiver) => $act,
+            Receiver::Boxed(ref $receiver) => $act,
+        }
+    };
+    (mut $inbox:expr, $receiver:ident => $act:expr) => {
+        match $inbox.receiver {
+            Receiver::ByValue(ref mut $receiver) => $act,
+            Receiver::Boxed(ref mut $receiver) => $act,
+        }
+    };
+}
+
 impl<T> Inbox<T> {
-    pub(super) fn new(receiver: mpsc::Receiver<T>, life: Life) -> Self {
+    pub(super) fn new(receiver: Receiver<T>, life: Life) -> Self {
         Self { receiver, life }
     }
 
     /// The next item; `None` when the inbox is empty and closed, or all sending ends are gone. Cancel-safe.
     pub async fn recv(&mut self) -> Option<T> {
-        self.receiver.recv().await
+        std::future::poll_fn(|context| self.poll_recv(context)).await
     }
 
     /// Waits for an item, takes up to `limit` that are there behind it, and says how many. Cancel-safe.
     pub async fn recv_many(&mut self, buffer: &mut Vec<T>, limit: usize) -> usize {
-        self.receiver.recv_many(buffer, limit).await
+        match &mut self.receiver {
+            Receiver::ByValue(receiver) => receiver.recv_many(buffer, limit).await,
+            Receiver::Boxed(receiver) => {
+                let mut boxes = Vec::new();
+                let received = receiver.recv_many(&mut boxes, limit).await;
+                buffer.extend(boxes.into_iter().map(|item| *item));
+                received
+            }
+        }
     }
 
     /// The next item if there is one now.
@@ -38,7 +70,10 @@ impl<T> Inbox<T> {
     ///
     /// [`TryRecvError`], telling an inbox that is empty now from one that will stay so.
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
-        self.receiver.try_recv()
+        match &mut self.receiver {
+            Receiver::ByValue(receiver) => receiver.try_recv(),
+            Receiver::Boxed(receiver) => Ok(*receiver.try_recv()?),
+        }
     }
 
     /// The next item, for which it blocks the thread.
@@ -47,56 +82,85 @@ impl<T> Inbox<T> {
     ///
     /// In an asynchronous context.
     pub fn blocking_recv(&mut self) -> Option<T> {
-        self.receiver.blocking_recv()
+        match &mut self.receiver {
+            Receiver::ByValue(receiver) => receiver.blocking_recv(),
+            Receiver::Boxed(receiver) => Some(*receiver.blocking_recv()?),
+        }
     }
 
     /// The next item, for those who poll by hand.
     pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
-        self.receiver.poll_recv(context)
+        match &mut self.receiver {
+            Receiver::ByValue(receiver) => receiver.poll_recv(context),
+            Receiver::Boxed(receiver) => match receiver.poll_recv(context) {
+                Poll::Ready(Some(item)) => Poll::Ready(Some(*item)),
+                Poll::Ready(None) => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            },
+        }
     }
 
     /// Takes no more items; those that are there can still be received.
     pub fn close(&mut self) {
         // In this order, for the reason that is given where the inbox is dropped.
-        self.receiver.close();
+        with_receiver!(mut self, receiver => receiver.close());
         self.life.end();
     }
 
     /// Whether the inbox has been closed, or all sending ends are gone.
     pub fn is_closed(&self) -> bool {
-        self.receiver.is_closed()
+        with_receiver!(self, receiver => receiver.is_closed())
     }
 
     /// How many items there are now.
     pub fn len(&self) -> usize {
-        self.receiver.len()
+        with_receiver!(self, receiver => receiver.len())
     }
 
     /// Whether there are none now.
     pub fn is_empty(&self) -> bool {
-        self.receiver.is_empty()
+        with_receiver!(self, receiver => receiver.is_empty())
     }
 
     /// How many more items there is room for now.
     pub fn capacity(&self) -> usize {
-        self.receiver.capacity()
+        with_receiver!(self, receiver => receiver.capacity())
     }
 
     /// How many items there is room for in all.
     pub fn max_capacity(&self) -> usize {
-        self.receiver.max_capacity()
+        with_receiver!(self, receiver => receiver.max_capacity())
     }
 
     /// How many sending ends there are, those in registries included.
     pub fn sender_strong_count(&self) -> usize {
-        self.receiver.sender_strong_count()
+        with_receiver!(self, receiver => receiver.sender_strong_count())
     }
 }
+
+/// How often a dropped inbox looks for an item that a sender has room for and has not put in yet: some microseconds.
+const LOOKS_FOR_LATE_ITEMS: usize = 256;
 
 impl<T> Drop for Inbox<T> {
     fn drop(&mut self) {
         // The channel first: nobody may be told that it is gone and then still get a message into it.
         self.close();
+        // A sender that got room before may put its item in only now. What nobody will receive should not lie there until
+        // the last sending end is gone. A sender that does not come to it meanwhile leaves it to the last one.
+        let context = &mut Context::from_waker(Waker::noop());
+        for _ in 0..LOOKS_FOR_LATE_ITEMS {
+            let all = with_receiver!(mut self, receiver => loop {
+                match receiver.poll_recv(context) {
+                    Poll::Ready(Some(item)) => drop(item),
+                    Poll::Ready(None) => break true,
+                    Poll::Pending => break false,
+                }
+            });
+            if all {
+                break;
+            }
+            hint::spin_loop();
+        }
     }
 }
 

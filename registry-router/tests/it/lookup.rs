@@ -59,7 +59,7 @@ fn an_entry_is_read_in_place<B: Backend>(shards: usize) {
     let seen = registry.with_transport("t", |entry| {
         assert_eq!(*entry.id, "t");
         // Reads nest, also on the same entry.
-        let again = registry.with_transport("t", |entry| entry.mailbox.as_sender().capacity());
+        let again = registry.with_transport("t", |entry| entry.mailbox.capacity());
         (entry.incarnation, entry.metadata.get("peer").map(str::to_owned), again)
     });
     assert_eq!(seen, Some((lease.incarnation(), Some("10.0.0.1".to_owned()), Some(8))));

@@ -4,7 +4,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use registry_core::Backend;
-use registry_router::{SendError, ServerId, mailbox};
+use registry_router::{SendError, ServerId, ServerLease, mailbox};
 
 use crate::support::{block_on, registry, transport, transport_mailbox};
 
@@ -15,6 +15,7 @@ over_every_backend! {
     waiters_are_served_in_order,
     who_is_not_there_is_told_at_once,
     the_end_of_a_registration_reaches_a_waiter,
+    a_waiter_is_told_of_the_end_though_the_owner_is_stalled,
     a_closing_mailbox_wakes_a_waiter,
 }
 
@@ -113,6 +114,29 @@ fn the_end_of_a_registration_reaches_a_waiter<B: Backend>(shards: usize) {
         assert_eq!(waiting.await, Err(SendError::Closed(2)));
         assert!(of_old.try_recv().is_err() && of_new.try_recv().is_err());
     });
+}
+
+/// Nobody receives, and nobody drops the inbox: only the end by name can tell the waiter.
+fn a_waiter_is_told_of_the_end_though_the_owner_is_stalled<B: Backend>(shards: usize) {
+    let registry = registry::<B>(shards);
+    let (mailbox, _stalled) = mailbox(1);
+    let mut lease = registry.register_server("s", mailbox.clone(), ()).unwrap();
+    let t = transport("t");
+    registry.route_to_server("s", &t, 0).unwrap();
+    let ways: [&dyn Fn(&mut ServerLease); 2] = [
+        &|_| assert!(registry.unregister_server("s")),
+        &|lease| registry.renew_server(lease, crate::support::unread_server_mailbox(), ()).unwrap(),
+    ];
+    for end in ways {
+        if !lease.is_current() {
+            lease = registry.register_server("s", mailbox.clone(), ()).unwrap();
+        }
+        let mut waiting = [1, 2].map(|message| Box::pin(registry.send_to_server("s", &t, message, None)));
+        assert!(waiting.iter_mut().all(|waiting| poll_once(waiting.as_mut()).is_pending()));
+        end(&mut lease);
+        let told = waiting.each_mut().map(|waiting| poll_once(waiting.as_mut()));
+        assert_eq!(told, [1, 2].map(|message| Poll::Ready(Err(SendError::Closed(message)))));
+    }
 }
 
 fn a_closing_mailbox_wakes_a_waiter<B: Backend>(shards: usize) {
