@@ -23,9 +23,10 @@
 
 use std::fmt;
 use std::ops::ControlFlow;
+use std::slice;
 
 use ::dashmap::{DashMap, RwLock, RwLockReadGuard, RwLockWriteGuard, SharedValue};
-use registry_core::{Backend, Contention, Head, Key, Meeting, Occupied, Run, Shard, State, Wanted, trap};
+use registry_core::{Backend, Contention, Head, Key, Meeting, NotInserted, Run, Shard, State, Wanted, trap};
 
 use crate::hashed::{Hashed, Lookup, PassThrough, Query, same};
 use crate::met::Met;
@@ -87,12 +88,25 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for DashmapShard<K, H, S> {
         );
     }
 
-    fn insert_new(&self, hash: u64, key: K, head: H, state: S) -> Result<(), Occupied<H, S>> {
+    fn insert_new_with<E>(
+        &self,
+        hash: u64,
+        key: K,
+        mut head: H,
+        state: S,
+        complete: impl FnOnce(&mut [H]) -> Result<(), E>,
+    ) -> Result<(), NotInserted<H, S, E>> {
         trap::writing("insert_new");
         let key = Hashed::new(hash, key);
         let mut table = lock_write(&self.met, &self.map.shards()[self.inner(hash)]);
         if table.get(hash, |(other, _)| same(other, &key)).is_some() {
-            return Err(Occupied(head, state));
+            return Err(NotInserted::Occupied(head, state));
+        }
+        let deciding = trap::deciding();
+        let completed = complete(slice::from_mut(&mut head));
+        drop(deciding);
+        if let Err(why) = completed {
+            return Err(NotInserted::Declined(head, state, why));
         }
         table.insert(hash, (key, SharedValue::new((head, state))), |(key, _)| key.hash());
         Ok(())

@@ -24,11 +24,12 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::mem;
 use std::ops::ControlFlow;
+use std::slice;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ::evmap::handles::{ReadHandle, WriteHandle};
 use crossbeam_utils::CachePadded;
-use registry_core::{Backend, Contention, Head, Key, Meeting, Occupied, Run, Shard, State, Wanted, trap};
+use registry_core::{Backend, Contention, Head, Key, Meeting, NotInserted, Run, Shard, State, Wanted, trap};
 use thread_local::ThreadLocal;
 
 use crate::hashed::{Lookup, PassThrough, Query};
@@ -147,11 +148,24 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for EvmapShard<K, H, S> {
         );
     }
 
-    fn insert_new(&self, hash: u64, key: K, head: H, state: S) -> Result<(), Occupied<H, S>> {
+    fn insert_new_with<E>(
+        &self,
+        hash: u64,
+        key: K,
+        mut head: H,
+        state: S,
+        complete: impl FnOnce(&mut [H]) -> Result<(), E>,
+    ) -> Result<(), NotInserted<H, S, E>> {
         trap::writing("insert_new");
         let mut writer = self.writer();
         if self.with(hash, key.as_ref(), |_, _, _| ()).is_some() {
-            return Err(Occupied(head, state));
+            return Err(NotInserted::Occupied(head, state));
+        }
+        let deciding = trap::deciding();
+        let completed = complete(slice::from_mut(&mut head));
+        drop(deciding);
+        if let Err(why) = completed {
+            return Err(NotInserted::Declined(head, state, why));
         }
         let number = writer.next;
         writer.next += 1;

@@ -33,7 +33,7 @@ use std::{mem, thread};
 
 use ::left_right::{Absorb, ReadHandle, ReadHandleFactory, WriteHandle};
 use crossbeam_utils::CachePadded;
-use registry_core::{Backend, Contention, Head, Key, Meeting, Occupied, Run, Shard, State, Wanted, trap};
+use registry_core::{Backend, Contention, Head, Key, Meeting, NotInserted, Run, Shard, State, Wanted, trap};
 use thread_local::ThreadLocal;
 
 use crate::hashed::{Hashed, Lookup, PassThrough, Query};
@@ -64,7 +64,8 @@ struct Writer<K: Key, H: Head, S: State> {
 struct Table<K, H, S>(HashMap<Hashed<K>, (H, Arc<S>), PassThrough>);
 
 enum Change<K, H, S> {
-    Insert(Hashed<K>, H, Arc<S>),
+    /// With a head for each copy.
+    Insert(Hashed<K>, [Option<H>; 2], Arc<S>),
     Remove(Hashed<K>),
 }
 
@@ -109,13 +110,30 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for LeftRightShard<K, H, S> {
         );
     }
 
-    fn insert_new(&self, hash: u64, key: K, head: H, state: S) -> Result<(), Occupied<H, S>> {
+    fn insert_new_with<E>(
+        &self,
+        hash: u64,
+        key: K,
+        head: H,
+        state: S,
+        complete: impl FnOnce(&mut [H]) -> Result<(), E>,
+    ) -> Result<(), NotInserted<H, S, E>> {
         trap::writing("insert_new");
+        // Cloned with no lock held, for that is others' code; one is for each copy of the table.
+        let mut heads = [head.clone(), head];
         let mut writer = self.writer();
         if self.with(hash, key.as_ref(), |_, _, _| ()).is_some() {
-            return Err(Occupied(head, state));
+            let [_, head] = heads;
+            return Err(NotInserted::Occupied(head, state));
         }
-        let let_go = writer.publish(Change::Insert(Hashed::new(hash, key), head, Arc::new(state)), None);
+        let deciding = trap::deciding();
+        let completed = complete(&mut heads);
+        drop(deciding);
+        if let Err(why) = completed {
+            let [_, head] = heads;
+            return Err(NotInserted::Declined(head, state, why));
+        }
+        let let_go = writer.publish(Change::Insert(Hashed::new(hash, key), heads.map(Some), Arc::new(state)), None);
         drop(writer);
         drop(let_go);
         Ok(())
@@ -190,14 +208,19 @@ impl<K: Key, H: Head, S: State> Writer<K, H, S> {
 impl<K: Key, H: Head, S: State> Absorb<Change<K, H, S>> for Table<K, H, S> {
     fn absorb_first(&mut self, change: &mut Change<K, H, S>, _other: &Self) {
         match change {
-            Change::Insert(key, head, state) => self.0.insert(key.clone(), (head.clone(), Arc::clone(state))),
+            Change::Insert(key, heads, state) => {
+                let head = heads[0].take().expect("each copy takes one head");
+                self.0.insert(key.clone(), (head, Arc::clone(state)))
+            }
             Change::Remove(key) => self.0.remove(key),
         };
     }
 
     fn absorb_second(&mut self, change: Change<K, H, S>, _other: &Self) {
         match change {
-            Change::Insert(key, head, state) => self.0.insert(key, (head, state)),
+            Change::Insert(key, [_, head], state) => {
+                self.0.insert(key, (head.expect("each copy takes one head"), state))
+            }
             Change::Remove(key) => self.0.remove(&key),
         };
     }

@@ -19,9 +19,9 @@
 //! In a build that explores schedules (`--cfg shuttle`) the lock is the scheduler's.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fmt;
 use std::ops::ControlFlow;
+use std::slice;
 use std::sync::PoisonError;
 #[cfg(not(shuttle))]
 use std::{
@@ -34,7 +34,7 @@ use shuttle::{
     thread,
 };
 
-use registry_core::{Backend, Contention, Head, Key, Meeting, Occupied, Shard, State, trap};
+use registry_core::{Backend, Contention, Head, Key, Meeting, NotInserted, Shard, State, trap};
 
 use crate::hashed::{Hashed, Lookup, PassThrough, Query};
 use crate::met::{Met, free};
@@ -72,15 +72,28 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for ReferenceShard<K, H, S> {
         Some(read(key.key(), head, state))
     }
 
-    fn insert_new(&self, hash: u64, key: K, head: H, state: S) -> Result<(), Occupied<H, S>> {
+    fn insert_new_with<E>(
+        &self,
+        hash: u64,
+        key: K,
+        mut head: H,
+        state: S,
+        complete: impl FnOnce(&mut [H]) -> Result<(), E>,
+    ) -> Result<(), NotInserted<H, S, E>> {
         trap::writing("insert_new");
-        match self.write().entry(Hashed::new(hash, key)) {
-            Entry::Occupied(_) => Err(Occupied(head, state)),
-            Entry::Vacant(entry) => {
-                entry.insert((head, state));
-                Ok(())
-            }
+        let key = Hashed::new(hash, key);
+        let mut table = self.write();
+        if table.contains_key(&key) {
+            return Err(NotInserted::Occupied(head, state));
         }
+        let deciding = trap::deciding();
+        let completed = complete(slice::from_mut(&mut head));
+        drop(deciding);
+        if let Err(why) = completed {
+            return Err(NotInserted::Declined(head, state, why));
+        }
+        table.insert(key, (head, state));
+        Ok(())
     }
 
     fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &H, &S) -> bool) -> bool {

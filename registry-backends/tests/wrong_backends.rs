@@ -5,9 +5,10 @@ use std::fmt;
 use std::mem;
 use std::ops::ControlFlow;
 use std::panic::catch_unwind;
+use std::slice;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use registry_core::{Backend, Head, Key, Occupied, Run, Shard, State, Wanted, conformance as laws, trap};
+use registry_core::{Backend, Head, Key, NotInserted, Run, Shard, State, Wanted, conformance as laws, trap};
 
 #[test]
 fn without_a_mistake_all_is_well() {
@@ -25,6 +26,20 @@ fn without_a_mistake_all_is_well() {
 fn an_insertion_that_replaces_is_rejected() {
     assert!(breaks(laws::a_taken_key_gives_the_value_back::<Wrong<REPLACES>>));
     assert!(breaks(laws::exactly_one_of_many_wins::<Wrong<REPLACES>>));
+}
+
+#[test]
+fn a_head_that_is_completed_before_its_key_is_won_is_rejected() {
+    assert!(!breaks(laws::the_head_is_completed_once_and_only_by_the_winner::<Wrong<NOT_AT_ALL>>));
+    assert!(!breaks(laws::heads_are_completed_in_the_order_of_their_entries::<Wrong<NOT_AT_ALL>>));
+    assert!(breaks(laws::the_head_is_completed_once_and_only_by_the_winner::<Wrong<COMPLETES_BEFORE_IT_WINS>>));
+    assert!(breaks(laws::heads_are_completed_in_the_order_of_their_entries::<Wrong<COMPLETES_BEFORE_IT_WINS>>));
+}
+
+#[test]
+fn an_insertion_of_what_is_declined_is_rejected() {
+    assert!(!breaks(laws::what_is_declined_or_occupied_comes_back::<Wrong<NOT_AT_ALL>>));
+    assert!(breaks(laws::what_is_declined_or_occupied_comes_back::<Wrong<INSERTS_WHAT_IS_DECLINED>>));
 }
 
 #[test]
@@ -78,6 +93,8 @@ const PUBLISHES_LATE: u8 = 5;
 const LEAKS: u8 = 6;
 const SETS_NO_TRAP: u8 = 7;
 const PASSES_OVER_THE_ABSENT: u8 = 8;
+const COMPLETES_BEFORE_IT_WINS: u8 = 9;
+const INSERTS_WHAT_IS_DECLINED: u8 = 10;
 
 /// A backend with a mistake.
 #[derive(Debug, Default)]
@@ -123,11 +140,33 @@ impl<const HOW: u8, K: Key, H: Head, S: State> Shard<K, H, S> for WrongShard<HOW
         }
     }
 
-    fn insert_new(&self, _hash: u64, key: K, head: H, state: S) -> Result<(), Occupied<H, S>> {
+    fn insert_new_with<E>(
+        &self,
+        _hash: u64,
+        key: K,
+        mut head: H,
+        state: S,
+        complete: impl FnOnce(&mut [H]) -> Result<(), E>,
+    ) -> Result<(), NotInserted<H, S, E>> {
         trap::writing("insert_new");
+        let mut complete = Some(complete);
+        let mut completed = Ok(());
+        if HOW == COMPLETES_BEFORE_IT_WINS {
+            completed = complete.take().map_or(Ok(()), |complete| complete(slice::from_mut(&mut head)));
+            std::thread::yield_now();
+        }
         let mut table = self.table();
         if HOW != REPLACES && table.entries.contains_key(key.as_ref()) {
-            return Err(Occupied(head, state));
+            return Err(NotInserted::Occupied(head, state));
+        }
+        if let Some(complete) = complete {
+            let _deciding = (HOW != SETS_NO_TRAP).then(trap::deciding);
+            completed = complete(slice::from_mut(&mut head));
+        }
+        if HOW != INSERTS_WHAT_IS_DECLINED
+            && let Err(why) = completed
+        {
+            return Err(NotInserted::Declined(head, state, why));
         }
         table.begin_write::<HOW>();
         table.entries.insert(key.as_ref().to_vec(), Arc::new((key, head, state)));

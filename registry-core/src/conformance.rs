@@ -56,6 +56,9 @@ laws! {
     }
     writes {
         a_taken_key_gives_the_value_back,
+        the_head_is_completed_once_and_only_by_the_winner,
+        what_is_declined_or_occupied_comes_back,
+        a_panicking_insertion_leaves_the_shard_usable,
         a_freed_key_can_be_taken_again,
         a_removal_asks_first,
         a_removal_of_an_absent_key_asks_nothing,
@@ -66,6 +69,7 @@ laws! {
     }
     races {
         exactly_one_of_many_wins,
+        heads_are_completed_in_the_order_of_their_entries,
         exactly_one_of_many_removes,
         inserting_and_removing_at_once_neither_loses_nor_doubles,
         who_meets_somebody_is_counted,

@@ -5,7 +5,8 @@ use std::fmt;
 /// Which registration of a registry this is.
 ///
 /// No two registrations of one registry, servers and transports alike, share an incarnation, and one that starts
-/// after another has returned has the greater number.
+/// after another has returned has the greater number. Of two registrations of one id the later has the greater number,
+/// also when they raced for it.
 /// A removal compares it, so that a late clean-up never takes out a successor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

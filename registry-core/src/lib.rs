@@ -42,5 +42,5 @@ pub use mailbox::{Closed, Delivery, Mailbox, Mailboxes, ReservingMailbox, Slot, 
 pub use metadata::Metadata;
 pub use probe::{Event, Operation, Probe};
 pub use select::Select;
-pub use shard::{AT_ONCE, Backend, Head, Key, Occupied, Run, Seen, Shard, State, Wanted};
+pub use shard::{AT_ONCE, Backend, Head, Key, NotInserted, Occupied, Run, Seen, Shard, State, Wanted};
 pub use stats::{ContentionStatus, LastWrites, LatencyStats, Pace, ShardStats};

@@ -1,10 +1,10 @@
 //! The contract of one shard: closure reads, insert-if-absent, compare-and-delete.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::ops::ControlFlow;
 
 use crate::contention::Contention;
-
 use crate::trap;
 
 /// What may be a key: something that is equal to another exactly when their bytes are, and cheap to clone.
@@ -73,8 +73,8 @@ pub trait Backend: fmt::Debug + Default + Send + Sync + 'static {
 /// # Reads and writes must not nest
 ///
 /// The closures given to [`with`](Self::with), [`with_each`](Self::with_each) and [`for_each`](Self::for_each) may read
-/// any shard, but must not write to one, nor drop one; the closure given to [`remove_if`](Self::remove_if) must not touch
-/// any shard at all. Several maps deadlock on that.
+/// any shard, but must not write to one, nor drop one; the closures given to [`remove_if`](Self::remove_if) and
+/// [`insert_new_with`](Self::insert_new_with) must not touch any shard at all. Several maps deadlock on that.
 /// Every method must tell the [`trap`](crate::trap), which turns a forbidden nesting into a panic in debug builds.
 ///
 /// # Panics in closures
@@ -123,14 +123,42 @@ pub trait Shard<K: Key, H: Head, S: State>: Send + Sync + 'static {
         }
     }
 
-    /// Inserts an entry if there is none under the key.
+    /// Inserts an entry if there is none under the key and `complete` agrees.
     ///
-    /// Of several concurrent calls for one absent key exactly one must succeed.
+    /// Of several concurrent calls for one absent key exactly one must succeed, if none is declined.
+    ///
+    /// `complete` puts into the head what can be known only by the one who has won the key, such as a number that grows
+    /// from owner to owner. It must be called at most once, and only at an instant at which no other entry of the key is
+    /// in the shard, nor can get in before this one is visible or the call has failed. So the calls of `complete` for one
+    /// key come in the order of their entries.
+    /// It is given the head and all copies of it that the shard is about to insert, and does the same to each. It runs
+    /// inside the shard: it must be short and must not touch any shard, and [`trap::deciding`](crate::trap::deciding)
+    /// must be held around it. If it panics, nothing is inserted.
+    ///
+    /// # Errors
+    ///
+    /// [`NotInserted`] with head and state: untouched when there is an entry, and as `complete` left them when that has
+    /// declined.
+    fn insert_new_with<E>(
+        &self,
+        hash: u64,
+        key: K,
+        head: H,
+        state: S,
+        complete: impl FnOnce(&mut [H]) -> Result<(), E>,
+    ) -> Result<(), NotInserted<H, S, E>>;
+
+    /// Inserts an entry, whose head is complete, if there is none under the key.
     ///
     /// # Errors
     ///
     /// [`Occupied`] with head and state, untouched, when there is an entry.
-    fn insert_new(&self, hash: u64, key: K, head: H, state: S) -> Result<(), Occupied<H, S>>;
+    fn insert_new(&self, hash: u64, key: K, head: H, state: S) -> Result<(), Occupied<H, S>> {
+        match self.insert_new_with(hash, key, head, state, |_| Ok::<_, Infallible>(())) {
+            Ok(()) => Ok(()),
+            Err(NotInserted::Occupied(head, state)) => Err(Occupied(head, state)),
+        }
+    }
 
     /// Removes the entry of `key` if `owned` says so, and says whether this call removed it.
     ///
@@ -191,6 +219,27 @@ impl<T> Clone for Wanted<'_, T> {
 }
 
 impl<T> Copy for Wanted<'_, T> {}
+
+/// Why an entry was not inserted; head and state come back.
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotInserted<H, S, E> {
+    /// The key is taken.
+    #[error("the key is taken")]
+    Occupied(H, S),
+    /// The key was free, and the closure that completes the head declined, for this reason.
+    #[error("the insertion was declined")]
+    Declined(H, S, E),
+}
+
+impl<H, S, E> fmt::Debug for NotInserted<H, S, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self {
+            Self::Occupied(..) => "Occupied",
+            Self::Declined(..) => "Declined",
+        };
+        f.debug_tuple(name).finish_non_exhaustive()
+    }
+}
 
 /// The key is taken; head and state come back.
 #[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]

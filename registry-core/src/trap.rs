@@ -1,5 +1,5 @@
 //! A trap for the mistakes that maps answer with a deadlock: a write, or a drop, of a shard inside a read, and anything
-//! at all inside the decision of a removal.
+//! at all inside the decision about a removal or an insertion.
 //!
 //! Each thread counts the reads and decisions that it has open, and a write that begins inside one panics, in debug and
 //! in release builds alike: an increment and a decrement of a thread-local word per read.
@@ -49,7 +49,7 @@ pub fn is_open() -> bool {
 ///
 /// # Panics
 ///
-/// In debug builds, when the current thread is deciding about a removal (and not panicking already).
+/// In debug builds, when the current thread is deciding about a write (and not panicking already).
 #[inline]
 pub fn looking(operation: &str) {
     #[cfg(all(debug_assertions, not(shuttle)))]
@@ -67,7 +67,7 @@ pub fn reading() -> Reading {
     Reading { _not_send: PhantomData }
 }
 
-/// A backend must hold this while it runs the closure that decides about a removal.
+/// A backend must hold this while it runs the closure that decides about a removal or an insertion.
 #[inline]
 pub fn deciding() -> Deciding {
     #[cfg(not(shuttle))]
@@ -79,7 +79,7 @@ pub fn deciding() -> Deciding {
 ///
 /// # Panics
 ///
-/// When the current thread is inside a read of any shard, or is deciding about a removal (and not panicking already).
+/// When the current thread is inside a read of any shard, or is deciding about a write (and not panicking already).
 #[inline]
 pub fn writing(operation: &str) {
     #[cfg(not(shuttle))]
@@ -96,7 +96,7 @@ pub fn writing(operation: &str) {
 #[cold]
 #[inline(never)]
 fn inside_a_decision(operation: &str) -> ! {
-    panic!("`{operation}` inside the decision about a removal on the same thread: this deadlocks on several backends");
+    panic!("`{operation}` inside the decision about a write on the same thread: this deadlocks on several backends");
 }
 
 #[cfg(not(shuttle))]

@@ -43,7 +43,7 @@ where
         &self,
         place: Place,
         id: &[u8],
-        attempt: impl Fn() -> Result<T, E>,
+        mut attempt: impl FnMut() -> Result<T, E>,
     ) -> Result<T, E> {
         let mut outcome = attempt();
         let ways: [&dyn Fn() -> bool; 2] = [&|| self.bury::<I>(place, id), &|| self.sweep_for_room()];

@@ -5,8 +5,8 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use registry_core::{
-    Backend, Event, Incarnation, InvalidId, Mailboxes, Metadata, Occupied, Probe, RegisterError, RegisterReason,
-    ServerId, TransportId,
+    Backend, BindError, Event, Incarnation, InvalidId, Mailboxes, Metadata, NotInserted, Probe, RegisterError,
+    RegisterReason, ServerId, TransportId,
 };
 
 use crate::events;
@@ -44,7 +44,7 @@ where
         I: TryInto<ServerId>,
         I::Error: Into<InvalidId>,
     {
-        self.claim(id, Claim { mailbox, metadata: metadata.into() }, |_: &ServerId, _| Ok(None))
+        self.claim(id, Claim { mailbox, metadata: metadata.into() }, |_: &ServerId| Ok(None))
     }
 
     /// Registers a transport. Of several concurrent calls for one id exactly one succeeds.
@@ -66,7 +66,7 @@ where
         I: TryInto<TransportId>,
         I::Error: Into<InvalidId>,
     {
-        self.claim(id, Claim { mailbox, metadata: metadata.into() }, |_: &TransportId, _| Ok(None))
+        self.claim(id, Claim { mailbox, metadata: metadata.into() }, |_: &TransportId| Ok(None))
     }
 
     /// Registers a transport that is bound to `server` from the first instant at which it can be found.
@@ -88,11 +88,9 @@ where
         I::Error: Into<InvalidId>,
     {
         let server = server.as_ref();
-        self.claim(id, Claim { mailbox, metadata: metadata.into() }, |id: &TransportId, incarnation| {
-            // In the group before it is in the table: see `Group` for why.
+        self.claim(id, Claim { mailbox, metadata: metadata.into() }, |id: &TransportId| {
             let group = self.inner.group_led_by(server).ok_or(RegisterReason::ServerNotFound)?;
-            group.add(incarnation, id.clone())?;
-            Ok(Some(group))
+            Ok(Some(Birth::new(id.clone(), group)))
         })
     }
 
@@ -125,26 +123,44 @@ impl<Mb> Claim<Mb> {
     }
 }
 
-/// A registration that is in its group before it is in its table; it leaves the group unless it comes about, whatever
-/// prevents it: a panic too.
-struct Birth {
-    /// `None` if it is to be in none, and once it has come about.
-    group: Option<Arc<Group>>,
-    incarnation: Incarnation,
+/// A transport that is to join a group when it has won its name, and before it is in its table: see `Group` for why.
+///
+/// It leaves the group again unless the registration comes about, whatever prevents it: a panic too.
+pub(crate) struct Birth {
+    transport: TransportId,
+    group: Arc<Group>,
+    /// `None` until it has joined, and once it has come about.
+    joined: Option<Incarnation>,
 }
 
 impl Birth {
-    /// It is in its table; says whether it was born into a group.
-    fn comes_about(mut self) -> bool {
-        self.group.take().is_some()
+    fn new(transport: TransportId, group: Arc<Group>) -> Self {
+        Self { transport, group, joined: None }
+    }
+
+    /// Takes the group's lock, and calls no shard.
+    fn join(&mut self, incarnation: Incarnation) -> Result<(), BindError> {
+        self.leave();
+        self.group.add(incarnation, self.transport.clone())?;
+        self.joined = Some(incarnation);
+        Ok(())
+    }
+
+    /// It is in its table.
+    fn comes_about(mut self) {
+        self.joined = None;
+    }
+
+    fn leave(&mut self) {
+        if let Some(incarnation) = self.joined.take() {
+            self.group.remove(incarnation);
+        }
     }
 }
 
 impl Drop for Birth {
     fn drop(&mut self) {
-        if let Some(group) = self.group.take().filter(|_| !SeededBug::FailedBirthStaysBound.is_on()) {
-            group.remove(self.incarnation);
-        }
+        self.leave();
     }
 }
 
@@ -155,12 +171,12 @@ where
     X: Mailboxes,
     P: Probe,
 {
-    /// Registers a server or a transport: validate, admit, join a group if it is to be born in one, insert, lease.
+    /// Registers a server or a transport: validate, admit, insert, into a group too if it is to be born in one, lease.
     fn claim<I, T>(
         &self,
         id: T,
         claim: Claim<MailboxOf<I, M, X>>,
-        join: impl Fn(&I, Incarnation) -> Result<Option<Arc<Group>>, RegisterReason>,
+        bear: impl Fn(&I) -> Result<Option<Birth>, RegisterReason>,
     ) -> Result<Lease<I>, RegisterError<MailboxOf<I, M, X>>>
     where
         I: Side,
@@ -176,7 +192,7 @@ where
             }
         };
         let place = inner.place(id.as_ref());
-        let (permit, mut now) = match inner.admit::<I>(place, id.as_ref(), &claim.metadata) {
+        let (permit, now) = match inner.admit::<I>(place, id.as_ref(), &claim.metadata) {
             Ok(admitted) => admitted,
             Err(refusal) => {
                 inner.probe.event(place.shard, Event::Rejected);
@@ -186,35 +202,35 @@ where
                 return Err(claim.turned_down(reason));
             }
         };
-        let incarnation = inner.next_incarnation();
-        let group = match inner.making_room::<I, _, _>(place, id.as_ref(), || join(&id, incarnation)) {
-            Ok(group) => group,
+        let Claim { mailbox, metadata } = claim;
+        let mut head = Some(Head::new(mailbox, metadata));
+        let registered = inner.making_room::<I, _, _>(place, id.as_ref(), || {
+            let mut birth = bear(&id)?;
+            // Looking the server up is no part of the insertion, nor is making room for another attempt.
+            let began = if birth.is_some() { inner.time.now() } else { now };
+            let unplaced = head.take().expect("a head that was not inserted has come back");
+            let incarnation =
+                inner.insert(place, &id, unplaced, birth.as_mut(), began).map_err(|(refused, reason)| {
+                    head = Some(refused);
+                    reason
+                })?;
+            Ok((incarnation, birth.map(Birth::comes_about).is_some()))
+        });
+        let (incarnation, bound) = match registered {
+            Ok(registered) => registered,
             Err(reason) => {
                 inner.probe.event(place.shard, Event::Rejected);
                 if matches!(reason, RegisterReason::ServerFull { .. }) {
                     inner.probe.event(place.shard, Event::Refused);
                     events::refused(I::KIND, id.as_ref(), &reason);
                 }
-                return Err(claim.turned_down(reason));
+                let Head { mailbox, metadata, .. } = head.expect("a head that was not inserted has come back");
+                return Err(RegisterError { reason, mailbox, metadata });
             }
         };
-        if group.is_some() {
-            // Joining looks up a server, and may have made room first; neither is part of the insertion.
-            now = inner.time.now();
-        }
-        let Claim { mailbox, metadata } = claim;
-        let head = Head { incarnation, mailbox, metadata };
-        let bond = Bond::new(group.clone());
-        let birth = Birth { group, incarnation };
-        if let Err((head, by)) = inner.insert(place, &id, head, bond, now) {
-            drop(birth);
-            inner.probe.event(place.shard, Event::Rejected);
-            let Head { mailbox, metadata, .. } = head;
-            return Err(RegisterError { reason: RegisterReason::Taken { by }, mailbox, metadata });
-        }
         permit.keep();
         inner.probe.event(place.shard, Event::Registered);
-        if birth.comes_about() {
+        if bound {
             inner.probe.event(place.shard, Event::Bound);
         }
         let home = Arc::downgrade(inner) as Weak<dyn Home<I>>;
@@ -229,24 +245,44 @@ where
     X: Mailboxes,
     P: Probe,
 {
-    /// Inserts an entry, or gives its head back with the incarnation of the living one that is there instead.
+    /// Inserts an entry, into a group too if it is to be born in one, and returns the incarnation that it won its name
+    /// with; or gives the head back with the reason.
+    ///
+    /// The incarnation is drawn inside the shard when the name is won, so that of two owners of a name the later has the
+    /// greater one.
     pub(crate) fn insert<I: Side>(
         &self,
         place: Place,
         id: &I,
         mut head: HeadOf<I, M, X>,
-        mut bond: Bond,
+        mut birth: Option<&mut Birth>,
         mut now: Instant,
-    ) -> Result<(), (HeadOf<I, M, X>, Incarnation)> {
+    ) -> Result<Incarnation, (HeadOf<I, M, X>, RegisterReason)> {
         let table = I::table(self);
+        let mut bond = Bond::new(birth.as_ref().map(|birth| Arc::clone(&birth.group)));
         loop {
-            match table.insert_new(self.ear(), now, place, id.clone(), head, bond) {
-                Ok(()) => return Ok(()),
-                Err(Occupied(refused, unused)) => (head, bond) = (refused, unused),
+            let mut won = head.incarnation;
+            let complete = |heads: &mut [HeadOf<I, M, X>]| {
+                won = self.next_incarnation();
+                if let Some(birth) = &mut birth {
+                    birth.join(won)?;
+                }
+                heads.iter_mut().for_each(|head| head.incarnation = won);
+                Ok::<_, BindError>(())
+            };
+            match table.insert_new_with(self.ear(), now, place, id.clone(), (head, bond), complete) {
+                Ok(()) => return Ok(won),
+                Err(NotInserted::Declined(head, _, why)) => return Err((head, why.into())),
+                Err(NotInserted::Occupied(refused, unused)) => (head, bond) = (refused, unused),
             }
             let holder = |_: &I, head: &Head<_>, _: &Bond| (head.incarnation, is_dead::<I, M, X>(head));
             match table.peek(place, id.as_ref(), holder) {
-                Some((by, false)) => return Err((head, by)),
+                Some((by, false)) => {
+                    if let Some(birth) = birth.filter(|_| SeededBug::FailedBirthStaysBound.is_on()) {
+                        let _ = birth.group.add(self.next_incarnation(), birth.transport.clone());
+                    }
+                    return Err((head, RegisterReason::Taken { by }));
+                }
                 Some((dead, true)) => {
                     self.end::<I>(place, id.as_ref(), Some(dead));
                 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64 as PlainAtomicU64, Ordering};
 
 use crossbeam_utils::CachePadded;
 use registry_core::{
@@ -88,7 +88,8 @@ pub(crate) struct Inner<M: Send + 'static, B: Backend, X: Mailboxes, P> {
     pub(crate) watchdog: Watchdog,
     pub(crate) waiters: Waiters,
     /// On a cache line of its own: every registration writes it, and every look-up reads what would lie beside it.
-    incarnations: CachePadded<AtomicU64>,
+    /// A plain atomic, whatever schedules are explored: it is written inside a shard, where no turn may end.
+    incarnations: CachePadded<PlainAtomicU64>,
     /// How often operations had met in each shard at the last reset.
     pub(crate) met_before: Box<[AtomicU64]>,
 }
@@ -128,7 +129,7 @@ where
             roll: Arc::new(Roll::new(settings.shards, limits.transports_per_server, limits.retry_after)),
             watchdog: Watchdog::new(settings.shards, settings.monitor.alarm.clone(), settings.health.clone()),
             waiters: Waiters::new(settings.shards),
-            incarnations: CachePadded::new(AtomicU64::new(0)),
+            incarnations: CachePadded::new(PlainAtomicU64::new(0)),
             met_before: (0..settings.shards).map(|_| AtomicU64::new(0)).collect(),
         };
         Self { inner: Arc::new(Shared::from(inner)) }

@@ -87,14 +87,15 @@ where
             return Err(RegisterError { reason: RegisterReason::Ended, mailbox, metadata });
         }
         let permit = Permit::inherit(&*self.admission, I::KIND, &metadata);
-        let incarnation = self.next_incarnation();
-        let head = Head { mailbox, incarnation, metadata };
-        if let Err((head, by)) = self.insert(place, lease.id(), head, Bond::new(None), self.time.now()) {
-            drop(permit);
-            self.probe.event(place.shard, Event::Rejected);
-            let Head { mailbox, metadata, .. } = head;
-            return Err(RegisterError { reason: RegisterReason::Taken { by }, mailbox, metadata });
-        }
+        let head = Head::new(mailbox, metadata);
+        let incarnation = match self.insert(place, lease.id(), head, None, self.time.now()) {
+            Ok(incarnation) => incarnation,
+            Err((Head { mailbox, metadata, .. }, reason)) => {
+                drop(permit);
+                self.probe.event(place.shard, Event::Rejected);
+                return Err(RegisterError { reason, mailbox, metadata });
+            }
+        };
         permit.keep();
         self.probe.event(place.shard, Event::Registered);
         lease.renewed(incarnation);

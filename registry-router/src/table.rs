@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use registry_core::{
-    Backend, Contention, Event, Incarnation, Key, Kind, Listing, Occupied, Operation, Probe, Select, Shard,
+    Backend, Contention, Event, Incarnation, Key, Kind, Listing, NotInserted, Operation, Probe, Select, Shard,
 };
 
 use crate::clock::Time;
@@ -103,17 +103,18 @@ impl<I: Key, Mb: Queue, B: Backend> Table<I, Mb, B> {
         self.shards[place.shard].with(place.hash, id, read)
     }
 
-    /// Inserts an entry if there is none; what was not inserted comes back. `began` is now, for all that matters.
-    pub(crate) fn insert_new(
+    /// Inserts an entry if there is none and `complete` agrees, which gives the head what only the winner of the name can
+    /// know; what was not inserted comes back. `began` is now, for all that matters.
+    pub(crate) fn insert_new_with<E>(
         &self,
         ear: Ear<'_, impl Probe>,
         began: Instant,
         place: Place,
         id: I,
-        head: Head<Mb>,
-        bond: Bond,
-    ) -> Result<(), Occupied<Head<Mb>, Bond>> {
-        let outcome = self.shards[place.shard].insert_new(place.hash, id, head, bond);
+        (head, bond): (Head<Mb>, Bond),
+        complete: impl FnOnce(&mut [Head<Mb>]) -> Result<(), E>,
+    ) -> Result<(), NotInserted<Head<Mb>, Bond, E>> {
+        let outcome = self.shards[place.shard].insert_new_with(place.hash, id, head, bond, complete);
         if ear.probe.times_writes() {
             ear.probe.took(place.shard, Operation::Write, began, ear.time.now());
         }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::thread;
 use std::time::Duration;
 
-use registry_core::{Backend, Head, Key, Occupied, Shard, State};
+use registry_core::{Backend, Head, Key, NotInserted, Shard, State};
 use registry_router::backends::Reference;
 use registry_verify::history;
 
@@ -83,8 +83,15 @@ impl<K: Key, H: Head, S: State, Inner: Shard<K, H, S>, const FLAW: u8> Shard<K, 
         self.0.with(hash, key, read)
     }
 
-    fn insert_new(&self, hash: u64, key: K, head: H, state: S) -> Result<(), Occupied<H, S>> {
-        let outcome = self.0.insert_new(hash, key, head, state);
+    fn insert_new_with<E>(
+        &self,
+        hash: u64,
+        key: K,
+        head: H,
+        state: S,
+        complete: impl FnOnce(&mut [H]) -> Result<(), E>,
+    ) -> Result<(), NotInserted<H, S, E>> {
+        let outcome = self.0.insert_new_with(hash, key, head, state, complete);
         if FLAW == TWO_WINNERS && at_times() { Ok(()) } else { outcome }
     }
 

@@ -1,12 +1,13 @@
 //! Laws of writes that happen at once.
 
+use std::convert::Infallible;
 use std::ops::ControlFlow;
 use std::sync::Barrier;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
 use super::drops::Ledger;
-use super::{Backend, Calls, hold};
+use super::{Backend, Calls, hash, hold};
 use crate::shard::Shard;
 
 const THREADS: usize = 4;
@@ -27,6 +28,50 @@ pub fn exactly_one_of_many_wins<B: Backend>() {
             }
         }
         assert_eq!(shard.len(), ROUNDS);
+    });
+}
+
+/// While the head of one thread is being completed with a number, no other thread gets the key with a later number, so
+/// the numbers that are seen under a key never fall.
+pub fn heads_are_completed_in_the_order_of_their_entries<B: Backend>() {
+    hold::<B>(|fresh| {
+        let shard = fresh.backend.shard::<String, u64, ()>(fresh.capacity);
+        let (next, owned_last) = (AtomicU64::new(1), AtomicU64::new(0));
+        // Takes the key with the next number, does something before that is done, and gives the key up again.
+        let take = |then: &dyn Fn()| {
+            let taken = shard.insert_new_with(hash("key"), "key".to_owned(), 0, (), |heads| {
+                heads.fill(next.fetch_add(1, Ordering::Relaxed));
+                then();
+                Ok::<_, Infallible>(())
+            });
+            if taken.is_ok() {
+                let number = shard.with(hash("key"), b"key", |_, number, ()| *number).expect("it is there");
+                let before = owned_last.fetch_max(number, Ordering::Relaxed);
+                assert!(before < number, "{number} after {before}");
+                assert!(shard.remove_if(hash("key"), b"key", |_, _, ()| true), "nobody else removes");
+            }
+        };
+        for _ in 0..20 {
+            let (drawn, rival_done) = (Barrier::new(2), AtomicBool::new(false));
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    drawn.wait();
+                    take(&|| ());
+                    rival_done.store(true, Ordering::Release);
+                });
+                take(&|| {
+                    drawn.wait();
+                    // Nobody can tell from outside that the rival waits, so give it some time to get ahead, if it can.
+                    for _ in 0..50 {
+                        if rival_done.load(Ordering::Acquire) {
+                            break;
+                        }
+                        thread::yield_now();
+                    }
+                });
+            });
+        }
+        assert!(next.into_inner() > 20, "each round has a winner");
     });
 }
 

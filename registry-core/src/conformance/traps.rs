@@ -1,11 +1,13 @@
 //! Laws of the trap: what would deadlock on some backend panics on all.
 
+use std::convert::Infallible;
 use std::ops::ControlFlow;
 
 use super::{Backend, Calls, Fresh, hash, hold, panics};
 use crate::shard::{Run, Shard, Wanted};
 
-/// A write to any shard inside the closure of a read of any shard panics, and afterwards all shards work.
+/// A write to any shard inside the closure of a read of any shard, or inside the decision about a write, panics, and
+/// afterwards all shards work.
 pub fn a_write_inside_a_read_is_caught<B: Backend>() {
     hold::<B>(|fresh| {
         let [read, other] = shards(&fresh);
@@ -27,7 +29,7 @@ pub fn a_write_inside_a_read_is_caught<B: Backend>() {
     });
 }
 
-/// A read of any shard inside the decision about a removal panics, and afterwards all shards work.
+/// A read of any shard inside the decision about a removal or an insertion panics, and afterwards all shards work.
 ///
 /// In a build without debug assertions this may hang, and fails at last.
 pub fn a_read_inside_a_removal_is_caught<B: Backend>() {
@@ -46,6 +48,7 @@ pub fn a_read_inside_a_removal_is_caught<B: Backend>() {
             let reads: [&dyn Fn() -> bool; 4] = [&|| read.has("key"), &|| read.has("absent"), &visit, &many];
             for call in reads {
                 assert!(panics(|| removed.remove("key", |_| call())), "not caught");
+                assert!(panics(|| within_an_insertion(&removed, call)), "not caught");
                 removed.put("free", 2);
                 removed.delete("free");
                 assert_eq!((removed.len(), removed.read("key", |value| *value)), (1, Some(1)));
@@ -89,7 +92,7 @@ fn wanted<'a, T>(shard: &'a T, key: &'a str) -> Wanted<'a, T> {
 fn reads<'a>(
     shard: &'a impl Shard<String, (), u64>,
     call: &'a dyn Fn() -> bool,
-) -> [Box<dyn FnOnce() -> bool + 'a>; 5] {
+) -> [Box<dyn FnOnce() -> bool + 'a>; 6] {
     [
         Box::new(move || shard.read("key", |_| call()) == Some(true)),
         Box::new(move || {
@@ -101,10 +104,20 @@ fn reads<'a>(
             called
         }),
         Box::new(move || shard.remove("key", |_| call())),
+        Box::new(move || within_an_insertion(shard, call)),
         Box::new(move || within_many(&[wanted(shard, "key"), wanted(shard, "absent")], call)),
         // Nobody is shown, and yet it is a read.
         Box::new(move || within_many(&[wanted(shard, "absent")], call)),
     ]
+}
+
+fn within_an_insertion(shard: &impl Shard<String, (), u64>, call: &dyn Fn() -> bool) -> bool {
+    let mut called = false;
+    let inserted = shard.insert_new_with(hash("inserted"), "inserted".to_owned(), (), 3, |_| {
+        called = call();
+        Ok::<_, Infallible>(())
+    });
+    inserted.is_ok() && called
 }
 
 fn within_many<T: Shard<String, (), u64>>(wanted: &[Wanted<'_, T>], call: &dyn Fn() -> bool) -> bool {

@@ -1,10 +1,11 @@
 //! Laws of `insert_new` and `remove_if` as one thread at a time sees them.
 
+use std::convert::Infallible;
 use std::sync::mpsc;
 use std::thread;
 
-use super::{Backend, Calls, hold, panics};
-use crate::shard::{Occupied, Shard};
+use super::{Backend, Calls, hash, hold, panics};
+use crate::shard::{NotInserted, Occupied, Shard};
 
 /// An insertion under a taken key gives its value back, untouched, and leaves the entry that is there.
 pub fn a_taken_key_gives_the_value_back<B: Backend>() {
@@ -17,6 +18,89 @@ pub fn a_taken_key_gives_the_value_back<B: Backend>() {
         assert_eq!((value.as_str(), value.as_ptr()), ("second", place));
         assert_eq!(shard.read("key", String::clone).as_deref(), Some("first"));
         assert_eq!(shard.len(), 1);
+    });
+}
+
+/// The closure that completes a head is called once, with all heads that are inserted, if the key is free, and not at
+/// all if it is taken; what it did is what is read, in every copy that the shard may have.
+pub fn the_head_is_completed_once_and_only_by_the_winner<B: Backend>() {
+    hold::<B>(|fresh| {
+        let shard = fresh.backend.shard::<String, u64, ()>(fresh.capacity);
+        let insert = |key: &str, number: u64| {
+            let mut calls = 0;
+            let inserted = shard.insert_new_with(hash(key), key.to_owned(), 0, (), |heads| {
+                calls += 1;
+                assert!(!heads.is_empty() && heads.iter().all(|head| *head == 0));
+                heads.fill(number);
+                Ok::<_, Infallible>(())
+            });
+            (inserted.is_ok(), calls)
+        };
+        for i in 0..500 {
+            let key = i.to_string();
+            assert_eq!(insert(&key, i + 1), (true, 1));
+            assert_eq!(insert(&key, i + 2), (false, 0));
+            // Read after every write, so that each copy has its turn.
+            for i in [i, i / 2] {
+                assert_eq!(
+                    shard.with(hash(&i.to_string()), i.to_string().as_bytes(), |_, head, ()| *head),
+                    Some(i + 1)
+                );
+            }
+        }
+    });
+}
+
+/// What was not inserted comes back: head and state, and the reason if it was declined; and nothing is inserted.
+pub fn what_is_declined_or_occupied_comes_back<B: Backend>() {
+    hold::<B>(|fresh| {
+        let shard = fresh.backend.shard::<String, String, String>(fresh.capacity);
+        let insert = |key: &str, declines: bool| {
+            let state = String::from("state");
+            let place = state.as_ptr();
+            let inserted = shard.insert_new_with(hash(key), key.to_owned(), "head".into(), state, |heads| {
+                heads.iter_mut().for_each(|head| head.push_str(" completed"));
+                if declines { Err(7) } else { Ok(()) }
+            });
+            (inserted, place)
+        };
+        let has = |key: &str| shard.with(hash(key), key.as_bytes(), |_, head, _| head.clone());
+        for i in 0..3 {
+            let (declined, place) = insert("key", true);
+            let Err(NotInserted::Declined(head, state, 7)) = declined else { panic!("not declined") };
+            assert_eq!((&*head, &*state, state.as_ptr()), ("head completed", "state", place));
+            assert_eq!((has("key"), shard.len()), (None, i));
+            // It is declined whatever the shard has done meanwhile.
+            assert!(insert(&i.to_string(), false).0.is_ok());
+        }
+        assert!(insert("key", false).0.is_ok());
+        for declines in [true, false] {
+            let (occupied, place) = insert("key", declines);
+            let Err(NotInserted::Occupied(head, state)) = occupied else { panic!("two entries under one key") };
+            assert_eq!((&*head, &*state, state.as_ptr()), ("head", "state", place));
+        }
+        assert_eq!((has("key").as_deref(), shard.len()), (Some("head completed"), 4));
+    });
+}
+
+/// After a panic in the closure that completes a head nothing is inserted, and the shard can be read and written by all
+/// threads.
+pub fn a_panicking_insertion_leaves_the_shard_usable<B: Backend>() {
+    hold::<B>(|fresh| {
+        let shard = fresh.shard::<u64>();
+        shard.put("key", 1);
+        for i in 0..3 {
+            let complete = |_: &mut [()]| -> Result<(), Infallible> { panic!("on purpose") };
+            assert!(panics(|| shard.insert_new_with(hash("new"), "new".to_owned(), (), i, complete)));
+            assert_eq!((shard.has("new"), shard.len()), (false, 1));
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    shard.put("new", i);
+                    shard.delete("new");
+                    assert!(shard.has("key"));
+                });
+            });
+        }
     });
 }
 

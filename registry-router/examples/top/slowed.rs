@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use registry_core::{Backend, Contention, Head, Key, Occupied, Shard, State};
+use registry_core::{Backend, Contention, Head, Key, NotInserted, Shard, State};
 use registry_router::backends::Papaya;
 use registry_router::{Mailbox, Mailboxes, Undelivered};
 
@@ -92,9 +92,16 @@ impl<K: Key, H: Head, S: State, T: Shard<K, H, S>> Shard<K, H, S> for SlowedShar
         self.papaya.with(hash, key, read)
     }
 
-    fn insert_new(&self, hash: u64, key: K, head: H, state: S) -> Result<(), Occupied<H, S>> {
+    fn insert_new_with<E>(
+        &self,
+        hash: u64,
+        key: K,
+        head: H,
+        state: S,
+        complete: impl FnOnce(&mut [H]) -> Result<(), E>,
+    ) -> Result<(), NotInserted<H, S, E>> {
         self.pause();
-        self.papaya.insert_new(hash, key, head, state)
+        self.papaya.insert_new_with(hash, key, head, state, complete)
     }
 
     fn remove_if(&self, hash: u64, key: &[u8], owned: impl FnMut(&K, &H, &S) -> bool) -> bool {

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::ops::ControlFlow;
 
-use registry_core::{Backend, Head, Key, Occupied, Shard, State};
+use registry_core::{Backend, Head, Key, NotInserted, Shard, State};
 use registry_router::Registry;
 
 use crate::support::{unread_server_mailbox, unread_transport_mailbox};
@@ -51,9 +51,16 @@ impl<K: Key, H: Head, S: State, T: Shard<K, H, S>> Shard<K, H, S> for CountingSh
         self.0.with(hash, key, read)
     }
 
-    fn insert_new(&self, hash: u64, key: K, head: H, state: S) -> Result<(), Occupied<H, S>> {
+    fn insert_new_with<E>(
+        &self,
+        hash: u64,
+        key: K,
+        head: H,
+        state: S,
+        complete: impl FnOnce(&mut [H]) -> Result<(), E>,
+    ) -> Result<(), NotInserted<H, S, E>> {
         touch();
-        self.0.insert_new(hash, key, head, state)
+        self.0.insert_new_with(hash, key, head, state, complete)
     }
 
     fn remove_if(&self, hash: u64, key: &[u8], owned: impl FnMut(&K, &H, &S) -> bool) -> bool {

@@ -251,9 +251,12 @@ fn a_shard_that_panics_leaves_the_registry_usable<B: Backend>(shards: usize) {
         assert!(panics(|| registry.bind_transport_to_server("t", "s")));
         faults.heal();
         let new = registry.shard_of("new");
-        faults.set(new, Call::Insert, Deed::Panic);
-        assert!(panics(|| registry.register_server("new", unread_server_mailbox(), ())));
-        assert!(panics(|| registry.register_transport_bound_to("new", unread_transport_mailbox(), (), "s")));
+        for deed in [Deed::Panic, Deed::PanicInside] {
+            faults.set(new, Call::Insert, deed);
+            assert!(panics(|| registry.register_server("new", unread_server_mailbox(), ())));
+            assert!(panics(|| registry.register_transport_bound_to("new", unread_transport_mailbox(), (), "s")));
+            assert_eq!(registry.len_bindings(), 1);
+        }
         faults.set(of_s, Call::Remove, Deed::Panic);
         faults.set(of_t, Call::Remove, Deed::Panic);
         assert!(panics(|| registry.unregister_server("s")) && panics(|| registry.unregister_transport("t")));

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use registry_core::{Backend, Contention, Head, Key, Meeting, Occupied, Shard, State};
+use registry_core::{Backend, Contention, Head, Key, Meeting, NotInserted, Shard, State};
 use registry_router::{Builder, Clock, HealthChange, Registry, Tokio};
 
 /// How long a call of a healthy shard takes.
@@ -104,6 +104,8 @@ pub(crate) enum Deed {
     Take(Duration),
     /// It panics: in the closure of a read or a removal, if there is an entry, and before an insertion.
     Panic,
+    /// It panics as [`Panic`](Self::Panic) does, but an insertion does so when the name has been won.
+    PanicInside,
     /// It says no without having looked, once: not found, occupied, not removed.
     Refuse,
 }
@@ -144,7 +146,7 @@ impl Faults {
         let deed = deeds[call as usize];
         match deed {
             Deed::Take(latency) => self.hands.advance(latency),
-            Deed::Panic => {}
+            Deed::Panic | Deed::PanicInside => {}
             Deed::Refuse => deeds[call as usize] = Deed::Take(HEALTHY),
         }
         deed
@@ -199,23 +201,36 @@ impl<K: Key, H: Head, S: State, T: Shard<K, H, S>> Shard<K, H, S> for FaultyShar
     fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &H, &S) -> R) -> Option<R> {
         match self.meet(Call::Read) {
             Deed::Take(_) => self.inner.with(hash, key, read),
-            Deed::Panic => self.inner.with(hash, key, |_, _, _| panic!("a read that fails")),
+            Deed::Panic | Deed::PanicInside => self.inner.with(hash, key, |_, _, _| panic!("a read that fails")),
             Deed::Refuse => None,
         }
     }
 
-    fn insert_new(&self, hash: u64, key: K, head: H, state: S) -> Result<(), Occupied<H, S>> {
+    fn insert_new_with<E>(
+        &self,
+        hash: u64,
+        key: K,
+        head: H,
+        state: S,
+        complete: impl FnOnce(&mut [H]) -> Result<(), E>,
+    ) -> Result<(), NotInserted<H, S, E>> {
         match self.meet(Call::Insert) {
-            Deed::Take(_) => self.inner.insert_new(hash, key, head, state),
+            Deed::Take(_) => self.inner.insert_new_with(hash, key, head, state, complete),
             Deed::Panic => panic!("an insertion that fails"),
-            Deed::Refuse => Err(Occupied(head, state)),
+            Deed::PanicInside => self.inner.insert_new_with(hash, key, head, state, |heads| {
+                complete(heads)?;
+                panic!("an insertion that fails")
+            }),
+            Deed::Refuse => Err(NotInserted::Occupied(head, state)),
         }
     }
 
     fn remove_if(&self, hash: u64, key: &[u8], owned: impl FnMut(&K, &H, &S) -> bool) -> bool {
         match self.meet(Call::Remove) {
             Deed::Take(_) => self.inner.remove_if(hash, key, owned),
-            Deed::Panic => self.inner.remove_if(hash, key, |_, _, _| panic!("a removal that fails")),
+            Deed::Panic | Deed::PanicInside => {
+                self.inner.remove_if(hash, key, |_, _, _| panic!("a removal that fails"))
+            }
             Deed::Refuse => false,
         }
     }

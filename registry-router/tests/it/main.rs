@@ -19,6 +19,7 @@ mod faults;
 mod faulty;
 mod hands;
 mod health;
+mod incarnations;
 mod large_messages;
 #[cfg(feature = "flume")]
 mod lean;

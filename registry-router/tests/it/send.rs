@@ -123,10 +123,9 @@ fn a_waiter_is_told_of_the_end_though_the_owner_is_stalled<B: Backend>(shards: u
     let mut lease = registry.register_server("s", mailbox.clone(), ()).unwrap();
     let t = transport("t");
     registry.route_to_server("s", &t, 0).unwrap();
-    let ways: [&dyn Fn(&mut ServerLease); 2] = [
-        &|_| assert!(registry.unregister_server("s")),
-        &|lease| registry.renew_server(lease, crate::support::unread_server_mailbox(), ()).unwrap(),
-    ];
+    let ways: [&dyn Fn(&mut ServerLease); 2] = [&|_| assert!(registry.unregister_server("s")), &|lease| {
+        registry.renew_server(lease, crate::support::unread_server_mailbox(), ()).unwrap()
+    }];
     for end in ways {
         if !lease.is_current() {
             lease = registry.register_server("s", mailbox.clone(), ()).unwrap();

@@ -6,7 +6,7 @@
 //! - *A death*: the bindings end, then the name is free. Two calls that end the same registration may take one step
 //!   each; the one that frees the name is the one that ended it.
 //! - *A registration under the name of a dead owner*: that one's death, then the registration.
-//! - *A transport that is born bound*: it joins its server, then it is registered; if the server has ended meanwhile it
+//! - *A transport that is born bound*: it joins its server, then it can be found; if the server has ended meanwhile it
 //!   is registered unbound, or not at all.
 //! - *Those that reach many*, which are [`Call::TransportsOf`], [`Call::Broadcast`] and [`Call::Sweep`]: an instant for
 //!   each of them.

@@ -7,7 +7,7 @@
 use std::ops::ControlFlow;
 use std::sync::{PoisonError, TryLockError};
 
-use registry_core::{Backend, Head, Key, Occupied, Shard, State};
+use registry_core::{Backend, Head, Key, NotInserted, Shard, State};
 use shuttle::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use shuttle::thread;
 
@@ -38,9 +38,16 @@ impl<K: Key, H: Head, S: State, T: Shard<K, H, S>> Shard<K, H, S> for TurnsShard
         self.shard.with(hash, key, read)
     }
 
-    fn insert_new(&self, hash: u64, key: K, head: H, state: S) -> Result<(), Occupied<H, S>> {
+    fn insert_new_with<E>(
+        &self,
+        hash: u64,
+        key: K,
+        head: H,
+        state: S,
+        complete: impl FnOnce(&mut [H]) -> Result<(), E>,
+    ) -> Result<(), NotInserted<H, S, E>> {
         let _turn = self.write();
-        self.shard.insert_new(hash, key, head, state)
+        self.shard.insert_new_with(hash, key, head, state, complete)
     }
 
     fn remove_if(&self, hash: u64, key: &[u8], owned: impl FnMut(&K, &H, &S) -> bool) -> bool {
