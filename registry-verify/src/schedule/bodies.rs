@@ -45,6 +45,7 @@ pub fn protocols<B: Backend>() -> Vec<Protocol> {
         protocol("broadcast against unbind", messages::broadcast_against_unbind::<B>),
         protocol("broadcast against deaths", messages::broadcast_against_deaths::<B>),
         protocol("waiting against the end", messages::waiting_against_the_end::<B>),
+        protocol("waiting on the stalled against the end", messages::waiting_on_the_stalled_against_the_end::<B>),
         protocol("bound route against moves", routes::bound_route_against_moves::<B>),
         protocol("bound route against the server's death", routes::bound_route_against_the_servers_death::<B>),
         protocol("route many against deaths", routes::route_many_against_deaths::<B>),

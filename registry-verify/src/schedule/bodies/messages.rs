@@ -118,3 +118,23 @@ pub(super) fn waiting_against_the_end<B: Backend>() {
     world.unregister_server("s");
     nothing_is_left(&world);
 }
+
+/// A message waits for room at an owner that never makes any, while its registration ends.
+pub(super) fn waiting_on_the_stalled_against_the_end<B: Backend>() {
+    let world = world::<B>();
+    let stalled = Queue::new(1);
+    let lease = world.register_server("s", stalled.clone(), ()).expect("the name is free");
+    world.route_to_server("s", &transport_id("t"), 1).expect("there is room");
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            // If it is not told of the end, it waits for ever, which the scheduler reports.
+            match future::block_on(world.send_to_server("s", &transport_id("t"), 2, None)) {
+                Err(SendError::Closed(message) | SendError::NotFound(message)) => assert_eq!(message, 2),
+                other => panic!("there is never room: {other:?}"),
+            }
+        });
+        scope.spawn(|| assert!(lease.release()));
+    });
+    assert_eq!(stalled.len(), 1);
+    nothing_is_left(&world);
+}
