@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use registry_core::{
-    Admission, Backend, BindError, Cause, Incarnation, Kind, Mailboxes, Metadata, Probe, Refusal, RegisterReason,
+    Admission, Backend, BindError, Cause, Incarnation, Kind, Mailboxes, Metadata, Probe, Refusal, RegisterReason, trap,
 };
 
 use crate::record::Head;
@@ -48,7 +48,7 @@ where
         let mut outcome = attempt();
         let ways: [&dyn Fn() -> bool; 2] = [&|| self.bury::<I>(place, id), &|| self.sweep_for_room()];
         for make_room in ways {
-            if outcome.as_ref().is_err_and(E::is_by_cap) && make_room() {
+            if outcome.as_ref().is_err_and(E::is_by_cap) && !trap::is_open() && make_room() {
                 outcome = attempt();
             }
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use registry_core::{Backend, BindError, Event, Mailboxes, Probe, ServerId, TransportId};
+use registry_core::{Backend, BindError, Event, Incarnation, Mailboxes, Probe, ServerId, TransportId};
 
 use crate::group::Group;
 use crate::record::Joined;
@@ -26,7 +26,7 @@ where
     /// under the same name does not inherit it.
     ///
     /// Where the transports of a server are limited, and this one has as many as it may have, the dead are taken out
-    /// first; so it must then not be called inside a closure that reads the registry.
+    /// first, but not inside a closure that reads the registry.
     ///
     /// # Errors
     ///
@@ -91,15 +91,14 @@ where
         let Some(group) = self.inner.find(server.as_ref(), |_: &ServerId, _, bond| bond.group()).flatten() else {
             return Vec::new();
         };
-        let mut members = group.members();
-        members.retain(|(incarnation, id)| {
+        let bound = |(incarnation, id): &(Incarnation, TransportId)| {
             let place = self.inner.place(id.as_bytes());
             let bound = self.inner.transports.peek(place, id.as_bytes(), |_, head, bond| {
                 head.incarnation == *incarnation && bond.is_in(&group) && !is_dead::<TransportId, M, X>(head)
             });
             bound.unwrap_or(false)
-        });
-        members.into_iter().map(|(_, id)| id).collect()
+        };
+        group.members().flatten().filter(bound).map(|(_, id)| id).collect()
     }
 
     /// How many bindings there are, those of the dead included: exact when nobody writes. O(shards).

@@ -35,6 +35,8 @@ struct Way<M: Send + 'static, X: Mailboxes> {
     mailbox: ServerMailbox<M, X>,
     server: Place,
     group: Arc<Group>,
+    /// Which member of the group the ticket is for.
+    transport: Incarnation,
     ticket: Arc<Ticket>,
 }
 
@@ -128,6 +130,12 @@ impl<M: Send + 'static, X: Mailboxes> fmt::Debug for BoundRoute<M, X> {
     }
 }
 
+impl<M: Send + 'static, X: Mailboxes> Drop for Way<M, X> {
+    fn drop(&mut self) {
+        self.group.take_back(self.transport, &self.ticket);
+    }
+}
+
 impl<M: Send + 'static, X: Mailboxes> Way<M, X> {
     /// Whether the binding is still there: its transport has not left the group, and the group is open.
     #[inline]
@@ -205,7 +213,7 @@ where
             });
             // If there is none, the server has ended meanwhile, and the binding with it: see what there is now.
             if let Some(mailbox) = mailbox.flatten() {
-                let way = route.way.insert(Way { mailbox, server, group, ticket });
+                let way = route.way.insert(Way { mailbox, server, group, transport: incarnation, ticket });
                 return self.go(way, carrier);
             }
         }

@@ -37,6 +37,7 @@ where
         read: impl FnMut(usize, Option<EntryRef<'_, ServerId, ServerMailbox<M, X>>>),
     ) {
         self.inner.find_each::<ServerId>(ids, read);
+        self.inner.settle();
     }
 
     /// Reads many transports in place, as [`with_many_servers`](Self::with_many_servers) does servers.
@@ -46,6 +47,7 @@ where
         read: impl FnMut(usize, Option<EntryRef<'_, TransportId, TransportMailbox<M, X>>>),
     ) {
         self.inner.find_each::<TransportId>(ids, read);
+        self.inner.settle();
     }
 
     /// Owned handles to many servers, in the order of the ids; `None` for each that there is not.

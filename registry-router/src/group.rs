@@ -6,8 +6,8 @@
 //! Closing a group undoes all of its bindings at one instant, however many there are: a bond that points to a closed
 //! group binds nothing.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::{BTreeMap, btree_map};
+use std::ops::Bound;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -43,15 +43,62 @@ pub(crate) fn limbo() -> &'static Arc<Group> {
     LIMBO.get()
 }
 
-/// Keyed by incarnation, so that a transport that comes back under the same id is another member.
-type ByIncarnation<T> = HashMap<u64, T, BuildHasherDefault<Spread>>;
+/// Keyed by [`key`] of the incarnation, so that a transport that comes back under the same id is another member.
+///
+/// A tree, because no operation on it, nor its drop in pieces, takes long however many there are: a hash table is moved
+/// as a whole when it grows, and freed as a whole.
+type ByIncarnation<T> = BTreeMap<u64, T>;
+
+/// The reversed bits of an incarnation: consecutive numbers go to nodes all over the tree, which fills them better.
+fn key(incarnation: Incarnation) -> u64 {
+    incarnation.as_u64().reverse_bits()
+}
+
+fn incarnation_of(key: u64) -> Incarnation {
+    Incarnation::from_u64(key.reverse_bits())
+}
+
+/// How many members are copied with the group's lock held.
+const CHUNK: usize = 1_024;
 
 /// Who is in a group.
 #[derive(Debug, Default)]
 pub(crate) struct Members {
     ids: ByIncarnation<TransportId>,
     /// For those whose binding somebody remembers: few or none.
-    tickets: Option<Box<ByIncarnation<Arc<Ticket>>>>,
+    tickets: ByIncarnation<Arc<Ticket>>,
+}
+
+/// What is left of the members of a closed group, to be freed in pieces.
+#[derive(Debug)]
+pub(crate) struct Leftover {
+    ids: btree_map::IntoIter<u64, TransportId>,
+    tickets: btree_map::IntoIter<u64, Arc<Ticket>>,
+}
+
+impl Members {
+    pub(crate) fn len(&self) -> usize {
+        self.ids.len()
+    }
+}
+
+impl From<Members> for Leftover {
+    fn from(Members { ids, tickets }: Members) -> Self {
+        Self { ids: ids.into_iter(), tickets: tickets.into_iter() }
+    }
+}
+
+impl Leftover {
+    /// Frees at most so many, and returns how many there were.
+    pub(crate) fn free(&mut self, most: usize) -> usize {
+        self.tickets.by_ref().take(most).for_each(drop);
+        self.ids.by_ref().take(most).count()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.ids.len()
+    }
 }
 
 impl Group {
@@ -81,9 +128,9 @@ impl Group {
         if !self.is_open() && !SeededBug::BindJoinsTheDead.is_on() {
             return Err(BindError::ServerNotFound);
         }
-        if !members.ids.contains_key(&incarnation.as_u64()) {
+        if !members.ids.contains_key(&key(incarnation)) {
             self.roll.enter(self.shard, members.ids.len())?;
-            members.ids.insert(incarnation.as_u64(), transport);
+            members.ids.insert(key(incarnation), transport);
         }
         Ok(())
     }
@@ -94,28 +141,28 @@ impl Group {
     pub(crate) fn ticket(&self, incarnation: Incarnation) -> Option<Arc<Ticket>> {
         let mut members = self.lock();
         let Members { ids, tickets } = &mut *members;
-        ids.contains_key(&incarnation.as_u64()).then(|| {
-            let tickets = tickets.get_or_insert_default();
-            Arc::clone(tickets.entry(incarnation.as_u64()).or_default())
-        })
+        ids.contains_key(&key(incarnation)).then(|| Arc::clone(tickets.entry(key(incarnation)).or_default()))
+    }
+
+    /// Takes back a ticket from one who needs it no more; the last one to give it back leaves nothing behind.
+    pub(crate) fn take_back(&self, incarnation: Incarnation, ticket: &Arc<Ticket>) {
+        let mut members = self.lock();
+        if let btree_map::Entry::Occupied(kept) = members.tickets.entry(key(incarnation))
+            && Arc::ptr_eq(kept.get(), ticket)
+            // Ours, and the one that is given back; under the lock nobody gets another.
+            && Arc::strong_count(ticket) == 2
+        {
+            kept.remove();
+        }
     }
 
     /// Takes a transport out, and says whether it was in, which it is not once the group is closed.
     pub(crate) fn remove(&self, incarnation: Incarnation) -> bool {
         let mut members = self.lock();
-        let Members { ids, tickets } = &mut *members;
-        let was_in = ids.remove(&incarnation.as_u64()).is_some();
+        let was_in = members.ids.remove(&key(incarnation)).is_some();
         self.roll.strike(self.shard, usize::from(was_in));
-        if ids.capacity() > 64 && ids.len() < ids.capacity() / 8 {
-            ids.shrink_to(ids.len() * 2);
-        }
-        if let Some(given) = tickets {
-            if let Some(ticket) = given.remove(&incarnation.as_u64()) {
-                ticket.revoke();
-            }
-            if given.is_empty() {
-                *tickets = None;
-            }
+        if let Some(ticket) = members.tickets.remove(&key(incarnation)) {
+            ticket.revoke();
         }
         was_in
     }
@@ -130,10 +177,11 @@ impl Group {
         std::mem::take(&mut *members)
     }
 
-    /// A copy of the members as they are now.
-    pub(crate) fn members(&self) -> Vec<(Incarnation, TransportId)> {
-        let members = self.lock();
-        members.ids.iter().map(|(incarnation, id)| (Incarnation::from_u64(*incarnation), id.clone())).collect()
+    /// Copies of the members, in pieces: the group's lock is held for one piece at a time, whatever their number.
+    ///
+    /// Who is a member throughout is in exactly one piece; who comes or goes meanwhile is in one or in none.
+    pub(crate) fn members(&self) -> Pieces<'_> {
+        Pieces { group: self, after: Bound::Unbounded }
     }
 
     fn lock(&self) -> MutexGuard<'_, Members> {
@@ -142,21 +190,23 @@ impl Group {
     }
 }
 
-/// Spreads incarnations, which are consecutive numbers, over all bits; nobody outside chooses them.
-#[derive(Default)]
-pub(crate) struct Spread(u64);
+/// See [`Group::members`].
+#[derive(Debug)]
+pub(crate) struct Pieces<'a> {
+    group: &'a Group,
+    after: Bound<u64>,
+}
 
-impl Hasher for Spread {
-    fn write(&mut self, _bytes: &[u8]) {
-        unreachable!("incarnations are hashed as u64");
-    }
+impl Iterator for Pieces<'_> {
+    type Item = Vec<(Incarnation, TransportId)>;
 
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
+    fn next(&mut self) -> Option<Self::Item> {
+        let members = self.group.lock();
+        let piece = members.ids.range((self.after, Bound::Unbounded)).take(CHUNK);
+        let piece: Vec<_> = piece.map(|(key, id)| (incarnation_of(*key), id.clone())).collect();
+        drop(members);
+        self.after = Bound::Excluded(key(piece.last()?.0));
+        Some(piece)
     }
 }
 
@@ -166,6 +216,10 @@ mod tests {
 
     fn id(number: u64) -> TransportId {
         TransportId::new(format!("t{number}")).unwrap()
+    }
+
+    fn all(group: &Group) -> Vec<(Incarnation, TransportId)> {
+        group.members().flatten().collect()
     }
 
     fn group_of(members: u64) -> Group {
@@ -190,7 +244,7 @@ mod tests {
         let group = group_of(3);
         assert!(group.remove(Incarnation::from_u64(1)));
         assert!(!group.remove(Incarnation::from_u64(1)));
-        let mut members = group.members();
+        let mut members = all(&group);
         members.sort();
         assert_eq!(members, [(Incarnation::from_u64(0), id(0)), (Incarnation::from_u64(2), id(2))]);
     }
@@ -202,7 +256,7 @@ mod tests {
         assert!(!group.is_open());
         assert_eq!(group.add(Incarnation::from_u64(9), id(9)), Err(BindError::ServerNotFound));
         assert!(!group.remove(Incarnation::from_u64(1)));
-        assert_eq!(group.members(), []);
+        assert_eq!(all(&group), []);
     }
 
     #[test]
@@ -236,19 +290,45 @@ mod tests {
         assert!(!ticket.holds() && group.ticket(zero).unwrap().holds());
         group.remove(zero);
         group.remove(one);
-        assert!(group.lock().tickets.is_none(), "no room is kept for nobody");
+        assert!(group.lock().tickets.is_empty(), "no room is kept for nobody");
         drop(group.close());
         assert!(group.ticket(one).is_none());
     }
 
     #[test]
-    fn room_is_given_back_when_most_have_left() {
+    fn a_ticket_that_is_given_back_by_all_leaves_nothing_behind() {
+        let group = group_of(1);
+        let zero = Incarnation::from_u64(0);
+        let [one, other] = [(); 2].map(|()| group.ticket(zero).unwrap());
+        group.take_back(zero, &one);
+        assert_eq!(group.lock().tickets.len(), 1, "another one has it too");
+        drop(one);
+        group.take_back(zero, &other);
+        assert!(group.lock().tickets.is_empty() && other.holds());
+        let fresh = group.ticket(zero).unwrap();
+        group.take_back(zero, &other);
+        assert_eq!(group.lock().tickets.len(), 1, "that was another ticket");
+        drop(fresh);
+    }
+
+    #[test]
+    fn many_members_are_copied_in_pieces() {
         let group = group_of(10_000);
-        for number in 0..9_990 {
-            group.remove(Incarnation::from_u64(number));
+        let mut pieces = group.members();
+        let first = pieces.next().unwrap();
+        assert_eq!(first.len(), CHUNK);
+        // Those that have been copied, and one that has not.
+        for (incarnation, _) in &first {
+            group.remove(*incarnation);
         }
-        let room = group.lock().ids.capacity();
-        assert!(room < 200, "room for {room}");
-        assert_eq!(group.members().len(), 10);
+        let rest: Vec<_> = pieces.flatten().collect();
+        assert_eq!(rest.len(), 10_000 - CHUNK);
+        assert!(rest.iter().all(|member| !first.contains(member)));
+    }
+
+    #[test]
+    fn what_a_close_leaves_is_freed_in_pieces() {
+        let mut leftover = Leftover::from(group_of(1_000).close());
+        assert_eq!([600, 600, 600].map(|most| leftover.free(most)), [600, 400, 0]);
     }
 }

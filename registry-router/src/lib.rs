@@ -51,6 +51,7 @@ mod bulk;
 mod carrier;
 mod clock;
 mod contract;
+mod deferred;
 mod events;
 #[cfg(feature = "metrics")]
 mod export;

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use registry_core::{
     Backend, BindError, Event, Incarnation, InvalidId, Mailboxes, Metadata, NotInserted, Probe, RegisterError,
-    RegisterReason, ServerId, TransportId,
+    RegisterReason, ServerId, TransportId, trap,
 };
 
 use crate::events;
@@ -98,16 +98,14 @@ where
     ///
     /// All of its bindings end with it, at one instant and just before its name is free, however many there are.
     pub fn unregister_server(&self, id: impl AsRef<[u8]>) -> bool {
-        let id = id.as_ref();
-        self.inner.end::<ServerId>(self.inner.place(id), id, None)
+        self.inner.end_by_name::<ServerId>(id.as_ref())
     }
 
     /// Ends a transport's registration, whoever owns it, and says whether there was one.
     ///
     /// Its binding ends with it, just before its name is free.
     pub fn unregister_transport(&self, id: impl AsRef<[u8]>) -> bool {
-        let id = id.as_ref();
-        self.inner.end::<TransportId>(self.inner.place(id), id, None)
+        self.inner.end_by_name::<TransportId>(id.as_ref())
     }
 }
 
@@ -183,7 +181,9 @@ where
         T: TryInto<I>,
         T::Error: Into<InvalidId>,
     {
+        trap::writing("register");
         let inner = &self.inner;
+        inner.tidy();
         let id = match id.try_into() {
             Ok(id) => id,
             Err(invalid) => {
@@ -293,6 +293,14 @@ where
         }
     }
 
+    /// Ends whichever registration there is under a name, and says whether this call did.
+    fn end_by_name<I: Side>(&self, id: &[u8]) -> bool {
+        let place = self.place(id);
+        let ended = self.put_off::<I>(place, id, None).unwrap_or_else(|| self.end::<I>(place, id, None));
+        self.tidy();
+        ended
+    }
+
     /// Ends a registration, the given one or whichever there is, and says whether this call did.
     pub(crate) fn end<I: Side>(&self, place: Place, id: &[u8], which: Option<Incarnation>) -> bool {
         let metadata = self.take_out::<I>(place, id, which);
@@ -323,6 +331,7 @@ where
             ended = Some((head.incarnation, head.metadata.clone()));
             true
         });
+        debris.into_iter().for_each(|members| self.deferred.leave(members));
         let (incarnation, metadata) = ended.filter(|_| removed)?;
         self.probe.event(place.shard, Event::Removed);
         self.waiters.tell(place.shard, incarnation);

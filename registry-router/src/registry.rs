@@ -14,6 +14,7 @@ use registry_monitor::Monitor;
 use crate::admit::Relief;
 use crate::builder::{Builder, Settings};
 use crate::clock::Time;
+use crate::deferred::Deferred;
 use crate::health::Watchdog;
 use crate::mailbox::Tokio;
 use crate::partition::Partition;
@@ -87,6 +88,7 @@ pub(crate) struct Inner<M: Send + 'static, B: Backend, X: Mailboxes, P> {
     pub(crate) roll: Arc<Roll>,
     pub(crate) watchdog: Watchdog,
     pub(crate) waiters: Waiters,
+    pub(crate) deferred: Deferred,
     /// On a cache line of its own: every registration writes it, and every look-up reads what would lie beside it.
     /// A plain atomic, whatever schedules are explored: it is written inside a shard, where no turn may end.
     incarnations: CachePadded<PlainAtomicU64>,
@@ -128,6 +130,7 @@ where
             relief: Relief::new(start, limits.sweep_every),
             roll: Arc::new(Roll::new(settings.shards, limits.transports_per_server, limits.retry_after)),
             watchdog: Watchdog::new(settings.shards, settings.monitor.alarm.clone(), settings.health.clone()),
+            deferred: Deferred::default(),
             waiters: Waiters::new(settings.shards),
             incarnations: CachePadded::new(PlainAtomicU64::new(0)),
             met_before: (0..settings.shards).map(|_| AtomicU64::new(0)).collect(),
@@ -137,15 +140,20 @@ where
 
     /// Reads a server in place, and returns what `read` makes of it; `None` if there is no such server.
     ///
-    /// `read` may look things up, but must not register, unregister or drop a lease: on several backends that
-    /// deadlocks, and debug builds panic. It holds up others in the same shard, so it should be short.
+    /// `read` may look things up, send, bind and unbind. It holds up others in the same shard, so it should be short.
+    ///
+    /// # Panics
+    ///
+    /// When `read` registers, unregisters, sweeps or drops a lease, because that deadlocks on several backends.
     #[inline]
     pub fn with_server<R>(
         &self,
         id: impl AsRef<[u8]>,
         read: impl FnOnce(EntryRef<'_, ServerId, ServerMailbox<M, X>>) -> R,
     ) -> Option<R> {
-        self.inner.find(id.as_ref(), |id: &ServerId, head, _| read(head.entry(id)))
+        let result = self.inner.find(id.as_ref(), |id: &ServerId, head, _| read(head.entry(id)));
+        self.inner.settle();
+        result
     }
 
     /// Reads a transport in place, and returns what `read` makes of it; `None` if there is no such transport.
@@ -157,7 +165,9 @@ where
         id: impl AsRef<[u8]>,
         read: impl FnOnce(EntryRef<'_, TransportId, TransportMailbox<M, X>>) -> R,
     ) -> Option<R> {
-        self.inner.find(id.as_ref(), |id: &TransportId, head, _| read(head.entry(id)))
+        let result = self.inner.find(id.as_ref(), |id: &TransportId, head, _| read(head.entry(id)));
+        self.inner.settle();
+        result
     }
 
     /// An owned handle to a server, to keep or to carry over an `.await`.

@@ -2,7 +2,9 @@
 
 use std::ptr;
 
-use registry_core::{Backend, Event, Mailboxes, Metadata, Probe, RegisterError, RegisterReason, ServerId, TransportId};
+use registry_core::{
+    Backend, Event, Mailboxes, Metadata, Probe, RegisterError, RegisterReason, ServerId, TransportId, trap,
+};
 
 use crate::admit::Permit;
 use crate::events;
@@ -72,6 +74,8 @@ where
         mailbox: MailboxOf<I, M, X>,
         metadata: Metadata,
     ) -> Result<(), RegisterError<MailboxOf<I, M, X>>> {
+        trap::writing("renew");
+        self.tidy();
         let place = self.place_of_hash(lease.hash());
         if let Err(reason) = self.may_renew(lease, &metadata) {
             self.probe.event(place.shard, Event::Rejected);

@@ -1,5 +1,7 @@
 //! Delivering a message to one, or to all transports of a server; what is not delivered comes back.
 
+use std::sync::Arc;
+
 use registry_core::{
     AT_ONCE, Backend, BroadcastReport, Event, Incarnation, Mailboxes, Probe, RouteError, ServerId, TransportId,
     Undelivered,
@@ -7,9 +9,9 @@ use registry_core::{
 
 use crate::bulk::{approach, no_parcels};
 use crate::carrier::{ByValue, Carrier, Parcel, give_back};
+use crate::group::Group;
 use crate::mailbox::is_large;
 use crate::registry::{Inner, Registry};
-use crate::seeded::SeededBug;
 use crate::side::Side;
 use crate::table::{Asked, Place};
 
@@ -94,43 +96,59 @@ where
         let Some(group) = group else {
             return report;
         };
-        for members in group.members().chunks(AT_ONCE) {
-            // Copied, and dropped if it is not needed, where nothing is held: that is the user's own code.
-            let mut parcels = no_parcels();
-            for parcel in &mut parcels[..members.len()] {
-                *parcel = Parcel::Waiting(C::load(server.clone(), message.clone()));
-            }
-            let (asked, length) = self.ask(members.iter().map(|(_, id)| id.as_bytes()));
-            self.transports.peek_each(&asked[..length], |first, run| {
-                approach::<TransportId, M, X>(run);
-                for ((seen, parcel), (incarnation, _)) in run.iter().zip(&mut parcels[first..]).zip(&members[first..]) {
-                    if let Some((_, head, bond)) = seen
-                        && head.incarnation == *incarnation
-                    {
-                        bond.while_in(&group, || parcel.deliver(head));
-                    }
-                }
-            });
-            for ((parcel, (_, id)), Asked { place, .. }) in parcels.into_iter().zip(members).zip(asked) {
-                match parcel {
-                    Parcel::Waiting(_) => {}
-                    Parcel::Delivered => {
-                        self.probe.event(place.shard, Event::Routed);
-                        report.delivered += 1;
-                    }
-                    Parcel::Back(Undelivered::Full(_), _) => {
-                        self.probe.event(place.shard, Event::Full);
-                        report.full.push(id.clone());
-                    }
-                    Parcel::Back(Undelivered::Closed(_), incarnation) => {
-                        self.probe.event(place.shard, Event::Closed);
-                        self.end::<TransportId>(place, id.as_bytes(), Some(incarnation));
-                        report.closed.push(id.clone());
-                    }
-                }
+        for piece in group.members() {
+            for members in piece.chunks(AT_ONCE) {
+                self.broadcast_to::<C>(&server, &group, members, &message, &mut report);
             }
         }
         report
+    }
+
+    /// Broadcasts to at most [`AT_ONCE`] members of a group.
+    fn broadcast_to<C: Carrier<ServerId, M>>(
+        &self,
+        server: &ServerId,
+        group: &Arc<Group>,
+        members: &[(Incarnation, TransportId)],
+        message: &M,
+        report: &mut BroadcastReport,
+    ) where
+        M: Clone,
+    {
+        // Copied, and dropped if it is not needed, where nothing is held: that is the user's own code.
+        let mut parcels = no_parcels();
+        for parcel in &mut parcels[..members.len()] {
+            *parcel = Parcel::Waiting(C::load(server.clone(), message.clone()));
+        }
+        let (asked, length) = self.ask(members.iter().map(|(_, id)| id.as_bytes()));
+        self.transports.peek_each(&asked[..length], |first, run| {
+            approach::<TransportId, M, X>(run);
+            for ((seen, parcel), (incarnation, _)) in run.iter().zip(&mut parcels[first..]).zip(&members[first..]) {
+                if let Some((_, head, bond)) = seen
+                    && head.incarnation == *incarnation
+                {
+                    bond.while_in(group, || parcel.deliver(head));
+                }
+            }
+        });
+        for ((parcel, (_, id)), Asked { place, .. }) in parcels.into_iter().zip(members).zip(asked) {
+            match parcel {
+                Parcel::Waiting(_) => {}
+                Parcel::Delivered => {
+                    self.probe.event(place.shard, Event::Routed);
+                    report.delivered += 1;
+                }
+                Parcel::Back(Undelivered::Full(_), _) => {
+                    self.probe.event(place.shard, Event::Full);
+                    report.full.push(id.clone());
+                }
+                Parcel::Back(Undelivered::Closed(_), incarnation) => {
+                    self.probe.event(place.shard, Event::Closed);
+                    self.evict::<TransportId>(place, id.as_bytes(), incarnation);
+                    report.closed.push(id.clone());
+                }
+            }
+        }
     }
 
     #[inline]
@@ -182,8 +200,7 @@ where
             }
             Undelivered::Closed(carrier) => {
                 self.probe.event(place.shard, Event::Closed);
-                let which = Some(incarnation).filter(|_| !SeededBug::ClosedRemovesByName.is_on());
-                self.end::<I>(place, id, which);
+                self.evict::<I>(place, id, incarnation);
                 RouteError::Closed(carrier)
             }
         }

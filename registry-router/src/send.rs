@@ -142,7 +142,7 @@ where
         };
         self.probe.event(place.shard, event);
         if found.mailbox.is_closed() {
-            self.end::<I>(place, id, Some(found.incarnation));
+            self.evict::<I>(place, id, found.incarnation);
         }
         outcome
     }

@@ -70,7 +70,11 @@ where
     P: Probe,
 {
     fn end_lease(&self, hash: u64, id: &I, incarnation: Incarnation) -> bool {
-        self.0.end::<I>(self.place_of_hash(hash), id.as_ref(), Some(incarnation))
+        let (place, id) = (self.place_of_hash(hash), id.as_ref());
+        let put_off = self.put_off::<I>(place, id, Some(incarnation));
+        let ended = put_off.unwrap_or_else(|| self.0.end::<I>(place, id, Some(incarnation)));
+        self.tidy();
+        ended
     }
 
     fn lease_is_current(&self, hash: u64, id: &I, incarnation: Incarnation) -> bool {

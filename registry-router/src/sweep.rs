@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use registry_core::{Backend, Event, Mailboxes, Operation, Probe, ServerId, TransportId};
+use registry_core::{Backend, Event, Mailboxes, Operation, Probe, ServerId, TransportId, trap};
 use tokio::time::MissedTickBehavior;
 
 use crate::events;
@@ -39,8 +39,12 @@ where
     /// no successor under the same name.
     ///
     /// O(registrations), one shard after the other; each shard is read in one go, and its dead are ended after that.
-    /// Must not be called inside a closure that reads the registry.
+    ///
+    /// # Panics
+    ///
+    /// Inside a closure that reads the registry.
     pub fn sweep(&self) -> Swept {
+        trap::writing("sweep");
         let mut all = Swept::default();
         for shard in 0..self.shard_count() {
             let swept = self.inner.sweep(shard, self.inner.time.now());
@@ -54,7 +58,12 @@ where
     /// Sweeps one shard, as [`sweep`](Self::sweep) does all of them. A shard that there is not has nobody in it.
     ///
     /// `now` is what the lag is told by.
+    ///
+    /// # Panics
+    ///
+    /// Inside a closure that reads the registry.
     pub fn sweep_shard(&self, shard: usize, now: Instant) -> Swept {
+        trap::writing("sweep");
         if shard < self.shard_count() { self.inner.sweep(shard, now) } else { Swept::default() }
     }
 
@@ -99,6 +108,7 @@ where
         let lag = if servers + transports > 0 { now.saturating_duration_since(before) } else { Duration::ZERO };
         let swept = Swept { servers, transports, lag };
         events::swept(shard, &swept);
+        self.tidy_up();
         swept
     }
 

@@ -28,6 +28,7 @@ mod mailboxes;
 mod own_messages;
 mod races;
 mod rate;
+mod reentrancy;
 mod register;
 mod renew;
 mod route;

@@ -1,0 +1,154 @@
+//! What is done inside a closure that reads the registry: sending and binding work, writes are caught, nothing hangs.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::{Context, Waker};
+
+use registry_core::Backend;
+use registry_router::{Limits, Registry, RouteError, ServerId};
+
+use crate::support::{registry, transport_mailbox, unread_server_mailbox, unread_transport_mailbox, within_time_limit};
+
+over_every_backend! {
+    sending_to_the_dead_inside_a_read_takes_them_out_after_it,
+    a_broadcast_inside_a_read_takes_the_dead_out_after_it,
+    binding_to_a_full_server_inside_a_read_is_refused,
+    writes_inside_a_read_are_caught,
+    a_lease_that_a_panic_drops_inside_a_read_ends_after_it,
+    what_is_looked_up_or_sent_in_a_filter_works,
+}
+
+/// Registers transports that are dead from the start.
+fn dead<B: Backend>(registry: &Registry<u64, B>, names: &[String]) {
+    for name in names {
+        registry.register_transport(name.as_str(), transport_mailbox().0, ()).unwrap().detach();
+    }
+}
+
+fn sending_to_the_dead_inside_a_read_takes_them_out_after_it<B: Backend>(shards: usize) {
+    within_time_limit(move || {
+        let registry = registry::<B>(shards);
+        let (mailbox, mut inbox) = transport_mailbox();
+        let _alive = registry.register_transport("alive", mailbox, ()).unwrap();
+        let _server = registry.register_server("s", unread_server_mailbox(), ()).unwrap();
+        let names: Vec<String> = (0..40).map(|n| format!("dead-{n}")).collect();
+        let from = ServerId::new("s").unwrap();
+        type Send<B> = fn(&Registry<u64, B>, &[String], &ServerId);
+        let ways: [Send<B>; 3] = [
+            |registry, names, from| {
+                for name in names {
+                    assert_eq!(registry.route_to_transport(name, from, 7), Err(RouteError::Closed(7)));
+                }
+            },
+            |registry, names, from| {
+                let messages = names.iter().map(|name| (name, from, 7));
+                assert_eq!(registry.route_many_to_transports(messages).len(), names.len());
+            },
+            |registry, names, from| {
+                for name in names {
+                    let mut send = Box::pin(registry.send_to_transport(name, from, 7, None));
+                    assert!(send.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+                }
+            },
+        ];
+        for send in ways {
+            dead(&registry, &names);
+            registry.with_transport("alive", |_| {
+                registry.with_server("s", |_| send(&registry, &names, &from));
+                assert_eq!(registry.len_transports(), names.len() + 1, "the outer read has not ended");
+                assert_eq!(registry.find_transport("dead-0").map(|entry| entry.id), None);
+            });
+            assert_eq!(registry.len_transports(), 1, "they are gone when the read has ended");
+            dead(&registry, &names);
+            registry.with_many_transports(&["alive"], |_, _| send(&registry, &names, &from));
+            assert_eq!(registry.len_transports(), 1);
+        }
+        registry.with_transport("alive", |_| registry.route_to_transport("alive", &from, 8)).unwrap().unwrap();
+        assert_eq!(inbox.try_recv().unwrap().message, 8);
+    });
+}
+
+fn a_broadcast_inside_a_read_takes_the_dead_out_after_it<B: Backend>(shards: usize) {
+    within_time_limit(move || {
+        let registry = registry::<B>(shards);
+        let _server = registry.register_server("s", unread_server_mailbox(), ()).unwrap();
+        let mut inboxes: Vec<_> = (0..20)
+            .map(|n| {
+                let (mailbox, inbox) = transport_mailbox();
+                registry.register_transport_bound_to(format!("t{n}"), mailbox, (), "s").unwrap().detach();
+                inbox
+            })
+            .collect();
+        inboxes.truncate(5);
+        let report = registry.with_server("s", |_| registry.broadcast("s", 7)).unwrap();
+        assert_eq!((report.delivered, report.closed.len()), (5, 15));
+        assert_eq!((registry.len_transports(), registry.len_bindings()), (5, 5));
+    });
+}
+
+fn binding_to_a_full_server_inside_a_read_is_refused<B: Backend>(shards: usize) {
+    within_time_limit(move || {
+        let limits = Limits { transports_per_server: Some(1), ..Limits::default() };
+        let registry: Registry<u64, B> = Registry::builder().shards(shards).limits(limits).build().unwrap();
+        let _server = registry.register_server("s", unread_server_mailbox(), ()).unwrap();
+        registry.register_transport_bound_to("dead", transport_mailbox().0, (), "s").unwrap().detach();
+        let _t = registry.register_transport("t", unread_transport_mailbox(), ()).unwrap();
+        registry.with_transport("t", |_| assert!(registry.bind_transport_to_server("t", "s").is_err()));
+        registry.bind_transport_to_server("t", "s").unwrap();
+        registry.with_transport("t", |_| assert!(registry.unbind_transport("t")));
+        registry.with_transport("t", |_| registry.bind_transport_to_server("t", "s")).unwrap().unwrap();
+    });
+}
+
+fn writes_inside_a_read_are_caught<B: Backend>(shards: usize) {
+    within_time_limit(move || {
+        let registry = registry::<B>(shards);
+        let mut lease = registry.register_server("s", unread_server_mailbox(), ()).unwrap();
+        let writes: [&dyn Fn() -> bool; 6] = [
+            &|| registry.register_server("x", unread_server_mailbox(), ()).is_ok(),
+            &|| registry.register_server("", unread_server_mailbox(), ()).is_ok(),
+            &|| registry.unregister_server("s"),
+            &|| registry.unregister_server("absent"),
+            &|| registry.sweep().servers > 0,
+            &|| registry.sweep_shard(0, std::time::Instant::now()).servers > 0,
+        ];
+        for write in writes {
+            assert!(catch_unwind(AssertUnwindSafe(|| registry.with_server("s", |_| write()))).is_err());
+            assert!(registry.find_server("s").is_some());
+        }
+        let renewed = catch_unwind(AssertUnwindSafe(|| {
+            registry.with_server("s", |_| registry.renew_server(&mut lease, unread_server_mailbox(), ()).is_ok())
+        }));
+        assert!(renewed.is_err() && lease.is_current());
+        assert!(lease.release());
+    });
+}
+
+fn a_lease_that_a_panic_drops_inside_a_read_ends_after_it<B: Backend>(shards: usize) {
+    within_time_limit(move || {
+        let registry = registry::<B>(shards);
+        let _s = registry.register_server("s", unread_server_mailbox(), ()).unwrap();
+        let leases: Vec<_> =
+            (0..8).map(|n| registry.register_server(format!("x{n}"), unread_server_mailbox(), ()).unwrap()).collect();
+        let read = AssertUnwindSafe(|| {
+            registry.with_server("s", |_| {
+                let _leases = leases;
+                panic!("inside a read");
+            })
+        });
+        assert!(catch_unwind(read).is_err());
+        assert!(registry.with_server("s", |_| ()).is_some());
+        assert_eq!(registry.len_servers(), 1);
+    });
+}
+
+fn what_is_looked_up_or_sent_in_a_filter_works<B: Backend>(shards: usize) {
+    within_time_limit(move || {
+        let registry = registry::<B>(shards);
+        let _s = registry.register_server("s", unread_server_mailbox(), ()).unwrap();
+        dead(&registry, &["dead".to_owned()]);
+        let from = ServerId::new("s").unwrap();
+        let filter = |_: &registry_router::Metadata| registry.route_to_transport("dead", &from, 1).is_err();
+        assert_eq!(registry.select_servers(registry_router::Select::all().filter(&filter)).len(), 1);
+        assert_eq!(registry.len_transports(), 0);
+    });
+}
