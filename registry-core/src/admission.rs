@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::health::{Cap, CapUse};
+use crate::health::{Cap, CapHits, CapUse};
 use crate::metadata::Metadata;
 
 /// Decides about new registrations.
@@ -48,12 +48,24 @@ pub trait Admission: fmt::Debug + Send + Sync + 'static {
 
     /// Hears that too many shards are in alarm, or not any more. A policy that sheds load refuses the new meanwhile.
     ///
-    /// Called by a check of the registry's health, one call at a time; it must not check again.
+    /// Called after a check of the registry's health, one call at a time and with nothing locked. It may call the
+    /// registry, also to check again: what that finds is told when this call has returned.
     fn health(&self, _state: AdmissionState, _retry_after: Duration) {}
 
-    /// How much of each cap is used. Of caps there may be any number of, those alone that have turned somebody away.
+    /// Returns the use of each cap, of which there must be few and always the same ones: they are compared with the check
+    /// before, and exported. Their [`hits`](CapUse::hits) must never fall.
+    ///
+    /// Caps that come and go, or of which there can be any number, belong into [`take_hits`](Self::take_hits).
     fn caps(&self) -> Vec<CapUse> {
         Vec::new()
+    }
+
+    /// Returns those other caps that have turned something away since the call before, and forgets that they did.
+    ///
+    /// Called once by each check of the registry's health, which tells of them; nothing else may call it. A policy that
+    /// wraps another one must pass this on as it does [`caps`](Self::caps).
+    fn take_hits(&self) -> CapHits {
+        CapHits::default()
     }
 }
 

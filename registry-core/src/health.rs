@@ -9,7 +9,8 @@ use crate::probe::Operation;
 /// A change of a registry's health between one check and the next.
 ///
 /// Every change that begins something (raised, named, closed, hit) is followed by the one that ends it before it comes
-/// again for the same shard, kind, id or cap.
+/// again for the same shard, kind, id or cap. Where caps are only counted, as many are relieved as were hit, in one or in
+/// several changes.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(
     feature = "serde",
@@ -38,6 +39,10 @@ pub enum HealthChange {
     CapHit(CapUse),
     /// A cap has turned nobody away for long enough.
     CapRelieved(CapUse),
+    /// Caps by label have turned registrations away, in addition to those that this check tells one by one.
+    MoreCapsHit(CapCount),
+    /// Caps that were told by [`MoreCapsHit`](Self::MoreCapsHit) have turned nothing away for long enough.
+    MoreCapsRelieved(CapCount),
 }
 
 /// Which figure an alarm is judged by.
@@ -187,6 +192,25 @@ pub struct CapUse {
     pub hits: u64,
 }
 
+/// The limits that turned something away between one check of a registry's health and the next.
+///
+/// For limits of which there can be any number; see [`Admission::take_hits`](crate::Admission::take_hits).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CapHits {
+    /// Those that are known, each once, in the order in which they were hit first.
+    pub caps: Vec<CapUse>,
+    /// How many were hit besides, without it being known which; possibly with some of them counted twice.
+    pub unlisted: u64,
+}
+
+/// A number of caps by label that a check does not tell one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct CapCount {
+    /// How many they are.
+    pub caps: u64,
+}
+
 impl fmt::Display for HealthChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -200,6 +224,8 @@ impl fmt::Display for HealthChange {
             Self::AdmissionReopened(door) => write!(f, "admission reopened: {door}"),
             Self::CapHit(cap) => write!(f, "cap hit: {cap}"),
             Self::CapRelieved(cap) => write!(f, "cap relieved: {cap}"),
+            Self::MoreCapsHit(more) => write!(f, "more caps hit: {}", more.caps),
+            Self::MoreCapsRelieved(more) => write!(f, "more caps relieved: {}", more.caps),
         }
     }
 }

@@ -35,7 +35,7 @@ pub use entry::{Entry, EntryRef, Listing};
 pub use error::{
     BindError, BoundRouteError, BroadcastReport, BuildError, RegisterError, RegisterReason, RouteError, SendError,
 };
-pub use health::{Alarm, Cap, CapUse, Door, HealthChange, HotId, Imbalance, Measure};
+pub use health::{Alarm, Cap, CapCount, CapHits, CapUse, Door, HealthChange, HotId, Imbalance, Measure};
 pub use id::{InvalidId, MAX_ID_BYTES, ServerId, TransportId};
 pub use incarnation::Incarnation;
 pub use mailbox::{Closed, Delivery, Mailbox, Mailboxes, ReservingMailbox, Slot, ToServer, ToTransport, Undelivered};

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use registry_core::{Admission, AdmissionState, Cap, CapUse, Cause, Kind, Metadata, Refusal};
+use registry_core::{Admission, AdmissionState, Cap, CapHits, CapUse, Cause, Kind, Metadata, Refusal};
 
 use labels::Labels;
 use places::Places;
@@ -143,7 +143,11 @@ impl Admission for Limiter {
             })
         });
         let rated = self.rate.iter().map(Rate::usage);
-        counted.chain(self.labels.iter().flat_map(Labels::usage)).chain(rated).collect()
+        counted.chain(rated).collect()
+    }
+
+    fn take_hits(&self) -> CapHits {
+        self.labels.as_ref().map(Labels::take_hits).unwrap_or_default()
     }
 }
 

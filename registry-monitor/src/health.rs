@@ -5,14 +5,16 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use registry_core::{AdmissionState, Cap, CapUse, Door, HealthChange, HotId, Imbalance, Kind, ShardStats};
+use registry_core::{AdmissionState, CapHits, CapUse, Door, HealthChange, HotId, Imbalance, Kind, ShardStats};
 
 use crate::alarm::AlarmRule;
 use crate::imbalance::probability;
 use crate::latch::{Flip, Latch, Verdict};
 
+use caps::Caps;
 pub use settings::{HealthSettings, HotRule, ImbalanceRule};
 
+mod caps;
 mod settings;
 
 /// What is known of the health of a registry.
@@ -28,8 +30,7 @@ pub struct Health {
     /// Those alone that are hot.
     hot: HashMap<(Kind, Box<str>), (Latch, HotId)>,
     door: Latch,
-    /// Those alone that have turned somebody away.
-    caps: HashMap<Cap, (Latch, CapUse)>,
+    caps: Caps,
 }
 
 impl Health {
@@ -44,23 +45,32 @@ impl Health {
             transports: Latch::default(),
             hot: HashMap::new(),
             door: Latch::default(),
-            caps: HashMap::new(),
+            caps: Caps::default(),
         }
     }
 
-    /// Judges the figures of all shards, the hottest ids and the use of all caps, and says what has changed.
+    /// Judges the figures of all shards, the hottest ids, the use of the fixed caps and what else was hit since the last
+    /// check, and says what has changed.
     ///
-    /// Alarms come first, in the order of the shards; then imbalance, hot ids, admission and caps.
+    /// Alarms come first, in the order of the shards; then imbalance, hot ids, admission and caps. Of single caps by label
+    /// at most 64 are told by name; those beyond are told together, by their number.
     /// To be called about once a second: what is held for a time is held from check to check. Instants that go back
-    /// count as no time at all. O(shards + hot ids + caps).
-    pub fn check(&mut self, stats: &[ShardStats], hot: &[HotId], caps: &[CapUse], now: Instant) -> Vec<HealthChange> {
+    /// count as no time at all. O(shards + hot ids + caps that are hit or not yet relieved).
+    pub fn check(
+        &mut self,
+        stats: &[ShardStats],
+        hot: &[HotId],
+        caps: &[CapUse],
+        hits: &CapHits,
+        now: Instant,
+    ) -> Vec<HealthChange> {
         let mut changes = Vec::new();
         self.check_alarms(stats, now, &mut changes);
         self.check_imbalance(Kind::Server, stats, now, &mut changes);
         self.check_imbalance(Kind::Transport, stats, now, &mut changes);
         self.check_hot(stats, hot, now, &mut changes);
         self.check_door(now, &mut changes);
-        self.check_caps(caps, now, &mut changes);
+        self.caps.check(caps, hits, self.settings.caps_clear_after, now, &mut changes);
         changes
     }
 
@@ -127,16 +137,20 @@ impl Health {
             () if id.share_at_least >= limit && id.samples >= rule.enough => Verdict::Bad,
             () => Verdict::Between,
         };
-        let listed = |kind: Kind, id: &str| hot.iter().find(|hot| hot.kind == kind && &*hot.id == id);
+        let listed: HashMap<(Kind, &str), &HotId> = hot.iter().map(|hot| ((hot.kind, &*hot.id), hot)).collect();
+        let mut gone = Vec::new();
         self.hot.retain(|(kind, id), (latch, known)| {
-            match listed(*kind, id) {
-                Some(present) => known.clone_from(present),
+            match listed.get(&(*kind, &**id)) {
+                Some(present) => known.clone_from(*present),
                 None => (known.share, known.share_at_least, known.samples) = (0.0, 0.0, 0),
             }
             let flip = latch.check(judge(known), rule.clear_after, now);
-            changes.extend(flip.map(|_| HealthChange::HotIdGone(known.clone())));
+            gone.extend(flip.map(|_| known.clone()));
             latch.is_raised()
         });
+        // In an order that depends on nothing but what they are.
+        gone.sort_unstable_by(|one, two| (&one.id, one.kind as u8).cmp(&(&two.id, two.kind as u8)));
+        changes.extend(gone.into_iter().map(HealthChange::HotIdGone));
         for id in hot.iter().filter(|id| judge(id) == Verdict::Bad) {
             let known = self.hot.entry((id.kind, id.id.clone())).or_insert_with(|| (Latch::default(), id.clone()));
             let flip = known.0.check(Verdict::Bad, rule.clear_after, now);
@@ -159,31 +173,6 @@ impl Health {
             Flip::Raised => HealthChange::AdmissionClosed(door),
             Flip::Cleared => HealthChange::AdmissionReopened(door),
         }));
-    }
-
-    fn check_caps(&mut self, caps: &[CapUse], now: Instant, changes: &mut Vec<HealthChange>) {
-        let hold = self.settings.caps_clear_after;
-        self.caps.retain(|cap, (latch, known)| {
-            let present = caps.iter().find(|present| present.cap == *cap);
-            let grown = present.is_some_and(|present| present.hits != known.hits);
-            if let Some(present) = present {
-                known.clone_from(present);
-            }
-            let verdict = if grown { Verdict::Bad } else { Verdict::Calm };
-            changes.extend(latch.check(verdict, hold, now).map(|flip| match flip {
-                Flip::Raised => HealthChange::CapHit(known.clone()),
-                Flip::Cleared => HealthChange::CapRelieved(known.clone()),
-            }));
-            present.is_some() || latch.is_raised()
-        });
-        for present in caps.iter().filter(|present| present.hits > 0) {
-            if !self.caps.contains_key(&present.cap) {
-                let mut latch = Latch::default();
-                latch.check(Verdict::Bad, hold, now);
-                self.caps.insert(present.cap.clone(), (latch, present.clone()));
-                changes.push(HealthChange::CapHit(present.clone()));
-            }
-        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The ids that get most of the sampled look-ups: a sketch for each half of the rolling window.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, TryLockError};
 
@@ -53,10 +54,10 @@ impl Hot {
         ];
         let halves = || halves.into_iter().flatten();
         let samples: u64 = halves().map(Frequent::total).sum();
-        let mut hot: Vec<HotId> = Vec::new();
+        let (mut hot, mut seen) = (Vec::new(), HashSet::new());
         for row in halves().flat_map(Frequent::iter) {
             let id: Box<str> = String::from_utf8_lossy(&row.id).into();
-            if hot.iter().any(|other| other.kind == row.kind && other.id == id) {
+            if !seen.insert((row.kind, id.clone())) {
                 continue;
             }
             let times = halves().map(|half| half.times(row.kind, &row.id)).fold(Times::default(), |sum, times| Times {
@@ -68,7 +69,7 @@ impl Hot {
             hot.push(HotId { kind: row.kind, id, shard: row.shard, share, share_at_least, samples });
         }
         drop(sketches);
-        hot.sort_by(|one, two| two.share_at_least.total_cmp(&one.share_at_least));
+        hot.sort_by(|one: &HotId, two| two.share_at_least.total_cmp(&one.share_at_least));
         hot
     }
 

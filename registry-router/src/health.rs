@@ -1,5 +1,6 @@
 //! Checking the health of a registry: by hand or by a task, with whoever watches being told what has changed.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::events;
 use crate::registry::{Inner, Registry};
-use crate::sync::Mutex;
+use crate::sync::{Mutex, MutexGuard};
 
 /// How many changes are kept for a watcher who is slow, in a registry of few shards.
 const BACKLOG: usize = 256;
@@ -28,10 +29,15 @@ where
     ///
     /// This is what raises and clears alarms, and closes and reopens admission; nothing does so in between. To be called
     /// about once a second, or left to [`health_task`](Self::health_task). Of several who call at once, each gets what
-    /// changed in his own check, and [watchers](Self::watch_health) get it all, in order.
+    /// changed in his own check, and [watchers](Self::watch_health), the admission policy and events get it all, in order.
+    /// One of the callers tells them; the others may return before they were told.
     ///
-    /// `now` is what windows end at and what is held for a time is held by. O(shards), and copies their figures.
-    /// Must not be called by an admission policy that is told of it.
+    /// A policy, a probe or a subscriber that is told may call this again: what that call finds is told next.
+    ///
+    /// At most 64 caps by label are told by name; those beyond are told by their number.
+    ///
+    /// `now` is what windows end at and what is held for a time is held by. O(shards × threads that have counted + caps
+    /// that were hit and not yet relieved), and copies the figures of the shards.
     pub fn tick(&self, now: Instant) -> Vec<HealthChange> {
         self.inner.tick(now)
     }
@@ -133,7 +139,8 @@ impl HealthWatch {
 
 /// What a registry knows of its health, and who is told.
 pub(crate) struct Watchdog {
-    health: Mutex<Health>,
+    /// Not held while anything is called that is the user's.
+    state: Mutex<State>,
     /// What was found by the last check, to be read without a lock.
     alarmed: Box<[AtomicBool]>,
     /// Made for the first watcher.
@@ -143,7 +150,11 @@ pub(crate) struct Watchdog {
 impl Watchdog {
     pub(crate) fn new(shards: usize, alarm: AlarmRule, settings: HealthSettings) -> Self {
         Self {
-            health: Mutex::new(Health::new(shards, alarm, settings)),
+            state: Mutex::new(State {
+                health: Health::new(shards, alarm, settings),
+                news: VecDeque::new(),
+                is_telling: false,
+            }),
             alarmed: std::iter::repeat_with(AtomicBool::default).take(shards).collect(),
             changes: OnceLock::new(),
         }
@@ -157,6 +168,56 @@ impl Watchdog {
     fn changes(&self) -> &broadcast::Sender<HealthChange> {
         self.changes.get_or_init(|| broadcast::Sender::new(BACKLOG.max(2 * self.alarmed.len())))
     }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct State {
+    health: Health,
+    /// What was found and is not yet told, the oldest first.
+    news: VecDeque<News>,
+    /// Whether a thread is telling the news, which then tells all.
+    is_telling: bool,
+}
+
+/// One thing to tell.
+enum News {
+    Admission(AdmissionState, Duration),
+    Change(HealthChange),
+}
+
+/// The right to tell news, which one thread has at a time; `None` when it has ended.
+struct Teller<'a>(Option<&'a Watchdog>);
+
+impl<'a> Teller<'a> {
+    /// Returns `None` if another call is telling; it will come to whatever there is now.
+    fn appoint(watchdog: &'a Watchdog) -> Option<Self> {
+        let mut state = watchdog.lock();
+        let is_free = !std::mem::replace(&mut state.is_telling, true);
+        is_free.then(|| Self(Some(watchdog)))
+    }
+
+    /// Returns the next one to tell. After the last one there is no teller any more: who brings news then must appoint one.
+    fn next(&mut self) -> Option<News> {
+        let mut state = self.0?.lock();
+        let news = state.news.pop_front();
+        if news.is_none() {
+            state.is_telling = false;
+            self.0 = None;
+        }
+        news
+    }
+}
+
+/// If one of those who are told panics, the next call goes on.
+impl Drop for Teller<'_> {
+    fn drop(&mut self) {
+        if let Some(watchdog) = self.0 {
+            watchdog.lock().is_telling = false;
+        }
+    }
 }
 
 impl<M, B, X, P> Inner<M, B, X, P>
@@ -169,33 +230,48 @@ where
     fn tick(&self, now: Instant) -> Vec<HealthChange> {
         let _span = events::checking(self.partition.shards());
         let changes = self.check(now);
-        // When nothing is locked: who listens may ask the registry.
-        events::changed(&changes);
+        self.probe.checked(now);
+        self.tell();
         changes
     }
 
-    /// One at a time, so that watchers and admission hear of changes in the order in which they were found.
+    /// Finds what has changed, and leaves it to be told in the order in which it was found.
     fn check(&self, now: Instant) -> Vec<HealthChange> {
-        let mut health = self.watchdog.health.lock().unwrap_or_else(PoisonError::into_inner);
+        // All of this may be the user's code, so nothing is locked.
         let stats: Vec<ShardStats> = (0..self.partition.shards()).map(|shard| self.stats_at(shard, now)).collect();
+        let hot = self.probe.hot_ids(now);
         let mut caps = self.admission.caps();
         caps.extend(self.roll.usage());
+        let hits = self.admission.take_hits();
+        let mut state = self.watchdog.lock();
+        let State { health, news, .. } = &mut *state;
         let before = health.admission();
-        let changes = health.check(&stats, &self.probe.hot_ids(now), &caps, now);
-        self.probe.checked(now);
+        let changes = health.check(&stats, &hot, &caps, &hits, now);
         for (shard, alarmed) in self.watchdog.alarmed.iter().enumerate() {
             alarmed.store(health.is_alarmed(shard), Ordering::Relaxed);
         }
-        let admission: AdmissionState = health.admission();
+        let admission = health.admission();
         if admission != before {
-            self.admission.health(admission, health.settings().reopen_after);
+            news.push_back(News::Admission(admission, health.settings().reopen_after));
         }
-        if let Some(sender) = self.watchdog.changes.get() {
-            for change in &changes {
-                // Nobody listens any more, perhaps.
-                let _ = sender.send(change.clone());
+        news.extend(changes.iter().cloned().map(News::Change));
+        changes
+    }
+
+    /// Tells all news, unless another call is at it, on this thread or another one.
+    fn tell(&self) {
+        let Some(mut teller) = Teller::appoint(&self.watchdog) else { return };
+        while let Some(news) = teller.next() {
+            match news {
+                News::Admission(state, retry_after) => self.admission.health(state, retry_after),
+                News::Change(change) => {
+                    if let Some(sender) = self.watchdog.changes.get() {
+                        // Nobody listens any more, perhaps.
+                        let _ = sender.send(change.clone());
+                    }
+                    events::changed(std::slice::from_ref(&change));
+                }
             }
         }
-        changes
     }
 }

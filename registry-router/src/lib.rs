@@ -94,10 +94,11 @@ pub use registry::{Registry, ServerMailbox, TransportMailbox};
 pub use registry_core::api;
 pub use registry_core::{
     Admission, AdmissionState, AdmitAll, Alarm, Backend, BindError, BoundRouteError, BroadcastReport, BuildError, Cap,
-    CapUse, Cause, Closed, Contention, ContentionStatus, Delivery, Door, Entry, EntryRef, Event, HealthChange, HotId,
-    Imbalance, Incarnation, InvalidId, Kind, LastWrites, LatencyStats, Listing, MAX_ID_BYTES, Mailbox, Mailboxes,
-    Measure, Meeting, Metadata, Operation, Pace, Probe, Refusal, RegisterError, RegisterReason, ReservingMailbox,
-    RouteError, Select, SendError, ServerId, ShardStats, Slot, ToServer, ToTransport, TransportId, Undelivered,
+    CapCount, CapHits, CapUse, Cause, Closed, Contention, ContentionStatus, Delivery, Door, Entry, EntryRef, Event,
+    HealthChange, HotId, Imbalance, Incarnation, InvalidId, Kind, LastWrites, LatencyStats, Listing, MAX_ID_BYTES,
+    Mailbox, Mailboxes, Measure, Meeting, Metadata, Operation, Pace, Probe, Refusal, RegisterError, RegisterReason,
+    ReservingMailbox, RouteError, Select, SendError, ServerId, ShardStats, Slot, ToServer, ToTransport, TransportId,
+    Undelivered,
 };
 pub use registry_monitor::{
     AlarmRule, HealthSettings, HotRule, ImbalanceRule, LabelCap, Limiter, Limits, Monitor, MonitorSettings, RateLimit,

@@ -1,9 +1,9 @@
 //! A number of places for each value of a label: each tenant has its own.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use registry_core::{Cap, CapUse, Kind, Metadata};
+use registry_core::{Cap, CapHits, CapUse, Kind, Metadata};
 
 use super::settings::LabelCap;
 
@@ -11,12 +11,32 @@ use super::settings::LabelCap;
 #[derive(Debug)]
 pub(super) struct Labels {
     cap: LabelCap,
-    /// Values of which somebody is registered. Who has left leaves nothing behind.
-    values: Mutex<HashMap<Box<str>, Value>>,
+    state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
+struct State {
+    /// Values that are registered, and those that were hit since the last check.
+    values: HashMap<Arc<str>, Value>,
+    /// What was hit since the last check, in this order, each once; at most [`MOST_LISTED`].
+    hit: Vec<(Kind, Arc<str>)>,
+    /// How many were hit since then that found the list full.
+    unlisted: u64,
+    /// The number of the last check.
+    check: u64,
+}
+
+/// So many values are remembered to have been hit; beyond that they are counted. Whether checks are made or not, values
+/// that come and go do not fill the memory.
+const MOST_LISTED: usize = 65_536;
+
+/// While hits are told, the lock is held for so many values at a time.
+const AT_A_TIME: usize = 256;
+
+#[derive(Debug)]
 struct Value {
+    /// The same that it is found by.
+    name: Arc<str>,
     servers: Taken,
     transports: Taken,
 }
@@ -25,9 +45,21 @@ struct Value {
 struct Taken {
     used: usize,
     hits: u64,
+    /// Whether it is in the list of those that were hit.
+    is_listed: bool,
+    /// The number of the last check when it was last counted as unlisted.
+    counted_in: Option<u64>,
 }
 
 impl Value {
+    fn new(name: Arc<str>) -> Self {
+        Self { name, servers: Taken::default(), transports: Taken::default() }
+    }
+
+    fn is_in_use(&self) -> bool {
+        [&self.servers, &self.transports].iter().any(|taken| taken.used > 0 || taken.is_listed)
+    }
+
     fn taken(&mut self, kind: Kind) -> &mut Taken {
         match kind {
             Kind::Server => &mut self.servers,
@@ -38,23 +70,31 @@ impl Value {
 
 impl Labels {
     pub(super) fn new(cap: LabelCap) -> Self {
-        Self { cap, values: Mutex::default() }
+        Self { cap, state: Mutex::default() }
     }
 
     /// Takes a place of the value of the label; who has no such label needs none.
     pub(super) fn take(&self, kind: Kind, metadata: &Metadata) -> Result<(), (Cap, usize)> {
         let (Some(max), Some(value)) = (self.max(kind), metadata.get(&self.cap.key)) else { return Ok(()) };
-        let mut values = self.lock();
+        let State { values, hit, unlisted, check } = &mut *self.lock();
         // Looked for first: a value is copied when it is new, and not each time.
-        let taken = match values.get_mut(value) {
-            Some(of_value) => of_value.taken(kind),
-            None => values.entry(value.into()).or_default().taken(kind),
-        };
+        if !values.contains_key(value) {
+            let name: Arc<str> = value.into();
+            values.insert(Arc::clone(&name), Value::new(name));
+        }
+        let Some(of_value) = values.get_mut(value) else { return Ok(()) };
+        let taken = of_value.taken(kind);
         if taken.used < max {
             taken.used += 1;
             return Ok(());
         }
         taken.hits += 1;
+        if !taken.is_listed && hit.len() < MOST_LISTED {
+            taken.is_listed = true;
+            hit.push((kind, Arc::clone(&of_value.name)));
+        } else if !taken.is_listed && taken.counted_in.replace(*check) != Some(*check) {
+            *unlisted += 1;
+        }
         Err((self.cap_of(kind, value), max))
     }
 
@@ -66,29 +106,39 @@ impl Labels {
     /// Gives back a place that was taken with these arguments.
     pub(super) fn give_back(&self, kind: Kind, metadata: &Metadata) {
         let (Some(_), Some(value)) = (self.max(kind), metadata.get(&self.cap.key)) else { return };
-        let mut values = self.lock();
+        let values = &mut self.lock().values;
         let Some(of_value) = values.get_mut(value) else { return };
         let taken = of_value.taken(kind);
         debug_assert!(taken.used > 0, "a place was given back that nobody had taken");
         taken.used = taken.used.saturating_sub(1);
-        if of_value.servers.used == 0 && of_value.transports.used == 0 {
+        if !of_value.is_in_use() {
             values.remove(value);
         }
     }
 
-    /// The use of those values that have turned somebody away.
-    pub(super) fn usage(&self) -> Vec<CapUse> {
-        let mut usage = Vec::new();
-        for (value, of_value) in &mut *self.lock() {
-            for kind in [Kind::Server, Kind::Transport] {
-                let (max, taken) = (self.max(kind), of_value.taken(kind));
-                if let Some(max) = max.filter(|_| taken.hits > 0) {
-                    let (used, hits) = (taken.used as u64, taken.hits);
-                    usage.push(CapUse { cap: self.cap_of(kind, value), max: max as u64, used, hits });
+    /// Returns the values that were hit since the call before, and forgets that they were. O(those).
+    pub(super) fn take_hits(&self) -> CapHits {
+        let (hit, unlisted) = {
+            let mut state = self.lock();
+            state.check += 1;
+            (std::mem::take(&mut state.hit), std::mem::take(&mut state.unlisted))
+        };
+        let mut caps = Vec::with_capacity(hit.len());
+        for names in hit.chunks(AT_A_TIME) {
+            let values = &mut self.lock().values;
+            for (kind, name) in names {
+                let (Some(max), Some(of_value)) = (self.max(*kind), values.get_mut(name)) else { continue };
+                let taken = of_value.taken(*kind);
+                // What is hit from here on counts for the next call.
+                taken.is_listed = false;
+                let (used, hits) = (taken.used as u64, taken.hits);
+                caps.push(CapUse { cap: self.cap_of(*kind, name), max: max as u64, used, hits });
+                if !of_value.is_in_use() {
+                    values.remove(name);
                 }
             }
         }
-        usage
+        CapHits { caps, unlisted }
     }
 
     fn max(&self, kind: Kind) -> Option<usize> {
@@ -102,8 +152,8 @@ impl Labels {
         Cap::Label { kind, key: self.cap.key.as_str().into(), value: value.into() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, Value>> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing in here calls code that can panic half-way.
-        self.values.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

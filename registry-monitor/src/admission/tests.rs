@@ -61,12 +61,53 @@ fn each_tenant_has_its_own_places_and_leaves_nothing_behind() {
     // The place under the other cap was given back.
     admit(&limiter, Kind::Transport, &tenant("b")).unwrap();
     assert_eq!(admit(&limiter, Kind::Transport, &tenant("b")), Err(Cause::Cap(Cap::Transports)));
-    assert_eq!(limiter.caps()[1], CapUse { cap: full("a"), max: 2, used: 2, hits: 1 });
+    assert_eq!(limiter.caps().len(), 1, "caps by label are told when they are hit");
+    let hits = CapHits { caps: vec![CapUse { cap: full("a"), max: 2, used: 2, hits: 1 }], unlisted: 0 };
+    assert_eq!((limiter.take_hits(), limiter.take_hits()), (hits, CapHits::default()));
     limiter.release(Kind::Transport, &tenant("a"));
     admit(&limiter, Kind::Transport, &Metadata::new()).unwrap();
     for name in ["a", "b"] {
         limiter.release(Kind::Transport, &tenant(name));
     }
+    assert_eq!(format!("{:?}", limiter.labels).matches("Value {").count(), 0);
+}
+
+#[test]
+fn hits_are_told_once_in_order_and_also_of_those_who_have_left() {
+    let label = LabelCap { key: "tenant".to_owned(), servers: Some(1), transports: None };
+    let limiter = limiter(Limits { label: Some(label), ..Limits::default() });
+    let names = |hits: CapHits| -> Vec<(String, u64)> {
+        hits.caps.into_iter().map(|hit| (hit.cap.to_string(), hit.hits)).collect()
+    };
+    let told = |name: &str, hits: u64| (format!("servers with tenant = {name}"), hits);
+    for name in ["b", "a"] {
+        admit(&limiter, Kind::Server, &tenant(name)).unwrap();
+        admit(&limiter, Kind::Server, &tenant(name)).unwrap_err();
+        admit(&limiter, Kind::Server, &tenant(name)).unwrap_err();
+    }
+    limiter.release(Kind::Server, &tenant("b"));
+    assert_eq!(names(limiter.take_hits()), [told("b", 2), told("a", 2)]);
+    assert_eq!(names(limiter.take_hits()), []);
+    admit(&limiter, Kind::Server, &tenant("b")).unwrap();
+    admit(&limiter, Kind::Server, &tenant("b")).unwrap_err();
+    admit(&limiter, Kind::Server, &tenant("a")).unwrap_err();
+    assert_eq!(names(limiter.take_hits()), [told("b", 1), told("a", 3)]);
+}
+
+#[test]
+fn tenants_that_come_and_go_fill_no_memory_without_checks() {
+    let label = LabelCap { key: "tenant".to_owned(), servers: Some(1), transports: None };
+    let limiter = limiter(Limits { label: Some(label), ..Limits::default() });
+    let visit = |number: u32| {
+        let tenant = tenant(&number.to_string());
+        admit(&limiter, Kind::Server, &tenant).unwrap();
+        (0..3).for_each(|_| drop(admit(&limiter, Kind::Server, &tenant).unwrap_err()));
+        limiter.release(Kind::Server, &tenant);
+    };
+    (0..66_000).for_each(visit);
+    let hits = limiter.take_hits();
+    assert_eq!((hits.caps.len(), hits.unlisted), (65_536, 66_000 - 65_536));
+    assert_eq!(limiter.take_hits(), CapHits::default());
     assert_eq!(format!("{:?}", limiter.labels).matches("Value {").count(), 0);
 }
 

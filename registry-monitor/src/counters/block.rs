@@ -1,5 +1,6 @@
 //! One block of counters: what one thread, or all that have no seat, counted in each shard.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -27,8 +28,8 @@ pub(super) struct Block {
     shards: usize,
 }
 
-/// Words that no block uses.
-static FREE: Mutex<Vec<Words>> = Mutex::new(Vec::new());
+/// Words that no block uses, by their number.
+static FREE: Mutex<BTreeMap<usize, Vec<Words>>> = Mutex::new(BTreeMap::new());
 
 /// In words: 128 bytes, because several processors fetch lines in pairs.
 const PADDING: usize = 16;
@@ -74,7 +75,8 @@ impl Block {
     /// Leaves the words to whoever needs as many. Nobody may count here any more.
     pub(super) fn give_back(self) {
         self.words.iter().for_each(|word| word.store(0, Ordering::Relaxed));
-        FREE.lock().unwrap_or_else(PoisonError::into_inner).push(self.words);
+        let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+        free.entry(self.words.len()).or_default().push(self.words);
     }
 
     /// Counts a look-up where nobody else writes, and says whether it is to be timed.
@@ -145,8 +147,8 @@ impl Block {
 /// So many words, all zero, with padding before and behind.
 fn take(length: usize) -> Words {
     let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
-    match free.iter().position(|words| words.len() == length) {
-        Some(place) => free.swap_remove(place),
+    match free.get_mut(&length).and_then(Vec::pop) {
+        Some(words) => words,
         None => {
             let padded = std::iter::repeat_with(AtomicU64::default).take(PADDING + length + PADDING);
             &Box::leak(padded.collect::<Box<[_]>>())[PADDING..][..length]

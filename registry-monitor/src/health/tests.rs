@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use registry_core::{Operation, Probe};
+use registry_core::{Cap, Operation, Probe};
 
 use super::*;
 use crate::chance::Chance;
@@ -11,6 +11,8 @@ use crate::pace::{Bounds, Paces};
 use crate::{Monitor, MonitorSettings};
 
 const SECOND: Duration = Duration::from_secs(1);
+
+const NO_HITS: CapHits = CapHits { caps: Vec::new(), unlisted: 0 };
 
 fn health(shards: usize) -> Health {
     Health::new(shards, AlarmRule::default(), HealthSettings::default())
@@ -47,7 +49,7 @@ fn admission_closes_above_exactly_the_share_and_reopens_by_itself() {
         let mut health = Health::new(shards, AlarmRule::default(), settings);
         for alarmed in 0..=shards {
             let stats: Vec<_> = (0..shards).map(|index| shard(index, if index < alarmed { 100 } else { 0 })).collect();
-            let changes = health.check(&stats, &[], &[], start);
+            let changes = health.check(&stats, &[], &[], &NO_HITS, start);
             let closed = HealthChange::AdmissionClosed(Door { alarmed, shards });
             assert_eq!(changes.contains(&closed), alarmed == closes_at, "{alarmed} of {shards}, share {share}");
             assert_eq!(health.admission() == AdmissionState::Closed, alarmed >= closes_at);
@@ -55,7 +57,7 @@ fn admission_closes_above_exactly_the_share_and_reopens_by_itself() {
         let calm: Vec<_> = (0..shards).map(|index| shard(index, 0)).collect();
         let mut reopened = Vec::new();
         for second in 1..30 {
-            let changes = health.check(&calm, &[], &[], start + second * SECOND);
+            let changes = health.check(&calm, &[], &[], &NO_HITS, start + second * SECOND);
             reopened.extend(changes.into_iter().filter(|change| matches!(change, HealthChange::AdmissionReopened(_))));
         }
         assert_eq!(reopened, [HealthChange::AdmissionReopened(Door { alarmed: 0, shards })]);
@@ -81,7 +83,9 @@ fn the_slow_shard_and_no_other_alarms_within_two_checks() {
             }
             if tenth % 10 == 9 {
                 let stats: Vec<_> = (0..64).map(|shard| monitor.stats(shard, now)).collect();
-                raised.extend(health.check(&stats, &[], &[], now).into_iter().map(|change| (tenth / 10, change)));
+                raised.extend(
+                    health.check(&stats, &[], &[], &NO_HITS, now).into_iter().map(|change| (tenth / 10, change)),
+                );
             }
         }
         let [(second, HealthChange::AlarmRaised(alarm))] = &raised[..] else { panic!("{raised:?}") };
@@ -97,7 +101,7 @@ fn a_reset_of_the_figures_loses_no_alarm() {
     let mut health = health(2);
     let mut check = |now| {
         let stats: Vec<_> = (0..2).map(|shard| monitor.stats(shard, now)).collect();
-        let changes = health.check(&stats, &[], &[], now);
+        let changes = health.check(&stats, &[], &[], &NO_HITS, now);
         (names(&changes), health.is_alarmed(1))
     };
     let slow = |now| (0..20).for_each(|_| monitor.took(1, Operation::Write, now - SECOND / 100, now));
@@ -144,7 +148,7 @@ fn a_day_of_normal_load_raises_nothing() {
             one.servers -= usize::from(chance.unit() < one.servers as f64 / 4_000.0);
             one.transports -= usize::from(chance.unit() < one.transports as f64 / 4_000.0);
         }
-        let changes = health.check(&stats, &[], &[], start + second as u32 * SECOND);
+        let changes = health.check(&stats, &[], &[], &NO_HITS, start + second as u32 * SECOND);
         assert_eq!(changes, [], "second {second}");
     }
 }
@@ -166,7 +170,7 @@ fn a_day_of_popular_ids_names_none_as_hot() {
             monitor.sampled(0, Kind::Server, &zipf.pick(&mut chance).to_le_bytes());
         }
         monitor.took(0, Operation::Read, now, now);
-        let changes = health.check(std::slice::from_ref(&everyone), &monitor.hot_ids(now), &[], now);
+        let changes = health.check(std::slice::from_ref(&everyone), &monitor.hot_ids(now), &[], &NO_HITS, now);
         assert_eq!(changes, [], "check {check}");
     }
 }
@@ -187,7 +191,7 @@ fn a_hot_id_is_named_with_its_share_and_goes_when_it_cools() {
             monitor.sampled(0, Kind::Server, id.as_bytes());
         }
         monitor.took(0, Operation::Read, now, now);
-        let changes = health.check(std::slice::from_ref(&everyone), &monitor.hot_ids(now), &[], now);
+        let changes = health.check(std::slice::from_ref(&everyone), &monitor.hot_ids(now), &[], &NO_HITS, now);
         told.extend(changes.into_iter().map(|change| (second, change)));
     }
     let [(named, HealthChange::HotIdNamed(hot)), (gone, HealthChange::HotIdGone(_))] = &told[..] else {
@@ -203,12 +207,16 @@ fn where_there_are_few_none_is_hot_and_few_samples_tell_nothing() {
     let mut few = shard(0, 0);
     few.servers = 12;
     let now = Instant::now();
-    assert_eq!(health(1).check(&[few.clone()], &[hot("s", 0.8, 10_000)], &[], now), []);
+    assert_eq!(health(1).check(&[few.clone()], &[hot("s", 0.8, 10_000)], &[], &NO_HITS, now), []);
     few.transports = 1_000;
-    assert_eq!(health(1).check(&[few.clone()], &[hot("s", 0.8, 199)], &[], now), []);
+    assert_eq!(health(1).check(&[few.clone()], &[hot("s", 0.8, 199)], &[], &NO_HITS, now), []);
     let perhaps = HotId { share_at_least: 0.1, ..hot("s", 0.8, 10_000) };
-    assert_eq!(health(1).check(&[few.clone()], &[perhaps], &[], now), [], "a share that may be small tells nothing");
-    assert_eq!(names(&health(1).check(&[few], &[hot("s", 0.8, 200)], &[], now)), ["HotIdNamed"]);
+    assert_eq!(
+        health(1).check(&[few.clone()], &[perhaps], &[], &NO_HITS, now),
+        [],
+        "a share that may be small tells nothing"
+    );
+    assert_eq!(names(&health(1).check(&[few], &[hot("s", 0.8, 200)], &[], &NO_HITS, now)), ["HotIdNamed"]);
 }
 
 #[test]
@@ -220,22 +228,23 @@ fn ids_that_are_aimed_at_one_shard_are_seen_and_the_rest_of_time_is_calm() {
     }
     let start = Instant::now();
     let mut health = health(64);
-    assert_eq!(health.check(&stats, &[], &[], start), []);
+    assert_eq!(health.check(&stats, &[], &[], &NO_HITS, start), []);
     stats[41].transports += 100;
-    let changes = health.check(&stats, &[], &[], start);
+    let changes = health.check(&stats, &[], &[], &NO_HITS, start);
     let [HealthChange::ImbalanceRaised(imbalance)] = &changes[..] else { panic!("{changes:?}") };
     assert_eq!((imbalance.kind, imbalance.shard, imbalance.entries), (Kind::Transport, 41, stats[41].transports));
     assert!(imbalance.probability < 1e-9);
     stats[41].transports -= 100;
-    assert_eq!(health.check(&stats, &[], &[], start), []);
-    assert_eq!(names(&health.check(&stats, &[], &[], start + 10 * SECOND)), ["ImbalanceCleared"]);
+    assert_eq!(health.check(&stats, &[], &[], &NO_HITS, start), []);
+    assert_eq!(names(&health.check(&stats, &[], &[], &NO_HITS, start + 10 * SECOND)), ["ImbalanceCleared"]);
 }
 
 #[test]
 fn a_cap_is_hit_once_however_often_it_refuses() {
     let start = Instant::now();
     let mut health = health(1);
-    let mut check = |second: u32, caps: &[CapUse]| names(&health.check(&[], &[], caps, start + second * SECOND));
+    let mut check =
+        |second: u32, caps: &[CapUse]| names(&health.check(&[], &[], caps, &NO_HITS, start + second * SECOND));
     assert_eq!(check(0, &[used(0)]), [""; 0]);
     assert_eq!(check(1, &[used(5)]), ["CapHit"]);
     assert_eq!(check(2, &[used(9)]), [""; 0]);
@@ -285,7 +294,7 @@ proptest! {
             paces.add(second.into(), (1_000, slow, slow + chance.poisson(mean)));
             let mut stats = shard(0, 0);
             stats.write_pace = paces.read(second.into(), SECOND, &bounds);
-            for change in health.check(&[stats], &[], &[], start + second * SECOND) {
+            for change in health.check(&[stats], &[], &[], &NO_HITS, start + second * SECOND) {
                 changes.push((second, matches!(change, HealthChange::AlarmRaised(_) | HealthChange::AdmissionClosed(_))));
             }
         }

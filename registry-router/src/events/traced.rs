@@ -80,6 +80,11 @@ pub(crate) fn changed(changes: &[HealthChange]) {
             })
         };
     }
+    macro_rules! more {
+        ($level:ident $name:literal $message:literal $more:ident) => {
+            tell!($level $name $message { caps = $more.caps })
+        };
+    }
     for change in changes {
         match change {
             HealthChange::AlarmRaised(alarm) => alarm!(WARN "alarm_raised" "a shard has become slow" alarm),
@@ -100,6 +105,10 @@ pub(crate) fn changed(changes: &[HealthChange]) {
             }
             HealthChange::CapHit(cap) => cap!(WARN "cap_hit" "a cap has turned somebody away" cap),
             HealthChange::CapRelieved(cap) => cap!(INFO "cap_relieved" "a cap turns nobody away any more" cap),
+            HealthChange::MoreCapsHit(more) => more!(WARN "more_caps_hit" "more caps have turned somebody away" more),
+            HealthChange::MoreCapsRelieved(more) => {
+                more!(INFO "more_caps_relieved" "more caps turn nobody away any more" more)
+            }
             // A change that is new here has no name yet that users could rely on.
             _ => {}
         }

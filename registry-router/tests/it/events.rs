@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use registry_core::Backend;
-use registry_router::{Clock, HealthSettings, Limits, MonitorSettings, Registry, ServerId};
+use registry_router::{Clock, HealthSettings, LabelCap, Limits, Metadata, MonitorSettings, Registry, ServerId};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
 use tracing::{Event, Subscriber};
@@ -141,6 +141,9 @@ fn all_that_is_documented_is_told_and_nothing_else<B: Backend>(shards: usize) {
     registry.sweep();
     leases.truncate(1);
     tick(30);
+    let spans = all.iter().filter(|told| told.what == "span" && told.name == "tick").count();
+    assert_eq!(spans, 61);
+    all.extend(told_of_many_tenants::<B>(shards, &ear));
     drop(hearing);
 
     let rows: BTreeSet<String> = all.iter().map(Told::row).collect();
@@ -156,14 +159,36 @@ fn all_that_is_documented_is_told_and_nothing_else<B: Backend>(shards: usize) {
     assert_eq!(of("alarm_cleared").len(), 1);
     let [hot] = of("hot_id_named")[..] else { panic!("{all:#?}") };
     assert_eq!([field(hot, "id"), field(hot, "kind")], [first.as_ref(), "server"]);
-    let causes: Vec<String> = of("registration_refused").iter().map(|told| field(told, "cause")).collect();
-    assert_eq!(causes, ["cap", "server_full", "closed"]);
+    let causes: BTreeSet<String> = of("registration_refused").iter().map(|told| field(told, "cause")).collect();
+    assert_eq!(causes.into_iter().collect::<Vec<_>>(), ["cap", "closed", "server_full"]);
     let [swept] = of("dead_swept")[..] else { panic!("{all:#?}") };
     assert_eq!([field(swept, "servers"), field(swept, "transports")], ["0", "1"]);
-    let spans = all.iter().filter(|told| told.what == "span" && told.name == "tick").count();
-    assert_eq!(spans, 61);
     let caps: BTreeSet<String> = of("cap_hit").iter().map(|told| field(told, "cap")).collect();
-    assert_eq!(caps.into_iter().collect::<Vec<_>>(), ["servers", "transports bound to one server"]);
+    let by_label = |cap: &String| cap.starts_with("servers with tenant = ");
+    assert_eq!(caps.iter().filter(|cap| by_label(cap)).count(), 64);
+    let others: Vec<String> = caps.into_iter().filter(|cap| !by_label(cap)).collect();
+    assert_eq!(others, ["servers", "transports bound to one server"]);
+    let [more] = of("more_caps_hit")[..] else { panic!("{all:#?}") };
+    assert_eq!(field(more, "caps"), "6");
+}
+
+/// What is told of seventy tenants who are all turned away, and then no more.
+fn told_of_many_tenants<B: Backend>(shards: usize, ear: &Ear) -> Vec<Told> {
+    let label = LabelCap { key: "tenant".to_owned(), servers: Some(1), transports: None };
+    let limits = Limits { label: Some(label), ..Limits::default() };
+    let (clock, builder) = (Hands::new(), Registry::<u64, B>::builder());
+    let registry = builder.shards(shards).limits(limits).clock(clock.clone()).build().unwrap();
+    for tenant in 0..70 {
+        let metadata = Metadata::new().with("tenant", tenant.to_string());
+        let id = format!("one-{tenant}");
+        registry.register_server(id, unread_server_mailbox(), metadata.clone()).unwrap().detach();
+        registry.register_server("two", unread_server_mailbox(), metadata).unwrap_err();
+    }
+    for _ in 0..15 {
+        clock.turn(SECOND);
+        registry.tick(clock.now());
+    }
+    ear.take()
 }
 
 fn nothing_is_told_of_look_ups_and_messages<B: Backend>(shards: usize) {

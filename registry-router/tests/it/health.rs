@@ -1,11 +1,12 @@
 //! Health: what a check tells and whom, what a reset leaves, and which rules can be set.
 
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use registry_core::{Backend, Kind};
 use registry_router::{
-    Admission, AdmissionState, AdmitAll, AlarmRule, Cap, Clock, HealthChange, HealthSettings, Limits, MonitorSettings,
-    Registry, Watched,
+    Admission, AdmissionState, AdmitAll, AlarmRule, Cap, Clock, HealthChange, HealthSettings, LabelCap, Limits,
+    Metadata, MonitorSettings, Refusal, Registry, Watched,
 };
 
 use crate::faulty::{Call, Deed, Faulted, Faults, alarms, faulted, ids};
@@ -15,6 +16,10 @@ over_every_backend! {
     a_reset_in_the_middle_loses_no_alarm,
     a_hot_id_is_named,
     a_cap_that_is_hit_is_told,
+    a_cap_that_is_hit_at_every_visit_is_not_relieved,
+    however_many_tenants_are_turned_away_a_check_tells_few_changes,
+    a_policy_may_check_when_it_is_told,
+    changes_are_told_in_order_when_many_check,
     a_slow_watcher_loses_the_oldest_and_is_told,
     the_task_checks_and_ends_with_its_registry,
     the_original_rule_can_be_set,
@@ -117,6 +122,147 @@ fn a_cap_that_is_hit_is_told<B: Backend>(shards: usize) {
     let mut relieved = caps((2..30).flat_map(|second| registry.tick(now + second * SECOND)).collect());
     relieved.sort_by_key(|(cap, _)| cap.to_string());
     assert_eq!(relieved, [(Cap::Servers, false), (Cap::TransportsPerServer, false)]);
+}
+
+/// A registry in which each tenant may have one transport.
+fn tenants<B: Backend>(shards: usize) -> Registry<u64, B> {
+    let label = LabelCap { key: "tenant".to_owned(), servers: None, transports: Some(1) };
+    let limits = Limits { label: Some(label), sweep_every: 1_000_000 * SECOND, ..Limits::default() };
+    // Nothing is timed, so that a busy machine raises no alarm.
+    let monitor = MonitorSettings { enabled: false, ..MonitorSettings::default() };
+    Registry::builder().shards(shards).limits(limits).monitor(monitor).build().unwrap()
+}
+
+fn a_cap_that_is_hit_at_every_visit_is_not_relieved<B: Backend>(shards: usize) {
+    let (registry, start) = (tenants::<B>(shards), Instant::now());
+    let tenant = || Metadata::new().with("tenant", "a");
+    let mut told = Vec::new();
+    // Between two checks the tenant comes, is turned away once and leaves again.
+    for second in 0..30_u32 {
+        if second % 5 == 0 {
+            let _held = registry.register_transport("t", unread_transport_mailbox(), tenant()).unwrap();
+            registry.register_transport("u", unread_transport_mailbox(), tenant()).unwrap_err();
+        }
+        told.extend(registry.tick(start + second * SECOND).into_iter().map(|change| (second, change)));
+    }
+    assert!(matches!(&told[..], [(0, HealthChange::CapHit(_))]), "{told:#?}");
+    told.extend((30..40).flat_map(|second| registry.tick(start + second * SECOND)).map(|change| (40, change)));
+    assert!(matches!(&told[1..], [(40, HealthChange::CapRelieved(_))]), "{told:#?}");
+}
+
+fn however_many_tenants_are_turned_away_a_check_tells_few_changes<B: Backend>(shards: usize) {
+    const TENANTS: usize = 1_000;
+    let (registry, start) = (tenants::<B>(shards), Instant::now());
+    for number in 0..TENANTS {
+        let tenant = Metadata::new().with("tenant", format!("tenant-{number}"));
+        registry.register_transport(format!("a{number}"), unread_transport_mailbox(), tenant.clone()).unwrap().detach();
+        registry.register_transport(format!("b{number}"), unread_transport_mailbox(), tenant).unwrap_err();
+    }
+    let mut watch = registry.watch_health();
+    let (mut hit, mut relieved) = (0, 0);
+    for second in 0..20 {
+        let changes = registry.tick(start + second * SECOND);
+        assert!(changes.len() <= 64 + 2, "{} changes in one check", changes.len());
+        for change in changes {
+            assert_eq!(watch.try_next(), Some(Watched::Change(change.clone())));
+            match change {
+                HealthChange::CapHit(_) => hit += 1,
+                HealthChange::CapRelieved(_) => relieved += 1,
+                HealthChange::MoreCapsHit(more) => hit += more.caps as usize,
+                HealthChange::MoreCapsRelieved(more) => relieved += more.caps as usize,
+                other => panic!("{other}"),
+            }
+        }
+        assert_eq!((hit, relieved), (TENANTS, if second < 11 { 0 } else { TENANTS }), "second {second}");
+    }
+}
+
+/// A policy that checks the registry's health whenever it is told of it.
+#[derive(Debug)]
+struct Curious<B: Backend> {
+    registry: Arc<OnceLock<Faulted<B>>>,
+    now: Instant,
+    told: Arc<Mutex<Vec<AdmissionState>>>,
+}
+
+impl<B: Backend> Admission for Curious<B> {
+    fn admit(&self, _: Kind, _: &Metadata, _: Instant) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn release(&self, _: Kind, _: &Metadata) {}
+
+    fn state(&self) -> AdmissionState {
+        AdmissionState::Open
+    }
+
+    fn health(&self, state: AdmissionState, _: Duration) {
+        if let Some(registry) = self.registry.get() {
+            registry.tick(self.now + RECOVERY * SECOND);
+            registry.tick(self.now + 2 * RECOVERY * SECOND);
+            registry.tick(self.now + 3 * RECOVERY * SECOND);
+            self.told.lock().unwrap().push(state);
+        }
+    }
+}
+
+fn a_policy_may_check_when_it_is_told<B: Backend>(shards: usize) {
+    within_time_limit(move || {
+        let (own, told) = (Arc::new(OnceLock::new()), Arc::new(Mutex::new(Vec::new())));
+        let policy = Curious { registry: own.clone(), now: Instant::now(), told: told.clone() };
+        let (registry, faults) = faulted::<B>(shards, |builder| builder.admission(policy));
+        own.set(registry.clone()).unwrap();
+        faults.slow(0..shards);
+        work(&registry);
+        let mut watch = registry.watch_health();
+        let changes = registry.tick(faults.hands.now());
+        assert!(matches!(changes.last(), Some(HealthChange::AdmissionClosed(_))), "{changes:?}");
+        assert_eq!(*told.lock().unwrap(), [AdmissionState::Closed, AdmissionState::Open]);
+        let watched: Vec<_> = std::iter::from_fn(|| watch.try_next()).collect();
+        assert_eq!(watched[..changes.len()], changes.into_iter().map(Watched::Change).collect::<Vec<_>>());
+        let reopened = |change: &Watched| matches!(change, Watched::Change(HealthChange::AdmissionReopened(_)));
+        assert!(watched.iter().any(reopened), "{watched:?}");
+    });
+}
+
+fn changes_are_told_in_order_when_many_check<B: Backend>(shards: usize) {
+    within_time_limit(move || {
+        const THREADS: u32 = 4;
+        // So few that no change is lost to a watcher that reads them all at the end.
+        const ROUNDS: u32 = 25;
+        let (registry, start) = (tenants::<B>(shards), Instant::now());
+        let mut watch = registry.watch_health();
+        let _held: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                let tenant = Metadata::new().with("tenant", thread.to_string());
+                registry.register_transport(format!("t{thread}"), unread_transport_mailbox(), tenant).unwrap()
+            })
+            .collect();
+        std::thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let registry = &registry;
+                scope.spawn(move || {
+                    for round in 0..ROUNDS {
+                        let tenant = Metadata::new().with("tenant", thread.to_string());
+                        registry.register_transport("new", unread_transport_mailbox(), tenant).unwrap_err();
+                        registry.tick(start + round * RECOVERY * SECOND);
+                        registry.tick(start + (round * RECOVERY + RECOVERY / 2) * SECOND);
+                    }
+                });
+            }
+        });
+        registry.tick(start + 2 * ROUNDS * RECOVERY * SECOND);
+        registry.tick(start + 3 * ROUNDS * RECOVERY * SECOND);
+        let mut full = std::collections::HashSet::new();
+        for change in std::iter::from_fn(|| watch.try_next()) {
+            match change {
+                Watched::Change(HealthChange::CapHit(hit)) => assert!(full.insert(hit.cap), "hit twice"),
+                Watched::Change(HealthChange::CapRelieved(relieved)) => assert!(full.remove(&relieved.cap)),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(full.is_empty(), "{full:?}");
+    });
 }
 
 fn a_slow_watcher_loses_the_oldest_and_is_told<B: Backend>(shards: usize) {

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use registry_router::backends::Reference;
 use registry_router::{
-    Admission, AdmissionState, Alarm, BroadcastReport, Cap, CapUse, Cause, Clock, ContentionStatus, Door, HealthChange,
-    HotId, Imbalance, Kind, LabelCap, LastWrites, LatencyStats, Limits, Listing, Measure, MonitorSettings, Operation,
-    Pace, RateLimit, Refusal, RegisterReason, Registry, ServerId, Settings, ShardStats, Swept, Watched,
+    Admission, AdmissionState, Alarm, BroadcastReport, Cap, CapCount, CapUse, Cause, Clock, ContentionStatus, Door,
+    HealthChange, HotId, Imbalance, Kind, LabelCap, LastWrites, LatencyStats, Limits, Listing, Measure,
+    MonitorSettings, Operation, Pace, RateLimit, Refusal, RegisterReason, Registry, ServerId, Settings, ShardStats,
+    Swept, Watched,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -103,6 +104,8 @@ fn every_change_and_every_part_of_it_comes_back() {
     for cap in &caps {
         changes.extend([HealthChange::CapHit(cap.clone()), HealthChange::CapRelieved(cap.clone())]);
     }
+    let more = CapCount { caps: u64::MAX };
+    changes.extend([HealthChange::MoreCapsHit(more), HealthChange::MoreCapsRelieved(more)]);
     changes.extend([HealthChange::AdmissionClosed(door), HealthChange::AdmissionReopened(door)]);
     let texts: HashSet<String> = changes.iter().map(round_trip).collect();
     assert_eq!(texts.len(), changes.len(), "no two are written alike");
