@@ -64,7 +64,8 @@ pub trait Probe: fmt::Debug + Send + Sync + 'static {
     /// by the load. It may be called by several threads at once.
     fn checked(&self, _now: Instant) {}
 
-    /// Sets all figures back to zero. Events that happen meanwhile are counted before or after, but not twice.
+    /// Sets all figures back to zero, but for what a check of the health judges by and time takes away: a reset must not
+    /// hide anything from it. Events that happen meanwhile are counted before or after, but not twice.
     fn reset(&self);
 }
 

@@ -83,7 +83,8 @@ impl AlarmRule {
                 self.judge_mean(stats, count, mean_ns)
             }
             Measure::MeanOfLast => {
-                let count = if stats.writes.count == 0 { 0 } else { stats.last_writes.count };
+                let is_silent = stats.writes.count == 0 && stats.write_pace.count == 0;
+                let count = if is_silent { 0 } else { stats.last_writes.count };
                 self.judge_mean(stats, count, stats.last_writes.mean_ns)
             }
             // New measures fall back to the default one.
@@ -115,7 +116,10 @@ impl AlarmRule {
 
     fn judge_mean(&self, stats: &ShardStats, count: u64, mean_ns: f64) -> (Verdict, Alarm) {
         let threshold_ns = self.threshold.as_nanos() as f64;
+        // None that is known, but there were some: the figures have been reset.
+        let is_unknown = count == 0 && stats.write_pace.count > 0;
         let verdict = match () {
+            () if is_unknown => Verdict::Between,
             () if count == 0 || mean_ns <= threshold_ns * self.clear_below => Verdict::Calm,
             () if count >= self.enough && mean_ns > threshold_ns => Verdict::Bad,
             () => Verdict::Between,

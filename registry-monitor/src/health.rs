@@ -3,13 +3,14 @@
 //! Pure: it reads no clock, asks nobody and does nothing. The registry brings the figures and acts on the changes.
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use registry_core::{AdmissionState, CapHits, CapUse, Door, HealthChange, HotId, Imbalance, Kind, ShardStats};
 
 use crate::alarm::AlarmRule;
 use crate::imbalance::probability;
 use crate::latch::{Flip, Latch, Verdict};
+use crate::timeline::Timeline;
 
 use caps::Caps;
 pub use settings::{HealthSettings, HotRule, ImbalanceRule};
@@ -31,6 +32,31 @@ pub struct Health {
     hot: HashMap<(Kind, Box<str>), (Latch, HotId)>,
     door: Latch,
     caps: Caps,
+    /// Made by the first check.
+    time: Option<Time>,
+}
+
+/// The time of the checks, which never goes back and heals when one of their instants was wrong.
+#[derive(Debug)]
+struct Time {
+    start: Instant,
+    timeline: Timeline,
+    now: Instant,
+}
+
+/// A check that comes from further back than this finds that the clock was wrong, if the next ones do so too.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+impl Time {
+    fn new(start: Instant) -> Self {
+        Self { start, timeline: Timeline::new(start, PATIENCE, PATIENCE), now: start }
+    }
+
+    fn follow(&mut self, now: Instant) -> Instant {
+        let time = self.start.checked_add(Duration::from_nanos(self.timeline.follow(now)));
+        self.now = time.map_or(self.now, |time| time.max(self.now));
+        self.now
+    }
 }
 
 impl Health {
@@ -46,6 +72,7 @@ impl Health {
             hot: HashMap::new(),
             door: Latch::default(),
             caps: Caps::default(),
+            time: None,
         }
     }
 
@@ -55,7 +82,8 @@ impl Health {
     /// Alarms come first, in the order of the shards; then imbalance, hot ids, admission and caps. Of single caps by label
     /// at most 64 are told by name; those beyond are told together, by their number.
     /// To be called about once a second: what is held for a time is held from check to check. Instants that go back
-    /// count as no time at all. O(shards + hot ids + caps that are hit or not yet relieved).
+    /// count as no time at all; when checks have gone on from there for half a second, the instant before was wrong, and
+    /// time passes as they say. O(shards + hot ids + caps that are hit or not yet relieved).
     pub fn check(
         &mut self,
         stats: &[ShardStats],
@@ -64,6 +92,7 @@ impl Health {
         hits: &CapHits,
         now: Instant,
     ) -> Vec<HealthChange> {
+        let now = self.time.get_or_insert_with(|| Time::new(now)).follow(now);
         let mut changes = Vec::new();
         self.check_alarms(stats, now, &mut changes);
         self.check_imbalance(Kind::Server, stats, now, &mut changes);

@@ -35,12 +35,6 @@ impl Last {
         }
         last
     }
-
-    /// Forgets them all.
-    pub(crate) fn clear(&mut self) {
-        self.latencies_ns.clear();
-        self.sum_ns = 0;
-    }
 }
 
 #[cfg(test)]
@@ -55,8 +49,6 @@ mod tests {
             last.record(Duration::from_nanos(ns), 3);
         }
         assert_eq!((last.read().count, last.read().mean_ns), (3, 20.0));
-        last.clear();
-        assert_eq!(last.read(), LastWrites::default());
     }
 
     #[test]

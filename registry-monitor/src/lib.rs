@@ -63,6 +63,7 @@ mod recent;
 mod sampling;
 mod seat;
 mod settings;
+mod timeline;
 mod window;
 
 pub use admission::{LabelCap, Limiter, Limits, RateLimit};

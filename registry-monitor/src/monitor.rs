@@ -15,6 +15,7 @@ use crate::pace::{Bounds, Paces, SLICES};
 use crate::rate::Rate;
 use crate::sampling::Sampling;
 use crate::settings::MonitorSettings;
+use crate::timeline::Timeline;
 use crate::window::{Since, Slices, Window};
 
 /// Counts what happens in all shards of one registry, and keeps the latencies of the last seconds and the sum of all
@@ -28,7 +29,9 @@ use crate::window::{Since, Slices, Window};
 ///   threads run, each count lags behind by a moment, and counts that belong together may do so by different moments.
 ///   A miss is never seen without its look-up, so `hits`, which is look-ups less misses, is never negative and at
 ///   most too high by the look-ups that are under way.
-/// - A [reset](Probe::reset) during a look-up may leave its miss to be counted after it. `hits` is then one too low.
+/// - A [reset](Probe::reset) leaves what health is judged by, which is forgotten as time goes on: the hot ids, the last
+///   writes, and how many operations of the window were slow.
+/// - A reset during a look-up may leave its miss to be counted after it. `hits` is then one too low.
 /// - Writes are timed one and all. Of the sampled reads, those are left out that come while another thread of the same
 ///   shard is recording or asking: a look-up never waits for a lock.
 /// - Totals of latencies are of all that was timed since the start or the last reset, the window included.
@@ -41,7 +44,11 @@ use crate::window::{Since, Slices, Window};
 ///
 /// They must come from one clock, [`Instant::now`] or a test's, and need not be in order: a look-up that ended before
 /// it began took no time, and a record older than the window counts in the totals alone.
-/// One far in the future turns the window over for good; the totals alone hear more until the others come up with it.
+///
+/// A record with an instant far in the future empties the window: what was in it counts in the totals. If the records
+/// and questions that follow come from further back than a window, for half a window, the clock was wrong, and the window
+/// goes on from there; until then they count in the totals alone. So everything is as before within one window, or a
+/// second if that is longer, after the clock has gone right again. A question from the future changes nothing.
 ///
 /// # Panics
 ///
@@ -53,7 +60,11 @@ pub struct Monitor {
     active: Option<Active>,
 }
 
+/// A clock that was wrong is got over in no less than this, however short the window is.
+const LEAST_PERIOD: Duration = Duration::from_secs(1);
+
 struct Active {
+    time: Timeline,
     slices: Slices,
     pace_slices: Slices,
     bounds: Bounds,
@@ -95,9 +106,11 @@ impl Monitor {
     #[must_use]
     pub fn new(shards: usize, settings: MonitorSettings, start: Instant) -> Self {
         let active = settings.enabled.then(|| Active {
-            slices: Slices::new(start, settings.window),
+            // Heals within a window.
+            time: Timeline::new(start, settings.window.max(LEAST_PERIOD), settings.window.max(LEAST_PERIOD) / 2),
+            slices: Slices::new(settings.window),
             // A slice is half of what it is given.
-            pace_slices: Slices::new(start, settings.window / (SLICES as u32 / 2)),
+            pace_slices: Slices::new(settings.window / (SLICES as u32 / 2)),
             bounds: settings.alarm.bounds(),
             last_writes: settings.last_writes,
             shards: std::iter::repeat_with(Latency::default).take(shards).collect(),
@@ -149,7 +162,7 @@ impl Probe for Monitor {
     fn took(&self, shard: usize, operation: Operation, began: Instant, ended: Instant) {
         let Some(active) = &self.active else { return };
         let latency = ended.saturating_duration_since(began);
-        let since_start = active.slices.since_start(ended);
+        let since_start = active.time.follow(ended);
         let number = active.slices.number_at(since_start);
         let pace_number = active.pace_slices.number_at(since_start);
         let shard = &active.shards[shard];
@@ -188,7 +201,7 @@ impl Probe for Monitor {
 
     fn latency(&self, operation: Operation, now: Instant) -> LatencyStats {
         let Some(active) = &self.active else { return LatencyStats::default() };
-        let number = active.slices.number(now);
+        let number = active.number(now);
         let mut all = Latencies::default();
         for Latency { reads, writes } in &active.shards {
             match operation {
@@ -203,7 +216,7 @@ impl Probe for Monitor {
     }
 
     fn hot_ids(&self, now: Instant) -> Vec<HotId> {
-        self.active.as_ref().map_or_else(Vec::new, |active| active.hot.read(active.slices.number(now)))
+        self.active.as_ref().map_or_else(Vec::new, |active| active.hot.read(active.number(now)))
     }
 
     fn checked(&self, now: Instant) {
@@ -223,14 +236,10 @@ impl Probe for Monitor {
             forgotten.resize_with(totals.len(), ShardStats::default);
             forgotten.iter_mut().zip(&totals).for_each(|(sum, totals)| add_counts(sum, totals));
         }
-        active.hot.clear();
+        // What health is judged by stays until it leaves its window: a reset before each check would hide everything.
         for Latency { reads, writes } in &active.shards {
-            for timed in [&**reads, &writes.timed] {
-                let mut timed = locked(timed);
-                timed.window.clear();
-                timed.paces.clear();
-                timed.last.clear();
-            }
+            locked(reads).window.clear();
+            locked(&writes.timed).window.clear();
             if let Some(cleanups) = writes.cleanups.get() {
                 locked(cleanups).clear();
             }
@@ -270,9 +279,14 @@ impl Monitor {
 }
 
 impl Active {
+    /// The number of the slice that an instant lies in.
+    fn number(&self, now: Instant) -> u64 {
+        self.slices.number_at(self.time.see(now))
+    }
+
     /// What is in the window and what is not.
     fn read(&self, window: &Window, since: Since, now: Instant) -> (Latencies, AllTime) {
-        let number = self.slices.number(now);
+        let number = self.number(now);
         (window.read(number), window.read_past(number, since))
     }
 
@@ -291,7 +305,11 @@ impl Active {
     ) -> (LatencyStats, LatencyStats, Pace) {
         let timed = locked(timed);
         let latencies = self.read(&timed.window, since, now);
-        let pace = timed.paces.read(self.pace_slices.number(now), self.pace_slices.reach() / 2, &self.bounds);
+        let pace = timed.paces.read(
+            self.pace_slices.number_at(self.time.see(now)),
+            self.pace_slices.reach() / 2,
+            &self.bounds,
+        );
         also(&timed);
         // The lock is gone before the summaries are made: whoever records should not wait for percentiles.
         drop(timed);

@@ -61,8 +61,8 @@ impl Paces {
         }
     }
 
-    /// The shortest stretch up to the slice of this number that shows that more than one in a hundred is slow; all of the
-    /// window if there is none.
+    /// The shortest stretch up to the slice of this number that shows that more than one in a hundred is slow; all of
+    /// the window if there is none.
     ///
     /// With a number below that of the newest slice, up to the newest: the caller read its clock before others did.
     pub(crate) fn read(&self, number: u64, slice: Duration, bounds: &Bounds) -> Pace {
@@ -82,11 +82,6 @@ impl Paces {
             }
         }
         pace
-    }
-
-    /// Forgets all counts.
-    pub(crate) fn clear(&mut self) {
-        self.ring = Default::default();
     }
 }
 
@@ -178,7 +173,5 @@ mod tests {
         assert_eq!(read(&paces, 1_000).1, 3);
         record(&mut paces, u64::MAX, 1, 5);
         assert_eq!(read(&paces, u64::MAX).1, 1);
-        paces.clear();
-        assert_eq!(read(&paces, u64::MAX).1, 0);
     }
 }

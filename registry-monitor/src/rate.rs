@@ -37,6 +37,11 @@ impl Rate {
     ///
     /// It is kept while half to twice as many are timed as are wanted.
     pub(crate) fn judge(&mut self, present: Sampling, lookups: u64, now: Instant) -> Option<Sampling> {
+        // The last check was made by a clock that was ahead, or this one by one that is behind: both begin anew.
+        if self.at.saturating_duration_since(now) >= SOONEST {
+            (self.at, self.lookups) = (now, lookups);
+            return None;
+        }
         let elapsed = now.saturating_duration_since(self.at);
         if self.wanted == 0 || elapsed < SOONEST {
             return None;
@@ -106,6 +111,15 @@ mod tests {
         let rates = Judged::new(1_024, 2_000).after(&[30_000_000, 64_000, 0, 30_000_000]);
         assert_eq!(rates, [16_384, 128, 128, 16_384]);
         assert_eq!(Judged::new(1, 2_000).after(&[10, 0, 4_000, 4_001]), [1, 1, 1, 4]);
+    }
+
+    #[test]
+    fn a_check_from_the_future_is_got_over() {
+        let Judged { mut rate, present, now: start, .. } = Judged::new(1_024, 2_000);
+        rate.judge(present, 0, start + 3_600 * SECOND);
+        assert_eq!(rate.judge(present, 30_000_000, start + SECOND), None, "it is not known since when");
+        let next = rate.judge(present, 60_000_000, start + 2 * SECOND);
+        assert_eq!(next.map(Sampling::every), Some(16_384));
     }
 
     #[test]

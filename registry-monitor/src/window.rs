@@ -1,35 +1,21 @@
 //! A rolling window of latencies: two slices of half a window each, turned over by the instants of the callers, and the
 //! sum of what has left it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::latencies::{AllTime, Latencies, nanoseconds};
+use crate::latencies::{AllTime, Latencies};
 
 /// How time is cut into slices, alike for all windows of a monitor.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slices {
-    start: Instant,
     slice_ns: u64,
 }
 
 impl Slices {
-    /// Slices of half a `window` each, at least 1 ns, counted from `start`.
-    pub(crate) fn new(start: Instant, window: Duration) -> Self {
+    /// Slices of half a `window` each, at least 1 ns.
+    pub(crate) fn new(window: Duration) -> Self {
         let slice_ns = u64::try_from(window.as_nanos() / 2).unwrap_or(u64::MAX).max(1);
-        Self { start, slice_ns }
-    }
-
-    /// The number of the slice that an instant lies in; those before the start lie in the first.
-    pub(crate) fn number(&self, at: Instant) -> u64 {
-        self.number_at(self.since_start(at))
-    }
-
-    /// How many nanoseconds after the start an instant is; none if it is before.
-    ///
-    /// Apart from the number, for those who have slices of several lengths and one start: instants are dear to subtract.
-    #[inline]
-    pub(crate) fn since_start(&self, at: Instant) -> u64 {
-        nanoseconds(at.saturating_duration_since(self.start))
+        Self { slice_ns }
     }
 
     /// The number of the slice that is so many nanoseconds after the start.
@@ -168,25 +154,23 @@ mod tests {
 
     /// A window on a clock that the test turns.
     struct Clocked {
-        start: Instant,
         slices: Slices,
         window: Window,
     }
 
     impl Clocked {
         fn new() -> Self {
-            let start = Instant::now();
-            Self { start, slices: Slices::new(start, WINDOW), window: Window::default() }
+            Self { slices: Slices::new(WINDOW), window: Window::default() }
         }
 
         fn record(&mut self, at_ms: u64, ns: u64) {
-            let number = self.slices.number(self.start + Duration::from_millis(at_ms));
+            let number = self.slices.number_at(at_ms * 1_000_000);
             self.window.record(number, Duration::from_nanos(ns));
         }
 
         /// Count and maximum.
         fn read(&self, at_ms: u64) -> (u64, u64) {
-            let number = self.slices.number(self.start + Duration::from_millis(at_ms));
+            let number = self.slices.number_at(at_ms * 1_000_000);
             let stats = self.window.read(number).summary(self.slices.reach());
             assert_eq!(stats.window, WINDOW);
             (stats.count, stats.max_ns)
@@ -288,13 +272,6 @@ mod tests {
     }
 
     #[test]
-    fn instants_before_the_start_lie_in_the_first_slice() {
-        let now = Instant::now();
-        let slices = Slices::new(now + Duration::from_secs(1), WINDOW);
-        assert_eq!(slices.number(now), 0);
-    }
-
-    #[test]
     fn clearing_forgets_but_keeps_time() {
         let mut clocked = Clocked::new();
         clocked.record(12_000, 1);
@@ -306,15 +283,14 @@ mod tests {
 
     #[test]
     fn absurd_windows_work() {
-        let start = Instant::now();
         for window in [Duration::ZERO, Duration::from_nanos(1), Duration::MAX] {
-            let slices = Slices::new(start, window);
+            let slices = Slices::new(window);
             let mut rolling = Window::default();
-            let later = start + Duration::from_secs(1);
-            rolling.record(slices.number(later), Duration::from_nanos(5));
-            assert_eq!(rolling.read(slices.number(later)).summary(slices.reach()).count, 1);
+            let later = slices.number_at(1_000_000_000);
+            rolling.record(later, Duration::from_nanos(5));
+            assert_eq!(rolling.read(later).summary(slices.reach()).count, 1);
         }
-        assert_eq!(Slices::new(start, Duration::ZERO).reach(), Duration::from_nanos(2));
+        assert_eq!(Slices::new(Duration::ZERO).reach(), Duration::from_nanos(2));
     }
 
     #[test]

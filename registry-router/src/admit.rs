@@ -121,6 +121,11 @@ impl Relief {
         let now = ns(now.saturating_duration_since(self.start));
         let next = self.next.load(Ordering::Relaxed);
         let then = now.saturating_add(ns(self.every));
+        // It was due so late by a clock that was ahead; from here on, it is so by this one.
+        if next > then {
+            let _ = self.next.compare_exchange(next, then, Ordering::Relaxed, Ordering::Relaxed);
+            return false;
+        }
         now >= next && self.next.compare_exchange(next, then, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 }
@@ -169,6 +174,10 @@ mod tests {
         let relief = Relief::new(start, second);
         let due = [0, 0, 1, 1, 1].map(|after| relief.is_due(start + after * second));
         assert_eq!(due, [true, false, true, false, false]);
+        // Asked by a clock that is an hour ahead, once.
+        assert!(relief.is_due(start + 3_600 * second));
+        let due = [2, 3, 3, 4].map(|after| relief.is_due(start + after * second));
+        assert_eq!(due, [false, true, false, true]);
         let always = Relief::new(start, Duration::ZERO);
         assert!(always.is_due(start) && always.is_due(start));
     }

@@ -39,7 +39,8 @@ where
         &self.inner.probe
     }
 
-    /// Sets all counts and latencies back to zero; registrations, bindings and alarms are not figures and stay.
+    /// Sets all counts and latencies back to zero; registrations, bindings and alarms are not figures and stay, and so does
+    /// what health is judged by, until it leaves the window: hot ids, the last writes, and how many operations were slow.
     pub fn reset_stats(&self) {
         self.inner.probe.reset();
         for (shard, before) in self.inner.met_before.iter().enumerate() {

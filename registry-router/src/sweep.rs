@@ -133,17 +133,38 @@ where
     }
 }
 
-/// When each shard was last swept.
-pub(crate) struct Visits(Box<[Mutex<Instant>]>);
+/// When each shard was last swept, and when it was before that.
+pub(crate) struct Visits(Box<[Mutex<[Instant; 2]>]>);
 
 impl Visits {
     pub(crate) fn new(shards: usize, now: Instant) -> Self {
-        Self((0..shards).map(|_| Mutex::new(now)).collect())
+        Self((0..shards).map(|_| Mutex::new([now; 2])).collect())
     }
 
     /// Notes a visit, and says when the one before it was.
+    ///
+    /// If that was by a clock that was ahead, it is not known when; then the one before is told, which is longer ago.
     fn visit(&self, shard: usize, now: Instant) -> Instant {
-        let mut last = self.0[shard].lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut *last, now)
+        let mut visits = self.0[shard].lock().unwrap_or_else(PoisonError::into_inner);
+        let before = visits.iter().copied().find(|visit| *visit <= now).unwrap_or(now);
+        *visits = [now, before];
+        before
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_visit_by_a_clock_that_was_ahead_hides_no_lag() {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let visits = Visits::new(1, start);
+        let visit = |after: u32| visits.visit(0, start + after * second) - start;
+        assert_eq!([1, 2, 3_602].map(visit), [0, 1, 2].map(|before| before * second));
+        assert_eq!([4, 5, 6].map(visit), [2, 4, 5].map(|before| before * second), "no later than it was");
+        // Set back for good, to before the start.
+        let early = |before: u32| start - before * second;
+        assert_eq!([9, 8].map(|before| visits.visit(0, early(before))), [9, 9].map(early));
     }
 }

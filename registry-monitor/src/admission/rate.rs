@@ -15,11 +15,16 @@ use governor::{Quota, RateLimiter};
 use registry_core::{Cap, CapUse};
 
 use super::settings::RateLimit;
+use crate::timeline::Timeline;
+
+/// An instant that lies so far behind the latest one may be late; if those that come lie further behind for as long, the
+/// latest one was wrong.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A bucket of registrations that fills at a rate and holds a burst.
 #[derive(Debug)]
 pub(super) struct Rate {
-    start: Instant,
+    time: Timeline,
     clock: Latest,
     limiter: RateLimiter<NotKeyed, InMemoryState, Latest, NoOpMiddleware<Nanos>>,
     per_second: u32,
@@ -32,7 +37,7 @@ impl Rate {
         let quota = Quota::per_second(at_least_one(limit.per_second)).allow_burst(at_least_one(limit.burst));
         let clock = Latest::default();
         Self {
-            start,
+            time: Timeline::new(start, PATIENCE, PATIENCE),
             limiter: RateLimiter::direct_with_clock(quota, clock.clone()),
             clock,
             per_second: limit.per_second,
@@ -42,7 +47,7 @@ impl Rate {
 
     /// Takes one registration out of the bucket, or says how long it takes until there is one.
     pub(super) fn take(&self, now: Instant) -> Result<(), Duration> {
-        self.clock.advance_to(now.saturating_duration_since(self.start));
+        self.clock.advance_to(self.time.follow(now));
         self.limiter.check().map_err(|not_yet| {
             self.hits.fetch_add(1, Ordering::Relaxed);
             // Nobody should be told to come back at once.
@@ -61,8 +66,8 @@ impl Rate {
 struct Latest(Arc<AtomicU64>);
 
 impl Latest {
-    fn advance_to(&self, since_start: Duration) {
-        self.0.fetch_max(u64::try_from(since_start.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    fn advance_to(&self, time: u64) {
+        self.0.fetch_max(time, Ordering::Relaxed);
     }
 }
 

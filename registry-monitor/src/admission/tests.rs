@@ -3,6 +3,8 @@
 use std::sync::Barrier;
 use std::thread;
 
+use proptest::prelude::*;
+
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -215,5 +217,58 @@ fn limits_of_zero_are_errors() {
         assert!(limits.check().is_err(), "{limits:?}");
         // Nothing panics all the same.
         let _ = Limiter::new(limits, Instant::now()).admit(Kind::Server, &tenant("a"), Instant::now());
+    }
+}
+
+/// How many of a second's hundred are taken, when they come evenly from here on.
+fn taken_in_a_second(limiter: &Limiter, from: Instant) -> usize {
+    let none = Metadata::new();
+    (0..100).filter(|number| limiter.admit(Kind::Server, &none, from + *number * SECOND / 100).is_ok()).count()
+}
+
+#[test]
+fn a_clock_that_was_ahead_once_keeps_nobody_out_for_long() {
+    let (start, none) = (Instant::now(), Metadata::new());
+    let rate = Some(RateLimit { per_second: 10, burst: 2 });
+    let limiter = Limiter::new(Limits { rate, ..Limits::default() }, start);
+    let take = |after_ms: u64| limiter.admit(Kind::Server, &none, start + Duration::from_millis(after_ms)).is_ok();
+    assert_eq!([0, 3_600_000, 3_600_000, 3_600_000].map(take), [true, true, true, false]);
+    let taken = (1..=100).filter(|tenth| take(tenth * 100)).count();
+    assert!((91..=100).contains(&taken), "{taken} of 100 in the ten seconds that follow");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// One second after the clock has gone right again, the rate is what it was, neither more nor less.
+    #[test]
+    fn the_rate_heals_whatever_jumps_the_clock_made(
+        jumps in prop::collection::vec(0..7_200_u32, 0..10),
+        begin in 0..7_200_u32,
+        threads in 1..4_usize,
+    ) {
+        let start = Instant::now() + 3_600 * SECOND;
+        let rate = Some(RateLimit { per_second: 10, burst: 5 });
+        let limiter = Limiter::new(Limits { rate, ..Limits::default() }, start);
+        let at = |second: u32| start - 3_600 * SECOND + second * SECOND;
+        thread::scope(|scope| {
+            for jumps in jumps.chunks(jumps.len().div_ceil(threads).max(1)) {
+                let limiter = &limiter;
+                scope.spawn(move || {
+                    for jump in jumps {
+                        (0..10).for_each(|_| _ = limiter.admit(Kind::Server, &Metadata::new(), at(*jump)));
+                    }
+                });
+            }
+        });
+        let healing = taken_in_a_second(&limiter, at(begin));
+        prop_assert!(healing <= 5 + 10 + 5, "{} while it heals", healing);
+        for second in begin + 1..begin + 20 {
+            let taken = taken_in_a_second(&limiter, at(second));
+            prop_assert!((9..=11 + 5).contains(&taken), "{} in a second", taken);
+            if second > begin + 1 {
+                prop_assert!((9..=11).contains(&taken), "{} in a second", taken);
+            }
+        }
     }
 }

@@ -118,6 +118,35 @@ fn a_reset_of_the_figures_loses_no_alarm() {
 }
 
 #[test]
+fn a_reset_before_each_check_hides_nothing() {
+    let mean = AlarmRule { measure: registry_core::Measure::Mean, ..AlarmRule::default() };
+    for alarm in [AlarmRule::default(), AlarmRule::original(), mean] {
+        let start = Instant::now();
+        let settings = MonitorSettings { sample_every: 1, alarm: alarm.clone(), ..MonitorSettings::default() };
+        let monitor = Monitor::new(1, settings, start);
+        let mut health = Health::new(1, alarm.clone(), HealthSettings::default());
+        let mut told = Vec::new();
+        for second in 1..40 {
+            let now = start + second * SECOND;
+            for _ in 0..300 {
+                monitor.sampled(0, Kind::Server, b"hot");
+                monitor.took(0, Operation::Write, now - SECOND / 5, now);
+            }
+            monitor.took(0, Operation::Read, now, now);
+            // The first check sees all figures, for the mean of the window is a figure.
+            if second > 1 {
+                monitor.reset();
+            }
+            let mut stats = monitor.stats(0, now);
+            stats.servers = 1_000;
+            let changes = health.check(&[stats], &monitor.hot_ids(now), &[], &NO_HITS, now);
+            told.extend(names(&changes).into_iter().filter(|name| !name.starts_with("Admission")));
+        }
+        assert_eq!(told, ["AlarmRaised", "HotIdNamed"], "{alarm:?}");
+    }
+}
+
+#[test]
 fn a_day_of_normal_load_raises_nothing() {
     const SHARDS: usize = 32;
     let mut chance = Chance::new(24);
@@ -278,6 +307,31 @@ fn senseless_settings_are_errors() {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+
+    /// Two checks after the clock has gone right again, what is held for a time is held for that long.
+    #[test]
+    fn holds_heal_whatever_jumps_the_clock_made(
+        jumps in prop::collection::vec((0..7_200_u32, any::<bool>()), 0..20),
+        begin in 0..7_200_u32,
+    ) {
+        let start = Instant::now() + 3_600 * SECOND;
+        let mut health = health(1);
+        let mut check = |second: u32, is_slow: bool| {
+            let stats = [shard(0, if is_slow { 100 } else { 0 })];
+            health.check(&stats, &[], &[], &NO_HITS, start - 3_600 * SECOND + second * SECOND);
+            health.is_alarmed(0)
+        };
+        for (second, is_slow) in jumps {
+            check(second, is_slow);
+        }
+        for second in begin..begin + 3 {
+            prop_assert!(check(second, true));
+        }
+        for second in 0..5 {
+            prop_assert!(check(begin + 3 + second, false), "cleared after {} s", second);
+        }
+        prop_assert!(!check(begin + 3 + 5, false));
+    }
 
     /// Noise around the threshold, whatever its size: an alarm is a minute's matter at least, never a flicker.
     #[test]

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::alarm::AlarmRule;
 
@@ -258,7 +260,7 @@ fn slow_operations_are_told_and_leave_with_the_window() {
     assert_eq!(told(1, 9), ((1, 1, 1), (0, 0, 0), 0, false));
     assert_eq!(told(0, 10), ((0, 0, 0), (0, 0, 0), 6, false), "the last writes are kept until others come");
     monitor.reset();
-    assert_eq!(told(0, 9), ((0, 0, 0), (0, 0, 0), 0, false));
+    assert_eq!(told(0, 9), ((0, 0, 0), (6, 3, 4), 6, false), "a reset hides nothing from a check");
 }
 
 #[test]
@@ -272,7 +274,7 @@ fn sampled_ids_are_told_by_their_share_and_never_wait() {
     assert_eq!(told(start), [("often".into(), 1, 0.75), ("seldom".into(), 2, 0.25)]);
     assert_eq!(told(start + Duration::from_secs(10)), []);
     monitor.reset();
-    assert_eq!(told(start), []);
+    assert_eq!(told(start).len(), 2, "a reset hides nothing from a check");
     Monitor::off().sampled(0, Kind::Server, b"s");
     assert_eq!(Monitor::off().hot_ids(start), []);
 }
@@ -386,4 +388,64 @@ fn an_idle_shard_costs_what_the_crate_says() {
 fn debug_is_short() {
     let text = format!("{:?}", Monitor::new(64, MonitorSettings::default(), Instant::now()));
     assert!(text.contains("shards: 64") && text.len() < 300, "{text}");
+}
+
+/// A write each tenth of a second, for so many tenths.
+fn write(monitor: &Monitor, from: Instant, tenths: u32) {
+    for tenth in 0..tenths {
+        let now = from + tenth * 100 * MS;
+        monitor.sampled(0, Kind::Server, b"s");
+        for operation in [Operation::Read, Operation::Write] {
+            monitor.took(0, operation, now - MS, now);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// One window after the clock has gone right again, windows hold what they should, and let it go.
+    #[test]
+    fn windows_heal_within_one_window_whatever_jumps_the_clock_made(
+        jumps in prop::collection::vec(0..7_200_u32, 0..10),
+        begin in 0..7_200_u32,
+    ) {
+        let start = Instant::now() + Duration::from_secs(3_600);
+        let monitor = Monitor::new(1, every_lookup(), start);
+        let at = |second: u32| start - Duration::from_secs(3_600) + second * 1_000 * MS;
+        for jump in &jumps {
+            write(&monitor, at(*jump), 3);
+            monitor.stats(0, at(*jump));
+        }
+        write(&monitor, at(begin), 100);
+        for second in begin + 10..begin + 40 {
+            write(&monitor, at(second), 10);
+            let now = at(second + 1) - MS;
+            let stats = monitor.stats(0, now);
+            for count in [stats.reads.count, stats.writes.count] {
+                prop_assert!((50..=100).contains(&count), "{} in the window", count);
+            }
+            for count in [stats.read_pace.count, stats.write_pace.count] {
+                // The clock may have jumped within a slice.
+                prop_assert!((10..=105).contains(&count), "{} in the slices of the window", count);
+            }
+            let [hot] = &monitor.hot_ids(now)[..] else { panic!("one id is looked up") };
+            prop_assert!((50..=105).contains(&hot.samples), "{} samples", hot.samples);
+        }
+        let stats = monitor.stats(0, at(begin + 51));
+        prop_assert_eq!([stats.reads.count, stats.writes.count, stats.read_pace.count, stats.write_pace.count], [0; 4]);
+        prop_assert!(monitor.hot_ids(at(begin + 51)).is_empty());
+        let all = 3 * jumps.len() as u64 + 100 + 300;
+        prop_assert_eq!([stats.reads_total.count, stats.writes_total.count], [all; 2], "and totals have lost nothing");
+    }
+}
+
+#[test]
+fn a_window_that_hears_nothing_after_a_jump_heals_by_being_asked() {
+    let start = Instant::now();
+    let monitor = Monitor::new(1, every_lookup(), start);
+    write(&monitor, start + Duration::from_secs(3_600), 1);
+    let asked = |second: u64| monitor.stats(0, start + Duration::from_secs(second)).writes.count;
+    let counts: Vec<u64> = (1..25).map(asked).collect();
+    assert_eq!((counts[0], counts[23]), (1, 0), "{counts:?}");
 }

@@ -10,6 +10,7 @@ use registry_router::{
     ShardStats,
 };
 
+use crate::hands::Hands;
 use crate::support::{
     server_mailbox, transport, transport_mailbox, unread_server_mailbox, unread_transport_mailbox, within_time_limit,
 };
@@ -22,6 +23,7 @@ over_every_backend! {
     who_is_in_goes_on_when_it_is_full,
     tenants_have_caps_of_their_own,
     a_rate_refuses_and_gives_everything_back,
+    a_clock_that_was_ahead_once_is_got_over,
     a_server_has_no_more_transports_than_it_may,
     a_full_server_takes_out_its_dead,
     transports_that_race_for_a_server_fill_it_exactly,
@@ -197,6 +199,26 @@ fn a_rate_refuses_and_gives_everything_back<B: Backend>(shards: usize) {
     let taken = u64::from(matches!(taken.reason, RegisterReason::Taken { .. }));
     let sum = |of: fn(&ShardStats) -> u64| registry.all_shard_stats().iter().map(of).sum::<u64>();
     assert_eq!((sum(|shard| shard.rejections), sum(|shard| shard.refused)), (refused + 1, refused + 1 - taken));
+}
+
+fn a_clock_that_was_ahead_once_is_got_over<B: Backend>(shards: usize) {
+    let (hour, tenth) = (Duration::from_secs(3_600), Duration::from_millis(100));
+    let clock = Hands::new();
+    let rate = Some(RateLimit { per_second: 10, burst: 2 });
+    let limits = Limits { rate, ..Limits::default() };
+    let registry: Registry<u64, B> =
+        Registry::builder().shards(shards).limits(limits).clock(clock.clone()).build().unwrap();
+    let register = |id: &str| registry.register_server(id, unread_server_mailbox(), ()).map(drop).is_ok();
+    assert!(register("s"));
+    clock.turn(hour);
+    assert_eq!([register("s"), register("s"), register("s")], [true, true, false]);
+    clock.turn_back(hour);
+    let taken = (0..100).filter(|_| {
+        clock.turn(tenth);
+        register("s")
+    });
+    let taken = taken.count();
+    assert!((91..=100).contains(&taken), "{taken} of 100 in the ten seconds that follow");
 }
 
 fn a_server_has_no_more_transports_than_it_may<B: Backend>(shards: usize) {

@@ -17,6 +17,10 @@ impl Hands {
     pub(crate) fn turn(&self, by: Duration) {
         *self.0.lock().unwrap() += by;
     }
+
+    pub(crate) fn turn_back(&self, by: Duration) {
+        *self.0.lock().unwrap() -= by;
+    }
 }
 
 impl Clock for Hands {
