@@ -84,8 +84,8 @@ pub struct LastWrites {
 
 /// How many operations were slow in a stretch of time that ends now; by the threshold of the alarm.
 ///
-/// The stretch is the shortest one whose 99th percentile is over the threshold, with enough operations to tell. If there
-/// is none, it is the whole window.
+/// The stretch is the shortest one whose 99th percentile is over the threshold beyond chance, with enough operations to
+/// tell. If there is none, it is the whole window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]

@@ -14,7 +14,9 @@ use crate::pace::{Bounds, is_calm, is_slow};
 /// By default a shard alarms when the 99th percentile of its sampled look-ups, or of its registrations and removals, is
 /// over 100 µs with at least ten over it, and clears when it has been below 50 µs for five seconds.
 /// The percentile is that of the window or of any shorter stretch that ends now, in steps of a tenth of the window: so a
-/// shard that has just become slow is seen at once, whatever it was before.
+/// shard that has just become slow is seen at once, whatever it was before. A shorter stretch counts if it is over the
+/// threshold beyond chance, by three standard deviations: 20 of 1,000, or 131 of 10,000. A window with few operations may
+/// be over it by chance; [`enough`](Self::enough) says how many are few.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct AlarmRule {

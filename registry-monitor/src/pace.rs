@@ -61,8 +61,8 @@ impl Paces {
         }
     }
 
-    /// The shortest stretch up to the slice of this number that shows that more than one in a hundred is slow; all of
-    /// the window if there is none.
+    /// The shortest stretch up to the slice of this number that shows beyond chance that more than one in a hundred is
+    /// slow; all of the window if there is none.
     ///
     /// With a number below that of the newest slice, up to the newest: the caller read its clock before others did.
     pub(crate) fn read(&self, number: u64, slice: Duration, bounds: &Bounds) -> Pace {
@@ -77,7 +77,7 @@ impl Paces {
                 pace.slow += u64::from(counts.slow);
                 pace.warm += u64::from(counts.warm);
             }
-            if is_slow(&pace, bounds.enough) {
+            if is_clearly_slow(&pace, bounds.enough) {
                 break;
             }
         }
@@ -92,6 +92,17 @@ fn index(number: u64) -> usize {
 /// Whether more than one in a hundred was slow, with enough slow ones to tell.
 pub(crate) fn is_slow(pace: &Pace, enough: u64) -> bool {
     pace.slow >= enough.max(1) && pace.slow.saturating_mul(100) > pace.count
+}
+
+/// Whether so many were slow that it is no chance, if one in a hundred is: three standard deviations more than that.
+///
+/// Ten stretches are looked at each second, and short ones have few operations: of a thousand, of which one in two hundred
+/// is slow, eleven are so by chance once in a minute.
+fn is_clearly_slow(pace: &Pace, enough: u64) -> bool {
+    // All times a hundred: the excess, and the square root of what is to be expected.
+    let (count, slow) = (u128::from(pace.count), u128::from(pace.slow));
+    let excess = (100 * slow).saturating_sub(count);
+    is_slow(pace, enough) && excess * excess > 9 * 100 * count
 }
 
 /// Whether there is no sign that more than one in a hundred was warm, half as many of them being a sign as are enough.
@@ -123,6 +134,20 @@ mod tests {
         // Twelve in a hundred thousand; but all of the last second.
         assert_eq!(read(&paces, 10), (1, 12, 12, 12));
         assert!(is_slow(&paces.read(10, SECOND, &BOUNDS), 10));
+    }
+
+    #[test]
+    fn a_short_stretch_must_be_slow_beyond_chance() {
+        let after_calm = |slow| {
+            let mut paces = Paces::default();
+            (0..9).for_each(|number| record(&mut paces, number, 1_000, 5));
+            record(&mut paces, 9, 1_000 - slow, 5);
+            record(&mut paces, 9, slow, 101);
+            read(&paces, 9)
+        };
+        // Ten are one in a hundred, and three times their square root is 9.5.
+        assert_eq!([after_calm(11), after_calm(19)], [(10, 10_000, 11, 11), (10, 10_000, 19, 19)]);
+        assert_eq!(after_calm(20), (1, 1_000, 20, 20));
     }
 
     #[test]

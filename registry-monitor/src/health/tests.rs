@@ -336,32 +336,75 @@ proptest! {
     /// Noise around the threshold, whatever its size: an alarm is a minute's matter at least, never a flicker.
     #[test]
     fn a_noisy_hour_does_not_flap(seed: u64, mean in 0.0..40.0_f64, swing in 1..300_u32) {
-        let mut chance = Chance::new(seed);
-        let start = Instant::now();
-        let mut health = health(1);
-        let mut paces = Paces::default();
-        let bounds = AlarmRule::default().bounds();
-        let mut changes = Vec::new();
-        for second in 0..3_600_u32 {
-            let wave = 1.0 + (f64::from(second) / f64::from(swing)).sin();
-            let slow = chance.poisson(mean * wave);
-            paces.add(second.into(), (1_000, slow, slow + chance.poisson(mean)));
-            let mut stats = shard(0, 0);
-            stats.write_pace = paces.read(second.into(), SECOND, &bounds);
-            for change in health.check(&[stats], &[], &[], &NO_HITS, start + second * SECOND) {
-                changes.push((second, matches!(change, HealthChange::AlarmRaised(_) | HealthChange::AdmissionClosed(_))));
-            }
+        judge_noisy_hour(seed, mean, swing);
+    }
+}
+
+/// In both the alarm was raised, 15 and 84 times, when one second with eleven slow ones in a thousand was enough.
+#[test]
+fn these_noisy_hours_do_not_flap() {
+    for hundredth in 0..100 {
+        judge_noisy_hour(0, 2.58 + f64::from(hundredth) / 10_000.0, 3);
+        judge_noisy_hour(0, 3.70 + f64::from(hundredth) / 10_000.0, 2);
+    }
+}
+
+/// When alarms were raised, `true`, and cleared in an hour of a thousand operations a second, of which so many were slow on
+/// average; their number goes up and down within 2π times `swing` seconds, from none to twice the mean.
+fn noisy_hour(seed: u64, mean: f64, swing: u32) -> Vec<(u32, bool)> {
+    let mut chance = Chance::new(seed);
+    let start = Instant::now();
+    let mut health = health(1);
+    let mut paces = Paces::default();
+    let bounds = AlarmRule::default().bounds();
+    let mut changes = Vec::new();
+    for second in 0..3_600_u32 {
+        let wave = 1.0 + (f64::from(second) / f64::from(swing)).sin();
+        let slow = chance.poisson(mean * wave);
+        paces.add(second.into(), (1_000, slow, slow + chance.poisson(mean)));
+        let mut stats = shard(0, 0);
+        stats.write_pace = paces.read(second.into(), SECOND, &bounds);
+        for change in health.check(&[stats], &[], &[], &NO_HITS, start + second * SECOND) {
+            changes.push((second, matches!(change, HealthChange::AlarmRaised(_) | HealthChange::AdmissionClosed(_))));
         }
-        // The window must empty and the hold must pass before an alarm is cleared.
-        for pair in changes.windows(2) {
-            if pair[0].1 && !pair[1].1 {
-                prop_assert!(pair[1].0 - pair[0].0 >= 5, "{:?}", pair);
+    }
+    changes
+}
+
+fn judge_noisy_hour(seed: u64, mean: f64, swing: u32) {
+    let changes = noisy_hour(seed, mean, swing);
+    let told = format!("seed {seed}, mean {mean}, swing {swing}: {changes:?}");
+    // The window must empty and the hold must pass before an alarm is cleared.
+    for pair in changes.windows(2) {
+        assert!(!pair[0].1 || pair[1].1 || pair[1].0 - pair[0].0 >= 5, "{told}");
+    }
+    let raised = changes.iter().filter(|(_, raised)| *raised).count();
+    assert!(raised <= 2 * 3_600 / 15, "{told}");
+    // The most slow ones in a thousand of a window: where the wave is quick, a window never sees its top alone.
+    let half_a_window = 5.0 / f64::from(swing);
+    let most = mean * (1.0 + (half_a_window.sin() / half_a_window).abs());
+    if swing < 5 && (most < 6.0 || mean > 15.0) {
+        assert!(raised <= 2, "{raised} times in an hour, far from the threshold; {told}");
+    }
+}
+
+/// An alarm would have been raised thirty times in this hour when one second was enough to tell.
+#[test]
+fn an_hour_at_half_the_threshold_is_quiet() {
+    for seed in 0..10 {
+        for per_second in [1_000, 5_000] {
+            let mut chance = Chance::new(seed);
+            let (mut health, mut paces, start) = (health(1), Paces::default(), Instant::now());
+            let bounds = AlarmRule::default().bounds();
+            for second in 0..3_600_u32 {
+                let slow = chance.poisson(f64::from(per_second) / 200.0);
+                paces.add(second.into(), (per_second, slow, slow));
+                let mut stats = shard(0, 0);
+                stats.write_pace = paces.read(second.into(), SECOND, &bounds);
+                let changes = health.check(&[stats], &[], &[], &NO_HITS, start + second * SECOND);
+                // What came first is all that there is, and a thousand operations tell little.
+                assert!(second < 10 || changes.is_empty(), "seed {seed}, second {second}: {changes:?}");
             }
-        }
-        let raised = changes.iter().filter(|(_, raised)| *raised).count();
-        prop_assert!(raised <= 2 * 3_600 / 15, "{} times in an hour", raised);
-        if !(5.0..15.0).contains(&mean) && swing < 5 {
-            prop_assert!(raised <= 2, "{} times in an hour, far from the threshold", raised);
         }
     }
 }
