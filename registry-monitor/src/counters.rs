@@ -182,6 +182,9 @@ impl Counters {
 
     #[cold]
     fn first_lookup(&self, shard: usize) -> bool {
+        if let Some(words) = recent::recall_other(self.owner.name()) {
+            return Block::of(words, self.shards).lookup_alone(shard, &self.sampling);
+        }
         if self.is_off() {
             return false;
         }
@@ -193,6 +196,9 @@ impl Counters {
 
     #[cold]
     fn first_event(&self, shard: usize, event: Event) {
+        if let Some(words) = recent::recall_other(self.owner.name()) {
+            return Block::of(words, self.shards).event_alone(shard, event);
+        }
         if self.is_off() {
             return;
         }
@@ -204,6 +210,8 @@ impl Counters {
 
     /// The calling thread's block, remembered from now on, or the one for those without a seat.
     fn find_block(&self) -> Result<Block, Block> {
+        #[cfg(test)]
+        tests::SEARCHES.set(tests::SEARCHES.get() + 1);
         // The name first: if there is a new one by the end, the block is looked for again.
         let (name, sampling) = (self.owner.name(), self.sampling.get());
         let made = |place: &OnceLock<Block>| *place.get_or_init(|| Block::new(self.shards, sampling));

@@ -1,7 +1,7 @@
 //! The words that the calling thread counted in last, so that it need not look for them each time.
 //!
-//! Programs have one registry, mostly, so remembering one is enough; a thread that goes back and forth between two looks
-//! for its words each time it changes.
+//! Programs have one registry, mostly: what was remembered last is found by one comparison. The three before are kept at
+//! hand, for a thread that uses several registries in turns; one that uses more than four looks for its words each time.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -51,6 +51,8 @@ const NOTHING: (u64, Words) = (u64::MAX - 1, &[]);
 thread_local! {
     // Without a destructor, so that reading it needs no check, and works in the destructors of others.
     static RECENT: Cell<(u64, Words)> = const { Cell::new(NOTHING) };
+    /// Those that were remembered before, the newest first.
+    static OTHERS: [Cell<(u64, Words)>; 3] = const { [const { Cell::new(NOTHING) }; 3] };
 }
 
 /// Does something with the calling thread's words, if it counted last for the owner of this name.
@@ -63,12 +65,29 @@ pub(crate) fn recall<R>(owner: Name, act: impl FnOnce(Words) -> R) -> Option<R> 
     })
 }
 
-/// Remembers the calling thread's words.
-pub(crate) fn remember(owner: Name, words: Words) {
-    RECENT.set((owner.0, words));
+/// Returns the calling thread's words for the owner of this name, if it counted for that one not long ago.
+///
+/// They stay where they are kept: of two that are used in turns, each is found in its place.
+pub(crate) fn recall_other(owner: Name) -> Option<Words> {
+    OTHERS.with(|others| others.iter().map(Cell::get).find(|(name, _)| *name == owner.0).map(|(_, words)| words))
 }
 
-/// Forgets them, because somebody else may count there from now on.
+/// Remembers the calling thread's words, in the place of those that were remembered longest ago.
+pub(crate) fn remember(owner: Name, words: Words) {
+    let mut last = RECENT.replace((owner.0, words));
+    OTHERS.with(|others| {
+        for other in others {
+            // The same words under an older name need no place.
+            if std::ptr::eq(last.1, words) {
+                return;
+            }
+            last = other.replace(last);
+        }
+    });
+}
+
+/// Forgets them all, because somebody else may count there from now on.
 pub(crate) fn forget() {
     RECENT.set(NOTHING);
+    OTHERS.with(|others| others.iter().for_each(|other| other.set(NOTHING)));
 }

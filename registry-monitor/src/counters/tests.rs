@@ -1,6 +1,6 @@
 //! Nothing that was counted is lost, twice or negative, whatever threads come, go and read.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread;
@@ -244,6 +244,48 @@ fn a_thread_that_goes_back_and_forth_counts_where_it_should() {
     for counters in &all {
         assert_eq!([counters.totals(0).lookups(), counters.totals(0).events(Event::Full)], [1_000; 2]);
     }
+}
+
+thread_local! {
+    /// How often this thread has looked for a block.
+    pub(super) static SEARCHES: Cell<u32> = const { Cell::new(0) };
+}
+
+#[test]
+fn a_thread_that_uses_up_to_four_registries_in_turns_finds_its_words_at_hand() {
+    for (registries, searches) in [(1, 1), (2, 2), (4, 4), (5, 5 * 1_000)] {
+        thread::spawn(move || {
+            let all: Vec<_> = (0..registries).map(|_| Counters::new(8, 256)).collect();
+            for _ in 0..1_000 {
+                for counters in &all {
+                    counters.lookup(3);
+                    counters.event(3, Event::Miss);
+                }
+            }
+            for counters in &all {
+                assert_eq!([counters.totals(3).lookups(), counters.totals(3).events(Event::Miss)], [1_000; 2]);
+            }
+            assert_eq!(SEARCHES.get(), searches, "{registries} registries");
+        })
+        .join()
+        .unwrap();
+    }
+}
+
+#[test]
+fn names_that_are_old_take_no_place_at_hand() {
+    thread::spawn(|| {
+        let [one, two] = [8, 8].map(|shards| Counters::new(shards, 256));
+        two.lookup(0);
+        for number in 0..10 {
+            one.sample_by(Sampling::new(if number % 2 == 0 { 64 } else { 128 }));
+            one.lookup(0);
+            two.lookup(0);
+        }
+        assert_eq!(SEARCHES.get(), 1 + 10, "one each time that its name is new, the other once");
+    })
+    .join()
+    .unwrap();
 }
 
 #[test]
