@@ -21,8 +21,10 @@ const MAX_LAST_WRITES: usize = 1_000;
 const MAX_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a registry is built from, as plain data.
+///
+/// Where it is deserialised, what is not given is default, and an unknown key is an error that names it, at any depth.
 #[derive(Clone, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Settings {
     /// How many shards: a power of two from 1 to 4096. Default 64.

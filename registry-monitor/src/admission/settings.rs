@@ -54,7 +54,7 @@ pub struct RateLimit {
 }
 
 impl Limits {
-    /// Whether the limits make sense: none is zero.
+    /// Whether the limits make sense: none is zero, and a label that is named is limited.
     ///
     /// # Errors
     ///
@@ -70,6 +70,12 @@ impl Limits {
         if let Some(label) = &self.label {
             some("limits.label.servers", label.servers)?;
             some("limits.label.transports", label.transports)?;
+            if label.servers.is_none() && label.transports.is_none() {
+                return Err(BuildError::Setting {
+                    name: "limits.label",
+                    must: "a limit on servers, transports or both",
+                });
+            }
         }
         if let Some(rate) = &self.rate {
             some("limits.rate.per_second", Some(rate.per_second as usize))?;

@@ -72,7 +72,7 @@ impl HealthSettings {
         let false_alarm = self.imbalance.false_alarm;
         must("health.imbalance.false_alarm", false_alarm > 0.0 && false_alarm < 0.1, "above 0 and below 0.1")?;
         must("health.hot.share", self.hot.share > 0.0 && self.hot.share <= 1.0, "above 0 and at most 1")?;
-        must("health.hot.times_fair", self.hot.times_fair >= 1.0, "at least 1")?;
+        must("health.hot.times_fair", self.hot.times_fair >= 1.0 && self.hot.times_fair.is_finite(), "at least 1")?;
         must("health.hot.enough", self.hot.enough > 0, "at least 1")?;
         must("health.close_above", (0.0..=1.0).contains(&self.close_above), "from 0 to 1")?;
         must("health.reopen_at", (0.0..=self.close_above).contains(&self.reopen_at), "from 0 to `health.close_above`")

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use registry_router::backends::Reference;
-use registry_router::{AlarmRule, BuildError, Builder, HealthSettings, MonitorSettings, Registry, Settings, Tokio};
+use registry_router::{
+    AlarmRule, BuildError, Builder, HealthSettings, HotRule, LabelCap, Limits, MonitorSettings, Registry, Settings,
+    Tokio,
+};
 
 fn builder() -> Builder<u64, Reference, Tokio> {
     Registry::builder()
@@ -62,6 +65,20 @@ fn absurd_judgements_are_errors() {
 }
 
 #[test]
+fn a_limit_that_limits_nothing_is_an_error() {
+    let label = LabelCap { key: "tenant".to_owned(), servers: None, transports: None };
+    let error = builder().limits(Limits { label: Some(label), ..Limits::default() }).build().unwrap_err();
+    assert!(matches!(error, BuildError::Setting { name: "limits.label", .. }), "{error}");
+}
+
+#[test]
+fn what_no_format_can_hold_is_an_error() {
+    let hot = HotRule { times_fair: f64::INFINITY, ..HotRule::default() };
+    let error = builder().health(HealthSettings { hot, ..HealthSettings::default() }).build().unwrap_err();
+    assert!(matches!(error, BuildError::Setting { name: "health.hot.times_fair", .. }), "{error}");
+}
+
+#[test]
 fn settings_are_data_and_keep_their_seed_to_themselves() {
     let mut settings = Settings::default();
     settings.shards = 2;
@@ -82,4 +99,60 @@ fn settings_can_be_read_from_a_file() {
     let written = serde_json::to_string(&settings).unwrap();
     assert_eq!(serde_json::from_str::<Settings>(&written).unwrap(), settings);
     assert_eq!(builder().settings(settings).build().unwrap().shard_count(), 8);
+}
+
+#[cfg(feature = "serde")]
+mod misspelt {
+    use serde::Serialize;
+    use serde::de::DeserializeOwned;
+    use serde_json::Value;
+
+    use super::*;
+    use registry_router::{ImbalanceRule, RateLimit};
+
+    /// Paths of all objects in a value, as JSON pointers.
+    fn objects(value: &Value, path: &str, found: &mut Vec<String>) {
+        let Value::Object(fields) = value else { return };
+        found.push(path.to_owned());
+        for (name, field) in fields {
+            objects(field, &format!("{path}/{name}"), found);
+        }
+    }
+
+    /// Expects that an unknown key is refused, and named, in every object that a value is written as; gives their paths.
+    fn refuses_unknown_keys<T: Serialize + DeserializeOwned + std::fmt::Debug>(value: &T) -> Vec<String> {
+        let written = serde_json::to_value(value).unwrap();
+        let mut paths = Vec::new();
+        objects(&written, "", &mut paths);
+        for path in &paths {
+            let mut wrong = written.clone();
+            wrong.pointer_mut(path).unwrap().as_object_mut().unwrap().insert("misspelt".to_owned(), 1.into());
+            let error = serde_json::from_value::<T>(wrong).expect_err(path).to_string();
+            assert!(error.contains("`misspelt`"), "at {path:?}: {error}");
+        }
+        paths
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_at_any_depth() {
+        let label = LabelCap { key: "tenant".to_owned(), servers: Some(1), transports: None };
+        let rate = RateLimit { per_second: 10, burst: 2 };
+        let mut settings = Settings::default();
+        settings.limits = Limits { label: Some(label.clone()), rate: Some(rate), ..Limits::default() };
+        let paths = refuses_unknown_keys(&settings);
+        for part in
+            ["", "/monitor/alarm/threshold", "/health/hot", "/health/imbalance", "/limits/label", "/limits/rate"]
+        {
+            assert!(paths.iter().any(|path| path == part), "{part} is not among {paths:?}");
+        }
+        refuses_unknown_keys(&Settings::default());
+        refuses_unknown_keys(&settings.limits);
+        refuses_unknown_keys(&label);
+        refuses_unknown_keys(&rate);
+        refuses_unknown_keys(&MonitorSettings::default());
+        refuses_unknown_keys(&AlarmRule::original());
+        refuses_unknown_keys(&HealthSettings::default());
+        refuses_unknown_keys(&HotRule::default());
+        refuses_unknown_keys(&ImbalanceRule::default());
+    }
 }
