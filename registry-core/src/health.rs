@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::admission::Kind;
+use crate::metadata::Bytes;
 use crate::probe::Operation;
 
 /// A change of a registry's health between one check and the next.
@@ -132,7 +133,9 @@ pub struct Door {
 }
 
 /// A limit on registrations or bindings.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+///
+/// `Display` and `Debug` show the key of a label and never its value, which may be a secret; the field has it.
+#[derive(Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(
     feature = "serde",
     derive(serde::Serialize, serde::Deserialize),
@@ -166,12 +169,27 @@ impl Cap {
     }
 }
 
+impl fmt::Debug for Cap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Servers => "Servers",
+            Self::Transports => "Transports",
+            Self::Label { kind, key, value } => {
+                let mut label = f.debug_struct("Label");
+                return label.field("kind", kind).field("key", key).field("value", &Bytes(value.len())).finish();
+            }
+            Self::Rate => "Rate",
+            Self::TransportsPerServer => "TransportsPerServer",
+        })
+    }
+}
+
 impl fmt::Display for Cap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Servers => f.write_str("servers"),
             Self::Transports => f.write_str("transports"),
-            Self::Label { kind, key, value } => write!(f, "{kind}s with {key} = {value}"),
+            Self::Label { kind, key, .. } => write!(f, "{kind}s per value of `{key}`"),
             Self::Rate => f.write_str("registrations per second"),
             Self::TransportsPerServer => f.write_str("transports bound to one server"),
         }

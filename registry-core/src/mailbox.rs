@@ -6,12 +6,20 @@ use std::future::Future;
 use crate::id::{ServerId, TransportId};
 
 /// A message as its receiver gets it: with the name of who sent it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+///
+/// `Debug` shows the sender and not the message, which may be a secret; the field has it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Delivery<From, M> {
     /// Who sent it, as given by the sender.
     pub from: From,
     /// What was sent.
     pub message: M,
+}
+
+impl<From: fmt::Debug, M> fmt::Debug for Delivery<From, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery").field("from", &self.from).finish_non_exhaustive()
+    }
 }
 
 /// What a server receives: a message from a transport.

@@ -1,6 +1,7 @@
 //! What a registrant says of itself: a small immutable table of text, shared by every copy.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 /// Labels of a registration, such as `region = eu`.
@@ -15,8 +16,14 @@ use std::sync::Arc;
 /// assert_eq!(metadata.get("region"), Some("eu"));
 /// assert_eq!(metadata.len(), 2);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Metadata(Option<Arc<BTreeMap<Box<str>, Box<str>>>>);
+///
+/// Values may be secrets, so `Debug` shows keys and the lengths of values, and never a value.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Metadata(Option<Arc<Labels>>);
+
+type Labels = BTreeMap<Box<str>, Box<str>>;
+
+static NO_LABELS: Labels = BTreeMap::new();
 
 impl Metadata {
     /// No labels.
@@ -39,8 +46,8 @@ impl Metadata {
     }
 
     /// All labels, in order of their keys.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().flat_map(|labels| labels.iter()).map(|(key, value)| (&**key, &**value))
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
+        self.0.as_deref().unwrap_or(&NO_LABELS).iter().map(|(key, value)| (&**key, &**value))
     }
 
     /// How many labels there are.
@@ -54,6 +61,21 @@ impl Metadata {
     }
 }
 
+impl fmt::Debug for Metadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter().map(|(key, value)| (key, Bytes(value.len())))).finish()
+    }
+}
+
+/// The length of a value, in place of the value.
+pub(crate) struct Bytes(pub(crate) usize);
+
+impl fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0)
+    }
+}
+
 impl From<()> for Metadata {
     fn from((): ()) -> Self {
         Self::new()
@@ -62,7 +84,7 @@ impl From<()> for Metadata {
 
 impl<K: Into<Box<str>>, V: Into<Box<str>>> FromIterator<(K, V)> for Metadata {
     fn from_iter<T: IntoIterator<Item = (K, V)>>(labels: T) -> Self {
-        let labels: BTreeMap<_, _> = labels.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+        let labels: Labels = labels.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
         Self((!labels.is_empty()).then(|| Arc::new(labels)))
     }
 }
@@ -77,7 +99,7 @@ impl serde::Serialize for Metadata {
 #[cfg(feature = "serde")]
 impl<'de> serde::Deserialize<'de> for Metadata {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(BTreeMap::<Box<str>, Box<str>>::deserialize(deserializer)?.into_iter().collect())
+        Ok(Labels::deserialize(deserializer)?.into_iter().collect())
     }
 }
 
@@ -98,6 +120,13 @@ mod tests {
         let two = one.clone().with("b", "2").with("a", "3");
         assert_eq!(one.iter().collect::<Vec<_>>(), [("a", "1")]);
         assert_eq!(two.iter().collect::<Vec<_>>(), [("a", "3"), ("b", "2")]);
+    }
+
+    #[test]
+    fn debug_shows_keys_and_lengths() {
+        let metadata = Metadata::new().with("tenant", "acme42").with("a \"key\"", "");
+        assert_eq!(format!("{metadata:?}"), r#"{"a \"key\"": 0 bytes, "tenant": 6 bytes}"#);
+        assert_eq!(format!("{:?}", Metadata::new()), "{}");
     }
 
     #[cfg(feature = "serde")]

@@ -32,6 +32,7 @@ mod reentrancy;
 mod register;
 mod renew;
 mod route;
+mod secrets;
 mod send;
 mod settings;
 #[cfg(feature = "serde")]
