@@ -106,7 +106,7 @@ pub enum AdmissionState {
 pub struct Refusal {
     /// What refuses.
     pub cause: Cause,
-    /// Why, in words for a person.
+    /// Why, in words for a person. They are printed and logged, so a policy must put no value of a label in here.
     pub reason: Box<str>,
     /// When trying again may help; `None` when waiting will not.
     pub retry_after: Option<Duration>,
@@ -114,11 +114,7 @@ pub struct Refusal {
 
 /// What refuses a registration.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(
-    feature = "serde",
-    derive(serde::Serialize, serde::Deserialize),
-    serde(tag = "cause", rename_all = "snake_case")
-)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Cause {
     /// The registry is in trouble and takes nobody new.

@@ -13,11 +13,7 @@ use crate::probe::Operation;
 /// again for the same shard, kind, id or cap. Where caps are only counted, as many are relieved as were hit, in one or in
 /// several changes.
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(
-    feature = "serde",
-    derive(serde::Serialize, serde::Deserialize),
-    serde(tag = "change", rename_all = "snake_case")
-)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum HealthChange {
     /// A shard has become slow.
@@ -136,11 +132,7 @@ pub struct Door {
 ///
 /// `Display` and `Debug` show the key of a label and never its value, which may be a secret; the field has it.
 #[derive(Clone, PartialEq, Eq, Hash)]
-#[cfg_attr(
-    feature = "serde",
-    derive(serde::Serialize, serde::Deserialize),
-    serde(tag = "cap", rename_all = "snake_case")
-)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Cap {
     /// On live servers.

@@ -11,6 +11,8 @@ mod contract;
 mod cost;
 mod counts;
 mod dead;
+#[cfg(feature = "serde")]
+mod drawn;
 #[cfg(feature = "tracing")]
 mod events;
 #[cfg(feature = "metrics")]
@@ -38,3 +40,5 @@ mod settings;
 #[cfg(feature = "serde")]
 mod snapshots;
 mod stats;
+#[cfg(feature = "serde")]
+mod stored;
