@@ -73,6 +73,20 @@ pub enum RegisterReason {
     /// The registration that was to be renewed has ended, or is one of another registry.
     #[error("the registration to renew has ended")]
     Ended,
+    /// The metadata have more labels or more bytes than a registration may have.
+    #[error(
+        "the metadata have {labels} labels with {bytes} bytes, and may have {max_labels} labels with {max_bytes} bytes"
+    )]
+    MetadataTooLarge {
+        /// How many labels were given.
+        labels: usize,
+        /// How many bytes their keys and values have together.
+        bytes: usize,
+        /// How many labels there may be.
+        max_labels: usize,
+        /// How many bytes there may be.
+        max_bytes: usize,
+    },
     /// The registry takes no new registrations now.
     #[error(transparent)]
     Refused(#[from] Refusal),

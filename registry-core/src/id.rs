@@ -25,6 +25,15 @@ pub enum InvalidId {
         /// The length of the text in bytes.
         bytes: usize,
     },
+    /// The text contains a character that the registry's [rule](crate::IdRule) refuses, such as an invisible one. It is
+    /// an id, and cannot be registered there.
+    #[error("an id here cannot contain invisible characters, this one has U+{:04X} at byte {at}", u32::from(*.character))]
+    Invisible {
+        /// The first such character.
+        character: char,
+        /// Its place in the text, in bytes.
+        at: usize,
+    },
     /// The text contains a control character (Unicode category Cc).
     #[error("an id cannot contain control characters, this one has {character:?} at byte {at}")]
     ControlCharacter {

@@ -20,6 +20,7 @@ mod entry;
 mod error;
 mod health;
 mod id;
+mod id_rule;
 mod incarnation;
 mod mailbox;
 mod metadata;
@@ -37,6 +38,7 @@ pub use error::{
 };
 pub use health::{Alarm, Cap, CapCount, CapHits, CapUse, Door, HealthChange, HotId, Imbalance, Measure};
 pub use id::{InvalidId, MAX_ID_BYTES, ServerId, TransportId};
+pub use id_rule::IdRule;
 pub use incarnation::Incarnation;
 pub use mailbox::{Closed, Delivery, Mailbox, Mailboxes, ReservingMailbox, Slot, ToServer, ToTransport, Undelivered};
 pub use metadata::Metadata;

@@ -55,6 +55,11 @@ impl Metadata {
         self.0.as_ref().map_or(0, |labels| labels.len())
     }
 
+    /// Returns the number of bytes of all keys and values together. O(labels).
+    pub fn byte_len(&self) -> usize {
+        self.iter().map(|(key, value)| key.len() + value.len()).sum()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -120,6 +125,8 @@ mod tests {
         let two = one.clone().with("b", "2").with("a", "3");
         assert_eq!(one.iter().collect::<Vec<_>>(), [("a", "1")]);
         assert_eq!(two.iter().collect::<Vec<_>>(), [("a", "3"), ("b", "2")]);
+        assert_eq!((one.iter().len(), two.iter().len(), Metadata::new().iter().len()), (1, 2, 0));
+        assert_eq!(two.with("語", "abc").byte_len(), 4 + 6);
     }
 
     #[test]

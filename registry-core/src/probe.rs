@@ -79,8 +79,8 @@ pub enum Event {
     Registered,
     /// A registration ended, for whatever reason.
     Removed,
-    /// A registration was turned down: the id was taken, the server to be bound to was missing or full, or it was not
-    /// admitted.
+    /// A registration was turned down: the id was taken, the server to be bound to was missing or full, the metadata
+    /// were too large, or it was not admitted.
     Rejected,
     /// A transport of this shard was bound to a server.
     Bound,

@@ -30,8 +30,8 @@ pub struct ShardStats {
     pub registrations: u64,
     /// Registrations that ended.
     pub removals: u64,
-    /// Registrations that were turned down: the id was taken, the server to be bound to was missing or full, or it
-    /// was not admitted. An invalid id has no shard, and is not counted.
+    /// Registrations that were turned down: the id was taken, the server to be bound to was missing or full, the
+    /// metadata were too large, or it was not admitted. An invalid id is not counted.
     pub rejections: u64,
     /// Those of them that were turned down by admission, or because the server to be bound to was full.
     pub refused: u64,

@@ -12,7 +12,7 @@ use registry_core::{Admission, AdmissionState, Cap, CapHits, CapUse, Cause, Kind
 use labels::Labels;
 use places::Places;
 use rate::Rate;
-pub use settings::{LabelCap, Limits, RateLimit};
+pub use settings::{LabelCap, Limits, MetadataLimit, RateLimit};
 
 mod labels;
 mod places;

@@ -66,7 +66,7 @@ mod settings;
 mod timeline;
 mod window;
 
-pub use admission::{LabelCap, Limiter, Limits, RateLimit};
+pub use admission::{LabelCap, Limiter, Limits, MetadataLimit, RateLimit};
 pub use alarm::AlarmRule;
 pub use health::{Health, HealthSettings, HotRule, ImbalanceRule};
 pub use imbalance::{imbalance, probability, skew};

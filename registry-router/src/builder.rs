@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use registry_core::{Admission, Backend, BuildError, Mailboxes, Probe};
+use registry_core::{Admission, Backend, BuildError, IdRule, Mailboxes, Probe};
 use registry_monitor::{AlarmRule, HealthSettings, Limiter, Limits, Monitor, MonitorSettings};
 
 use crate::clock::{Clock, Time};
@@ -39,9 +39,11 @@ pub struct Settings {
     pub monitor: MonitorSettings,
     /// When what is counted and timed is a reason to worry.
     pub health: HealthSettings,
-    /// What is limited about registrations. A policy of your own replaces all of it but `transports_per_server` and
-    /// `sweep_every`.
+    /// What is limited about registrations. A policy of your own replaces all of it but `transports_per_server`,
+    /// `metadata` and `sweep_every`.
     pub limits: Limits,
+    /// Which characters are taken in ids. Default: all that an id may have.
+    pub ids: IdRule,
 }
 
 impl Settings {
@@ -77,6 +79,7 @@ impl Default for Settings {
             monitor: MonitorSettings::default(),
             health: HealthSettings::default(),
             limits: Limits::default(),
+            ids: IdRule::default(),
         }
     }
 }
@@ -90,6 +93,7 @@ impl fmt::Debug for Settings {
             .field("monitor", &self.monitor)
             .field("health", &self.health)
             .field("limits", &self.limits)
+            .field("ids", &self.ids)
             .finish_non_exhaustive()
     }
 }
@@ -157,7 +161,15 @@ impl<M, B, X, P> Builder<M, B, X, P> {
         self
     }
 
-    /// What is limited about registrations. Default: nothing.
+    /// Sets which characters are taken in the ids of registrations. Default: all that an id may have.
+    ///
+    /// What is looked up or routed to needs no check: an id that cannot be registered is not found.
+    pub fn ids(mut self, ids: IdRule) -> Self {
+        self.settings.ids = ids;
+        self
+    }
+
+    /// What is limited about registrations. Default: nothing but the size of metadata.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.settings.limits = limits;
         self

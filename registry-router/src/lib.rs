@@ -67,6 +67,7 @@ mod registry;
 mod renew;
 mod roll;
 mod route;
+mod rules;
 #[cfg(shuttle)]
 pub mod seeded;
 #[cfg(not(shuttle))]
@@ -95,13 +96,14 @@ pub use registry_core::api;
 pub use registry_core::{
     Admission, AdmissionState, AdmitAll, Alarm, Backend, BindError, BoundRouteError, BroadcastReport, BuildError, Cap,
     CapCount, CapHits, CapUse, Cause, Closed, Contention, ContentionStatus, Delivery, Door, Entry, EntryRef, Event,
-    HealthChange, HotId, Imbalance, Incarnation, InvalidId, Kind, LastWrites, LatencyStats, Listing, MAX_ID_BYTES,
-    Mailbox, Mailboxes, Measure, Meeting, Metadata, Operation, Pace, Probe, Refusal, RegisterError, RegisterReason,
-    ReservingMailbox, RouteError, Select, SendError, ServerId, ShardStats, Slot, ToServer, ToTransport, TransportId,
-    Undelivered,
+    HealthChange, HotId, IdRule, Imbalance, Incarnation, InvalidId, Kind, LastWrites, LatencyStats, Listing,
+    MAX_ID_BYTES, Mailbox, Mailboxes, Measure, Meeting, Metadata, Operation, Pace, Probe, Refusal, RegisterError,
+    RegisterReason, ReservingMailbox, RouteError, Select, SendError, ServerId, ShardStats, Slot, ToServer, ToTransport,
+    TransportId, Undelivered,
 };
 pub use registry_monitor::{
-    AlarmRule, HealthSettings, HotRule, ImbalanceRule, LabelCap, Limiter, Limits, Monitor, MonitorSettings, RateLimit,
+    AlarmRule, HealthSettings, HotRule, ImbalanceRule, LabelCap, Limiter, Limits, MetadataLimit, Monitor,
+    MonitorSettings, RateLimit,
 };
 pub use sweep::Swept;
 

@@ -192,6 +192,9 @@ where
             }
         };
         let place = inner.place(id.as_ref());
+        if let Err(reason) = inner.check_claim(place, &id, &claim.metadata) {
+            return Err(claim.turned_down(reason));
+        }
         let (permit, now) = match inner.admit::<I>(place, id.as_ref(), &claim.metadata) {
             Ok(admitted) => admitted,
             Err(refusal) => {

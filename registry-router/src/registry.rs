@@ -20,6 +20,7 @@ use crate::mailbox::Tokio;
 use crate::partition::Partition;
 use crate::record::Bond;
 use crate::roll::Roll;
+use crate::rules::Rules;
 use crate::shared::Shared;
 use crate::side::{HeadOf, Side, is_dead};
 use crate::sweep::Visits;
@@ -85,6 +86,7 @@ pub(crate) struct Inner<M: Send + 'static, B: Backend, X: Mailboxes, P> {
     pub(crate) admission: Arc<dyn Admission>,
     pub(crate) visits: Visits,
     pub(crate) relief: Relief,
+    pub(crate) rules: Rules,
     pub(crate) roll: Arc<Roll>,
     pub(crate) watchdog: Watchdog,
     pub(crate) waiters: Waiters,
@@ -128,6 +130,7 @@ where
             admission,
             visits: Visits::new(settings.shards, start),
             relief: Relief::new(start, limits.sweep_every),
+            rules: Rules::new(settings),
             roll: Arc::new(Roll::new(settings.shards, limits.transports_per_server, limits.retry_after)),
             watchdog: Watchdog::new(settings.shards, settings.monitor.alarm.clone(), settings.health.clone()),
             deferred: Deferred::default(),

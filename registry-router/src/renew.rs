@@ -32,7 +32,7 @@ where
     /// # Errors
     ///
     /// [`RegisterError`] with the reason, the mailbox and the metadata. When it is
-    /// [`Refused`](RegisterReason::Refused), the old registration stands. When it is
+    /// [`Refused`](RegisterReason::Refused) or [`MetadataTooLarge`](RegisterReason::MetadataTooLarge), the old registration stands. When it is
     /// [`Ended`](RegisterReason::Ended), the lease's registration had ended before, or is one of another registry. When it
     /// is [`Taken`](RegisterReason::Taken), somebody took the name in the moment when it was free.
     pub fn renew_server(
@@ -108,6 +108,7 @@ where
 
     /// Whether the registration that a lease owns stands, and admission lets it be another one with these metadata.
     fn may_renew<I: Side>(&self, lease: &Lease<I>, metadata: &Metadata) -> Result<(), RegisterReason> {
+        self.rules.check_metadata(metadata)?;
         let (place, incarnation) = (self.place_of_hash(lease.hash()), lease.incarnation());
         let held = |_: &I, head: &Head<_>, _: &Bond| (head.incarnation == incarnation).then(|| head.metadata.clone());
         let is_ours = ptr::addr_eq(lease.home(), ptr::from_ref(self));

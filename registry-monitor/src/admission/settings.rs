@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use registry_core::BuildError;
 
-/// What is limited about registrations: plain data. By default nothing is.
+/// What is limited about registrations: plain data. By default nothing is but the size of metadata.
 ///
 /// A limit turns away the new and nobody else: who is registered stays, and is looked up, routed to and bound as before.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +16,8 @@ pub struct Limits {
     pub transports: Option<usize>,
     /// How many transports may be bound to one server at a time. The registry keeps this one.
     pub transports_per_server: Option<usize>,
+    /// How large the metadata of one registration may be. The registry keeps this one.
+    pub metadata: MetadataLimit,
     /// How many may be registered that have the same value of a label, such as the same tenant.
     pub label: Option<LabelCap>,
     /// How many registrations per second are taken.
@@ -25,6 +27,18 @@ pub struct Limits {
     /// When a cap turns somebody away, the registry takes out the dead and asks again; but at most once in so long,
     /// because it looks at all registrations for that. Default: 1 s.
     pub sweep_every: Duration,
+}
+
+/// How large the metadata of one registration may be.
+///
+/// Metadata are copied by nothing, but are kept for as long as the registration, listed, and counted by label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
+pub struct MetadataLimit {
+    /// How many labels there may be. Default: 256.
+    pub labels: usize,
+    /// How many bytes their keys and values may have together. Default: 65,536.
+    pub bytes: usize,
 }
 
 /// How many may be registered that have the same value of a label. Who does not have the label is not counted.
@@ -67,6 +81,8 @@ impl Limits {
         some("limits.servers", self.servers)?;
         some("limits.transports", self.transports)?;
         some("limits.transports_per_server", self.transports_per_server)?;
+        some("limits.metadata.labels", Some(self.metadata.labels))?;
+        some("limits.metadata.bytes", Some(self.metadata.bytes))?;
         if let Some(label) = &self.label {
             some("limits.label.servers", label.servers)?;
             some("limits.label.transports", label.transports)?;
@@ -88,12 +104,19 @@ impl Limits {
     }
 }
 
+impl Default for MetadataLimit {
+    fn default() -> Self {
+        Self { labels: 256, bytes: 64 << 10 }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
             servers: None,
             transports: None,
             transports_per_server: None,
+            metadata: MetadataLimit::default(),
             label: None,
             rate: None,
             retry_after: Duration::from_secs(1),

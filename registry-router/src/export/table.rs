@@ -67,7 +67,7 @@ table! {
     REMOVALS = Counter "registry_removals_total" Count []
         "Registrations that ended, for whatever reason.";
     REJECTIONS = Counter "registry_rejections_total" Count []
-        "Registrations that were turned down: the name was taken, the server to be bound to was missing or full, or they were not admitted.";
+        "Registrations that were turned down: the name was taken, the server to be bound to was missing or full, the metadata were too large, or they were not admitted.";
     REFUSALS = Counter "registry_refusals_total" Count []
         "Those rejections that admission or a full server is the reason of.";
     BINDS = Counter "registry_binds_total" Count []

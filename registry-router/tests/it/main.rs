@@ -34,6 +34,7 @@ mod reentrancy;
 mod register;
 mod renew;
 mod route;
+mod rules;
 mod secrets;
 mod send;
 mod settings;

@@ -108,7 +108,7 @@ mod misspelt {
     use serde_json::Value;
 
     use super::*;
-    use registry_router::{ImbalanceRule, RateLimit};
+    use registry_router::{ImbalanceRule, MetadataLimit, RateLimit};
 
     /// Paths of all objects in a value, as JSON pointers.
     fn objects(value: &Value, path: &str, found: &mut Vec<String>) {
@@ -149,6 +149,7 @@ mod misspelt {
         refuses_unknown_keys(&settings.limits);
         refuses_unknown_keys(&label);
         refuses_unknown_keys(&rate);
+        refuses_unknown_keys(&MetadataLimit::default());
         refuses_unknown_keys(&MonitorSettings::default());
         refuses_unknown_keys(&AlarmRule::original());
         refuses_unknown_keys(&HealthSettings::default());

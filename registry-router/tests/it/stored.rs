@@ -7,9 +7,9 @@ use std::path::Path;
 
 use registry_router::{
     AdmissionState, Alarm, AlarmRule, BroadcastReport, Cap, CapUse, Cause, Contention, ContentionStatus, Door,
-    HealthChange, HealthSettings, HotId, HotRule, Imbalance, ImbalanceRule, Incarnation, Kind, LabelCap, LastWrites,
-    LatencyStats, Limits, Listing, Measure, Meeting, Metadata, MonitorSettings, Operation, Pace, RateLimit, Refusal,
-    ServerId, Settings, ShardStats, Swept, TransportId, Watched,
+    HealthChange, HealthSettings, HotId, HotRule, IdRule, Imbalance, ImbalanceRule, Incarnation, Kind, LabelCap,
+    LastWrites, LatencyStats, Limits, Listing, Measure, Meeting, Metadata, MetadataLimit, MonitorSettings, Operation,
+    Pace, RateLimit, Refusal, ServerId, Settings, ShardStats, Swept, TransportId, Watched,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -78,6 +78,7 @@ fn every_type_comes_back_from_json_and_from_a_compact_format() {
         HealthSettings,
         HotId,
         HotRule,
+        IdRule,
         Imbalance,
         ImbalanceRule,
         Incarnation,
@@ -91,6 +92,7 @@ fn every_type_comes_back_from_json_and_from_a_compact_format() {
         Measure,
         Meeting,
         Metadata,
+        MetadataLimit,
         MonitorSettings,
         Operation,
         Pace,
