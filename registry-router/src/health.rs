@@ -1,6 +1,8 @@
 //! Checking the health of a registry: by hand or by a task, with whoever watches being told what has changed.
 
 use std::collections::VecDeque;
+use std::error::Error;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -127,15 +129,41 @@ impl HealthWatch {
         }
     }
 
-    /// The next change, if there is one already.
-    pub fn try_next(&mut self) -> Option<Watched> {
+    /// Returns the next change, if there is one already.
+    ///
+    /// # Errors
+    ///
+    /// [`TryNextError::Empty`] when there is none yet, and [`TryNextError::Closed`] when there will never be another:
+    /// the registry is gone and everything has been told.
+    pub fn try_next(&mut self) -> Result<Watched, TryNextError> {
         match self.changes.try_recv() {
-            Ok(change) => Some(Watched::Change(change)),
-            Err(TryRecvError::Lagged(lost)) => Some(Watched::Lost(lost)),
-            Err(TryRecvError::Empty | TryRecvError::Closed) => None,
+            Ok(change) => Ok(Watched::Change(change)),
+            Err(TryRecvError::Lagged(lost)) => Ok(Watched::Lost(lost)),
+            Err(TryRecvError::Empty) => Err(TryNextError::Empty),
+            Err(TryRecvError::Closed) => Err(TryNextError::Closed),
         }
     }
 }
+
+/// Why [`HealthWatch::try_next`] returned no change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TryNextError {
+    /// Nothing has changed that was not told.
+    Empty,
+    /// The registry is gone, and everything has been told.
+    Closed,
+}
+
+impl fmt::Display for TryNextError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "nothing has changed yet",
+            Self::Closed => "the registry is gone",
+        })
+    }
+}
+
+impl Error for TryNextError {}
 
 /// What a registry knows of its health, and who is told.
 pub(crate) struct Watchdog {

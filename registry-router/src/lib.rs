@@ -86,7 +86,7 @@ pub use builder::{Builder, Settings};
 pub use clock::Clock;
 #[cfg(feature = "metrics")]
 pub use export::describe_metrics;
-pub use health::{HealthWatch, Watched};
+pub use health::{HealthWatch, TryNextError, Watched};
 pub use lease::{Lease, ServerLease, TransportLease};
 pub use mailbox::{CapacityError, Inbox, MAX_MAILBOX_CAPACITY, Tokio, TokioMailbox, TokioSlot, mailbox, try_mailbox};
 #[cfg(feature = "flume")]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use registry_core::{Backend, Kind};
 use registry_router::{
     Admission, AdmissionState, AdmitAll, AlarmRule, Cap, Clock, HealthChange, HealthSettings, LabelCap, Limits,
-    Metadata, MonitorSettings, Refusal, Registry, Watched,
+    Metadata, MonitorSettings, Refusal, Registry, TryNextError, Watched,
 };
 
 use crate::faulty::{Call, Deed, Faulted, Faults, alarms, faulted, ids};
@@ -268,7 +268,7 @@ fn changes_are_told_in_order_when_many_check<B: Backend>(shards: usize) {
 fn a_slow_watcher_loses_the_oldest_and_is_told<B: Backend>(shards: usize) {
     let (registry, faults) = registry::<B>(shards, HealthSettings::default());
     let mut watch = registry.watch_health();
-    assert_eq!(watch.try_next(), None);
+    assert_eq!(watch.try_next(), Err(TryNextError::Empty));
     let mut all = Vec::new();
     // Raised and cleared, with admission closed and reopened, more often than anybody keeps.
     faults.slow(0..shards);
@@ -277,11 +277,23 @@ fn a_slow_watcher_loses_the_oldest_and_is_told<B: Backend>(shards: usize) {
         all.extend(registry.tick(faults.hands.now()));
         all.extend(rest(&registry, &faults, RECOVERY));
     }
-    let Some(Watched::Lost(lost)) = watch.try_next() else { panic!("nothing was lost") };
-    let kept: Vec<_> = std::iter::from_fn(|| watch.try_next()).collect();
+    let Ok(Watched::Lost(lost)) = watch.try_next() else { panic!("nothing was lost") };
+    let kept: Vec<_> = std::iter::from_fn(|| watch.try_next().ok()).collect();
     assert!(kept.len() >= 256 && lost as usize + kept.len() == all.len(), "{lost} lost of {}", all.len());
     let newest: Vec<_> = all.into_iter().skip(lost as usize).map(Watched::Change).collect();
     assert_eq!(kept, newest);
+    assert_eq!(watch.try_next(), Err(TryNextError::Empty));
+    // What was found before the end is told after it, and then that it is the end.
+    let mut other = registry.watch_health();
+    faults.slow(0..shards);
+    work(&registry);
+    let last = registry.tick(faults.hands.now());
+    assert!(!last.is_empty());
+    drop(registry);
+    for change in last {
+        assert_eq!(other.try_next(), Ok(Watched::Change(change)));
+    }
+    assert_eq!([other.try_next(), other.try_next()], [Err(TryNextError::Closed), Err(TryNextError::Closed)]);
 }
 
 fn the_task_checks_and_ends_with_its_registry<B: Backend>(shards: usize) {
