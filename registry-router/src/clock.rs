@@ -28,6 +28,44 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     fn now(&self) -> Instant;
 }
 
+/// Tokio's clock, which a test can pause and advance: it reads `tokio::time::Instant::now`.
+///
+/// So what the registry times and judges goes by the same clock as the tasks and limits that wait by tokio's. Outside of a
+/// runtime, and without tokio's feature `test-util`, it is the machine's.
+///
+/// ```
+/// # #[cfg(feature = "papaya")]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
+/// // As in a `#[tokio::test(start_paused = true)]`.
+/// use std::time::Duration;
+///
+/// use registry_router::{Limits, RateLimit, Registry, TokioClock, mailbox};
+///
+/// let rate = RateLimit { per_second: 1, burst: 1 };
+/// let limits = Limits { rate: Some(rate), ..Limits::default() };
+/// let registry: Registry<String> = Registry::builder().clock(TokioClock).limits(limits).build()?;
+/// let (to_server, _inbox) = mailbox(1);
+/// let _first = registry.register_server("first", to_server.clone(), ())?;
+/// assert!(registry.register_server("second", to_server.clone(), ()).is_err(), "they come too fast");
+///
+/// tokio::time::sleep(Duration::from_secs(1)).await; // Over at once, for nothing else is to be done.
+/// assert!(registry.register_server("second", to_server, ()).is_ok());
+/// # Ok(())
+/// # })
+/// # }
+/// # #[cfg(not(feature = "papaya"))]
+/// # fn main() {}
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TokioClock;
+
+impl Clock for TokioClock {
+    fn now(&self) -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+}
+
 /// The clock of one registry.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Time(Option<Arc<dyn Clock>>);

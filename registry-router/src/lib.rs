@@ -83,7 +83,7 @@ mod waiters;
 
 pub use bound::BoundRoute;
 pub use builder::{Builder, Settings};
-pub use clock::Clock;
+pub use clock::{Clock, TokioClock};
 #[cfg(feature = "metrics")]
 pub use export::describe_metrics;
 pub use health::{HealthWatch, TryNextError, Watched};
