@@ -1,8 +1,12 @@
 //! What the registry says as it happens, by the crate `tracing`: nothing at all without the feature of that name, and
 //! nothing for a look-up or a message with it.
 
+#[cfg(all(feature = "metrics", not(feature = "tracing")))]
+pub(crate) use silent::renamed;
 #[cfg(not(feature = "tracing"))]
 pub(crate) use silent::{changed, checking, refused, sweeping, swept};
+#[cfg(all(feature = "metrics", feature = "tracing"))]
+pub(crate) use traced::renamed;
 #[cfg(feature = "tracing")]
 pub(crate) use traced::{changed, checking, refused, sweeping, swept};
 
@@ -30,6 +34,9 @@ mod silent {
     pub(crate) fn changed(_changes: &[HealthChange]) {}
 
     pub(crate) fn swept(_shard: usize, _swept: &Swept) {}
+
+    #[cfg(feature = "metrics")]
+    pub(crate) fn renamed(_name: Option<&str>, _label: &str) {}
 
     pub(crate) fn refused(_kind: Kind, _id: &[u8], _reason: &RegisterReason) {}
 }

@@ -8,6 +8,9 @@ use tokio::time::MissedTickBehavior;
 
 use crate::registry::Registry;
 
+pub(crate) use exports::Exports;
+
+mod exports;
 mod publish;
 mod table;
 
@@ -43,8 +46,19 @@ where
     /// never falls and is never counted twice, whoever else exports the same registry. A
     /// [probe of your own](crate::Builder::probe) must know [`stats_since_start`](Probe::stats_since_start) for that.
     ///
-    /// Several registries of a process, also one after the other, would write the same series:
-    /// [give each its name](Self::export_metrics_as).
+    /// # Several registries
+    ///
+    /// [Give each its name](Self::export_metrics_as). One that is exported as another registry is, which lives and was
+    /// exported to the same recorder before, gets a label `registry` with a number: `2` beside one without a name, and
+    /// `name-2` beside `name`. The event `export_renamed` tells.
+    /// Recorders are told apart by their address.
+    ///
+    /// # The end
+    ///
+    /// When the last handle of the registry is gone, all gauges that it has published are set to zero, but for
+    /// `registry_admission_open` and `registry_imbalance_probability`, which are set to one: so no alert goes on firing.
+    /// The same happens to a gauge that a registry does not publish any more. Counters stay where they were, and a later
+    /// registry of the same name goes on with them: its own count shows when it has come up with the old one.
     pub fn export_metrics(&self, now: Instant) {
         metrics::with_recorder(|recorder| self.inner.publish(recorder, None, now));
     }
@@ -57,8 +71,8 @@ where
     /// A task that [describes](describe_metrics) the metrics and then exports them for ever, to be spawned by whoever
     /// wants it: once in `every`, at most once in a millisecond. As often as somebody collects is enough.
     ///
-    /// It does not keep the registry alive, and ends at the next tick when the last handle is gone; it can be dropped at
-    /// any time. It does not check the registry's health, which is what [`health_task`](Self::health_task) is for.
+    /// It does not keep the registry alive, and ends at the next tick when the last handle is gone, whose end has
+    /// [put back](Self::export_metrics) what was published; it can be dropped at any time. It does not check the registry's health, which is what [`health_task`](Self::health_task) is for.
     ///
     /// # Panics
     ///

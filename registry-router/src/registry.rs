@@ -91,6 +91,8 @@ pub(crate) struct Inner<M: Send + 'static, B: Backend, X: Mailboxes, P> {
     pub(crate) watchdog: Watchdog,
     pub(crate) waiters: Waiters,
     pub(crate) deferred: Deferred,
+    #[cfg(feature = "metrics")]
+    pub(crate) exports: crate::export::Exports,
     /// On a cache line of its own: every registration writes it, and every look-up reads what would lie beside it.
     /// A plain atomic, whatever schedules are explored: it is written inside a shard, where no turn may end.
     incarnations: CachePadded<PlainAtomicU64>,
@@ -136,6 +138,8 @@ where
             deferred: Deferred::default(),
             waiters: Waiters::new(settings.shards),
             incarnations: CachePadded::new(PlainAtomicU64::new(0)),
+            #[cfg(feature = "metrics")]
+            exports: crate::export::Exports::default(),
             met_before: (0..settings.shards).map(|_| AtomicU64::new(0)).collect(),
         };
         Self { inner: Arc::new(Shared::from(inner)) }

@@ -152,6 +152,19 @@ pub(crate) fn refused(of: Kind, id: &[u8], reason: &RegisterReason) {
     );
 }
 
+/// A registry that is exported under another name than the given one, because another registry has that.
+#[cfg(feature = "metrics")]
+pub(crate) fn renamed(name: Option<&str>, label: &str) {
+    event!(
+        name: "export_renamed",
+        target: TARGET,
+        Level::WARN,
+        name = name.unwrap_or_default(),
+        label,
+        "a registry is exported under another name, because another registry has its own"
+    );
+}
+
 fn kind(kind: Kind) -> &'static str {
     match kind {
         Kind::Server => "server",

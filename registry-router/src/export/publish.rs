@@ -1,5 +1,6 @@
 //! From the figures of a registry to a recorder of metrics.
 
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use metrics::{Key, Label, Level, Metadata, Recorder};
@@ -8,6 +9,7 @@ use registry_core::{
 };
 use registry_monitor::{probability, skew};
 
+use super::exports::Gauges;
 use super::table::{self, Metric};
 use crate::registry::Inner;
 
@@ -23,6 +25,8 @@ const KINDS: [Kind; 2] = [Kind::Server, Kind::Transport];
 struct Publisher<'a> {
     recorder: &'a dyn Recorder,
     name: Option<&'a str>,
+    /// All that were set.
+    gauges: RefCell<Gauges>,
 }
 
 impl<M, B, X, P> Inner<M, B, X, P>
@@ -33,7 +37,8 @@ where
     P: Probe,
 {
     pub(super) fn publish(&self, recorder: &dyn Recorder, name: Option<&str>, now: Instant) {
-        let publisher = Publisher { recorder, name };
+        let label = self.exports.label(recorder, name);
+        let publisher = Publisher { recorder, name: label.as_deref(), gauges: RefCell::default() };
         let stats: Vec<ShardStats> =
             (0..self.partition.shards()).map(|shard| self.stats_since_start_at(shard, now)).collect();
         publisher.counts(&stats);
@@ -51,6 +56,7 @@ where
             publisher.set(&table::HOT, &[("rank", &(rank + 1).to_string())], share);
         }
         self.publish_caps(&publisher);
+        self.exports.published(recorder, name, publisher.gauges.into_inner());
     }
 
     fn publish_caps(&self, publisher: &Publisher<'_>) {
@@ -155,7 +161,10 @@ impl Publisher<'_> {
     }
 
     fn set(&self, metric: &Metric, labels: &[(&'static str, &str)], value: f64) {
-        self.recorder.register_gauge(&self.key(metric, labels), &METADATA).set(value);
+        let key = self.key(metric, labels);
+        let gauge = self.recorder.register_gauge(&key, &METADATA);
+        gauge.set(value);
+        self.gauges.borrow_mut().insert(key, (gauge, metric.at_the_end()));
     }
 
     fn key(&self, metric: &Metric, labels: &[(&'static str, &str)]) -> Key {

@@ -6,7 +6,10 @@ use std::time::Duration;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use prometheus_parse::{Scrape, Value};
 use registry_core::Backend;
-use registry_router::{Clock, LabelCap, Limits, Metadata, MonitorSettings, Registry, describe_metrics};
+use registry_router::{
+    Admission, AdmissionState, AlarmRule, Cap, CapUse, Clock, HealthSettings, Kind, LabelCap, Limits, Metadata,
+    MonitorSettings, Refusal, Registry, describe_metrics,
+};
 
 use crate::hands::Hands;
 use crate::support::{block_on, registry, unread_server_mailbox, unread_transport_mailbox, within_time_limit};
@@ -17,6 +20,11 @@ over_every_backend! {
     there_are_never_more_series_whatever_is_registered,
     registries_with_names_do_not_mix,
     the_task_exports_and_ends_with_its_registry,
+    series_end_with_their_registry,
+    a_task_leaves_no_series_behind,
+    a_registry_may_end_where_there_is_no_recorder,
+    series_that_are_not_published_any_more_end,
+    two_registries_of_one_name_are_told_apart,
 }
 
 const MS: Duration = Duration::from_millis(1);
@@ -195,6 +203,162 @@ fn the_task_exports_and_ends_with_its_registry<B: Backend>(shards: usize) {
                 task.await.unwrap();
             }
         });
+    });
+}
+
+/// A registry in as much trouble as there is: every shard is in alarm, admission is closed, a cap is full, an id is hot.
+fn in_trouble<B: Backend>(shards: usize, clock: &Hands) -> Registry<u64, B> {
+    // One shard alone is never uneven.
+    let shards = shards.max(2);
+    let registry: Registry<u64, B> = Registry::builder()
+        .shards(shards)
+        .monitor(MonitorSettings { sample_every: 1, ..MonitorSettings::default() })
+        .alarm(AlarmRule { enough: 1, ..AlarmRule::default() })
+        .health(HealthSettings { close_above: 0.0, reopen_at: 0.0, ..HealthSettings::default() })
+        .limits(Limits { servers: Some(20 * shards), ..Limits::default() })
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let ids = (0..).map(|number| format!("s{number}")).filter(|id| registry.shard_of(id) == 0);
+    ids.take(20 * shards).for_each(|id| registry.register_server(id, unread_server_mailbox(), ()).unwrap().detach());
+    let (mailbox, inbox) = registry_router::mailbox(1);
+    registry.register_transport_bound_to("t", mailbox, (), registry.list_servers()[0].id.clone()).unwrap().detach();
+    for _ in 0..20 {
+        registry.with_transport("t", |_| clock.turn(MS)).unwrap();
+    }
+    drop(inbox);
+    registry.sweep();
+    registry.tick(clock.now());
+    assert_eq!(registry.contention_status().admission, AdmissionState::Closed);
+    registry
+}
+
+/// The gauges that are not what they are when their registry has ended.
+fn left(recorder: &PrometheusRecorder) -> BTreeMap<String, f64> {
+    let at_the_end = |series: &str| match series.split(' ').next() {
+        Some("registry_admission_open" | "registry_imbalance_probability") => 1.0,
+        _ => 0.0,
+    };
+    let gauges = scrape(recorder).into_iter().filter(|(_, (is_counter, _))| !is_counter);
+    gauges.map(|(series, (_, value))| (series, value)).filter(|(series, value)| at_the_end(series) != *value).collect()
+}
+
+fn series_end_with_their_registry<B: Backend>(shards: usize) {
+    let (clock, recorder) = (Hands::new(), recorder());
+    metrics::with_local_recorder(&recorder, || {
+        let registry = in_trouble::<B>(shards, &clock);
+        registry.export_metrics_as("one", clock.now());
+        registry.export_metrics(clock.now());
+        let trouble = left(&recorder);
+        for name in ["entries", "shard_alarm", "admission_open", "skew_ratio", "hot_id_share_ratio", "cap_used"] {
+            let of_name = trouble.keys().filter(|series| series.starts_with(&format!("registry_{name} ")));
+            assert!(of_name.count() >= 2, "{name} is not among {trouble:?}");
+        }
+        let other = registry.clone();
+        drop(registry);
+        assert_eq!(left(&recorder), trouble, "another handle keeps it");
+        drop(other);
+    });
+    assert_eq!(left(&recorder), BTreeMap::new());
+}
+
+fn a_task_leaves_no_series_behind<B: Backend>(shards: usize) {
+    within_time_limit(move || {
+        let (clock, recorder) = (Hands::new(), recorder());
+        metrics::with_local_recorder(&recorder, || {
+            block_on(async {
+                let registry = in_trouble::<B>(shards, &clock);
+                let task = registry.export_task_as("tenant-7", Duration::from_secs(1));
+                let end = async {
+                    tokio::time::sleep(Duration::from_millis(1_500)).await;
+                    assert!(!left(&recorder).is_empty());
+                    drop(registry);
+                };
+                tokio::join!(task, end);
+            });
+        });
+        assert_eq!(left(&recorder), BTreeMap::new());
+    });
+}
+
+fn a_registry_may_end_where_there_is_no_recorder<B: Backend>(shards: usize) {
+    within_time_limit(move || {
+        let (clock, recorder) = (Hands::new(), recorder());
+        let registry = in_trouble::<B>(shards, &clock);
+        export(&registry, &recorder);
+        std::thread::spawn(move || drop(registry)).join().unwrap();
+        assert_eq!(left(&recorder), BTreeMap::new());
+    });
+}
+
+/// A policy whose caps come and go.
+#[derive(Debug, Default)]
+struct Passing(std::sync::atomic::AtomicBool);
+
+impl Admission for Passing {
+    fn admit(&self, _: Kind, _: &Metadata, _: std::time::Instant) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn release(&self, _: Kind, _: &Metadata) {}
+
+    fn state(&self) -> AdmissionState {
+        AdmissionState::Open
+    }
+
+    /// There is one each second time.
+    fn caps(&self) -> Vec<CapUse> {
+        let is_there = !self.0.fetch_xor(true, std::sync::atomic::Ordering::Relaxed);
+        Vec::from_iter(is_there.then_some(CapUse { cap: Cap::Servers, max: 7, used: 5, hits: 3 }))
+    }
+}
+
+fn series_that_are_not_published_any_more_end<B: Backend>(shards: usize) {
+    let registry: Registry<u64, B> = Registry::builder().shards(shards).admission(Passing::default()).build().unwrap();
+    let recorder = recorder();
+    for expected in [(7.0, 5.0), (0.0, 0.0), (7.0, 5.0), (0.0, 0.0)] {
+        export(&registry, &recorder);
+        let series = scrape(&recorder);
+        assert_eq!((sum(&series, "registry_cap_max"), sum(&series, "registry_cap_used")), expected);
+    }
+}
+
+fn two_registries_of_one_name_are_told_apart<B: Backend>(shards: usize) {
+    let recorder = recorder();
+    let servers = |label: &str| -> f64 {
+        let is_it = |series: &str| match label {
+            "" => !series.contains("registry\":"),
+            _ => series.contains(&format!(r#""registry": "{label}""#)),
+        };
+        let entries = scrape(&recorder).into_iter();
+        let entries = entries.filter(|(series, _)| series.starts_with("registry_entries ") && is_it(series));
+        entries.map(|(_, (_, value))| value).sum()
+    };
+    let with = |count: usize| {
+        let registry = registry::<B>(shards);
+        (0..count)
+            .for_each(|n| registry.register_server(format!("s{n}"), unread_server_mailbox(), ()).unwrap().detach());
+        registry
+    };
+    let (one, two, three) = (with(1), with(2), with(3));
+    metrics::with_local_recorder(&recorder, || {
+        let now = std::time::Instant::now();
+        for _ in 0..2 {
+            for registry in [&one, &two, &three] {
+                registry.export_metrics_as("shop", now);
+                registry.export_metrics(now);
+            }
+        }
+        assert_eq!(["shop", "shop-2", "shop-3"].map(servers), [1.0, 2.0, 3.0]);
+        assert_eq!(["", "2", "3"].map(servers), [1.0, 2.0, 3.0]);
+        // When one has ended its name is free, and nobody else's changes.
+        drop(one);
+        let four = with(4);
+        for registry in [&three, &four] {
+            registry.export_metrics_as("shop", now);
+        }
+        assert_eq!(["shop", "shop-2", "shop-3"].map(servers), [4.0, 2.0, 3.0]);
+        assert_eq!(servers(""), 0.0);
     });
 }
 
