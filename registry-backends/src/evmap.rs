@@ -9,6 +9,7 @@
 //! - A thread's *first* read of a shard waits while a write waits for other readers, because evmap publishes with the
 //!   lock held that a new reader needs. If the first reads of two threads come inside reads of another shard, each of
 //!   the other's, and both shards are being written, they wait for each other forever. `LeftRight` does not.
+//!   Each read in the destructor of a thread-local may be a first read.
 //!
 //! # How it works
 //!
@@ -32,9 +33,10 @@ use crossbeam_utils::CachePadded;
 use registry_core::{Backend, Contention, Head, Key, Meeting, NotInserted, Run, Shard, State, Wanted, trap};
 use thread_local::ThreadLocal;
 
+use crate::ending::{Reader, handles};
 use crate::hashed::{Lookup, PassThrough, Query};
 use crate::met::{Met, free};
-use crate::runs::read_in_runs;
+use crate::runs::{read_in_runs, read_one_by_one};
 
 /// Shards that are an evmap.
 #[derive(Clone, Copy, Debug, Default)]
@@ -124,7 +126,12 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for EvmapShard<K, H, S> {
     #[inline]
     fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &H, &S) -> R) -> Option<R> {
         trap::looking("with");
-        let map = self.reader().enter()?;
+        if !handles::is_usable() {
+            let (mut read, mut found) = (Some(read), None);
+            self.read_late(hash, key, &mut |key, head, state| found = read.take().map(|read| read(key, head, state)));
+            return found;
+        }
+        let map = self.own_reader().enter()?;
         let stored = map.get_one(&Query { hash, key } as &dyn Lookup)?;
         let _reading = trap::reading();
         Some(read(&stored.key, &stored.head, &stored.state))
@@ -132,13 +139,16 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for EvmapShard<K, H, S> {
 
     #[inline]
     fn with_each(wanted: &[Wanted<'_, Self>], read: impl FnMut(usize, &Run<'_, K, H, S>)) {
+        if !handles::is_usable() {
+            return read_one_by_one(wanted, read);
+        }
         // A first read may wait for a writer, and that one for readers; so all first reads come before any shard is held.
         for wanted in wanted {
-            wanted.shard.reader();
+            wanted.shard.own_reader();
         }
         read_in_runs(
             wanted,
-            |wanted| wanted.shard.reader().enter(),
+            |wanted| wanted.shard.own_reader().enter(),
             |one, next| std::ptr::eq(one.shard, next.shard),
             |map, query| {
                 let stored = map.as_ref()?.get_one(query as &dyn Lookup)?;
@@ -192,7 +202,8 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for EvmapShard<K, H, S> {
 
     fn for_each(&self, mut visit: impl FnMut(&K, &H, &S) -> ControlFlow<()>) {
         trap::looking("for_each");
-        let Some(map) = self.reader().enter() else { return };
+        let reader = self.reader();
+        let Some(map) = reader.enter() else { return };
         let _reading = trap::reading();
         for stored in map.values().flatten() {
             if visit(&stored.key, &stored.head, &stored.state).is_break() {
@@ -211,10 +222,30 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for EvmapShard<K, H, S> {
 }
 
 impl<K: Key, H: Head, S: State> EvmapShard<K, H, S> {
+    /// The current thread's own reader, if it may still have one.
     #[inline]
-    fn reader(&self) -> &ReadEnd<K, H, S> {
-        let clone = || self.first_reader.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        self.readers.get_or(|| CachePadded::new(clone()))
+    fn own_reader(&self) -> &ReadEnd<K, H, S> {
+        self.readers.get_or(|| CachePadded::new(self.new_reader()))
+    }
+
+    /// A reader for whatever the current thread still does.
+    fn reader(&self) -> Reader<'_, ReadEnd<K, H, S>> {
+        if handles::is_usable() { Reader::Own(self.own_reader()) } else { Reader::Late(self.new_reader()) }
+    }
+
+    fn new_reader(&self) -> ReadEnd<K, H, S> {
+        self.first_reader.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn read_late(&self, hash: u64, key: &[u8], read: &mut dyn FnMut(&K, &H, &S)) {
+        let reader = self.reader();
+        let Some(map) = reader.enter() else { return };
+        if let Some(stored) = map.get_one(&Query { hash, key } as &dyn Lookup) {
+            let _reading = trap::reading();
+            read(&stored.key, &stored.head, &stored.state);
+        }
     }
 
     /// The writer; counts if another one is at work. A panic of `owned` poisons the mutex but comes before any change, so
@@ -231,7 +262,8 @@ impl<K: Key, H: Head, S: State> EvmapShard<K, H, S> {
         key: &[u8],
         owned: impl FnOnce(&K, &H, &S) -> bool,
     ) -> Option<(Numbered<K>, Arc<S>)> {
-        let map = self.reader().enter()?;
+        let reader = self.reader();
+        let map = reader.enter()?;
         let stored = map.get_one(&Query { hash, key } as &dyn Lookup)?;
         let deciding = trap::deciding();
         let removes = owned(&stored.key, &stored.head, &stored.state);

@@ -36,9 +36,10 @@ use crossbeam_utils::CachePadded;
 use registry_core::{Backend, Contention, Head, Key, Meeting, NotInserted, Run, Shard, State, Wanted, trap};
 use thread_local::ThreadLocal;
 
+use crate::ending::{Reader, handles};
 use crate::hashed::{Hashed, Lookup, PassThrough, Query};
 use crate::met::{Met, free};
-use crate::runs::read_in_runs;
+use crate::runs::{read_in_runs, read_one_by_one};
 
 /// Shards that are a hash map under left-right.
 #[derive(Clone, Copy, Debug, Default)]
@@ -90,7 +91,12 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for LeftRightShard<K, H, S> {
     #[inline]
     fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &H, &S) -> R) -> Option<R> {
         trap::looking("with");
-        let table = self.reader().enter()?;
+        if !handles::is_usable() {
+            let (mut read, mut found) = (Some(read), None);
+            self.read_late(hash, key, &mut |key, head, state| found = read.take().map(|read| read(key, head, state)));
+            return found;
+        }
+        let table = self.own_reader().enter()?;
         let (key, (head, state)) = table.0.get_key_value(&Query { hash, key } as &dyn Lookup)?;
         let _reading = trap::reading();
         Some(read(key.key(), head, state))
@@ -98,9 +104,12 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for LeftRightShard<K, H, S> {
 
     #[inline]
     fn with_each(wanted: &[Wanted<'_, Self>], read: impl FnMut(usize, &Run<'_, K, H, S>)) {
+        if !handles::is_usable() {
+            return read_one_by_one(wanted, read);
+        }
         read_in_runs(
             wanted,
-            |wanted| wanted.shard.reader().enter(),
+            |wanted| wanted.shard.own_reader().enter(),
             |one, next| std::ptr::eq(one.shard, next.shard),
             |table, query| {
                 let (key, (head, state)) = table.as_ref()?.0.get_key_value(query as &dyn Lookup)?;
@@ -153,7 +162,8 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for LeftRightShard<K, H, S> {
 
     fn for_each(&self, mut visit: impl FnMut(&K, &H, &S) -> ControlFlow<()>) {
         trap::looking("for_each");
-        let Some(table) = self.reader().enter() else { return };
+        let reader = self.reader();
+        let Some(table) = reader.enter() else { return };
         let _reading = trap::reading();
         for (key, (head, state)) in &table.0 {
             if visit(key.key(), head, state).is_break() {
@@ -172,9 +182,26 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for LeftRightShard<K, H, S> {
 }
 
 impl<K: Key, H: Head, S: State> LeftRightShard<K, H, S> {
+    /// The current thread's own reader, if it may still have one.
     #[inline]
-    fn reader(&self) -> &ReadHandle<Table<K, H, S>> {
+    fn own_reader(&self) -> &ReadHandle<Table<K, H, S>> {
         self.readers.get_or(|| CachePadded::new(self.new_reader.handle()))
+    }
+
+    /// A reader for whatever the current thread still does.
+    fn reader(&self) -> Reader<'_, ReadHandle<Table<K, H, S>>> {
+        if handles::is_usable() { Reader::Own(self.own_reader()) } else { Reader::Late(self.new_reader.handle()) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn read_late(&self, hash: u64, key: &[u8], read: &mut dyn FnMut(&K, &H, &S)) {
+        let reader = self.reader();
+        let Some(table) = reader.enter() else { return };
+        if let Some((key, (head, state))) = table.0.get_key_value(&Query { hash, key } as &dyn Lookup) {
+            let _reading = trap::reading();
+            read(key.key(), head, state);
+        }
     }
 
     /// The writer; counts if another one is at work. A panic of `owned` poisons the mutex but comes before any change, so
@@ -186,7 +213,8 @@ impl<K: Key, H: Head, S: State> LeftRightShard<K, H, S> {
 
     /// References to an entry that outlive the read, if there is one and `owned` says true of it.
     fn entry(&self, hash: u64, key: &[u8], owned: impl FnOnce(&K, &H, &S) -> bool) -> Option<(Hashed<K>, Arc<S>)> {
-        let table = self.reader().enter()?;
+        let reader = self.reader();
+        let table = reader.enter()?;
         let (key, (head, state)) = table.0.get_key_value(&Query { hash, key } as &dyn Lookup)?;
         let _deciding = trap::deciding();
         owned(key.key(), head, state).then(|| (key.clone(), Arc::clone(state)))

@@ -7,6 +7,8 @@
 //! To add one: a file, a line in the list below, and a dependency and a feature in the manifest. Tests, benches and
 //! tables that go through [`for_each`] or [`for_every_backend!`] pick it up from there.
 
+#[cfg(any(feature = "papaya", feature = "left-right"))]
+mod ending;
 mod hashed;
 mod met;
 #[cfg(any(feature = "papaya", feature = "dashmap", feature = "left-right"))]

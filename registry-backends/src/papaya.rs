@@ -14,6 +14,7 @@
 //! - Insertions under one key, and one in sixteen under others in the same shard, wait for each other: an uncontended
 //!   lock, some 20 ns, and one more look-up, so that what completes a head can be called for the winner alone. Reads and
 //!   removals neither take that lock nor wait for who has it.
+//! - A write in the destructor of a thread-local, when the collector's own is gone, starts a thread and waits for it.
 //! - [`for_each`](Shard::for_each) first completes a resize that is under way.
 //!
 //! # How it works
@@ -33,19 +34,20 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::mem;
 use std::ops::ControlFlow;
-use std::slice;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::panic::resume_unwind;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::{mem, ptr, slice, thread};
 
-use ::papaya::{Equivalent, HashMap};
+use ::papaya::{Equivalent, HashMap, HashMapRef};
 use crossbeam_utils::CachePadded;
 use registry_core::{Backend, Contention, Head, Key, Meeting, NotInserted, Run, Shard, State, Wanted, trap};
-use seize::Collector;
+use seize::{Collector, LocalGuard};
 
-use crate::hashed::{Hashed, PassThrough, Query, same};
+use crate::ending::collector;
+use crate::hashed::{Hashed, Lookup, PassThrough, Query, same};
 use crate::met::Met;
-use crate::runs::read_in_runs;
+use crate::runs::{read_in_runs, read_one_by_one};
 
 /// Shards that are a `papaya::HashMap`.
 ///
@@ -64,6 +66,8 @@ pub struct PapayaShard<K: Key, H: Head, S: State> {
 }
 
 type Map<K, H, S> = HashMap<Hashed<K>, (H, S), PassThrough>;
+
+type Pinned<'a, K, H, S> = HashMapRef<'a, Hashed<K>, (H, S), PassThrough, LocalGuard<'a>>;
 
 /// Locks that make the insertions under one key go one after the other: without them, two could complete a head for
 /// one key and win it in another order. Several per shard, so that insertions under different keys seldom wait. Apart
@@ -122,6 +126,11 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for PapayaShard<K, H, S> {
     #[inline]
     fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &H, &S) -> R) -> Option<R> {
         trap::looking("with");
+        if !collector::is_usable() {
+            let (mut read, mut found) = (Some(read), None);
+            self.read_late(hash, key, &mut |key, head, state| found = read.take().map(|read| read(key, head, state)));
+            return found;
+        }
         let map = self.map.pin();
         let (key, (head, state)) = map.get_key_value(&Query { hash, key })?;
         let _reading = trap::reading();
@@ -130,6 +139,9 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for PapayaShard<K, H, S> {
 
     #[inline]
     fn with_each(wanted: &[Wanted<'_, Self>], read: impl FnMut(usize, &Run<'_, K, H, S>)) {
+        if !collector::is_usable() {
+            return read_one_by_one(wanted, read);
+        }
         read_in_runs(
             wanted,
             |wanted| wanted.shard.map.pin(),
@@ -149,6 +161,9 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for PapayaShard<K, H, S> {
     ) -> Result<(), NotInserted<H, S, E>> {
         trap::writing("insert_new");
         let key = Hashed::new(hash, key);
+        if !collector::is_usable() {
+            return self.insert_late(key, head, state, complete);
+        }
         // The pin is taken before the lock and ends after it, for its end may drop removed values.
         let map = self.map.pin();
         let inserting = self.inserting.lock(hash);
@@ -171,6 +186,9 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for PapayaShard<K, H, S> {
 
     fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &H, &S) -> bool) -> bool {
         trap::writing("remove_if");
+        if !collector::is_usable() {
+            return self.remove_late(hash, key, &mut owned);
+        }
         let map = self.map.pin();
         let mut decided = 0;
         let removed = map.remove_if(&Query { hash, key }, |key, (head, state)| {
@@ -188,12 +206,15 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for PapayaShard<K, H, S> {
 
     fn for_each(&self, mut visit: impl FnMut(&K, &H, &S) -> ControlFlow<()>) {
         trap::looking("for_each");
-        let map = self.map.pin();
-        let _reading = trap::reading();
-        for (key, (head, state)) in &map {
-            if visit(key.key(), head, state).is_break() {
-                break;
-            }
+        let mut visit = |key: &Hashed<K>, (head, state): &(H, S)| visit(key.key(), head, state).is_break();
+        if collector::is_usable() {
+            let map = self.map.pin();
+            let _reading = trap::reading();
+            map.iter().any(|(key, value)| visit(key, value));
+        } else {
+            let map = self.map.pin_owned();
+            let _reading = trap::reading();
+            map.iter().any(|(key, value)| visit(key, value));
         }
     }
 
@@ -203,6 +224,96 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for PapayaShard<K, H, S> {
 
     fn contention(&self) -> Option<Contention> {
         self.met.as_contention(Meeting::Overtaken)
+    }
+}
+
+/// What a thread does at its end, when the collector's thread-local is gone: reads have a guard of their own, and what is
+/// written is written by another thread, since papaya counts entries by the number of the thread.
+impl<K: Key, H: Head, S: State> PapayaShard<K, H, S> {
+    #[cold]
+    #[inline(never)]
+    fn read_late(&self, hash: u64, key: &[u8], read: &mut dyn FnMut(&K, &H, &S)) {
+        let map = self.map.pin_owned();
+        if let Some((key, (head, state))) = map.get_key_value(&Query { hash, key }) {
+            let _reading = trap::reading();
+            read(key.key(), head, state);
+        }
+    }
+
+    #[cold]
+    fn insert_late<E>(
+        &self,
+        key: Hashed<K>,
+        mut head: H,
+        state: S,
+        complete: impl FnOnce(&mut [H]) -> Result<(), E>,
+    ) -> Result<(), NotInserted<H, S, E>> {
+        // As for a thread that goes on: the guard is taken before the lock and ends after it.
+        let map = self.map.pin_owned();
+        let inserting = self.inserting.lock(Lookup::hash(&key));
+        if map.contains_key(&key) {
+            return Err(NotInserted::Occupied(head, state));
+        }
+        let deciding = trap::deciding();
+        let completed = complete(slice::from_mut(&mut head));
+        drop(deciding);
+        if let Err(why) = completed {
+            return Err(NotInserted::Declined(head, state, why));
+        }
+        let insert = move |map: &Pinned<'_, K, H, S>| map.try_insert(key, (head, state)).map(|_| ()).map_err(|occupied| occupied.not_inserted);
+        let inserted = self.on_another_thread(insert, || drop(inserting));
+        inserted.map_err(|(head, state)| NotInserted::Occupied(head, state))
+    }
+
+    #[cold]
+    fn remove_late(&self, hash: u64, key: &[u8], owned: &mut dyn FnMut(&K, &H, &S) -> bool) -> bool {
+        let query = Query { hash, key };
+        loop {
+            // While this guard lasts, no other entry can be where the one is that is asked about.
+            let map = self.map.pin_owned();
+            let Some((found, (head, state))) = map.get_key_value(&query) else {
+                return false;
+            };
+            let deciding = trap::deciding();
+            let removes = owned(found.key(), head, state);
+            drop(deciding);
+            if !removes {
+                return false;
+            }
+            let place = ptr::from_ref(found).addr();
+            let remove = |map: &Pinned<'_, K, H, S>| {
+                let removed = map.remove_if(&query, |found, _| ptr::from_ref(found).addr() == place);
+                matches!(removed, Ok(Some(_)))
+            };
+            if self.on_another_thread(remove, || ()) {
+                return true;
+            }
+            self.met.somebody();
+        }
+    }
+
+    /// Does something with the map on a thread that is made for it. `then` is called here when it is done and before that
+    /// thread lets go of its guard, which may drop removed values, and whose panics stay there.
+    fn on_another_thread<R: Send>(
+        &self,
+        act: impl FnOnce(&Pinned<'_, K, H, S>) -> R + Send,
+        then: impl FnOnce(),
+    ) -> R {
+        thread::scope(|scope| {
+            let (tell, told) = mpsc::channel();
+            let other = scope.spawn(move || {
+                let map = self.map.pin();
+                // Whoever asked waits for it.
+                let _ = tell.send(act(&map));
+            });
+            let done = told.recv();
+            then();
+            match (done, other.join()) {
+                (Ok(done), _) => done,
+                (Err(_), Err(panic)) => resume_unwind(panic),
+                (Err(_), Ok(())) => unreachable!("it tells, or panics before"),
+            }
+        })
     }
 }
 

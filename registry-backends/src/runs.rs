@@ -4,6 +4,8 @@
 //! none stands between two look-ups here.
 
 use registry_core::{AT_ONCE, Run, Seen, Wanted, trap};
+#[cfg(any(feature = "papaya", feature = "left-right"))]
+use registry_core::{Head, Key, Shard, State};
 
 use crate::hashed::Query;
 
@@ -35,5 +37,22 @@ pub(crate) fn read_in_runs<'a, T, K, H, S, G>(
         }
         let _reading = trap::reading();
         read(number * AT_ONCE, &found[..run.len()]);
+    }
+}
+
+/// The same, one by one: for a thread whose guards must not be used any more.
+#[cfg(any(feature = "papaya", feature = "left-right"))]
+#[cold]
+#[inline(never)]
+pub(crate) fn read_one_by_one<K: Key, H: Head, S: State, T: Shard<K, H, S>>(
+    wanted: &[Wanted<'_, T>],
+    mut read: impl FnMut(usize, &Run<'_, K, H, S>),
+) {
+    for (place, Wanted { shard, hash, key }) in wanted.iter().enumerate() {
+        let shown = shard.with(*hash, key, |key, head, state| read(place, &[Some((key, head, state))]));
+        if shown.is_none() {
+            let _reading = trap::reading();
+            read(place, &[None]);
+        }
     }
 }

@@ -13,6 +13,7 @@ mod counts;
 mod dead;
 #[cfg(feature = "serde")]
 mod drawn;
+mod endings;
 #[cfg(feature = "tracing")]
 mod events;
 #[cfg(feature = "metrics")]
