@@ -51,10 +51,17 @@ use crate::runs::{read_in_runs, read_one_by_one};
 
 /// Shards that are a `papaya::HashMap`.
 ///
-/// The shards that are made by one value, and by its clones, share a collector of what was removed from them.
-#[derive(Clone, Debug, Default)]
+/// The shards that are made by one value share a collector of what was removed from them, and all that they held is freed
+/// when the last of them is dropped. So a value is for one registry: a clone of it is another one, which shares nothing.
+#[derive(Debug, Default)]
 pub struct Papaya {
     family: Arc<Family>,
+}
+
+impl Clone for Papaya {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 /// A shard of [`Papaya`].

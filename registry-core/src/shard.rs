@@ -29,8 +29,9 @@ impl<S: Send + Sync + 'static> State for S {}
 
 /// A kind of concurrent map, as a value that makes shards.
 ///
-/// What all shards of one registry share, such as a collector of garbage, lives in the value;
-/// [`Default`] gives the settings that suit most.
+/// What all shards of one registry share, such as a collector of garbage, lives in the value, and a clone of the value, if
+/// there can be one, must not share it: whatever a registry's shards hold must be freed when they are dropped, whatever
+/// other registries do. [`Default`] gives the settings that suit most.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a map that a registry can be built on",
     label = "not a backend",

@@ -26,6 +26,7 @@ mod incarnations;
 mod large_messages;
 #[cfg(feature = "flume")]
 mod lean;
+mod lets_go;
 mod lookup;
 mod mailboxes;
 mod own_messages;
