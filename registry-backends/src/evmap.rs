@@ -13,8 +13,9 @@
 //!
 //! # How it works
 //!
-//! As in [`left_right`](crate::left_right): one writer at a time, a publish per write, a read handle per thread, and a
-//! removed state kept until the writer's mutex is unlocked.
+//! As in [`left_right`](crate::left_right): one writer at a time, a publish per write, a read handle per thread, and a bin
+//! for what is let go of in it. But keys and values are dropped by evmap itself, so they move themselves into a bin of the
+//! thread that publishes.
 //!
 //! evmap's two copies hold the same bits of each value without counting, so it must be able to trust that both do the
 //! same: that keys and values always hash and compare alike. A key that a user defines cannot be trusted so far, as
@@ -23,14 +24,13 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::mem;
 use std::ops::ControlFlow;
 use std::slice;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ::evmap::handles::{ReadHandle, WriteHandle};
 use crossbeam_utils::CachePadded;
-use registry_core::{Backend, Contention, Head, Key, Meeting, NotInserted, Run, Shard, State, Wanted, trap};
+use registry_core::{Backend, Contention, Head, Key, Meeting, NotInserted, Run, Seen, Shard, State, Wanted, trap};
 use thread_local::ThreadLocal;
 
 use crate::ending::{Reader, handles};
@@ -57,8 +57,6 @@ struct Writer<K: Key, H: Head, S: State> {
     handle: WriteEnd<K, H, S>,
     /// The number of the next entry.
     next: u64,
-    /// What the last write removed and one of the copies still has.
-    removed: Option<Arc<S>>,
 }
 
 type ReadEnd<K, H, S> = ReadHandle<Numbered<K>, Stored<K, H, S>, (), PassThrough>;
@@ -68,21 +66,27 @@ type WriteEnd<K, H, S> = WriteHandle<Numbered<K>, Stored<K, H, S>, (), PassThrou
 ///
 /// The two do not contradict each other, since no two entries with the same bytes are in a map at one time.
 #[derive(Clone)]
-struct Numbered<K> {
+struct Numbered<K: Key> {
     hash: u64,
     number: u64,
-    key: K,
+    /// `None` in what only names an entry.
+    key: Option<K>,
 }
 
 /// evmap's value, equal to nothing but itself.
 ///
 /// evmap has the same bits in both copies and drops them once. So the state, which changes, is behind a pointer.
+struct Stored<K: Key, H: Head, S: State> {
+    /// Taken out when it is dropped.
+    entry: Option<Entry<K, H, S>>,
+    number: u64,
+}
+
 /// What look-ups read comes first, next to evmap's own fields.
 #[repr(C)]
-struct Stored<K, H, S> {
+struct Entry<K, H, S> {
     head: H,
     state: Arc<S>,
-    number: u64,
     key: K,
 }
 
@@ -96,7 +100,7 @@ impl Backend for Evmap {
         // Before its first publish an evmap answers nobody.
         handle.publish();
         EvmapShard {
-            writer: Mutex::new(Writer { handle, next: 0, removed: None }),
+            writer: Mutex::new(Writer { handle, next: 0 }),
             met: Met::default(),
             readers: ThreadLocal::new(),
             first_reader: Mutex::new(reader),
@@ -132,9 +136,9 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for EvmapShard<K, H, S> {
             return found;
         }
         let map = self.own_reader().enter()?;
-        let stored = map.get_one(&Query { hash, key } as &dyn Lookup)?;
+        let (key, head, state) = map.get_one(&Query { hash, key } as &dyn Lookup)?.seen()?;
         let _reading = trap::reading();
-        Some(read(&stored.key, &stored.head, &stored.state))
+        Some(read(key, head, state))
     }
 
     #[inline]
@@ -150,10 +154,7 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for EvmapShard<K, H, S> {
             wanted,
             |wanted| wanted.shard.own_reader().enter(),
             |one, next| std::ptr::eq(one.shard, next.shard),
-            |map, query| {
-                let stored = map.as_ref()?.get_one(query as &dyn Lookup)?;
-                Some((&stored.key, &stored.head, &*stored.state))
-            },
+            |map, query| map.as_ref()?.get_one(query as &dyn Lookup)?.seen(),
             read,
         );
     }
@@ -179,9 +180,9 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for EvmapShard<K, H, S> {
         }
         let number = writer.next;
         writer.next += 1;
-        let stored = Stored { head, state: Arc::new(state), number, key: key.clone() };
-        writer.handle.insert(Numbered { hash, number, key }, stored);
-        let let_go = writer.publish(None);
+        let entry = Entry { head, state: Arc::new(state), key: key.clone() };
+        writer.handle.insert(Numbered { hash, number, key: Some(key) }, Stored { entry: Some(entry), number });
+        let let_go = writer.publish();
         drop(writer);
         drop(let_go);
         Ok(())
@@ -190,11 +191,15 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for EvmapShard<K, H, S> {
     fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &H, &S) -> bool) -> bool {
         trap::writing("remove_if");
         let mut writer = self.writer();
-        let Some((removed, state)) = self.entry(hash, key, |key, head, state| owned(key, head, state)) else {
+        let removes = |key: &K, head: &H, state: &S| {
+            let _deciding = trap::deciding();
+            owned(key, head, state)
+        };
+        let Some(number) = self.decide(hash, key, removes) else {
             return false;
         };
-        writer.handle.remove_entry(removed);
-        let let_go = writer.publish(Some(state));
+        writer.handle.remove_entry(Numbered { hash, number, key: None });
+        let let_go = writer.publish();
         drop(writer);
         drop(let_go);
         true
@@ -205,8 +210,8 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for EvmapShard<K, H, S> {
         let reader = self.reader();
         let Some(map) = reader.enter() else { return };
         let _reading = trap::reading();
-        for stored in map.values().flatten() {
-            if visit(&stored.key, &stored.head, &stored.state).is_break() {
+        for (key, head, state) in map.values().flatten().filter_map(Stored::seen) {
+            if visit(key, head, state).is_break() {
                 break;
             }
         }
@@ -242,9 +247,9 @@ impl<K: Key, H: Head, S: State> EvmapShard<K, H, S> {
     fn read_late(&self, hash: u64, key: &[u8], read: &mut dyn FnMut(&K, &H, &S)) {
         let reader = self.reader();
         let Some(map) = reader.enter() else { return };
-        if let Some(stored) = map.get_one(&Query { hash, key } as &dyn Lookup) {
+        if let Some((key, head, state)) = map.get_one(&Query { hash, key } as &dyn Lookup).and_then(Stored::seen) {
             let _reading = trap::reading();
-            read(&stored.key, &stored.head, &stored.state);
+            read(key, head, state);
         }
     }
 
@@ -255,30 +260,101 @@ impl<K: Key, H: Head, S: State> EvmapShard<K, H, S> {
         self.met.at_once_or(free(self.writer.try_lock()), wait)
     }
 
-    /// What evmap knows an entry by, and its state, if there is one and `owned` says true of it.
-    fn entry(
-        &self,
-        hash: u64,
-        key: &[u8],
-        owned: impl FnOnce(&K, &H, &S) -> bool,
-    ) -> Option<(Numbered<K>, Arc<S>)> {
+    /// The number of an entry, if there is one and `owned` says true of it.
+    fn decide(&self, hash: u64, key: &[u8], owned: impl FnOnce(&K, &H, &S) -> bool) -> Option<u64> {
         let reader = self.reader();
         let map = reader.enter()?;
         let stored = map.get_one(&Query { hash, key } as &dyn Lookup)?;
-        let deciding = trap::deciding();
-        let removes = owned(&stored.key, &stored.head, &stored.state);
-        drop(deciding);
-        let known_by = || Numbered { hash, number: stored.number, key: stored.key.clone() };
-        removes.then(|| (known_by(), Arc::clone(&stored.state)))
+        let (key, head, state) = stored.seen()?;
+        owned(key, head, state).then_some(stored.number)
     }
 }
 
 impl<K: Key, H: Head, S: State> Writer<K, H, S> {
-    /// Makes a change visible. Returns what no copy has any more; it must be dropped with the mutex unlocked.
+    /// Makes a change visible. Returns what the copies have let go of; it must be dropped with the mutex unlocked.
     #[must_use]
-    fn publish(&mut self, removed: Option<Arc<S>>) -> Option<Arc<S>> {
+    fn publish(&mut self) -> Vec<bin::Item> {
+        let bin = bin::open();
         self.handle.publish();
-        mem::replace(&mut self.removed, removed)
+        bin.close()
+    }
+}
+
+impl<K: Key, H: Head, S: State> Stored<K, H, S> {
+    /// There is one for as long as it can be seen.
+    #[inline]
+    fn seen(&self) -> Option<Seen<'_, K, H, S>> {
+        let Entry { head, state, key } = self.entry.as_ref()?;
+        Some((key, head, state))
+    }
+}
+
+impl<K: Key> Drop for Numbered<K> {
+    fn drop(&mut self) {
+        bin::put(self.key.take());
+    }
+}
+
+impl<K: Key, H: Head, S: State> Drop for Stored<K, H, S> {
+    fn drop(&mut self) {
+        bin::put(self.entry.take());
+    }
+}
+
+/// What is dropped on a thread while it publishes, kept until it has unlocked what it holds.
+mod bin {
+    use std::cell::RefCell;
+    use std::mem::ManuallyDrop;
+
+    /// Something of whatever type, only to be dropped.
+    pub(super) type Item = Box<dyn Send>;
+
+    thread_local! {
+        // Without a destructor, so that it can be used in those of others. It is empty whenever nobody publishes.
+        static BIN: ManuallyDrop<RefCell<Option<Vec<Item>>>> = const { ManuallyDrop::new(RefCell::new(None)) };
+    }
+
+    /// The current thread's bin, open until this is dropped.
+    pub(super) struct Open {
+        /// The bin of whoever publishes around this, if keys do that when they are cloned.
+        outer: Option<Vec<Item>>,
+        closed: bool,
+    }
+
+    pub(super) fn open() -> Open {
+        Open { outer: BIN.with(|bin| bin.replace(Some(Vec::new()))), closed: false }
+    }
+
+    /// Keeps something while the bin is open, and drops it otherwise.
+    pub(super) fn put(something: Option<impl Send + 'static>) {
+        let Some(something) = something else { return };
+        BIN.with(|bin| match &mut *bin.borrow_mut() {
+            Some(items) => {
+                items.push(Box::new(something));
+                None
+            }
+            None => Some(something),
+        });
+    }
+
+    impl Open {
+        /// What has been put in.
+        pub(super) fn close(mut self) -> Vec<Item> {
+            self.restore()
+        }
+
+        fn restore(&mut self) -> Vec<Item> {
+            self.closed = true;
+            BIN.with(|bin| bin.replace(self.outer.take())).unwrap_or_default()
+        }
+    }
+
+    impl Drop for Open {
+        fn drop(&mut self) {
+            if !self.closed {
+                drop(self.restore());
+            }
+        }
     }
 }
 
@@ -290,7 +366,7 @@ impl<K: Key> Lookup for Numbered<K> {
 
     #[inline]
     fn bytes(&self) -> &[u8] {
-        self.key.as_ref()
+        self.key.as_ref().map_or(&[], K::as_ref)
     }
 }
 
@@ -301,29 +377,29 @@ impl<'a, K: Key> Borrow<dyn Lookup + 'a> for Numbered<K> {
     }
 }
 
-impl<K> PartialEq for Numbered<K> {
+impl<K: Key> PartialEq for Numbered<K> {
     fn eq(&self, other: &Self) -> bool {
         self.number == other.number
     }
 }
 
-impl<K> Eq for Numbered<K> {}
+impl<K: Key> Eq for Numbered<K> {}
 
-impl<K> Hash for Numbered<K> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
+impl<K: Key> Hash for Numbered<K> {
+    fn hash<R: Hasher>(&self, state: &mut R) {
         state.write_u64(self.hash);
     }
 }
 
-impl<K, H, S> PartialEq for Stored<K, H, S> {
+impl<K: Key, H: Head, S: State> PartialEq for Stored<K, H, S> {
     fn eq(&self, other: &Self) -> bool {
         self.number == other.number
     }
 }
 
-impl<K, H, S> Eq for Stored<K, H, S> {}
+impl<K: Key, H: Head, S: State> Eq for Stored<K, H, S> {}
 
-impl<K, H, S> Hash for Stored<K, H, S> {
+impl<K: Key, H: Head, S: State> Hash for Stored<K, H, S> {
     fn hash<R: Hasher>(&self, state: &mut R) {
         state.write_u64(self.number);
     }

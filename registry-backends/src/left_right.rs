@@ -7,7 +7,8 @@
 //!
 //! - *Slow writes.* Writers go one by one, and each write swaps the copies: it waits until every read that was under
 //!   way at the write before has ended, and looks at every thread that ever read the shard.
-//! - *Late drops.* A removed state, and one clone of its head, is dropped by the next write to the shard: one per shard stays until then.
+//! - *Late drops.* A removed state, and one clone of its head and key, is dropped by the next write to the shard: one per
+//!   shard stays until then.
 //! - *Memory.* Twice the table, heads and all; each state in an allocation of its own, which they share; and some 500 bytes
 //!   per shard for each thread that reads it; a thread that ends leaves them to the next. The tables never shrink.
 //! - A thread's first read of a shard takes a lock, for a moment, and allocates.
@@ -22,8 +23,9 @@
 //! other reads, and could close a circle of waiting if it came inside a read of another shard. `try_publish` in a loop
 //! lets go of that lock between tries.
 //!
-//! A state is let go by the second copy one write after its removal, inside `publish`, where the writer's mutex is
-//! held. So the writer keeps a reference of its own until the mutex is unlocked, and the state is dropped after it.
+//! Nothing of an entry is cloned or dropped with the writer's mutex held, for that is others' code. Each copy has a key and
+//! a head of its own, made before the mutex is locked. What a copy lets go of in `publish`, the second one a write later
+//! than the first, goes into a bin, which is emptied when the mutex is unlocked.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -47,7 +49,8 @@ pub struct LeftRight;
 
 /// A shard of [`LeftRight`].
 pub struct LeftRightShard<K: Key, H: Head, S: State> {
-    writer: Mutex<Writer<K, H, S>>,
+    writer: Mutex<WriteEnd<K, H, S>>,
+    bin: Bin<K, H, S>,
     met: Met,
     /// left-right's read handle is for one thread, so each thread has one; a thread that ends leaves it to the next.
     /// Each on lines of its own: a read writes to its handle, and those of some threads lie side by side.
@@ -55,19 +58,25 @@ pub struct LeftRightShard<K: Key, H: Head, S: State> {
     new_reader: ReadHandleFactory<Table<K, H, S>>,
 }
 
-struct Writer<K: Key, H: Head, S: State> {
-    handle: WriteHandle<Table<K, H, S>, Change<K, H, S>>,
-    /// What the last write removed and one of the copies still has.
-    removed: Option<Arc<S>>,
-}
+type WriteEnd<K, H, S> = WriteHandle<Table<K, H, S>, Change<K, H, S>>;
 
 /// One of the two copies.
-struct Table<K, H, S>(HashMap<Hashed<K>, (H, Arc<S>), PassThrough>);
+struct Table<K, H, S> {
+    entries: HashMap<Hashed<K>, (H, Arc<S>), PassThrough>,
+    bin: Bin<K, H, S>,
+}
+
+/// What copies have let go of, to be dropped when nothing is held. Only who has the writer's mutex uses it.
+type Bin<K, H, S> = Arc<Mutex<Vec<Entry<K, H, S>>>>;
+
+/// An entry of one copy.
+type Entry<K, H, S> = (Hashed<K>, (H, Arc<S>));
 
 enum Change<K, H, S> {
-    /// With a head for each copy.
-    Insert(Hashed<K>, [Option<H>; 2], Arc<S>),
-    Remove(Hashed<K>),
+    /// With an entry for each copy; the first takes its own out.
+    Insert(Option<Entry<K, H, S>>, Entry<K, H, S>),
+    /// By hash and bytes.
+    Remove(u64, Box<[u8]>),
 }
 
 impl Backend for LeftRight {
@@ -76,10 +85,14 @@ impl Backend for LeftRight {
     type Shard<K: Key, H: Head, S: State> = LeftRightShard<K, H, S>;
 
     fn shard<K: Key, H: Head, S: State>(&self, capacity: usize) -> Self::Shard<K, H, S> {
-        let table = Table(HashMap::with_capacity_and_hasher(capacity, PassThrough::default()));
-        let (handle, reader) = ::left_right::new_from_empty(table);
+        let bin = Bin::default();
+        let (mut handle, reader) = ::left_right::new_from_empty(Table::new(capacity, &bin));
+        // The first change would be made at once, and the second publish copies one table to the other.
+        handle.publish();
+        handle.publish();
         LeftRightShard {
-            writer: Mutex::new(Writer { handle, removed: None }),
+            writer: Mutex::new(handle),
+            bin,
             met: Met::default(),
             readers: ThreadLocal::new(),
             new_reader: reader.factory(),
@@ -97,7 +110,7 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for LeftRightShard<K, H, S> {
             return found;
         }
         let table = self.own_reader().enter()?;
-        let (key, (head, state)) = table.0.get_key_value(&Query { hash, key } as &dyn Lookup)?;
+        let (key, (head, state)) = table.entries.get_key_value(&Query { hash, key } as &dyn Lookup)?;
         let _reading = trap::reading();
         Some(read(key.key(), head, state))
     }
@@ -112,7 +125,7 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for LeftRightShard<K, H, S> {
             |wanted| wanted.shard.own_reader().enter(),
             |one, next| std::ptr::eq(one.shard, next.shard),
             |table, query| {
-                let (key, (head, state)) = table.as_ref()?.0.get_key_value(query as &dyn Lookup)?;
+                let (key, (head, state)) = table.as_ref()?.entries.get_key_value(query as &dyn Lookup)?;
                 Some((key.key(), head, &**state))
             },
             read,
@@ -128,10 +141,10 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for LeftRightShard<K, H, S> {
         complete: impl FnOnce(&mut [H]) -> Result<(), E>,
     ) -> Result<(), NotInserted<H, S, E>> {
         trap::writing("insert_new");
-        // Cloned with no lock held, for that is others' code; one is for each copy of the table.
-        let mut heads = [head.clone(), head];
+        // Cloned with no lock held, for that is others' code; one of each is for each copy of the table.
+        let (mut heads, keys) = ([head.clone(), head], [Hashed::new(hash, key.clone()), Hashed::new(hash, key)]);
         let mut writer = self.writer();
-        if self.with(hash, key.as_ref(), |_, _, _| ()).is_some() {
+        if self.with(hash, keys[1].key().as_ref(), |_, _, _| ()).is_some() {
             let [_, head] = heads;
             return Err(NotInserted::Occupied(head, state));
         }
@@ -142,7 +155,9 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for LeftRightShard<K, H, S> {
             let [_, head] = heads;
             return Err(NotInserted::Declined(head, state, why));
         }
-        let let_go = writer.publish(Change::Insert(Hashed::new(hash, key), heads.map(Some), Arc::new(state)), None);
+        let ([key_one, key_two], [head_one, head_two], state) = (keys, heads, Arc::new(state));
+        let one = (key_one, (head_one, Arc::clone(&state)));
+        let let_go = self.publish(&mut writer, Change::Insert(Some(one), (key_two, (head_two, state))));
         drop(writer);
         drop(let_go);
         Ok(())
@@ -151,10 +166,14 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for LeftRightShard<K, H, S> {
     fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &H, &S) -> bool) -> bool {
         trap::writing("remove_if");
         let mut writer = self.writer();
-        let Some((key, state)) = self.entry(hash, key, |key, head, state| owned(key, head, state)) else {
-            return false;
+        let removes = |key: &K, head: &H, state: &S| {
+            let _deciding = trap::deciding();
+            owned(key, head, state)
         };
-        let let_go = writer.publish(Change::Remove(key), Some(state));
+        if !self.decide(hash, key, removes) {
+            return false;
+        }
+        let let_go = self.publish(&mut writer, Change::Remove(hash, key.into()));
         drop(writer);
         drop(let_go);
         true
@@ -165,7 +184,7 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for LeftRightShard<K, H, S> {
         let reader = self.reader();
         let Some(table) = reader.enter() else { return };
         let _reading = trap::reading();
-        for (key, (head, state)) in &table.0 {
+        for (key, (head, state)) in &table.entries {
             if visit(key.key(), head, state).is_break() {
                 break;
             }
@@ -173,7 +192,7 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for LeftRightShard<K, H, S> {
     }
 
     fn len(&self) -> usize {
-        self.reader().enter().map_or(0, |table| table.0.len())
+        self.reader().enter().map_or(0, |table| table.entries.len())
     }
 
     fn contention(&self) -> Option<Contention> {
@@ -198,7 +217,7 @@ impl<K: Key, H: Head, S: State> LeftRightShard<K, H, S> {
     fn read_late(&self, hash: u64, key: &[u8], read: &mut dyn FnMut(&K, &H, &S)) {
         let reader = self.reader();
         let Some(table) = reader.enter() else { return };
-        if let Some((key, (head, state))) = table.0.get_key_value(&Query { hash, key } as &dyn Lookup) {
+        if let Some((key, (head, state))) = table.entries.get_key_value(&Query { hash, key } as &dyn Lookup) {
             let _reading = trap::reading();
             read(key.key(), head, state);
         }
@@ -206,61 +225,78 @@ impl<K: Key, H: Head, S: State> LeftRightShard<K, H, S> {
 
     /// The writer; counts if another one is at work. A panic of `owned` poisons the mutex but comes before any change, so
     /// poison is ignored.
-    fn writer(&self) -> MutexGuard<'_, Writer<K, H, S>> {
+    fn writer(&self) -> MutexGuard<'_, WriteEnd<K, H, S>> {
         let wait = || self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         self.met.at_once_or(free(self.writer.try_lock()), wait)
     }
 
-    /// References to an entry that outlive the read, if there is one and `owned` says true of it.
-    fn entry(&self, hash: u64, key: &[u8], owned: impl FnOnce(&K, &H, &S) -> bool) -> Option<(Hashed<K>, Arc<S>)> {
+    /// Whether there is an entry, and `owned` says true of it.
+    fn decide(&self, hash: u64, key: &[u8], owned: impl FnOnce(&K, &H, &S) -> bool) -> bool {
         let reader = self.reader();
-        let table = reader.enter()?;
-        let (key, (head, state)) = table.0.get_key_value(&Query { hash, key } as &dyn Lookup)?;
-        let _deciding = trap::deciding();
-        owned(key.key(), head, state).then(|| (key.clone(), Arc::clone(state)))
+        let Some(table) = reader.enter() else { return false };
+        let found = table.entries.get_key_value(&Query { hash, key } as &dyn Lookup);
+        found.is_some_and(|(key, (head, state))| owned(key.key(), head, state))
+    }
+
+    /// Makes a change visible. Returns what the copies have let go of; it must be dropped with the mutex unlocked.
+    #[must_use]
+    fn publish(
+        &self,
+        writer: &mut WriteEnd<K, H, S>,
+        change: Change<K, H, S>,
+    ) -> Vec<Entry<K, H, S>> {
+        writer.append(change);
+        while !writer.try_publish() {
+            thread::yield_now();
+        }
+        mem::take(&mut *lock(&self.bin))
     }
 }
 
-impl<K: Key, H: Head, S: State> Writer<K, H, S> {
-    /// Makes a change visible. Returns what no copy has any more; it must be dropped with the mutex unlocked.
-    #[must_use]
-    fn publish(&mut self, change: Change<K, H, S>, removed: Option<Arc<S>>) -> Option<Arc<S>> {
-        self.handle.append(change);
-        while !self.handle.try_publish() {
-            thread::yield_now();
-        }
-        mem::replace(&mut self.removed, removed)
+/// Locks a bin; nobody panics with it locked.
+fn lock<T>(bin: &Mutex<T>) -> MutexGuard<'_, T> {
+    bin.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<K, H, S> Table<K, H, S> {
+    fn new(capacity: usize, bin: &Bin<K, H, S>) -> Self {
+        Self { entries: HashMap::with_capacity_and_hasher(capacity, PassThrough::default()), bin: Arc::clone(bin) }
     }
 }
 
 impl<K: Key, H: Head, S: State> Absorb<Change<K, H, S>> for Table<K, H, S> {
     fn absorb_first(&mut self, change: &mut Change<K, H, S>, _other: &Self) {
         match change {
-            Change::Insert(key, heads, state) => {
-                let head = heads[0].take().expect("each copy takes one head");
-                self.0.insert(key.clone(), (head, Arc::clone(state)))
-            }
-            Change::Remove(key) => self.0.remove(key),
-        };
+            Change::Insert(entry, _) => self.entries.extend(entry.take()),
+            Change::Remove(hash, key) => self.remove(*hash, key),
+        }
     }
 
     fn absorb_second(&mut self, change: Change<K, H, S>, _other: &Self) {
         match change {
-            Change::Insert(key, [_, head], state) => {
-                self.0.insert(key, (head.expect("each copy takes one head"), state))
-            }
-            Change::Remove(key) => self.0.remove(&key),
-        };
+            Change::Insert(_, entry) => self.entries.extend([entry]),
+            Change::Remove(hash, key) => self.remove(hash, &key),
+        }
     }
 
     fn sync_with(&mut self, first: &Self) {
-        self.clone_from(first);
+        // That is before the first change.
+        debug_assert!(self.entries.is_empty() && first.entries.is_empty());
     }
 }
 
-impl<K: Clone, H: Clone, S> Clone for Table<K, H, S> {
+impl<K: Key, H: Head, S: State> Table<K, H, S> {
+    fn remove(&mut self, hash: u64, key: &[u8]) {
+        let removed = self.entries.remove_entry(&Query { hash, key } as &dyn Lookup);
+        lock(&self.bin).extend(removed);
+    }
+}
+
+/// Of an empty table, for the other copy.
+impl<K, H, S> Clone for Table<K, H, S> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        debug_assert!(self.entries.is_empty());
+        Self::new(self.entries.capacity(), &self.bin)
     }
 }
 

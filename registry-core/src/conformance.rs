@@ -84,6 +84,7 @@ laws! {
         every_value_is_dropped_once,
         a_dropped_shard_frees_its_values,
         a_dropped_value_may_write,
+        what_is_dropped_or_cloned_may_call_back,
     }
     traps {
         a_write_inside_a_read_is_caught,

@@ -9,6 +9,7 @@ use crate::trap;
 
 /// What may be a key: something that is equal to another exactly when their bytes are, and cheap to clone.
 ///
+/// A shard may compare and clone keys while it holds its locks, so neither may call a shard.
 /// Implemented for everything that fits; an id is the usual one.
 pub trait Key: AsRef<[u8]> + Clone + Send + Sync + 'static {}
 
@@ -16,8 +17,7 @@ impl<K: AsRef<[u8]> + Clone + Send + Sync + 'static> Key for K {}
 
 /// What may be the head of an entry: the part that look-ups read, which never changes and is cheap to clone.
 ///
-/// A map that keeps copies of its table clones heads. So heads are cloned and dropped at any time, also while a shard
-/// holds its locks, and neither may call a shard.
+/// A map that keeps copies of its table clones heads.
 pub trait Head: Clone + Send + Sync + 'static {}
 
 impl<H: Clone + Send + Sync + 'static> Head for H {}
@@ -84,9 +84,10 @@ pub trait Backend: fmt::Debug + Default + Send + Sync + 'static {
 ///
 /// # Dropping
 ///
-/// A removed state may be dropped later than its removal, by whichever thread comes by, but never while the shard
-/// holds a lock that an operation on it takes: the drop of a state may come back with a write. (When reads nest, a
-/// state may be dropped at the end of the inner one; a write in its drop is then one inside the outer read.)
+/// What was removed may be dropped later than its removal, by whichever thread comes by. But keys, heads and states are
+/// never dropped, nor heads cloned, while the shard holds a lock that an operation on it takes: the drop of any of them
+/// may come back with a write, and the clone of a head with a read. (When reads nest, something may be dropped at the end
+/// of the inner one; a write in its drop is then one inside the outer read.)
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not keep the contract of a shard for keys `{K}`, heads `{H}` and states `{S}`",
     note = "implement `Shard<K, H, S>` for every `K: Key, H: Head, S: State` and prove it with `registry_core::conformance!`"

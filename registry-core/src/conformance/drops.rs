@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread;
 
-use super::{Backend, Calls, hold};
-use crate::shard::Shard;
+use super::{Backend, Calls, hash, hold};
+use crate::shard::{NotInserted, Shard};
 
 /// Counts the drops of values.
 pub(super) struct Ledger(Arc<[AtomicUsize]>);
@@ -140,4 +140,99 @@ pub fn a_dropped_value_may_write<B: Backend>() {
         drop(fresh);
         assert_eq!(calls.load(Ordering::Relaxed), ROUNDS);
     });
+}
+
+/// Keys, heads and states may each come back with reads and writes of the same shard when they are dropped, and heads with
+/// a read when they are cloned, whenever that happens.
+pub fn what_is_dropped_or_cloned_may_call_back<B: Backend>() {
+    const ROUNDS: usize = 200;
+    hold::<B>(|fresh| {
+        let shard = Arc::new(fresh.backend.shard::<Loud, Loud, Loud>(fresh.capacity));
+        let calls = Arc::new([const { AtomicUsize::new(0) }; 4]);
+        let loud = |what: usize, name: &str| {
+            let (shard, calls) = (Arc::downgrade(&shard), Arc::clone(&calls));
+            let call = move |dropped: bool| {
+                let number = calls[if dropped { what } else { CLONED }].fetch_add(1, Ordering::Relaxed);
+                let Some(shard) = Weak::upgrade(&shard) else { return };
+                let seen = shard.with(hash("steady"), b"steady", |key, _, _| key.name == "steady");
+                assert_eq!(seen, Some(true));
+                if dropped {
+                    // A name of its own, for another drop may come in the middle of this one.
+                    let brief = format!("brief {what} {number}");
+                    let insert = || {
+                        let [key, head, state] = [(); 3].map(|()| quiet(&brief));
+                        shard.insert_new(hash(&brief), key, head, state)
+                    };
+                    assert!(insert().is_ok() && insert().is_err());
+                    assert!(shard.remove_if(hash(&brief), brief.as_bytes(), |_, _, _| true));
+                }
+            };
+            // The clone of a key must not call back.
+            Loud { name: name.to_owned(), call: Some(Arc::new(call)), clones_call: what == HEAD }
+        };
+        assert!(shard.insert_new(hash("steady"), quiet("steady"), quiet(""), quiet("")).is_ok());
+        for round in 0..ROUNDS {
+            let name = round.to_string();
+            let insert = |declines: bool| {
+                let [key, head, state] = [KEY, HEAD, STATE].map(|what| loud(what, &name));
+                shard.insert_new_with(hash(&name), key, head, state, |_| if declines { Err(()) } else { Ok(()) })
+            };
+            assert!(matches!(insert(true), Err(NotInserted::Declined(..))));
+            assert!(insert(false).is_ok());
+            assert!(matches!(insert(false), Err(NotInserted::Occupied(..))));
+            assert!(!shard.remove_if(hash(&name), name.as_bytes(), |_, _, _| false));
+            // Some stay until the shard goes.
+            if round % 10 > 0 {
+                assert!(shard.remove_if(hash(&name), name.as_bytes(), |_, _, _| true));
+            }
+        }
+        assert_eq!(shard.len(), 1 + ROUNDS / 10);
+        drop(shard);
+        drop(fresh);
+        for (what, name) in [(KEY, "keys"), (HEAD, "heads"), (STATE, "states")] {
+            let calls = calls[what].load(Ordering::Relaxed);
+            assert!(calls >= 3 * ROUNDS, "{calls} drops of {name}");
+        }
+    });
+}
+
+const KEY: usize = 0;
+const HEAD: usize = 1;
+const STATE: usize = 2;
+const CLONED: usize = 3;
+
+/// A key, a head or a state that calls back when it is dropped or cloned.
+struct Loud {
+    name: String,
+    /// Told whether it is dropped, or else cloned. It is a closure because something that names the shard it is in would
+    /// be of an infinite type.
+    call: Option<Arc<dyn Fn(bool) + Send + Sync>>,
+    clones_call: bool,
+}
+
+fn quiet(name: &str) -> Loud {
+    Loud { name: name.to_owned(), call: None, clones_call: false }
+}
+
+impl AsRef<[u8]> for Loud {
+    fn as_ref(&self) -> &[u8] {
+        self.name.as_bytes()
+    }
+}
+
+impl Clone for Loud {
+    fn clone(&self) -> Self {
+        if let Some(call) = self.call.as_ref().filter(|_| self.clones_call) {
+            call(false);
+        }
+        Self { name: self.name.clone(), call: self.call.clone(), clones_call: self.clones_call }
+    }
+}
+
+impl Drop for Loud {
+    fn drop(&mut self) {
+        if let Some(call) = &self.call {
+            call(true);
+        }
+    }
 }
