@@ -17,9 +17,11 @@ use std::fmt;
 use std::hash::Hash;
 
 use registry_router::{
-    Delivery, ServerId, ServerMailbox, ToServer, ToTransport, TokioMailbox, TransportId, TransportMailbox,
+    BindError, Delivery, RegisterReason, RouteError, ServerId, ServerMailbox, ToServer, ToTransport, TokioMailbox,
+    TransportId, TransportMailbox,
 };
 use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::error::TrySendError;
 
 use crate::registry::Layout;
 use crate::subject::{Session, Subject};
@@ -143,16 +145,15 @@ impl<F: Family> Session for BareSession<F> {
     }
 
     #[inline]
-    fn route(&self, server: &ServerId, from: &TransportId, message: Message) -> bool {
-        let delivered =
-            self.servers.with(server, |sender| sender.try_send(Delivery { from: from.clone(), message }).is_ok());
-        delivered.unwrap_or(false)
+    fn route(&self, server: &ServerId, from: &TransportId, message: Message) -> Result<(), RouteError<Message>> {
+        let delivered = self.servers.with(server, |sender| put(sender, from, message));
+        delivered.unwrap_or(Err(RouteError::NotFound(message)))
     }
 
     #[inline]
-    fn register(&self, id: &ServerId, mailbox: &ServerMailbox<Message>) -> Option<()> {
+    fn register(&self, id: &ServerId, mailbox: &ServerMailbox<Message>) -> Result<(), RegisterReason> {
         self.servers.insert(id.clone(), sender(mailbox).clone());
-        Some(())
+        Ok(())
     }
 
     #[inline]
@@ -169,12 +170,19 @@ impl<F: Family> Session for BareSession<F> {
     }
 
     #[inline]
-    fn bind(&self, transport: &TransportId, server: &ServerId) -> bool {
-        let both_there =
-            self.servers.with(server, |_| ()).is_some() && self.transports.with(transport, |_| ()).is_some();
-        if both_there {
-            self.bindings.insert(transport.clone(), server.clone());
-        }
-        both_there
+    fn bind(&self, transport: &TransportId, server: &ServerId) -> Result<(), BindError> {
+        self.servers.with(server, |_| ()).ok_or(BindError::ServerNotFound)?;
+        self.transports.with(transport, |_| ()).ok_or(BindError::TransportNotFound)?;
+        self.bindings.insert(transport.clone(), server.clone());
+        Ok(())
     }
+}
+
+/// Puts a message into a channel at once, or gives it back.
+#[inline]
+fn put(sender: &Sender<ToServer<Message>>, from: &TransportId, message: Message) -> Result<(), RouteError<Message>> {
+    sender.try_send(Delivery { from: from.clone(), message }).map_err(|error| match error {
+        TrySendError::Full(delivery) => RouteError::Full(delivery.message),
+        TrySendError::Closed(delivery) => RouteError::Closed(delivery.message),
+    })
 }

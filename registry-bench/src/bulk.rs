@@ -8,16 +8,18 @@
 //! Both sides are the same registry and do the same work, so nothing but the way it is done differs. Slices run A B, B A,
 //! A B, and so on; each pair gives one ratio of times, per look-up or message. Mailboxes are emptied between the slices.
 
+use std::fmt::Display;
 use std::hint::black_box;
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use registry_core::Backend;
-use registry_router::{BoundRoute, Registry, ServerId, TransportId};
+use registry_router::{BoundRoute, Registry, RouteError, ServerId, TransportId};
 
 use crate::choose::{OnBackend, on_backend};
+use crate::failures::Failures;
 use crate::ratio::Request;
 use crate::record::Ratio;
 use crate::spread::Spread;
@@ -34,6 +36,8 @@ const MOST_ROUTES: usize = 1 << 16;
 
 /// The most operations in a slice.
 const MOST_OPERATIONS: usize = 1 << 17;
+
+const NOT_FOUND: &str = "it was not found";
 
 /// Measures all ratios on one registry.
 ///
@@ -81,8 +85,8 @@ fn measure_on<B: Backend>(request: &Request) -> Result<Vec<Ratio>> {
     Ok(ratios)
 }
 
-/// Does so many operations, beginning at some place, and says how long that took and how many went wrong.
-type Turn<'a> = Box<dyn FnMut(usize, usize) -> (Duration, usize) + 'a>;
+/// Does so many operations, beginning at some place, and says how long that took and which went wrong.
+type Turn<'a> = Box<dyn FnMut(usize, usize) -> (Duration, Failures) + 'a>;
 
 /// The two sides of a comparison, for one thread.
 type Sides<'s, 'a> = &'s (dyn Fn(usize) -> [Turn<'a>; 2] + Sync + 's);
@@ -106,17 +110,15 @@ impl<'a, B: Backend> On<'a, B> {
         let Self { registry, world } = self;
         let mailbox = world.mailbox(0);
         Box::new(move |start, operations| {
-            let (mut found, mut same) = (0, 0);
-            let took = time(&world.order, start, operations, |ids| {
-                registry.with_many_servers(ids, |_, entry| {
-                    if let Some(entry) = entry {
-                        found += 1;
-                        same += usize::from(entry.mailbox.same_channel(mailbox));
-                    }
+            let (mut failures, mut same) = (Failures::default(), 0);
+            let took = time(&world.order, start, operations, |place, ids| {
+                registry.with_many_servers(ids, |number, entry| match entry {
+                    Some(entry) => same += usize::from(entry.mailbox.same_channel(mailbox)),
+                    None => failures.note(place + number, NOT_FOUND),
                 });
             });
             black_box(same);
-            (took, operations - found)
+            (took, failures)
         })
     }
 
@@ -124,41 +126,45 @@ impl<'a, B: Backend> On<'a, B> {
         let Self { registry, world } = self;
         let mailbox = world.mailbox(0);
         Box::new(move |start, operations| {
-            let (mut found, mut same) = (0, 0);
-            let took = time(&world.order, start, operations, |ids| {
-                for id in ids {
-                    registry.with_server(id, |entry| {
-                        found += 1;
-                        same += usize::from(entry.mailbox.same_channel(mailbox));
-                    });
+            let (mut failures, mut same) = (Failures::default(), 0);
+            let took = time(&world.order, start, operations, |place, ids| {
+                for (number, id) in ids.iter().enumerate() {
+                    match registry.with_server(id, |entry| entry.mailbox.same_channel(mailbox)) {
+                        Some(is_same) => same += usize::from(is_same),
+                        None => failures.note(place + number, NOT_FOUND),
+                    }
                 }
             });
             black_box(same);
-            (took, operations - found)
+            (took, failures)
         })
     }
 
     fn route_many(self) -> Turn<'a> {
         let Self { registry, world } = self;
         Box::new(move |start, operations| {
-            let mut failed = 0;
-            let took = time(&world.order, start, operations, |ids| {
-                failed += registry.route_many_to_servers(ids.iter().map(|id| (id, &world.sender, 1))).len();
+            let mut failures = Failures::default();
+            let took = time(&world.order, start, operations, |place, ids| {
+                for (number, reason) in registry.route_many_to_servers(ids.iter().map(|id| (id, &world.sender, 1))) {
+                    failures.note(place + number, reason);
+                }
             });
-            (took, failed)
+            (took, failures)
         })
     }
 
     fn route_each(self) -> Turn<'a> {
         let Self { registry, world } = self;
         Box::new(move |start, operations| {
-            let mut failed = 0;
-            let took = time(&world.order, start, operations, |ids| {
-                for id in ids {
-                    failed += usize::from(registry.route_to_server(id, &world.sender, 1).is_err());
+            let mut failures = Failures::default();
+            let took = time(&world.order, start, operations, |place, ids| {
+                for (number, id) in ids.iter().enumerate() {
+                    if let Err(reason) = registry.route_to_server(id, &world.sender, 1) {
+                        failures.note(place + number, reason);
+                    }
                 }
             });
-            (took, failed)
+            (took, failures)
         })
     }
 
@@ -178,35 +184,26 @@ impl<'a, B: Backend> On<'a, B> {
         }
         self.world.drain_all();
         Box::new(move |start, operations| {
-            let mut failed = 0;
-            let took = time_mut(&mut routes, start, operations, |route| {
-                failed += usize::from(registry.route_through(route, 1).is_err());
-            });
-            (took, failed)
+            time_mut(&mut routes, start, operations, |route| registry.route_through(route, 1))
         })
     }
 
     fn by_name(self, thread: usize, threads: usize) -> Turn<'a> {
         let (registry, mut pairs) = (self.registry, self.pairs(thread, threads));
         Box::new(move |start, operations| {
-            let mut failed = 0;
-            let took = time_mut(&mut pairs, start, operations, |(transport, server)| {
-                failed += usize::from(registry.route_to_server(server, transport, 1).is_err());
-            });
-            (took, failed)
+            time_mut(&mut pairs, start, operations, |(transport, server)| {
+                registry.route_to_server(server, transport, 1)
+            })
         })
     }
 
     fn by_look_ups(self, thread: usize, threads: usize) -> Turn<'a> {
         let (registry, mut pairs) = (self.registry, self.pairs(thread, threads));
         Box::new(move |start, operations| {
-            let mut failed = 0;
-            let took = time_mut(&mut pairs, start, operations, |(transport, _)| {
-                let server = registry.server_for_transport(*transport);
-                let routed = server.is_some_and(|server| registry.route_to_server(&server, transport, 1).is_ok());
-                failed += usize::from(!routed);
-            });
-            (took, failed)
+            time_mut(&mut pairs, start, operations, |(transport, _)| {
+                let server = registry.server_for_transport(*transport).ok_or(RouteError::NotFound(1))?;
+                registry.route_to_server(&server, transport, 1)
+            })
         })
     }
 }
@@ -231,7 +228,7 @@ fn interleave(
         }
         let mut turns = turns.expect("its turn has come");
         let offset = thread * world.order.len() / threads;
-        let (mut times, mut failures) = (Vec::new(), 0);
+        let (mut times, mut failures) = (Vec::new(), Failures::default());
         // The first round is to warm up and does not count.
         for round in 0..=request.rounds {
             let mut took = [0.0; 2];
@@ -239,7 +236,7 @@ fn interleave(
                 barrier.wait();
                 let (time, failed) = turns[side](offset + round * operations, operations);
                 took[side] = time.as_nanos() as f64 / operations as f64;
-                failures += failed;
+                failures.add(failed);
                 barrier.wait();
                 if sends && thread == 0 {
                     world.drain_all();
@@ -262,8 +259,9 @@ fn interleave(
             .collect();
         workers.into_iter().map(|worker| worker.join().ok().context("a worker panicked")).collect::<Result<Vec<_>>>()
     })?;
-    let failures: usize = outcomes.iter().map(|(_, failures)| failures).sum();
-    ensure!(failures == 0, "{name} on {}: {failures} operations did not do what they should", request.backend);
+    let mut failures = Failures::default();
+    outcomes.iter().for_each(|(_, of_thread)| failures.add(of_thread.clone()));
+    failures.check().with_context(|| format!("{name} on {}", request.backend))?;
     // A round's time is the mean over its threads.
     let mean =
         |round: usize, side: usize| outcomes.iter().map(|(times, _)| times[round][side]).sum::<f64>() / threads as f64;
@@ -303,34 +301,43 @@ fn calibrate(slice: Duration, room: Option<usize>, world: &World, sides: Sides<'
     ((slice.as_secs_f64() / each.max(1e-9)) as usize).clamp(MANY.min(most), most)
 }
 
-/// Times an operation on so many keys, [`MANY`] at a time, beginning again at the end of the row.
+/// Times an operation on so many keys, [`MANY`] at a time, beginning again at the end of the row. It is told the place of
+/// the first of them.
 #[inline]
-fn time<K>(keys: &[K], start: usize, operations: usize, mut operation: impl FnMut(&[K])) -> Duration {
+fn time<K>(keys: &[K], start: usize, operations: usize, mut operation: impl FnMut(usize, &[K])) -> Duration {
     let mut place = start % keys.len();
     let mut left = operations;
     let began = Instant::now();
     while left > 0 {
         let upto = (place + left.min(MANY)).min(keys.len());
-        operation(black_box(&keys[place..upto]));
+        operation(place, black_box(&keys[place..upto]));
         left -= upto - place;
         place = upto % keys.len();
     }
     began.elapsed()
 }
 
-/// Times an operation on so many things in a row, beginning again at the end of the row.
+/// Times an operation on so many things in a row, beginning again at the end of the row, and counts where it went wrong.
 #[inline]
-fn time_mut<T>(row: &mut [T], start: usize, operations: usize, mut operation: impl FnMut(&mut T)) -> Duration {
+fn time_mut<T, E: Display>(
+    row: &mut [T],
+    start: usize,
+    operations: usize,
+    mut operation: impl FnMut(&mut T) -> Result<(), E>,
+) -> (Duration, Failures) {
     let mut place = start % row.len();
+    let mut failures = Failures::default();
     let began = Instant::now();
     for _ in 0..operations {
-        operation(black_box(&mut row[place]));
+        if let Err(reason) = operation(black_box(&mut row[place])) {
+            failures.note(place, reason);
+        }
         place += 1;
         if place == row.len() {
             place = 0;
         }
     }
-    began.elapsed()
+    (began.elapsed(), failures)
 }
 
 #[cfg(test)]
@@ -342,12 +349,20 @@ mod tests {
     fn keys_are_taken_many_at_a_time_and_around_the_end() {
         let keys: Vec<usize> = (0..40).collect();
         let mut seen = Vec::new();
-        time(&keys, 5, 75, |keys| seen.push(keys.to_vec()));
-        assert_eq!(seen.iter().map(Vec::len).collect::<Vec<_>>(), [32, 3, 32, 8]);
-        assert_eq!(seen.concat(), (5..80).map(|n| n % 40).collect::<Vec<_>>());
+        time(&keys, 5, 75, |place, keys| seen.push((place, keys.to_vec())));
+        assert_eq!(
+            seen.iter().map(|(place, keys)| (*place, keys.len())).collect::<Vec<_>>(),
+            [(5, 32), (37, 3), (0, 32), (32, 8)]
+        );
+        let seen: Vec<usize> = seen.into_iter().flat_map(|(_, keys)| keys).collect();
+        assert_eq!(seen, (5..80).map(|n| n % 40).collect::<Vec<_>>());
         let mut row = [0; 3];
-        time_mut(&mut row, 2, 5, |times| *times += 1);
+        let (_, failures) = time_mut(&mut row, 2, 5, |times| {
+            *times += 1;
+            if *times == 2 { Err("twice") } else { Ok(()) }
+        });
         assert_eq!(row, [2, 1, 2]);
+        assert_eq!(failures.to_string(), "2 operations did not do what they should; the first, id 2: twice");
     }
 
     #[test]

@@ -174,7 +174,7 @@ impl<S: Subject> Runner for Running<S> {
     fn bind_all(&self, world: &World) {
         let session = self.0.session();
         for (transport, server) in world.transports.iter().zip(world.servers.iter().cycle()) {
-            session.bind(transport, server);
+            session.bind(transport, server).expect("both are registered");
         }
     }
 

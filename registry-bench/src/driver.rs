@@ -4,6 +4,7 @@
 //! all are there until somebody says stop.
 
 use std::cell::RefCell;
+use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -13,6 +14,9 @@ use anyhow::{Context, Result, ensure};
 use hdrhistogram::Histogram;
 use thread_local::ThreadLocal;
 
+use registry_router::{RegisterReason, RouteError};
+
+use crate::failures::Failures;
 use crate::spread::zipf;
 use crate::subject::{Session, Subject};
 use crate::workload::{Claims, Concurrency, Keys, Workload};
@@ -80,7 +84,7 @@ impl Job {
 ///
 /// # Errors
 ///
-/// If the runtime or a thread cannot be started, or no operation was done.
+/// If the runtime or a thread cannot be started, no operation was done, or one did not do what it should.
 pub fn run<S: Subject>(subject: &Arc<S>, world: &Arc<World>, job: &Job) -> Result<Slice> {
     let run = Arc::new(Run::new(Arc::clone(subject), Arc::clone(world), job));
     let (operations, elapsed) = match job.workload.concurrency {
@@ -89,10 +93,12 @@ pub fn run<S: Subject>(subject: &Arc<S>, world: &Arc<World>, job: &Job) -> Resul
     };
     ensure!(operations > 0, "no operation was done in {elapsed:?}");
     let run = Arc::into_inner(run).context("a worker is still there")?;
-    let mut latencies = new_histogram();
+    let (mut latencies, mut failures) = (new_histogram(), Failures::default());
     for local in run.locals {
+        failures.add(local.failures.into_inner());
         latencies.add(local.latencies.into_inner()).context("histograms of one kind can be added")?;
     }
+    failures.check().with_context(|| format!("workload {}", job.workload.name))?;
     Ok(Slice { operations, elapsed, latencies })
 }
 
@@ -166,6 +172,7 @@ struct Local<Se> {
     session: Se,
     done: Arc<AtomicU64>,
     latencies: RefCell<Histogram<u64>>,
+    failures: RefCell<Failures>,
 }
 
 impl<S: Subject> Run<S> {
@@ -220,12 +227,23 @@ impl<S: Subject> Run<S> {
         self.locals.get_or(|| {
             let done = Arc::new(AtomicU64::new(0));
             self.counts.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&done));
-            Local { session: self.subject.session(), done, latencies: RefCell::new(new_histogram()) }
+            Local {
+                session: self.subject.session(),
+                done,
+                latencies: RefCell::new(new_histogram()),
+                failures: RefCell::default(),
+            }
         })
     }
 }
 
 impl<Se> Local<Se> {
+    /// Notes an operation that did not do what it should, with the number of its id.
+    #[cold]
+    fn failed(&self, number: usize, reason: impl Display) {
+        self.failures.borrow_mut().note(number, reason);
+    }
+
     /// Does an operation, and times it if it is its turn.
     #[inline]
     fn time<R>(&self, timed: bool, operation: impl FnOnce(&Se) -> R) -> R {
@@ -282,26 +300,40 @@ impl<S: Subject> Worker<S> {
                 let n = self.server(run);
                 // A copy, as a program would have the id at hand.
                 let (id, mailbox) = (world.servers[n].clone(), world.mailbox(n));
-                std::hint::black_box(local.time(timed, |session| session.lookup(&id, mailbox)));
+                let found = std::hint::black_box(local.time(timed, |session| session.lookup(&id, mailbox)));
+                if found.is_none() {
+                    local.failed(n, "it was not found");
+                }
             }
             Some(1) => {
-                let id = world.strangers[self.rng.usize(..world.strangers.len())].clone();
-                std::hint::black_box(local.time(timed, |session| session.lookup(&id, world.mailbox(0))));
+                let n = self.rng.usize(..world.strangers.len());
+                let id = world.strangers[n].clone();
+                let found = std::hint::black_box(local.time(timed, |session| session.lookup(&id, world.mailbox(0))));
+                if found.is_some() {
+                    local.failed(n, "it was found");
+                }
             }
             Some(2) => {
                 let n = self.server(run);
                 let id = world.servers[n].clone();
-                if !local.time(timed, |session| session.route(&id, &world.sender, n as u64)) {
-                    // Full. Whoever finds it so empties it, which counts as time of the run, not of the operation.
+                let mut routed = local.time(timed, |session| session.route(&id, &world.sender, n as u64));
+                if let Err(RouteError::Full(_)) = routed {
+                    // Whoever finds it so empties it, which counts as time of the run, not of the operation.
                     world.drain(n);
-                    local.session.route(&id, &world.sender, n as u64);
+                    routed = local.session.route(&id, &world.sender, n as u64);
+                }
+                // Others may have filled it again.
+                if let Err(reason @ (RouteError::NotFound(_) | RouteError::Closed(_))) = routed {
+                    local.failed(n, reason);
                 }
             }
             Some(3) => self.register(run, local, timed),
             _ => {
-                let transport = world.transports[self.rng.usize(..world.transports.len())].clone();
-                let server = world.servers[self.server(run)].clone();
-                local.time(timed, |session| session.bind(&transport, &server));
+                let n = self.rng.usize(..world.transports.len());
+                let (transport, server) = (world.transports[n].clone(), world.servers[self.server(run)].clone());
+                if let Err(reason) = local.time(timed, |session| session.bind(&transport, &server)) {
+                    local.failed(n, reason);
+                }
             }
         }
     }
@@ -331,7 +363,12 @@ impl<S: Subject> Worker<S> {
             }
             session.register(&claims[next], run.world.mailbox(next))
         });
-        self.held = lease.map(|lease| (next, lease));
+        match lease {
+            Ok(lease) => self.held = Some((next, lease)),
+            // Somebody else has it, which is what shared ids are there for.
+            Err(RegisterReason::Taken { .. }) if matches!(run.workload.claims, Claims::Shared(_)) => {}
+            Err(reason) => local.failed(next, reason),
+        }
     }
 
     /// Leaves the subject as it was found.

@@ -9,9 +9,10 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use crate::choose::Runner;
+use crate::failures::Failures;
 use crate::lap::Act;
 use crate::world::World;
 
@@ -60,7 +61,7 @@ pub fn interleave(world: &World, sides: &[Side<'_>], rounds: usize, slice: Durat
     let work = |thread: usize| {
         let mut laps: Vec<_> = sides.iter().map(|side| side.runner.lap(side.act, world, thread)).collect();
         let offset = thread * world.order.len() / threads;
-        let (mut nanoseconds, mut failures) = (Vec::new(), 0);
+        let (mut nanoseconds, mut failures) = (Vec::new(), Failures::default());
         for round in 0..=rounds {
             let mut times = vec![0.0; sides.len()];
             for turn in 0..sides.len() {
@@ -68,13 +69,13 @@ pub fn interleave(world: &World, sides: &[Side<'_>], rounds: usize, slice: Durat
                 let takes_part = thread < sides[n].threads;
                 let start = offset + round * (warming + operations);
                 if takes_part {
-                    failures += laps[n].run(start, warming).1;
+                    failures.add(laps[n].run(start, warming).1);
                 }
                 barrier.wait();
                 if takes_part {
                     let (took, failed) = laps[n].run(start + warming, operations);
                     times[n] = took.as_nanos() as f64 / operations as f64;
-                    failures += failed;
+                    failures.add(failed);
                 }
                 barrier.wait();
                 if thread == 0 && sides[n].act == Act::Route {
@@ -93,8 +94,9 @@ pub fn interleave(world: &World, sides: &[Side<'_>], rounds: usize, slice: Durat
         let workers: Vec<_> = (0..threads).map(|n| scope.spawn(move || work(n))).collect();
         workers.into_iter().map(|worker| worker.join().ok().context("a worker panicked")).collect::<Result<Vec<_>>>()
     })?;
-    let failures: usize = outcomes.iter().map(|(_, failures)| failures).sum();
-    ensure!(failures == 0, "{failures} operations did not do what they should");
+    let mut failures = Failures::default();
+    outcomes.iter().for_each(|(_, of_thread)| failures.add(of_thread.clone()));
+    failures.check()?;
     let mean = |round: usize, n: usize| {
         outcomes.iter().map(|(times, _)| times[round][n]).sum::<f64>() / sides[n].threads as f64
     };
@@ -151,6 +153,7 @@ mod tests {
         let side = Side { runner: &*empty, act: Act::Lookup, threads: 1 };
         let error = interleave(&world, &[side], 1, Duration::from_micros(20)).unwrap_err().to_string();
         assert!(error.contains("did not do what they should"), "{error}");
+        assert!(error.contains("it was not found"), "the reason is told: {error}");
     }
 
     /// Something that notes who is called, in which order.
@@ -161,10 +164,10 @@ mod tests {
     }
 
     impl crate::lap::Lap for Noting {
-        fn run(&mut self, _: usize, operations: usize) -> (Duration, usize) {
+        fn run(&mut self, _: usize, operations: usize) -> (Duration, Failures) {
             self.calls.lock().unwrap().push(self.name);
             self.operations.fetch_add(operations, Ordering::Relaxed);
-            (Duration::from_nanos(10 * operations as u64), 0)
+            (Duration::from_nanos(10 * operations as u64), Failures::default())
         }
     }
 

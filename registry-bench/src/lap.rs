@@ -1,10 +1,12 @@
 //! What a thread repeats while it is timed: one operation over keys that were drawn before.
 
+use std::fmt::Display;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use registry_router::ServerId;
 
+use crate::failures::Failures;
 use crate::subject::Session;
 use crate::world::World;
 
@@ -44,9 +46,9 @@ impl Act {
 
 /// What one thread repeats.
 pub trait Lap {
-    /// Does so many operations, beginning at a place in the order of keys, and says how long they took and how many
-    /// went wrong.
-    fn run(&mut self, start: usize, operations: usize) -> (Duration, usize);
+    /// Does so many operations, beginning at a place in the order of keys, and says how long they took and which went
+    /// wrong.
+    fn run(&mut self, start: usize, operations: usize) -> (Duration, Failures);
 }
 
 /// The loop over an operation, for one type of subject.
@@ -69,65 +71,60 @@ impl<'a, Se: Session> Laps<'a, Se> {
 }
 
 impl<Se: Session> Lap for Laps<'_, Se> {
-    fn run(&mut self, start: usize, operations: usize) -> (Duration, usize) {
+    fn run(&mut self, start: usize, operations: usize) -> (Duration, Failures) {
         let (session, world) = (&self.session, self.world);
         session.prepare();
         let (mailbox, sender) = (world.mailbox(0), &world.sender);
         match self.act {
             Act::Lookup | Act::Hot => {
                 let keys = if self.act == Act::Hot { &self.hot } else { &world.order };
-                let mut found = 0;
                 let mut same = 0;
-                let took = time(keys, start, operations, |id| {
-                    let read = session.lookup(id, mailbox);
-                    found += usize::from(read.is_some());
-                    same += usize::from(read == Some(true));
+                let timed = time(keys, start, operations, |id| {
+                    same += usize::from(session.lookup(id, mailbox).ok_or("it was not found")?);
+                    Ok::<_, &str>(())
                 });
                 black_box(same);
-                (took, operations - found)
+                timed
             }
-            Act::Miss => {
-                let mut found = 0;
-                let took = time(self.strangers, start, operations, |id| {
-                    found += usize::from(session.lookup(id, mailbox).is_some());
-                });
-                (took, found)
-            }
+            Act::Miss => time(self.strangers, start, operations, |id| match session.lookup(id, mailbox) {
+                None => Ok(()),
+                Some(_) => Err("it was found"),
+            }),
             Act::Route => {
-                let mut failed = 0;
-                let took = time(&world.order, start, operations, |id| {
-                    failed += usize::from(!session.route(id, sender, 1));
-                });
-                world.sent(operations - failed);
-                (took, failed)
+                let timed = time(&world.order, start, operations, |id| session.route(id, sender, 1));
+                world.sent(operations - timed.1.count());
+                timed
             }
-            Act::Register => {
-                let mut failed = 0;
-                let took = time(self.strangers, start, operations, |id| match session.register(id, mailbox) {
-                    Some(lease) => session.release(id, lease),
-                    None => failed += 1,
-                });
-                (took, failed)
-            }
+            Act::Register => time(self.strangers, start, operations, |id| {
+                session.register(id, mailbox).map(|lease| session.release(id, lease))
+            }),
         }
     }
 }
 
-/// Times an operation on so many keys in a row, beginning again at the end of the row.
+/// Times an operation on so many keys in a row, beginning again at the end of the row, and counts where it went wrong.
 #[inline]
-fn time<K>(keys: &[K], start: usize, operations: usize, mut operation: impl FnMut(&K)) -> Duration {
+pub fn time<K, E: Display>(
+    keys: &[K],
+    start: usize,
+    operations: usize,
+    mut operation: impl FnMut(&K) -> Result<(), E>,
+) -> (Duration, Failures) {
     let mut place = start % keys.len();
     let mut left = operations;
+    let mut failures = Failures::default();
     let began = Instant::now();
     while left > 0 {
         let upto = (place + left).min(keys.len());
-        for key in &keys[place..upto] {
-            operation(black_box(key));
+        for (number, key) in keys[place..upto].iter().enumerate() {
+            if let Err(reason) = operation(black_box(key)) {
+                failures.note(place + number, reason);
+            }
         }
         left -= upto - place;
         place = 0;
     }
-    began.elapsed()
+    (began.elapsed(), failures)
 }
 
 #[cfg(test)]
@@ -137,7 +134,11 @@ mod tests {
     #[test]
     fn keys_are_taken_in_a_row_and_around_the_end() {
         let mut seen = Vec::new();
-        time(&[0, 1, 2], 2, 5, |&key: &i32| seen.push(key));
+        let (_, failures) = time(&[0, 1, 2], 2, 5, |&key: &i32| {
+            seen.push(key);
+            if key == 1 { Err("it is one") } else { Ok(()) }
+        });
         assert_eq!(seen, [2, 0, 1, 2, 0]);
+        assert_eq!(failures.to_string(), "1 operations did not do what they should; the first, id 1: it is one");
     }
 }

@@ -15,6 +15,7 @@ pub mod checks;
 pub mod choose;
 pub mod deliver;
 pub mod driver;
+pub mod failures;
 pub mod interleave;
 pub mod lap;
 pub mod mailboxes;

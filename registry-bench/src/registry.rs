@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use registry_core::Backend;
 use registry_router::{
-    BuildError, Monitor, MonitorSettings, Probe, Registry, ServerId, ServerLease, ServerMailbox, Tokio, TransportId,
-    TransportMailbox,
+    BindError, BuildError, Monitor, MonitorSettings, Probe, RegisterReason, Registry, RouteError, ServerId,
+    ServerLease, ServerMailbox, Tokio, TransportId, TransportMailbox,
 };
 
 use crate::checks::Checks;
@@ -115,13 +115,13 @@ impl<B: Backend, P: Probe> Session for RegistrySession<B, P> {
     }
 
     #[inline]
-    fn route(&self, server: &ServerId, from: &TransportId, message: Message) -> bool {
-        self.registry.route_to_server(server, from, message).is_ok()
+    fn route(&self, server: &ServerId, from: &TransportId, message: Message) -> Result<(), RouteError<Message>> {
+        self.registry.route_to_server(server, from, message)
     }
 
     #[inline]
-    fn register(&self, id: &ServerId, mailbox: &ServerMailbox<Message>) -> Option<ServerLease> {
-        self.registry.register_server(id, mailbox.clone(), ()).ok()
+    fn register(&self, id: &ServerId, mailbox: &ServerMailbox<Message>) -> Result<ServerLease, RegisterReason> {
+        self.registry.register_server(id, mailbox.clone(), ()).map_err(|error| error.reason)
     }
 
     #[inline]
@@ -130,17 +130,17 @@ impl<B: Backend, P: Probe> Session for RegistrySession<B, P> {
     }
 
     fn add_server(&self, id: &ServerId, mailbox: &ServerMailbox<Message>) {
-        self.register(id, mailbox).expect("ids that are drawn are not drawn twice").detach();
+        self.register(id, mailbox).expect("the id is free, and nothing is refused").detach();
     }
 
     fn add_transport(&self, id: &TransportId, mailbox: &TransportMailbox<Message>) {
         let lease = self.registry.register_transport(id, mailbox.clone(), ());
-        lease.expect("ids that are drawn are not drawn twice").detach();
+        lease.expect("the id is free, and nothing is refused").detach();
     }
 
     #[inline]
-    fn bind(&self, transport: &TransportId, server: &ServerId) -> bool {
-        self.registry.bind_transport_to_server(transport, server).is_ok()
+    fn bind(&self, transport: &TransportId, server: &ServerId) -> Result<(), BindError> {
+        self.registry.bind_transport_to_server(transport, server)
     }
 
     fn sweep(&self, turn: usize) {

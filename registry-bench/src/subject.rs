@@ -1,6 +1,6 @@
 //! What is measured, seen from the driver: a registry, or a bare map used in its place.
 
-use registry_router::{ServerId, ServerMailbox, TransportId, TransportMailbox};
+use registry_router::{BindError, RegisterReason, RouteError, ServerId, ServerMailbox, TransportId, TransportMailbox};
 
 use crate::world::{Message, World};
 
@@ -30,11 +30,19 @@ pub trait Session: Send + 'static {
     /// nothing behind it. `None` if there is no such server.
     fn lookup(&self, id: &ServerId, mailbox: &ServerMailbox<Message>) -> Option<bool>;
 
-    /// Puts a message into the mailbox of a server, and says whether that went well.
-    fn route(&self, server: &ServerId, from: &TransportId, message: Message) -> bool;
+    /// Puts a message into the mailbox of a server.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such server, or its mailbox does not take the message.
+    fn route(&self, server: &ServerId, from: &TransportId, message: Message) -> Result<(), RouteError<Message>>;
 
-    /// Registers a server; `None` if the id is taken and the subject notices.
-    fn register(&self, id: &ServerId, mailbox: &ServerMailbox<Message>) -> Option<Self::Lease>;
+    /// Registers a server.
+    ///
+    /// # Errors
+    ///
+    /// If the id is taken and the subject notices, or the registration is refused.
+    fn register(&self, id: &ServerId, mailbox: &ServerMailbox<Message>) -> Result<Self::Lease, RegisterReason>;
 
     /// Ends a registration.
     fn release(&self, id: &ServerId, lease: Self::Lease);
@@ -45,8 +53,12 @@ pub trait Session: Send + 'static {
     /// Registers a transport for good.
     fn add_transport(&self, id: &TransportId, mailbox: &TransportMailbox<Message>);
 
-    /// Binds a transport to a server, and says whether that went well.
-    fn bind(&self, transport: &TransportId, server: &ServerId) -> bool;
+    /// Binds a transport to a server.
+    ///
+    /// # Errors
+    ///
+    /// If one of them is not registered.
+    fn bind(&self, transport: &TransportId, server: &ServerId) -> Result<(), BindError>;
 
     /// Takes out some of those whose owners are dead, where the subject can tell; another part at each turn.
     fn sweep(&self, _turn: usize) {}

@@ -25,6 +25,7 @@ use anyhow::{Context, Result, ensure};
 use registry_router::{ServerId, ToServer, TransportId, mailbox};
 
 use crate::choose::{self, Runner};
+use crate::failures::Failures;
 use crate::owners::{Owners, threads_beside};
 use crate::record::{Percentiles, Tail};
 use crate::registry::Layout;
@@ -128,7 +129,7 @@ pub fn measure(request: &Request) -> Result<Vec<Tail>> {
 ///
 /// # Errors
 ///
-/// If a thread panicked, or nothing was done.
+/// If a thread panicked, nothing was done, or an operation did not do what it should.
 pub fn run<S: Subject>(subject: &Arc<S>, world: &Arc<World>, job: &Job<'_>) -> Result<Vec<Outcome>> {
     let awake = job.owners.awake();
     let mixed_saturated = saturated(subject, world, job, Mix::Mixed)?;
@@ -139,9 +140,10 @@ pub fn run<S: Subject>(subject: &Arc<S>, world: &Arc<World>, job: &Job<'_>) -> R
     let alone = offer(subject, world, job, ("lookups-alone", Mix::Lookups), lookups_saturated)?;
     let over = AtomicBool::new(false);
     let under_churn = thread::scope(|scope| {
-        scope.spawn(|| churn(&subject.session(), world, &over));
+        let churn = scope.spawn(|| churn(&subject.session(), world, &over));
         let outcome = offer(subject, world, job, ("lookups-under-churn", Mix::Lookups), lookups_saturated);
         over.store(true, Ordering::Relaxed);
+        churn.join().ok().context("the churn panicked")?.check().context("churn")?;
         outcome
     })?;
     Ok(vec![mixed, alone, under_churn])
@@ -176,11 +178,13 @@ fn saturated<S: Subject>(subject: &Arc<S>, world: &Arc<World>, job: &Job<'_>, mi
     let done = on_threads(job.threads, |thread| {
         let mut work = Work::new(subject.session(), world, mix, thread, job.seed);
         let mut latencies = vec![Latencies::default(); KINDS.len()];
-        closed_loop(&start.clock(), duration, &mut work, &mut latencies)
+        let (done, ended) = closed_loop(&start.clock(), duration, &mut work, &mut latencies);
+        (done, ended, work.failures().clone())
     })?;
     world.drain_all();
-    let ended = done.iter().map(|&(_, ended)| ended).max().context("there must be a thread")?;
-    let done: usize = done.iter().map(|&(done, _)| done).sum();
+    done.iter().try_for_each(|(_, _, failures)| failures.check()).context("saturated")?;
+    let ended = done.iter().map(|&(_, ended, _)| ended).max().context("there must be a thread")?;
+    let done: usize = done.iter().map(|&(done, ..)| done).sum();
     Ok(done as f64 * 1e9 / ended.max(1) as f64)
 }
 
@@ -204,12 +208,13 @@ fn offer<S: Subject>(
         let mut work = Work::new(subject.session(), world, mix, thread, job.seed.wrapping_add(1));
         let mut latencies = vec![Latencies::default(); KINDS.len()];
         let ended = open_loop::open_loop(&start.clock(), &due[thread], &mut work, &mut latencies);
-        (ended, latencies)
+        (ended, latencies, work.failures().clone())
     })?;
     world.drain_all();
-    let ended = all.iter().map(|&(ended, _)| ended).max().unwrap_or_default();
+    all.iter().try_for_each(|(_, _, failures)| failures.check()).context(scenario)?;
+    let ended = all.iter().map(|&(ended, ..)| ended).max().unwrap_or_default();
     let mut latencies = vec![Latencies::default(); KINDS.len()];
-    for (_, of_thread) in &all {
+    for (_, of_thread, _) in &all {
         latencies.iter_mut().zip(of_thread).for_each(|(sum, latencies)| sum.add(latencies));
     }
     let done: u64 = latencies.iter().map(|latencies| latencies.service.len()).sum();
@@ -226,24 +231,27 @@ fn on_threads<R: Send>(threads: usize, work: impl Fn(usize) -> R + Sync) -> Resu
     })
 }
 
-/// Registers, dies and sweeps until it is over.
-fn churn<Se: Session>(session: &Se, world: &World, over: &AtomicBool) {
+/// Registers, dies and sweeps until it is over, and says who could not leave because nobody let them in.
+fn churn<Se: Session>(session: &Se, world: &World, over: &AtomicBool) -> Failures {
+    let mut failures = Failures::default();
     let (dead, inbox) = mailbox::<ToServer<Message>>(1);
     drop(inbox);
     let ids = &world.claims[world.claims.len() - 2 * CHURNED..];
     let (leaving, dying) = ids.split_at(CHURNED);
     for n in 0.. {
         if over.load(Ordering::Relaxed) {
-            return;
+            break;
         }
-        if let Some(lease) = session.register(&leaving[n % CHURNED], world.mailbox(n)) {
-            session.release(&leaving[n % CHURNED], lease);
+        match session.register(&leaving[n % CHURNED], world.mailbox(n)) {
+            Ok(lease) => session.release(&leaving[n % CHURNED], lease),
+            Err(reason) => failures.note(n % CHURNED, reason),
         }
         session.add_server(&dying[n % CHURNED], &dead);
         if n % BETWEEN_SWEEPS == BETWEEN_SWEEPS - 1 {
             session.sweep(n / BETWEEN_SWEEPS);
         }
     }
+    failures
 }
 
 impl Outcome {

@@ -208,6 +208,8 @@ fn server(rng: &mut fastrand::Rng) -> ServerId {
 
 #[cfg(test)]
 mod tests {
+    use registry_router::Mailbox;
+
     use super::*;
 
     #[test]

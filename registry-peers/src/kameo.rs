@@ -19,7 +19,7 @@ use registry_router::TransportId;
 use tokio::runtime::Runtime;
 
 use crate::gate::{Gate, Letter};
-use crate::lap::{Access, Laps, Peer};
+use crate::lap::{Access, Laps, Outcome, Peer};
 use crate::names::{Names, Size};
 use crate::operation::Operation;
 
@@ -135,28 +135,32 @@ impl Access for OverKameo<'_> {
     }
 
     #[inline]
-    fn route(&self, server: &String) -> bool {
-        match ActorRef::<Keeper>::lookup(server.as_str()) {
-            Ok(Some(actor)) => {
-                actor.tell(Letter::Mail { from: self.kameo.sender.clone(), message: 1 }).try_send().is_ok()
-            }
-            _ => false,
-        }
+    fn route(&self, server: &String) -> Outcome {
+        let actor = registered(server)?;
+        let letter = Letter::Mail { from: self.kameo.sender.clone(), message: 1 };
+        actor.tell(letter).try_send().map_err(|error| error.to_string())
     }
 
     #[inline]
-    fn register(&self, server: &String) -> bool {
-        self.claimant.register(server.clone()).is_ok()
-            && ACTOR_REGISTRY.lock().unwrap_or_else(PoisonError::into_inner).remove(server.as_str())
+    fn register(&self, server: &String) -> Outcome {
+        self.claimant.register(server.clone()).map_err(|error| error.to_string())?;
+        let ended = ACTOR_REGISTRY.lock().unwrap_or_else(PoisonError::into_inner).remove(server.as_str());
+        if ended { Ok(()) } else { Err("it was not there to be removed".to_owned()) }
     }
 
     #[inline]
-    fn bind(&self, transport: &String, server: &String) -> bool {
-        let found = (ActorRef::<Keeper>::lookup(server.as_str()), ActorRef::<Keeper>::lookup(transport.as_str()));
-        let (Ok(Some(to)), Ok(Some(_))) = found else { return false };
+    fn bind(&self, transport: &String, server: &String) -> Outcome {
+        let to = registered(server)?;
+        registered(transport)?;
         self.kameo.bindings.insert(transport.clone(), to);
-        true
+        Ok(())
     }
+}
+
+#[inline]
+fn registered(name: &str) -> Result<ActorRef<Keeper>, String> {
+    let found = ActorRef::<Keeper>::lookup(name).map_err(|error| error.to_string())?;
+    found.ok_or_else(|| "it was not found".to_owned())
 }
 
 #[cfg(test)]
@@ -174,8 +178,8 @@ mod tests {
 
         does_what_it_says(&kameo);
 
-        let (_, failed) = kameo.lap(Operation::Route, 0).run(0, 100);
-        assert_eq!(failed, 0);
+        let (_, failures) = kameo.lap(Operation::Route, 0).run(0, 100);
+        failures.check().unwrap();
         let waiting = || -> usize {
             let free = |actor: &ActorRef<Keeper>| actor.mailbox_sender().capacity().expect("it is bounded");
             kameo.actors.iter().map(|actor| CAPACITY - free(actor)).sum()
@@ -187,7 +191,8 @@ mod tests {
 
         let (transport, server) = (&kameo.names.transports[0], &kameo.names.servers[7]);
         let access = OverKameo { kameo: &kameo, claimant: found.clone() };
-        assert!(access.bind(transport, server) && !access.bind(transport, &"nobody".to_owned()));
+        assert_eq!(access.bind(transport, server), Ok(()));
+        assert_eq!(access.bind(transport, &"nobody".to_owned()), Err("it was not found".to_owned()));
         assert_eq!(kameo.bindings.get(transport).map(|bound| bound.id()), Some(found.id()));
     }
 }

@@ -1,8 +1,10 @@
 //! The loops that are timed, over whatever a peer is.
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use registry_bench::failures::Failures;
+use registry_bench::lap::time;
 use registry_bench::ratio::Lap;
 
 use crate::names::{Names, Step};
@@ -20,6 +22,9 @@ pub trait Peer: Sync {
     fn room(&self) -> usize;
 }
 
+/// What came of an operation: nothing, or why it did not do what it should.
+pub type Outcome = Result<(), String>;
+
 /// One thread's access to a peer, by names in the form in which the peer takes them.
 pub trait Access {
     /// The name of a server.
@@ -30,14 +35,26 @@ pub trait Access {
     /// Reads what is held under a name, and says whether there was something.
     fn find(&self, server: &Self::Server) -> bool;
 
-    /// Puts a message into a server's mailbox, and says whether that went well.
-    fn route(&self, server: &Self::Server) -> bool;
+    /// Puts a message into a server's mailbox.
+    ///
+    /// # Errors
+    ///
+    /// Why that was not possible.
+    fn route(&self, server: &Self::Server) -> Outcome;
 
-    /// Registers a server and ends that, and says whether both went well.
-    fn register(&self, server: &Self::Server) -> bool;
+    /// Registers a server and ends that.
+    ///
+    /// # Errors
+    ///
+    /// Why one of the two was not possible.
+    fn register(&self, server: &Self::Server) -> Outcome;
 
-    /// Binds a transport to a server, and says whether that went well.
-    fn bind(&self, transport: &Self::Transport, server: &Self::Server) -> bool;
+    /// Binds a transport to a server.
+    ///
+    /// # Errors
+    ///
+    /// Why that was not possible.
+    fn bind(&self, transport: &Self::Transport, server: &Self::Server) -> Outcome;
 }
 
 /// The loop over an operation, for one type of peer.
@@ -65,19 +82,19 @@ impl<'a, A: Access> Laps<'a, A> {
 }
 
 impl<A: Access> Lap for Laps<'_, A> {
-    fn run(&mut self, start: usize, operations: usize) -> (Duration, usize) {
+    fn run(&mut self, start: usize, operations: usize) -> (Duration, Failures) {
         let (access, names) = (&self.access, self.names);
         let strangers = &names.strangers[self.thread];
         // Threads begin in different places of the one order.
         let start_in_order = start + self.thread * names.order.len() / names.steps.len();
         match self.operation {
-            Operation::Lookup => time(&names.order, start_in_order, operations, |id| access.find(id)),
-            Operation::Miss => time(strangers, start, operations, |id| !access.find(id)),
-            Operation::Hot => time(&names.hot, start, operations, |id| access.find(id)),
+            Operation::Lookup => time(&names.order, start_in_order, operations, |id| found(access, id)),
+            Operation::Miss => time(strangers, start, operations, |id| missed(access, id)),
+            Operation::Hot => time(&names.hot, start, operations, |id| found(access, id)),
             Operation::Route => time(&names.order, start_in_order, operations, |id| access.route(id)),
             Operation::Register => time(strangers, start, operations, |id| access.register(id)),
             Operation::Mixed => time(&names.steps[self.thread], start, operations, |step| match step {
-                Step::Lookup(id) => access.find(id),
+                Step::Lookup(id) => found(access, id),
                 Step::Route(id) => access.route(id),
                 Step::Register(id) => access.register(id),
                 Step::Bind(id, to) => access.bind(id, to),
@@ -86,36 +103,14 @@ impl<A: Access> Lap for Laps<'_, A> {
     }
 }
 
-/// Times an operation on so many things in a row, beginning again at the end of the row; also says how many times it
-/// did not go well.
+/// Finds a name that is there.
 #[inline]
-pub fn time<K>(row: &[K], start: usize, operations: usize, mut operation: impl FnMut(&K) -> bool) -> (Duration, usize) {
-    let mut place = start % row.len();
-    let mut left = operations;
-    let mut failed = 0;
-    let began = Instant::now();
-    while left > 0 {
-        let upto = (place + left).min(row.len());
-        for thing in &row[place..upto] {
-            failed += usize::from(!black_box(operation(black_box(thing))));
-        }
-        left -= upto - place;
-        place = 0;
-    }
-    (began.elapsed(), failed)
+pub fn found<A: Access>(access: &A, server: &A::Server) -> Outcome {
+    if black_box(access.find(server)) { Ok(()) } else { Err("it was not found".to_owned()) }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_stands_in_a_row_is_taken_around_the_end() {
-        let mut seen = Vec::new();
-        let (_, failed) = time(&[0, 1, 2], 2, 5, |&key: &i32| {
-            seen.push(key);
-            key != 2
-        });
-        assert_eq!((seen, failed), (vec![2, 0, 1, 2, 0], 2));
-    }
+/// Does not find a name that is not there.
+#[inline]
+fn missed<A: Access>(access: &A, server: &A::Server) -> Outcome {
+    if black_box(access.find(server)) { Err("it was found".to_owned()) } else { Ok(()) }
 }

@@ -8,7 +8,8 @@ use std::sync::{Barrier, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
+use registry_bench::failures::Failures;
 
 use crate::lap::Peer;
 use crate::operation::Operation;
@@ -41,7 +42,7 @@ pub fn measure(peer: &dyn Peer, operation: Operation, threads: usize, slice: Dur
     let course = Course {
         barrier: Barrier::new(threads + 1),
         operations: AtomicUsize::new(0),
-        times: Mutex::new(vec![(Duration::ZERO, 0); threads]),
+        times: Mutex::new(vec![Default::default(); threads]),
     };
     thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)
@@ -54,13 +55,13 @@ pub fn measure(peer: &dyn Peer, operation: Operation, threads: usize, slice: Dur
         let mut warm_up = 2;
         let mut spent = vec![0.0; threads];
         let mut done = 0;
-        let mut failures = 0;
-        while failures == 0 && (done == 0 || spent.iter().sum::<f64>() < slice.as_secs_f64() * threads as f64) {
+        let mut failures = Failures::default();
+        while failures.count() == 0 && (done == 0 || spent.iter().sum::<f64>() < slice.as_secs_f64() * threads as f64) {
             let times = course.lap(operations);
             if operation.sends() {
                 peer.settle();
             }
-            failures += times.iter().map(|(_, failed)| failed).sum::<usize>();
+            times.iter().for_each(|(_, of_thread)| failures.add(of_thread.clone()));
             let longest = times.iter().map(|(took, _)| took.as_secs_f64()).fold(1e-9, f64::max);
             if warm_up > 0 {
                 warm_up -= 1;
@@ -76,7 +77,7 @@ pub fn measure(peer: &dyn Peer, operation: Operation, threads: usize, slice: Dur
         for worker in workers {
             worker.join().ok().context("a thread panicked")?;
         }
-        ensure!(failures == 0, "{failures} operations did not do what they should");
+        failures.check()?;
         Ok(Figure {
             ns: spent.iter().sum::<f64>() * 1e9 / (done * threads) as f64,
             ops_per_s: spent.iter().map(|spent| done as f64 / spent).sum(),
@@ -88,7 +89,7 @@ pub fn measure(peer: &dyn Peer, operation: Operation, threads: usize, slice: Dur
 struct Course {
     barrier: Barrier,
     operations: AtomicUsize,
-    times: Mutex<Vec<(Duration, usize)>>,
+    times: Mutex<Vec<(Duration, Failures)>>,
 }
 
 impl Course {
@@ -109,8 +110,8 @@ impl Course {
         }
     }
 
-    /// Has all threads run a lap, and returns how long each took and how many operations went wrong.
-    fn lap(&self, operations: usize) -> Vec<(Duration, usize)> {
+    /// Has all threads run a lap, and returns how long each took and which operations went wrong.
+    fn lap(&self, operations: usize) -> Vec<(Duration, Failures)> {
         self.operations.store(operations, Ordering::Relaxed);
         self.barrier.wait();
         if operations > 0 {
@@ -135,8 +136,12 @@ mod tests {
     struct Ticks<'a>(&'a Clockwork);
 
     impl Lap for Ticks<'_> {
-        fn run(&mut self, _: usize, operations: usize) -> (Duration, usize) {
-            (Duration::from_micros(operations as u64), self.0.loses.map_or(0, |every| operations / every))
+        fn run(&mut self, _: usize, operations: usize) -> (Duration, Failures) {
+            let mut failures = Failures::default();
+            if let Some(every) = self.0.loses {
+                (1..=operations / every).for_each(|n| failures.note(n * every, "it was lost"));
+            }
+            (Duration::from_micros(operations as u64), failures)
         }
     }
 
@@ -177,6 +182,6 @@ mod tests {
     #[test]
     fn what_went_wrong_is_no_figure() {
         let error = measure(&clockwork(Some(512)), Operation::Lookup, 1, Duration::from_millis(1)).unwrap_err();
-        assert_eq!(error.to_string(), "1 operations did not do what they should");
+        assert_eq!(error.to_string(), "1 operations did not do what they should; the first, id 512: it was lost");
     }
 }

@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 use ::ractor::{Actor, ActorProcessingErr, ActorRef};
 use anyhow::{Context as _, Result};
 use dashmap::DashMap;
+use registry_bench::failures::Failures;
 use registry_bench::ratio::Lap;
 use registry_router::TransportId;
 use tokio::runtime::Runtime;
 
 use crate::gate::{Gate, Letter};
-use crate::lap::{Access, Laps, Peer};
+use crate::lap::{Access, Laps, Outcome, Peer, found};
 use crate::names::{Names, Size, Step};
 use crate::operation::Operation;
 
@@ -117,11 +118,11 @@ struct OverRactor {
 
 impl OverRactor {
     /// Spawns an actor under a name, stops it, and waits until it is gone and the name is free.
-    async fn register_and_end(&self, server: &str) -> bool {
+    async fn register_and_end(&self, server: &str) -> Outcome {
         let spawned = Actor::spawn(Some(server.to_owned()), Keeper(Arc::clone(&self.gate)), ()).await;
-        let Ok((actor, end)) = spawned else { return false };
+        let (actor, end) = spawned.map_err(|error| error.to_string())?;
         actor.stop(None);
-        end.await.is_ok()
+        end.await.map_err(|error| error.to_string())
     }
 }
 
@@ -141,25 +142,29 @@ impl Access for OverRactor {
     }
 
     #[inline]
-    fn route(&self, server: &String) -> bool {
-        match ActorRef::<Letter>::where_is(server) {
-            Some(actor) => actor.send_message(Letter::Mail { from: self.sender.clone(), message: 1 }).is_ok(),
-            None => false,
-        }
+    fn route(&self, server: &String) -> Outcome {
+        let actor = registered(server)?;
+        let letter = Letter::Mail { from: self.sender.clone(), message: 1 };
+        actor.send_message(letter).map_err(|error| error.to_string())
     }
 
     /// Only a task can wait for the end of an actor: see [`TaskLap`].
-    fn register(&self, _: &String) -> bool {
-        false
+    fn register(&self, _: &String) -> Outcome {
+        Err("a name comes with its actor only".to_owned())
     }
 
     #[inline]
-    fn bind(&self, transport: &String, server: &String) -> bool {
-        let found = (ActorRef::where_is(server), ActorRef::<Letter>::where_is(transport));
-        let (Some(to), Some(_)) = found else { return false };
+    fn bind(&self, transport: &String, server: &String) -> Outcome {
+        let to = registered(server)?;
+        registered(transport)?;
         self.bindings.insert(transport.clone(), to);
-        true
+        Ok(())
     }
+}
+
+#[inline]
+fn registered(name: &String) -> Result<ActorRef<Letter>, String> {
+    ActorRef::where_is(name).ok_or_else(|| "it was not found".to_owned())
 }
 
 /// The loops that register, as a task among the actors.
@@ -170,36 +175,40 @@ struct TaskLap<'a> {
 }
 
 impl Lap for TaskLap<'_> {
-    fn run(&mut self, start: usize, operations: usize) -> (Duration, usize) {
+    fn run(&mut self, start: usize, operations: usize) -> (Duration, Failures) {
         let (access, names) = (self.ractor.access(), Arc::clone(&self.ractor.names));
         let (operation, thread) = (self.operation, self.thread);
         let task = self.ractor.runtime.spawn(async move {
-            let mut failed = 0;
+            let mut failures = Failures::default();
             let began = Instant::now();
             if operation == Operation::Register {
-                for id in in_a_row(&names.strangers[thread], start, operations) {
-                    failed += usize::from(!access.register_and_end(id).await);
+                for (number, id) in in_a_row(&names.strangers[thread], start, operations) {
+                    access.register_and_end(id).await.unwrap_or_else(|reason| failures.note(number, reason));
                 }
             } else {
-                for step in in_a_row(&names.steps[thread], start, operations) {
-                    failed += usize::from(!match step {
-                        Step::Lookup(id) => access.find(id),
+                for (number, step) in in_a_row(&names.steps[thread], start, operations) {
+                    let outcome = match step {
+                        Step::Lookup(id) => found(&access, id),
                         Step::Route(id) => access.route(id),
                         Step::Register(id) => access.register_and_end(id).await,
                         Step::Bind(id, to) => access.bind(id, to),
-                    });
+                    };
+                    outcome.unwrap_or_else(|reason| failures.note(number, reason));
                 }
             }
-            (began.elapsed(), failed)
+            (began.elapsed(), failures)
         });
-        // A task that panicked did none of it.
-        self.ractor.runtime.block_on(task).unwrap_or((Duration::ZERO, operations))
+        self.ractor.runtime.block_on(task).unwrap_or_else(|panic| {
+            let mut failures = Failures::default();
+            failures.note(start, panic);
+            (Duration::ZERO, failures)
+        })
     }
 }
 
-/// So many things from a place on, beginning again at the end.
-fn in_a_row<K>(row: &[K], start: usize, operations: usize) -> impl Iterator<Item = &K> {
-    row.iter().cycle().skip(start % row.len()).take(operations)
+/// So many things from a place on with their numbers, beginning again at the end.
+fn in_a_row<K>(row: &[K], start: usize, operations: usize) -> impl Iterator<Item = (usize, &K)> {
+    row.iter().enumerate().cycle().skip(start % row.len()).take(operations)
 }
 
 #[cfg(test)]
@@ -218,18 +227,19 @@ mod tests {
         does_what_it_says(&ractor);
 
         let before = ractor.gate.taken();
-        let (_, failed) = ractor.lap(Operation::Route, 0).run(0, 100);
-        assert_eq!((failed, ractor.gate.taken()), (0, before), "they lie in the mailboxes");
+        let (_, failures) = ractor.lap(Operation::Route, 0).run(0, 100);
+        assert_eq!((failures.count(), ractor.gate.taken()), (0, before), "they lie in the mailboxes");
         ractor.settle();
         assert_eq!(ractor.gate.taken() - before, 100, "they are taken");
 
         let access = ractor.access();
-        assert!(ractor.runtime.block_on(access.register_and_end("somebody")));
+        assert_eq!(ractor.runtime.block_on(access.register_and_end("somebody")), Ok(()));
         assert!(!access.find(&"somebody".to_owned()), "its name is free");
-        assert!(!ractor.runtime.block_on(access.register_and_end(name)), "the name is taken");
+        assert!(ractor.runtime.block_on(access.register_and_end(name)).is_err(), "the name is taken");
 
         let (transport, server) = (&ractor.names.transports[0], &ractor.names.servers[7]);
-        assert!(access.bind(transport, server) && !access.bind(transport, &"nobody".to_owned()));
+        assert_eq!(access.bind(transport, server), Ok(()));
+        assert_eq!(access.bind(transport, &"nobody".to_owned()), Err("it was not found".to_owned()));
         assert_eq!(ractor.bindings.get(transport).map(|bound| bound.get_id()), Some(found.get_id()));
     }
 }

@@ -250,8 +250,8 @@ pub(crate) mod tests {
             for operation in Operation::ALL {
                 for thread in 0..2 {
                     // Mailboxes hold as many: a fifth of 500 goes to each of 50 servers.
-                    let (_, failed) = peer.lap(operation, thread).run(17, 500);
-                    assert_eq!(failed, 0, "{operation} on thread {thread}");
+                    let (_, failures) = peer.lap(operation, thread).run(17, 500);
+                    assert_eq!(failures.count(), 0, "{operation} on thread {thread}: {failures}");
                     peer.settle();
                 }
             }

@@ -5,7 +5,7 @@ use registry_bench::subject::{Session, Subject};
 use registry_bench::world::World;
 use registry_router::{ServerId, TransportId};
 
-use crate::lap::{Access, Laps, Peer};
+use crate::lap::{Access, Laps, Outcome, Peer};
 use crate::names::{Names, Size};
 use crate::operation::Operation;
 
@@ -71,19 +71,20 @@ impl<Se: Session> Access for OverSession<'_, Se> {
     }
 
     #[inline]
-    fn route(&self, server: &ServerId) -> bool {
-        self.session.route(server, &self.world.sender, 1)
+    fn route(&self, server: &ServerId) -> Outcome {
+        self.session.route(server, &self.world.sender, 1).map_err(|error| error.to_string())
     }
 
     #[inline]
-    fn register(&self, server: &ServerId) -> bool {
-        let lease = self.session.register(server, self.world.mailbox(0));
-        lease.map(|lease| self.session.release(server, lease)).is_some()
+    fn register(&self, server: &ServerId) -> Outcome {
+        let lease = self.session.register(server, self.world.mailbox(0)).map_err(|reason| reason.to_string())?;
+        self.session.release(server, lease);
+        Ok(())
     }
 
     #[inline]
-    fn bind(&self, transport: &TransportId, server: &ServerId) -> bool {
-        self.session.bind(transport, server)
+    fn bind(&self, transport: &TransportId, server: &ServerId) -> Outcome {
+        self.session.bind(transport, server).map_err(|error| error.to_string())
     }
 }
 
@@ -112,8 +113,8 @@ mod tests {
     fn a_message_is_in_the_mailbox_until_it_is_emptied() {
         let ours = OverSubject::new(OverRegistry::<Papaya, _>::new(LAYOUT).unwrap(), SIZE, 1);
         let mailbox = |n| ours.world.mailbox(n).max_capacity() - ours.world.mailbox(n).capacity();
-        let (_, failed) = ours.lap(Operation::Route, 0).run(0, 100);
-        assert_eq!((failed, (0..50).map(mailbox).sum::<usize>()), (0, 100));
+        let (_, failures) = ours.lap(Operation::Route, 0).run(0, 100);
+        assert_eq!((failures.count(), (0..50).map(mailbox).sum::<usize>()), (0, 100));
         ours.settle();
         assert_eq!((0..50).map(mailbox).sum::<usize>(), 0);
     }

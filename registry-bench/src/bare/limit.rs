@@ -6,10 +6,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use registry_router::{Delivery, ServerId, ServerMailbox, ToServer, TransportId, TransportMailbox};
+use registry_router::{
+    BindError, Cause, Refusal, RegisterReason, RouteError, ServerId, ServerMailbox, ToServer, TransportId,
+    TransportMailbox,
+};
 use tokio::sync::mpsc::Sender;
 
-use super::{FastHash, sender};
+use super::{FastHash, put, sender};
 use crate::subject::{Session, Subject};
 use crate::world::{Message, World};
 
@@ -45,14 +48,13 @@ impl Session for LimitSession {
     }
 
     #[inline]
-    fn route(&self, server: &ServerId, from: &TransportId, message: Message) -> bool {
-        let deliver =
-            |sender: &Sender<ToServer<Message>>| sender.try_send(Delivery { from: from.clone(), message }).is_ok();
-        self.map.get(server).is_some_and(deliver)
+    fn route(&self, server: &ServerId, from: &TransportId, message: Message) -> Result<(), RouteError<Message>> {
+        let sender = self.map.get(server).ok_or(RouteError::NotFound(message))?;
+        put(sender, from, message)
     }
 
-    fn register(&self, _: &ServerId, _: &ServerMailbox<Message>) -> Option<()> {
-        None
+    fn register(&self, _: &ServerId, _: &ServerMailbox<Message>) -> Result<(), RegisterReason> {
+        Err(Refusal { cause: Cause::Policy, reason: "the map is never written".into(), retry_after: None }.into())
     }
 
     fn release(&self, _: &ServerId, (): ()) {}
@@ -64,8 +66,8 @@ impl Session for LimitSession {
 
     fn add_transport(&self, _: &TransportId, _: &TransportMailbox<Message>) {}
 
-    fn bind(&self, _: &TransportId, _: &ServerId) -> bool {
-        false
+    fn bind(&self, _: &TransportId, _: &ServerId) -> Result<(), BindError> {
+        Err(BindError::TransportNotFound)
     }
 
     /// With room for all from the start, as the other maps have.
@@ -90,7 +92,7 @@ mod tests {
         assert_eq!(session.lookup(&world.servers[3], world.mailbox(3)), Some(true));
         assert_eq!(session.lookup(&world.servers[3], world.mailbox(4)), Some(false));
         assert_eq!(session.lookup(&world.strangers[0], world.mailbox(0)), None);
-        assert!(session.route(&world.servers[0], &world.sender, 1));
+        assert_eq!(session.route(&world.servers[0], &world.sender, 1), Ok(()));
         session.add_server(&world.strangers[0], world.mailbox(0));
         assert_eq!(limit.session().lookup(&world.strangers[0], world.mailbox(0)), Some(true));
     }

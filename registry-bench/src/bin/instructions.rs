@@ -8,11 +8,13 @@
 
 #![allow(clippy::print_stdout, reason = "its plan goes to standard output")]
 
+use std::fmt::Display;
 use std::hint::black_box;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use clap::{Parser, ValueEnum};
 use registry_bench::choose::{self, OnBackend, on_backend};
+use registry_bench::failures::Failures;
 use registry_bench::registry::{Layout, OverRegistry};
 use registry_bench::subject::{Session, Subject};
 use registry_bench::world::{Counts, World};
@@ -102,9 +104,7 @@ fn main() -> Result<()> {
 fn run(arguments: &Run) -> Result<()> {
     let counts = Counts { servers: SERVERS, strangers: STRANGERS, claims: 0, transports: 0 };
     let world = World::new(counts, SEED);
-    let failures = on_backend(&arguments.backend, Counted { arguments, world: &world })??;
-    ensure!(failures == 0, "{failures} operations did not do what they should");
-    Ok(())
+    on_backend(&arguments.backend, Counted { arguments, world: &world })??.check()
 }
 
 /// The work.
@@ -114,39 +114,46 @@ struct Counted<'a> {
 }
 
 impl OnBackend for Counted<'_> {
-    type Outcome = Result<usize>;
+    type Outcome = Result<Failures>;
 
     fn run<B: Backend>(self) -> Self::Outcome {
         on::<B>(self.world, self.arguments)
     }
 }
 
-/// Fills a registry, does the operation, and says how often it went wrong.
-fn on<B: Backend>(world: &World, arguments: &Run) -> Result<usize> {
+/// What is wrong with a look-up.
+const WRONG: &str = "it was not found, or found where it should not be";
+
+/// Fills a registry, does the operation, and says where it went wrong.
+fn on<B: Backend>(world: &World, arguments: &Run) -> Result<Failures> {
     let registry = OverRegistry::<B, _>::new(Layout { shards: SHARDS, servers: SERVERS, transports: 0 })?;
     let session = registry.session();
     session.fill(world);
     let mailbox = world.mailbox(0);
     let times = arguments.operations;
     Ok(match arguments.operation {
-        Operation::Lookup => repeat(&world.order, times, |id| session.lookup(id, mailbox).is_some()),
-        Operation::Miss => repeat(&world.strangers, times, |id| session.lookup(id, mailbox).is_none()),
-        Operation::Route => repeat(&world.order, times, |id| session.route(id, &world.sender, 1)),
-        Operation::Register => repeat(&world.strangers, times, |id| {
-            let lease = session.register(id, mailbox);
-            lease.map(|lease| session.release(id, lease)).is_some()
+        Operation::Lookup => repeat(&world.order, times, |id| session.lookup(id, mailbox).map(drop).ok_or(WRONG)),
+        Operation::Miss => repeat(&world.strangers, times, |id| match session.lookup(id, mailbox) {
+            None => Ok(()),
+            Some(_) => Err(WRONG),
         }),
+        Operation::Route => repeat(&world.order, times, |id| session.route(id, &world.sender, 1)),
+        Operation::Register => {
+            repeat(&world.strangers, times, |id| session.register(id, mailbox).map(|lease| session.release(id, lease)))
+        }
     })
 }
 
 /// Does something to so many keys in a row, beginning again at the end of the row, and counts where it went wrong.
 #[inline(never)]
-fn repeat<K>(keys: &[K], times: usize, operation: impl Fn(&K) -> bool) -> usize {
-    let (mut left, mut failures) = (times, 0);
+fn repeat<K, E: Display>(keys: &[K], times: usize, operation: impl Fn(&K) -> Result<(), E>) -> Failures {
+    let (mut left, mut failures) = (times, Failures::default());
     while left > 0 {
         let row = &keys[..left.min(keys.len())];
-        for key in row {
-            failures += usize::from(!operation(black_box(key)));
+        for (number, key) in row.iter().enumerate() {
+            if let Err(reason) = operation(black_box(key)) {
+                failures.note(number, reason);
+            }
         }
         left -= row.len();
     }

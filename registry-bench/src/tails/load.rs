@@ -2,7 +2,10 @@
 
 use std::hint::black_box;
 
+use registry_router::RouteError;
+
 use super::{ServerId, TransportId};
+use crate::failures::Failures;
 use crate::subject::Session;
 use crate::tails::open_loop::Load;
 use crate::world::World;
@@ -47,6 +50,7 @@ pub(super) struct Work<'a, Se: Session> {
     ready: Ready,
     /// Counted here, for whoever counts for all threads would be one more thing that they share.
     sent: usize,
+    failures: Failures,
 }
 
 /// What is at hand for the next operation.
@@ -64,7 +68,12 @@ impl<'a, Se: Session> Work<'a, Se> {
         let drawn = (0..DRAWN).map(|_| (mix.draw(&mut rng), rng.usize(..servers))).collect();
         let ready = Ready { kind: 0, key: 0, server: world.servers[0].clone(), transport: world.transports[0].clone() };
         let claims = &world.claims[thread * CLAIMS..][..CLAIMS];
-        Self { session, world, drawn, claims, next_claim: 0, held: None, ready, sent: 0 }
+        Self { session, world, drawn, claims, next_claim: 0, held: None, ready, sent: 0, failures: Failures::default() }
+    }
+
+    /// The operations that did not do what they should.
+    pub(super) fn failures(&self) -> &Failures {
+        &self.failures
     }
 }
 
@@ -87,21 +96,31 @@ impl<Se: Session> Load for Work<'_, Se> {
         let Ready { kind, key, server, transport } = &self.ready;
         match kind {
             0 => {
-                black_box(self.session.lookup(server, self.world.mailbox(*key)));
+                if black_box(self.session.lookup(server, self.world.mailbox(*key))).is_none() {
+                    self.failures.note(*key, "it was not found");
+                }
             }
             1 => {
-                // One that finds no room was answered too.
-                self.sent += usize::from(self.session.route(server, &self.world.sender, *key as u64));
+                match self.session.route(server, &self.world.sender, *key as u64) {
+                    Ok(()) => self.sent += 1,
+                    // One that finds no room was answered too.
+                    Err(RouteError::Full(_)) => {}
+                    Err(reason) => self.failures.note(*key, reason),
+                }
             }
             2 => {
                 if let Some((claim, lease)) = self.held.take() {
                     self.session.release(&self.claims[claim], lease);
                 }
-                let lease = self.session.register(server, self.world.mailbox(*key));
-                self.held = lease.map(|lease| (self.next_claim, lease));
+                match self.session.register(server, self.world.mailbox(*key)) {
+                    Ok(lease) => self.held = Some((self.next_claim, lease)),
+                    Err(reason) => self.failures.note(self.next_claim, reason),
+                }
             }
             _ => {
-                black_box(self.session.bind(transport, server));
+                if let Err(reason) = self.session.bind(transport, server) {
+                    self.failures.note(*key, reason);
+                }
             }
         }
         *kind

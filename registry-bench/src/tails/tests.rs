@@ -56,12 +56,13 @@ fn churn_leaves_no_dead_behind_but_those_since_the_last_sweep() {
     let session = crate::registry::RegistrySession::over(registry.clone());
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
-        scope.spawn(|| churn(&session, &world, &over));
+        let churn = scope.spawn(|| churn(&session, &world, &over));
         // So many incarnations have been given out, to those who leave and to those who die.
         while registry.all_shard_stats().iter().map(|stats| stats.swept).sum::<u64>() < 10 * BETWEEN_SWEEPS as u64 {
             thread::yield_now();
         }
         over.store(true, Ordering::Relaxed);
+        churn.join().unwrap().check().unwrap();
     });
     assert!(registry.len_servers() <= BETWEEN_SWEEPS, "{} are left", registry.len_servers());
 }
