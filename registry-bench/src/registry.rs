@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use registry_core::Backend;
 use registry_router::{
-    BindError, BuildError, Monitor, MonitorSettings, Probe, RegisterReason, Registry, RouteError, ServerId,
-    ServerLease, ServerMailbox, Tokio, TransportId, TransportMailbox,
+    BindError, BuildError, Builder, HealthSettings, Monitor, MonitorSettings, Probe, RegisterReason, Registry,
+    RouteError, ServerId, ServerLease, ServerMailbox, Tokio, TransportId, TransportMailbox,
 };
 
 use crate::checks::Checks;
@@ -32,6 +32,15 @@ pub struct Layout {
     pub transports: usize,
 }
 
+/// Returns the builder of a registry that is measured: the default settings, but no number of alarms closes admission.
+///
+/// On a busy machine all shards may be slow. The registry would then refuse registrations, as it should, and the figure
+/// would be that of refusals. The default admission policy stays, for it is part of the cost of a registration.
+fn builder<B: Backend>(layout: Layout) -> Builder<Message, B, Tokio> {
+    let health = HealthSettings { close_above: 1.0, ..HealthSettings::default() };
+    Registry::builder().shards(layout.shards).capacity(layout.servers).health(health)
+}
+
 impl<B: Backend> OverRegistry<B, Monitor> {
     /// A registry with default settings but for its layout: statistics on. Nobody checks it.
     ///
@@ -39,7 +48,7 @@ impl<B: Backend> OverRegistry<B, Monitor> {
     ///
     /// What the registry says about its settings.
     pub fn new(layout: Layout) -> Result<Self, BuildError> {
-        let registry = Registry::builder().shards(layout.shards).capacity(layout.servers).build()?;
+        let registry = builder(layout).build()?;
         Ok(Self { session: RegistrySession::over(registry), _checks: None })
     }
 
@@ -63,8 +72,7 @@ impl<B: Backend> OverRegistry<B, Switch> {
     /// What the registry says about its settings.
     pub fn heard_and_unheard(layout: Layout) -> Result<[Self; 2], BuildError> {
         let monitor = |shards| Switch::new(Monitor::new(shards, MonitorSettings::default(), Instant::now()));
-        let builder = Registry::builder().shards(layout.shards).capacity(layout.servers);
-        let registry = builder.probe(monitor).build()?;
+        let registry = builder(layout).probe(monitor).build()?;
         let checks = Arc::new(Checks::of(registry.clone()));
         let half = |prepare| {
             let session = RegistrySession { registry: registry.clone(), prepare };
@@ -145,5 +153,42 @@ impl<B: Backend, P: Probe> Session for RegistrySession<B, P> {
 
     fn sweep(&self, turn: usize) {
         self.registry.sweep_shard(turn % self.registry.shard_count(), Instant::now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use registry_router::backends::Reference;
+    use registry_router::{HealthChange, Operation};
+
+    use super::*;
+    use crate::world::{Counts, World};
+
+    const LAYOUT: Layout = Layout { shards: 4, servers: 4, transports: 0 };
+
+    /// Puts every shard in alarm, as a busy machine may, and registers a server.
+    fn registers_when_all_is_slow<P: Probe>(session: &RegistrySession<Reference, P>) -> Result<(), RegisterReason> {
+        let world = World::new(Counts { servers: 1, strangers: 0, claims: 0, transports: 0 }, 1);
+        let began = Instant::now();
+        let slow = began + Duration::from_millis(10);
+        for shard in 0..LAYOUT.shards {
+            (0..100).for_each(|_| session.registry.probe().took(shard, Operation::Write, began, slow));
+        }
+        let changes = session.registry.tick(slow);
+        let raised = changes.iter().filter(|change| matches!(change, HealthChange::AlarmRaised(_))).count();
+        assert_eq!(raised, LAYOUT.shards, "{changes:?}");
+        session.register(&world.servers[0], world.mailbox(0)).map(ServerLease::detach)
+    }
+
+    #[test]
+    fn what_is_measured_refuses_nothing_however_slow_the_machine_is() {
+        let unchecked = OverRegistry::<Reference, _>::new(LAYOUT).unwrap();
+        assert_eq!(registers_when_all_is_slow(&unchecked.session), Ok(()));
+        let checked = OverRegistry::<Reference, _>::checked(LAYOUT).unwrap();
+        assert_eq!(registers_when_all_is_slow(&checked.session), Ok(()));
+        let [heard, _] = OverRegistry::<Reference, _>::heard_and_unheard(LAYOUT).unwrap();
+        assert_eq!(registers_when_all_is_slow(&heard.session), Ok(()));
     }
 }
