@@ -91,6 +91,20 @@ impl Logbook {
         self.expect(found == must_be, || format!("{what}: {found:?}, and not {must_be:?}"));
     }
 
+    /// Notes that it is wrong, unless each of what was found is what must be: how many are not, and the first of those.
+    pub(super) fn expect_each<T: PartialEq + Debug>(
+        &mut self,
+        what: &str,
+        found: impl IntoIterator<Item = T>,
+        must_be: &T,
+    ) {
+        let mut others = found.into_iter().filter(|found| found != must_be);
+        if let Some(first) = others.next() {
+            let all = 1 + others.count();
+            self.wrong.push(format!("{what}: {all} are not {must_be:?}, and the first is {first:?}"));
+        }
+    }
+
     /// Notes what is left of the dead: registrations and bindings.
     pub(super) fn left_over(&mut self, when: &str, left: Left) {
         self.storm.leftover += left.all() as u64;

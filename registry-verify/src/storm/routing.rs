@@ -18,8 +18,8 @@ pub(super) struct Living<B: Backend> {
     inboxes: Vec<Inbox<ToServer<u64>>>,
     rng: fastrand::Rng,
     sent: u64,
-    /// How many messages were not found in the mailbox that they were sent to.
-    pub(super) lost: u64,
+    /// How many messages were not found in the mailbox that they were sent to, and what happened to the first.
+    lost: Option<(u64, String)>,
 }
 
 impl<B: Backend> Living<B> {
@@ -31,7 +31,7 @@ impl<B: Backend> Living<B> {
             leases.push(granted(registry.register_server(id.clone(), mailbox, ())));
             inboxes.push(inbox);
         }
-        Self { registry, ids, from: transport("sender", 0), leases, inboxes, rng, sent: 0, lost: 0 }
+        Self { registry, ids, from: transport("sender", 0), leases, inboxes, rng, sent: 0, lost: None }
     }
 
     /// Routes messages to servers at random, and asks now and then whether to go on. Only the routing is timed: the
@@ -45,11 +45,19 @@ impl<B: Backend> Living<B> {
                 let began = Instant::now();
                 let sent = self.registry.route_to_server(&self.ids[to], &self.from, self.sent);
                 latencies.record(began);
-                let arrived = self.inboxes[to].try_recv().is_ok_and(|delivery| delivery.message == self.sent);
-                self.lost += u64::from(sent.is_err() || !arrived);
+                let arrived = self.inboxes[to].try_recv().map(|delivery| delivery.message);
+                if sent != Ok(()) || arrived != Ok(self.sent) {
+                    let first = || format!("sent: {sent:?}, read: {arrived:?}, and not {}", self.sent);
+                    self.lost.get_or_insert_with(|| (0, first())).0 += 1;
+                }
             }
         }
         latencies
+    }
+
+    /// How many messages were not found in the mailbox that they were sent to, and what happened to the first.
+    pub(super) fn lost(&self) -> Option<&(u64, String)> {
+        self.lost.as_ref()
     }
 
     /// Whether all of them are still registered.
