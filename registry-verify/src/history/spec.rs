@@ -1,6 +1,7 @@
 //! The registry as a sequential specification: what it may be at one instant, and what each call may do in one step.
 //!
-//! It says what `docs/semantics.md` promises. Where a call is promised to take effect at one instant it has one step;
+//! It says what `docs/semantics.md` promises. Of two registrations of one name the later one has the greater incarnation.
+//! Where a call is promised to take effect at one instant it has one step;
 //! these have more, and others may come in between:
 //!
 //! - *A death*: the bindings end, then the name is free. Two calls that end the same registration may take one step
@@ -77,6 +78,8 @@ impl fmt::Display for Name {
 }
 
 /// Whoever made a registration, and that registration: below [`OWNERS`].
+///
+/// Owners are ordered as their incarnations are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Owner(pub u8);
 
@@ -104,6 +107,8 @@ impl Owners {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct State {
     names: [Option<Registration>; 2 * IDS],
+    /// Who was registered last under each name; the next one must be greater.
+    last: [Option<Owner>; 2 * IDS],
     /// Whose mailbox is closed, which it stays.
     closed: Owners,
 }
@@ -148,7 +153,13 @@ impl State {
         bound_to.is_some() && bound_to == self.at(server).map(|there| there.owner)
     }
 
+    /// Whether that owner can be the next one under a name: later ones have greater incarnations.
+    fn is_later(&self, name: Name, owner: Owner) -> bool {
+        self.last[name.index()].is_none_or(|last| last < owner)
+    }
+
     fn insert(&mut self, name: Name, owner: Owner, server: Option<Owner>) {
+        self.last[name.index()] = Some(owner);
         self.names[name.index()] = Some(Registration { owner, ending: false, server });
     }
 
@@ -173,7 +184,13 @@ impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut nobody = true;
         for name in Name::ALL {
-            let Some(there) = self.at(name) else { continue };
+            let Some(there) = self.at(name) else {
+                if let Some(last) = self.last[name.index()] {
+                    write!(f, "{}{name} is free and was {last}", if nobody { "" } else { "; " })?;
+                    nobody = false;
+                }
+                continue;
+            };
             write!(f, "{}{name} is {}", if nobody { "" } else { "; " }, there.owner)?;
             if self.closed.has(there.owner) {
                 f.write_str(", closed")?;

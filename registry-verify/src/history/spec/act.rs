@@ -108,7 +108,7 @@ fn claim(state: &State, name: Name, claimed: Claimed, joins: Option<Name>, progr
         return;
     }
     match claimed {
-        Claimed::Registered(owner) if state.at(name).is_none() => {
+        Claimed::Registered(owner) if state.at(name).is_none() && state.is_later(name, owner) => {
             let server =
                 joined.filter(|server| state.name_of(*server).is_some_and(|name| state.standing(name).is_some()));
             into.push(done(state, |next| next.insert(name, owner, server)));

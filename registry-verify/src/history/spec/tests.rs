@@ -222,6 +222,44 @@ fn the_dead_are_not_found_and_leave_their_names() {
 }
 
 #[test]
+fn incarnations_of_a_name_grow() {
+    // Owners are numbered by their incarnations.
+    let ends = |owner| Call::Release(owner, true);
+    let one_after_the_other =
+        |name, first, second| verdict(&[&[(0, 1, is(name, first)), (2, 3, ends(first)), (4, 5, is(name, second))]]);
+    for name in [S, T] {
+        assert!(one_after_the_other(name, B, A).is_violation(), "{name}");
+        assert_eq!(one_after_the_other(name, A, B), Verdict::Linearizable, "{name}");
+    }
+    // Of two rivals the later one has the greater, whenever they began.
+    let rivals = |slow, fast| verdict(&[&[(0, 9, is(S, slow))], &[(1, 2, is(S, fast)), (3, 4, ends(fast))]]);
+    assert!(rivals(A, B).is_violation());
+    assert_eq!(rivals(B, A), Verdict::Linearizable);
+    // It does not matter how the earlier one has ended, nor that nobody looked.
+    for ending in [Call::Unregister(S, true), Call::Close(B)] {
+        must_not_be(&[&[(0, 1, is(S, B)), (2, 3, ending.clone()), (4, 5, is(S, A))]]);
+        may_be(&[&[(0, 1, is(S, B)), (2, 3, ending), (4, 5, is(S, C))]]);
+    }
+    let server = [(0, 1, is(S, A)), (2, 3, is(T, C)), (4, 5, ends(C))];
+    must_not_be(&[&server, &[(6, 7, born_bound(B))]]);
+    may_be(&[&server, &[(6, 7, Call::RegisterBound(T, S, Claimed::Registered(Owner(3))))]]);
+    // Names do not concern each other.
+    may_be(&[&[(0, 1, is(S, B)), (2, 3, is(OTHER, A))]]);
+}
+
+#[test]
+fn a_look_up_shows_the_present_incarnation() {
+    let start = [(0, 1, is(S, A)), (2, 3, Call::Release(A, true)), (4, 5, is(S, B))];
+    let then = |call| verdict(&[&[&start[..], &[(6, 7, call)]].concat()]);
+    for wrong in [Call::Find(S, Some(A)), taken(S, A), Call::IsCurrent(A, true), Call::IsCurrent(B, false)] {
+        assert!(then(wrong.clone()).is_violation(), "{wrong}");
+    }
+    for right in [Call::Find(S, Some(B)), taken(S, B), Call::IsCurrent(A, false), Call::IsCurrent(B, true)] {
+        assert_eq!(then(right.clone()), Verdict::Linearizable, "{right}");
+    }
+}
+
+#[test]
 fn those_who_are_not_dead_stay() {
     let start = [(0, 1, is(S, A)), (2, 3, is(T, B))];
     must_not_be(&[&start, &[(4, 5, Call::Sweep(1, 0))]]);
