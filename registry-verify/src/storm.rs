@@ -18,6 +18,7 @@ mod mass_exit_memory;
 mod one_server;
 mod owner;
 mod panicking_owners;
+mod rivals;
 mod routing;
 mod runtime_shutdown;
 mod stalled_owner;
@@ -49,7 +50,7 @@ pub struct Plan {
 }
 
 /// All storms there are.
-pub const ALL: [Plan; 10] = [
+pub const ALL: [Plan; 11] = [
     plan("mass-exit", "100,000 leases, of servers and of transports bound to them, are dropped at once."),
     plan("deaths-while-routing", "200,000 owners die within a second while messages are routed to the living."),
     plan("idle-exits", "500 owners that hold nothing leave, among 20,000 servers and among 20."),
@@ -57,6 +58,7 @@ pub const ALL: [Plan; 10] = [
     plan("panicking-owners", "Threads and tasks panic while they own leases."),
     plan("runtime-shutdown", "A tokio runtime is shut down while its tasks register, route and wait."),
     plan("stalled-owner", "One mailbox is full and its owner stalls while 10,000 others get their messages."),
+    plan("rivals", "Three threads want one name, and in 300,000 look-ups its incarnation never falls."),
     plan("dead-without-a-word", "10,000 owners drop their inboxes and leave their registrations behind."),
     counting("failed-registrations", "10,000 registrations fail, for one of eight reasons each, and leave zero bytes."),
     counting("mass-exit-memory", "100,000 entries come and go, and memory returns to the bound of the backend."),
@@ -158,6 +160,7 @@ fn function<B: Backend>(name: &str) -> Option<fn(&mut Logbook)> {
         "panicking-owners" => panicking_owners::run::<B>,
         "runtime-shutdown" => runtime_shutdown::run::<B>,
         "stalled-owner" => stalled_owner::run::<B>,
+        "rivals" => rivals::run::<B>,
         "dead-without-a-word" => dead_without_a_word::run::<B>,
         "failed-registrations" => failed_registrations::run::<B>,
         "mass-exit-memory" => mass_exit_memory::run::<B>,

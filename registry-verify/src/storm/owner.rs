@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use registry_core::{Backend, RegisterError};
+use registry_core::{Backend, Incarnation, RegisterError};
 use registry_router::{
     Inbox, Registry, ServerId, ServerLease, ToServer, ToTransport, TransportId, TransportLease, mailbox,
 };
@@ -21,6 +21,13 @@ impl AnyLease {
         match self {
             Self::Server(lease) => lease.is_current(),
             Self::Transport(lease) => lease.is_current(),
+        }
+    }
+
+    pub(super) fn incarnation(&self) -> Incarnation {
+        match self {
+            Self::Server(lease) => lease.incarnation(),
+            Self::Transport(lease) => lease.incarnation(),
         }
     }
 
