@@ -97,6 +97,28 @@ fn hits_are_told_once_in_order_and_also_of_those_who_have_left() {
 }
 
 #[test]
+fn no_hit_is_lost_while_hits_are_told() {
+    const HITS: u64 = 20_000;
+    let label = LabelCap { key: "tenant".to_owned(), servers: Some(1), transports: None };
+    let limiter = limiter(Limits { label: Some(label), ..Limits::default() });
+    let names = ["a", "b", "c"];
+    names.iter().for_each(|name| admit(&limiter, Kind::Server, &tenant(name)).unwrap());
+    let mut last = std::collections::HashMap::new();
+    let mut take = || last.extend(limiter.take_hits().caps.into_iter().map(|hit| (hit.cap, hit.hits)));
+    thread::scope(|scope| {
+        let threads = names.map(|name| {
+            let limiter = &limiter;
+            scope.spawn(move || (0..HITS).for_each(|_| drop(admit(limiter, Kind::Server, &tenant(name)).unwrap_err())))
+        });
+        while threads.iter().any(|thread| !thread.is_finished()) {
+            take();
+        }
+    });
+    take();
+    assert_eq!(last.into_values().collect::<Vec<_>>(), [HITS; 3]);
+}
+
+#[test]
 fn tenants_that_come_and_go_fill_no_memory_without_checks() {
     let label = LabelCap { key: "tenant".to_owned(), servers: Some(1), transports: None };
     let limiter = limiter(Limits { label: Some(label), ..Limits::default() });

@@ -19,6 +19,7 @@ over_every_backend! {
     a_cap_that_is_hit_at_every_visit_is_not_relieved,
     however_many_tenants_are_turned_away_a_check_tells_few_changes,
     a_policy_may_check_when_it_is_told,
+    a_policy_that_panics_when_it_is_told_holds_back_no_news,
     changes_are_told_in_order_when_many_check,
     a_slow_watcher_loses_the_oldest_and_is_told,
     the_task_checks_and_ends_with_its_registry,
@@ -223,6 +224,38 @@ fn a_policy_may_check_when_it_is_told<B: Backend>(shards: usize) {
         let reopened = |change: &Watched| matches!(change, Watched::Change(HealthChange::AdmissionReopened(_)));
         assert!(watched.iter().any(reopened), "{watched:?}");
     });
+}
+
+/// A policy that panics whenever it is told of the registry's health.
+#[derive(Debug)]
+struct Fragile;
+
+impl Admission for Fragile {
+    fn admit(&self, _: Kind, _: &Metadata, _: Instant) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn release(&self, _: Kind, _: &Metadata) {}
+
+    fn state(&self) -> AdmissionState {
+        AdmissionState::Open
+    }
+
+    fn health(&self, state: AdmissionState, _: Duration) {
+        panic!("told that admission is {state:?}");
+    }
+}
+
+fn a_policy_that_panics_when_it_is_told_holds_back_no_news<B: Backend>(shards: usize) {
+    let (registry, faults) = faulted::<B>(shards, |builder| builder.admission(Fragile));
+    faults.slow(0..shards);
+    work(&registry);
+    let mut watch = registry.watch_health();
+    let check = std::panic::AssertUnwindSafe(|| registry.tick(faults.hands.now()));
+    assert!(std::panic::catch_unwind(check).is_err());
+    assert_eq!(registry.tick(faults.hands.now()), [], "what was found is not found again");
+    let told: Vec<_> = std::iter::from_fn(|| watch.try_next()).collect();
+    assert_eq!(told.len(), shards + 1, "all alarms, and that admission is closed: {told:?}");
 }
 
 fn changes_are_told_in_order_when_many_check<B: Backend>(shards: usize) {
