@@ -46,7 +46,7 @@ use crate::window::{Since, Slices, Window};
 /// it began took no time, and a record older than the window counts in the totals alone.
 ///
 /// A record with an instant far in the future empties the window: what was in it counts in the totals. If the records
-/// and questions that follow come from further back than a window, for half a window, the clock was wrong, and the window
+/// and questions that follow come from further back than half a window, for as long, the clock was wrong, and the window
 /// goes on from there; until then they count in the totals alone. So everything is as before within one window, or a
 /// second if that is longer, after the clock has gone right again. A question from the future changes nothing.
 ///
@@ -106,8 +106,8 @@ impl Monitor {
     #[must_use]
     pub fn new(shards: usize, settings: MonitorSettings, start: Instant) -> Self {
         let active = settings.enabled.then(|| Active {
-            // Heals within a window.
-            time: Timeline::new(start, settings.window.max(LEAST_PERIOD), settings.window.max(LEAST_PERIOD) / 2),
+            // Heals within a window; what is late by half of one is still in it.
+            time: Timeline::new(start, settings.window.max(LEAST_PERIOD) / 2, settings.window.max(LEAST_PERIOD) / 2),
             slices: Slices::new(settings.window),
             // A slice is half of what it is given.
             pace_slices: Slices::new(settings.window / (SLICES as u32 / 2)),

@@ -38,6 +38,8 @@ pub(crate) struct Timeline {
 
 impl Timeline {
     /// A time that heals when instants have been behind by more than `tolerance` for `patience`.
+    ///
+    /// One that was ahead by less than both together may be come up with instead; either takes no longer than both together.
     pub(crate) fn new(start: Instant, tolerance: Duration, patience: Duration) -> Self {
         let [greatest, shift, behind] = [START, 0, NONE].map(AtomicU64::new);
         Self { start, tolerance: nanoseconds(tolerance), patience: nanoseconds(patience), greatest, shift, behind }

@@ -15,7 +15,7 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// It should go on as time does. Where it goes back, that counts as no time at all, and where it is ahead once, that
     /// is got over: what follows is taken for right when it has gone on for one period of whatever depends on it.
     ///
-    /// - The rate of registrations: half a second. Meanwhile nothing is added to what may come at once.
+    /// - The rate of registrations: a second. Meanwhile nothing is added to what may come at once.
     /// - Windows of latencies and hot ids: one window, a second at least. What was in the window is only in the totals.
     /// - Alarms, admission and caps: two checks of health. One that was held for a time may have ended too early.
     /// - How many look-ups are timed: two checks of health.

@@ -418,25 +418,42 @@ proptest! {
             monitor.stats(0, at(*jump));
         }
         write(&monitor, at(begin), 100);
+        // What was recorded ahead of its time may still be in the window when time has come to it.
+        let most = 105 + 3 * jumps.len() as u64;
         for second in begin + 10..begin + 40 {
             write(&monitor, at(second), 10);
             let now = at(second + 1) - MS;
             let stats = monitor.stats(0, now);
             for count in [stats.reads.count, stats.writes.count] {
-                prop_assert!((50..=100).contains(&count), "{} in the window", count);
+                prop_assert!((50..=most).contains(&count), "{} in the window", count);
             }
             for count in [stats.read_pace.count, stats.write_pace.count] {
-                // The clock may have jumped within a slice.
-                prop_assert!((10..=105).contains(&count), "{} in the slices of the window", count);
+                prop_assert!((10..=most).contains(&count), "{} in the slices of the window", count);
             }
             let [hot] = &monitor.hot_ids(now)[..] else { panic!("one id is looked up") };
-            prop_assert!((50..=105).contains(&hot.samples), "{} samples", hot.samples);
+            prop_assert!((50..=most).contains(&hot.samples), "{} samples", hot.samples);
         }
         let stats = monitor.stats(0, at(begin + 51));
         prop_assert_eq!([stats.reads.count, stats.writes.count, stats.read_pace.count, stats.write_pace.count], [0; 4]);
         prop_assert!(monitor.hot_ids(at(begin + 51)).is_empty());
         let all = 3 * jumps.len() as u64 + 100 + 300;
         prop_assert_eq!([stats.reads_total.count, stats.writes_total.count], [all; 2], "and totals have lost nothing");
+    }
+}
+
+/// Ahead by so much that it is come up with before it is known to have been wrong, and by a little more and less.
+#[test]
+fn a_window_heals_whatever_the_size_of_the_jump() {
+    for ahead in 1..40 {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let monitor = Monitor::new(1, every_lookup(), start);
+        write(&monitor, start + ahead * second, 3);
+        write(&monitor, start, 100);
+        for after in 10..30 {
+            write(&monitor, start + after * second, 10);
+            let count = monitor.stats(0, start + after * second + 900 * MS).writes.count;
+            assert!((50..=103).contains(&count), "{ahead} s ahead: {count} after {after} s");
+        }
     }
 }
 
