@@ -76,7 +76,7 @@ pub trait Backend: fmt::Debug + Default + Send + Sync + 'static {
 /// The closures given to [`with`](Self::with), [`with_each`](Self::with_each) and [`for_each`](Self::for_each) may read
 /// any shard, but must not write to one, nor drop one; the closures given to [`remove_if`](Self::remove_if) and
 /// [`insert_new_with`](Self::insert_new_with) must not touch any shard at all. Several maps deadlock on that.
-/// Every method must tell the [`trap`](crate::trap), which turns a forbidden nesting into a panic in debug builds.
+/// Every method must tell the [`trap`](crate::trap), which turns a forbidden nesting into a panic.
 ///
 /// # Panics in closures
 ///

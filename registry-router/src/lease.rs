@@ -19,7 +19,8 @@ pub type TransportLease = Lease<TransportId>;
 /// That holds in a panic too, and when the registry itself has been dropped.
 /// A lease does not keep its registry alive.
 ///
-/// A lease must not be dropped inside a closure that reads the registry, which debug builds answer with a panic.
+/// A lease must not be dropped inside a closure that reads the registry: that panics, unless the thread is panicking
+/// already; then the registration ends when the read has.
 #[must_use = "dropping a lease ends its registration at once"]
 pub struct Lease<I> {
     /// `None` once the lease has let go of its registration.

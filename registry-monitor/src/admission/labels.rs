@@ -1,6 +1,7 @@
 //! A number of places for each value of a label: each tenant has its own.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use registry_core::{Cap, CapHits, CapUse, Kind, Metadata};
@@ -8,13 +9,12 @@ use registry_core::{Cap, CapHits, CapUse, Kind, Metadata};
 use super::settings::LabelCap;
 
 /// The places of each value of the label. All registrations with the label share one lock, for a moment.
-#[derive(Debug)]
 pub(super) struct Labels {
     cap: LabelCap,
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     /// Values that are registered, and those that were hit since the last check.
     values: HashMap<Arc<str>, Value>,
@@ -33,7 +33,6 @@ const MOST_LISTED: usize = 65_536;
 /// While hits are told, the lock is held for so many values at a time.
 const AT_A_TIME: usize = 256;
 
-#[derive(Debug)]
 struct Value {
     /// The same that it is found by.
     name: Arc<str>,
@@ -41,7 +40,7 @@ struct Value {
     transports: Taken,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Taken {
     used: usize,
     hits: u64,
@@ -65,6 +64,16 @@ impl Value {
             Kind::Server => &mut self.servers,
             Kind::Transport => &mut self.transports,
         }
+    }
+}
+
+/// Shows how many values there are, and no value: they may be secrets.
+impl fmt::Debug for Labels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Labels")
+            .field("cap", &self.cap)
+            .field("values", &self.lock().values.len())
+            .finish_non_exhaustive()
     }
 }
 
