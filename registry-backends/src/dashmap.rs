@@ -8,8 +8,8 @@
 //! - Every read writes to the lock's word, so readers of one shard slow each other down on several cores, even though
 //!   none waits for another.
 //! - Readers wait while a write changes the table, which takes long once in a while, when the table grows.
-//! - Writers wait for the readers of their half, and are not preferred: a stream of reads can hold them off.
-//! - A removed value is dropped at once, by the thread that removed it, but the table never shrinks.
+//! - Writers wait for the readers of their half; a read that is inside no other one lets a writer that waits go first.
+//! - A removed value is dropped at once, by the thread that removed it, but the table shrinks only when it is told to.
 //!
 //! # How it works
 //!
@@ -18,7 +18,7 @@
 //! shard by the bit below the table's 7-bit tag, so a registry may choose its shards by lower ones.
 //! The hash is kept beside the key, 8 bytes per entry, because a table that grows asks for every entry's hash.
 //!
-//! dashmap's lock lets a reader pass a waiting writer, so reads nest.
+//! dashmap's lock lets a reader pass a waiting writer, so reads nest; `gate.rs` holds back those who are about to read.
 //! A removal asks `owned` under the write lock that it removes with.
 
 use std::fmt;
@@ -28,6 +28,7 @@ use std::slice;
 use ::dashmap::{DashMap, RwLock, RwLockReadGuard, RwLockWriteGuard, SharedValue};
 use registry_core::{Backend, Contention, Head, Key, Meeting, NotInserted, Run, Shard, State, Wanted, trap};
 
+use crate::gate::Gate;
 use crate::hashed::{Hashed, Lookup, PassThrough, Query, same};
 use crate::met::Met;
 use crate::runs::read_in_runs;
@@ -39,7 +40,11 @@ pub struct Dashmap;
 /// A shard of [`Dashmap`].
 pub struct DashmapShard<K, H, S> {
     map: DashMap<Hashed<K>, (H, S), PassThrough>,
+    /// One for each lock.
+    gates: [Gate; INNER_SHARDS],
     met: Met,
+    /// How many entries it was made for.
+    least: usize,
 }
 
 /// How many inner shards dashmap takes at least.
@@ -53,7 +58,7 @@ impl Backend for Dashmap {
     fn shard<K: Key, H: Head, S: State>(&self, capacity: usize) -> Self::Shard<K, H, S> {
         let hasher = PassThrough::default();
         let map = DashMap::with_capacity_and_hasher_and_shard_amount(capacity, hasher, INNER_SHARDS);
-        DashmapShard { map, met: Met::default() }
+        DashmapShard { map, gates: Default::default(), met: Met::default(), least: capacity }
     }
 }
 
@@ -63,20 +68,23 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for DashmapShard<K, H, S> {
     fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &H, &S) -> R) -> Option<R> {
         trap::looking("with");
         let query = Query { hash, key };
-        let table = lock_read(&self.met, &self.map.shards()[self.inner(hash)]);
+        let inner = self.inner(hash);
+        self.gates[inner].give_way(&self.met);
+        let table = lock_read(&self.met, &self.map.shards()[inner]);
         let (key, value) = table.get(hash, |(key, _)| same(key, &query))?;
         let _reading = trap::reading();
         let (head, state) = value.get();
         Some(read(key.key(), head, state))
     }
 
-    /// Holds the locks of a run at once. A writer holds one lock and waits for no other, and no reader waits for a reader,
-    /// so nobody waits in a circle.
+    /// Holds the locks of a run at once. A writer holds one lock and waits for no other, and no reader waits for a reader
+    /// once it has taken the first lock of a run, so nobody waits in a circle.
     #[inline]
     fn with_each(wanted: &[Wanted<'_, Self>], read: impl FnMut(usize, &Run<'_, K, H, S>)) {
         let inner = |wanted: &Wanted<'_, Self>| wanted.shard.inner(wanted.hash);
         read_in_runs(
             wanted,
+            |wanted| wanted.shard.gates[inner(wanted)].give_way(&wanted.shard.met),
             |wanted| lock_read(&wanted.shard.met, &wanted.shard.map.shards()[inner(wanted)]),
             |one, next| std::ptr::eq(one.shard, next.shard) && inner(one) == inner(next),
             |table, query| {
@@ -98,7 +106,8 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for DashmapShard<K, H, S> {
     ) -> Result<(), NotInserted<H, S, E>> {
         trap::writing("insert_new");
         let key = Hashed::new(hash, key);
-        let mut table = lock_write(&self.met, &self.map.shards()[self.inner(hash)]);
+        let inner = self.inner(hash);
+        let mut table = lock_write(&self.met, &self.gates[inner], &self.map.shards()[inner]);
         if table.get(hash, |(other, _)| same(other, &key)).is_some() {
             return Err(NotInserted::Occupied(head, state));
         }
@@ -115,7 +124,8 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for DashmapShard<K, H, S> {
     fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &H, &S) -> bool) -> bool {
         trap::writing("remove_if");
         let query = Query { hash, key };
-        let mut table = lock_write(&self.met, &self.map.shards()[self.inner(hash)]);
+        let inner = self.inner(hash);
+        let mut table = lock_write(&self.met, &self.gates[inner], &self.map.shards()[inner]);
         let Some((found, value)) = table.get(hash, |(key, _)| same(key, &query)) else {
             return false;
         };
@@ -131,6 +141,7 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for DashmapShard<K, H, S> {
 
     fn for_each(&self, mut visit: impl FnMut(&K, &H, &S) -> ControlFlow<()>) {
         trap::looking("for_each");
+        self.gates.iter().for_each(|gate| gate.give_way(&self.met));
         for entry in self.map.iter() {
             let _reading = trap::reading();
             let (head, state) = entry.value();
@@ -141,7 +152,22 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for DashmapShard<K, H, S> {
     }
 
     fn len(&self) -> usize {
+        self.gates.iter().for_each(|gate| gate.give_way(&self.met));
         self.map.len()
+    }
+
+    fn capacity(&self) -> usize {
+        // A table itself counts only the room that those who left have made free again.
+        self.map.shards().iter().map(|inner| lock_read(&self.met, inner).buckets() / 8 * 7).sum()
+    }
+
+    fn shrink(&self) {
+        trap::writing("shrink");
+        for (gate, inner) in self.gates.iter().zip(self.map.shards()) {
+            let mut table = lock_write(&self.met, gate, inner);
+            let room = (2 * table.len()).max(self.least.div_ceil(INNER_SHARDS));
+            table.shrink_to(room, |(key, _)| key.hash());
+        }
     }
 
     fn contention(&self) -> Option<Contention> {
@@ -165,8 +191,8 @@ fn lock_read<'a, T>(met: &Met, lock: &'a RwLock<T>) -> RwLockReadGuard<'a, T> {
 
 /// Takes the lock for writing, and counts if somebody had it.
 #[inline]
-fn lock_write<'a, T>(met: &Met, lock: &'a RwLock<T>) -> RwLockWriteGuard<'a, T> {
-    met.at_once_or(lock.try_write(), || lock.write())
+fn lock_write<'a, T>(met: &Met, gate: &Gate, lock: &'a RwLock<T>) -> RwLockWriteGuard<'a, T> {
+    met.at_once_or(lock.try_write(), || gate.write(|| lock.write()))
 }
 
 impl<K, H, S> Drop for DashmapShard<K, H, S> {

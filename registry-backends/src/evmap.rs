@@ -152,6 +152,7 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for EvmapShard<K, H, S> {
         }
         read_in_runs(
             wanted,
+            |_| (),
             |wanted| wanted.shard.own_reader().enter(),
             |one, next| std::ptr::eq(one.shard, next.shard),
             |map, query| map.as_ref()?.get_one(query as &dyn Lookup)?.seen(),

@@ -10,7 +10,8 @@
 //! - *Late drops.* A removed state, and one clone of its head and key, is dropped by the next write to the shard: one per
 //!   shard stays until then.
 //! - *Memory.* Twice the table, heads and all; each state in an allocation of its own, which they share; and some 500 bytes
-//!   per shard for each thread that reads it; a thread that ends leaves them to the next. The tables never shrink.
+//!   per shard for each thread that reads it; a thread that ends leaves them to the next. The tables shrink only when they
+//!   are told to.
 //! - A thread's first read of a shard takes a lock, for a moment, and allocates.
 //!
 //! # How it works
@@ -64,6 +65,10 @@ type WriteEnd<K, H, S> = WriteHandle<Table<K, H, S>, Change<K, H, S>>;
 struct Table<K, H, S> {
     entries: HashMap<Hashed<K>, (H, Arc<S>), PassThrough>,
     bin: Bin<K, H, S>,
+    /// How many entries it was made for.
+    least: usize,
+    /// How many it has room for. The map itself counts only the room that those who left have made free again.
+    room: usize,
 }
 
 /// What copies have let go of, to be dropped when nothing is held. Only who has the writer's mutex uses it.
@@ -77,6 +82,7 @@ enum Change<K, H, S> {
     Insert(Option<Entry<K, H, S>>, Entry<K, H, S>),
     /// By hash and bytes.
     Remove(u64, Box<[u8]>),
+    Shrink,
 }
 
 impl Backend for LeftRight {
@@ -122,6 +128,7 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for LeftRightShard<K, H, S> {
         }
         read_in_runs(
             wanted,
+            |_| (),
             |wanted| wanted.shard.own_reader().enter(),
             |one, next| std::ptr::eq(one.shard, next.shard),
             |table, query| {
@@ -157,7 +164,7 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for LeftRightShard<K, H, S> {
         }
         let ([key_one, key_two], [head_one, head_two], state) = (keys, heads, Arc::new(state));
         let one = (key_one, (head_one, Arc::clone(&state)));
-        let let_go = self.publish(&mut writer, Change::Insert(Some(one), (key_two, (head_two, state))));
+        let let_go = self.publish(&mut writer, Some(Change::Insert(Some(one), (key_two, (head_two, state)))));
         drop(writer);
         drop(let_go);
         Ok(())
@@ -173,7 +180,7 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for LeftRightShard<K, H, S> {
         if !self.decide(hash, key, removes) {
             return false;
         }
-        let let_go = self.publish(&mut writer, Change::Remove(hash, key.into()));
+        let let_go = self.publish(&mut writer, Some(Change::Remove(hash, key.into())));
         drop(writer);
         drop(let_go);
         true
@@ -193,6 +200,20 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for LeftRightShard<K, H, S> {
 
     fn len(&self) -> usize {
         self.reader().enter().map_or(0, |table| table.entries.len())
+    }
+
+    fn capacity(&self) -> usize {
+        self.reader().enter().map_or(0, |table| table.room)
+    }
+
+    fn shrink(&self) {
+        trap::writing("shrink");
+        let mut writer = self.writer();
+        let mut let_go = self.publish(&mut writer, Some(Change::Shrink));
+        // The second time for the other copy.
+        let_go.extend(self.publish(&mut writer, None));
+        drop(writer);
+        drop(let_go);
     }
 
     fn contention(&self) -> Option<Contention> {
@@ -238,14 +259,14 @@ impl<K: Key, H: Head, S: State> LeftRightShard<K, H, S> {
         found.is_some_and(|(key, (head, state))| owned(key.key(), head, state))
     }
 
-    /// Makes a change visible. Returns what the copies have let go of; it must be dropped with the mutex unlocked.
+    /// Makes a change visible, if there is one, and the one before it in the other copy. Returns what the copies have let go of; it must be dropped with the mutex unlocked.
     #[must_use]
     fn publish(
         &self,
         writer: &mut WriteEnd<K, H, S>,
-        change: Change<K, H, S>,
+        change: Option<Change<K, H, S>>,
     ) -> Vec<Entry<K, H, S>> {
-        writer.append(change);
+        writer.extend(change);
         while !writer.try_publish() {
             thread::yield_now();
         }
@@ -260,22 +281,25 @@ fn lock<T>(bin: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl<K, H, S> Table<K, H, S> {
     fn new(capacity: usize, bin: &Bin<K, H, S>) -> Self {
-        Self { entries: HashMap::with_capacity_and_hasher(capacity, PassThrough::default()), bin: Arc::clone(bin) }
+        let entries = HashMap::with_capacity_and_hasher(capacity, PassThrough::default());
+        Self { room: entries.capacity(), entries, bin: Arc::clone(bin), least: capacity }
     }
 }
 
 impl<K: Key, H: Head, S: State> Absorb<Change<K, H, S>> for Table<K, H, S> {
     fn absorb_first(&mut self, change: &mut Change<K, H, S>, _other: &Self) {
         match change {
-            Change::Insert(entry, _) => self.entries.extend(entry.take()),
+            Change::Insert(entry, _) => self.insert(entry.take()),
             Change::Remove(hash, key) => self.remove(*hash, key),
+            Change::Shrink => self.shrink(),
         }
     }
 
     fn absorb_second(&mut self, change: Change<K, H, S>, _other: &Self) {
         match change {
-            Change::Insert(_, entry) => self.entries.extend([entry]),
+            Change::Insert(_, entry) => self.insert(Some(entry)),
             Change::Remove(hash, key) => self.remove(hash, &key),
+            Change::Shrink => self.shrink(),
         }
     }
 
@@ -290,13 +314,23 @@ impl<K: Key, H: Head, S: State> Table<K, H, S> {
         let removed = self.entries.remove_entry(&Query { hash, key } as &dyn Lookup);
         lock(&self.bin).extend(removed);
     }
+
+    fn insert(&mut self, entry: Option<Entry<K, H, S>>) {
+        self.entries.extend(entry);
+        self.room = self.room.max(self.entries.capacity());
+    }
+
+    fn shrink(&mut self) {
+        self.entries.shrink_to((2 * self.entries.len()).max(self.least));
+        self.room = self.entries.capacity();
+    }
 }
 
 /// Of an empty table, for the other copy.
 impl<K, H, S> Clone for Table<K, H, S> {
     fn clone(&self) -> Self {
         debug_assert!(self.entries.is_empty());
-        Self::new(self.entries.capacity(), &self.bin)
+        Self::new(self.least, &self.bin)
     }
 }
 

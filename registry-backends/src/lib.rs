@@ -9,6 +9,8 @@
 
 #[cfg(any(feature = "papaya", feature = "left-right"))]
 mod ending;
+#[cfg(any(not(shuttle), feature = "dashmap"))]
+mod gate;
 mod hashed;
 mod met;
 #[cfg(any(feature = "papaya", feature = "dashmap", feature = "left-right"))]

@@ -151,6 +151,7 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for PapayaShard<K, H, S> {
         }
         read_in_runs(
             wanted,
+            |_| (),
             |wanted| wanted.shard.map.pin(),
             |one, next| std::ptr::eq(one.shard, next.shard),
             |map, query| map.get_key_value(query).map(|(key, (head, state))| (key.key(), head, state)),

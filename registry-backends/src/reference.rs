@@ -5,15 +5,16 @@
 //! For tests and as the line to beat; nothing here was done for speed.
 //!
 //! - Every read writes to the lock, so readers on several cores slow each other down.
-//! - A writer waits for a moment without readers, spinning, and starves if there never is one.
-//! - A removed value is dropped at once, by the thread that removed it. Memory is never given back before the shard.
+//! - A writer waits for a moment without readers, spinning; a read that is inside no other one lets it go first.
+//! - A removed value is dropped at once, by the thread that removed it. The table shrinks only when it is told to.
 //!
 //! # How it works
 //!
 //! Entries lie in the table; a read holds the read lock while it shows one.
 //!
 //! `std`'s lock makes a new reader wait behind a waiting writer, and a read inside a read would then wait for a writer
-//! that waits for it. So no writer ever queues: it tries the lock until it gets it.
+//! that waits for it. So no writer ever queues: it tries the lock until it gets it, with `gate.rs` to hold back those
+//! who are about to read.
 //! A removal asks `owned` under the write lock that it removes with.
 //!
 //! In a build that explores schedules (`--cfg shuttle`) the lock is the scheduler's.
@@ -23,6 +24,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::slice;
 use std::sync::PoisonError;
+use std::sync::atomic::{AtomicUsize, Ordering};
 #[cfg(not(shuttle))]
 use std::{
     sync::{RwLock, RwLockReadGuard, RwLockWriteGuard},
@@ -36,6 +38,8 @@ use shuttle::{
 
 use registry_core::{Backend, Contention, Head, Key, Meeting, NotInserted, Shard, State, trap};
 
+#[cfg(not(shuttle))]
+use crate::gate::Gate;
 use crate::hashed::{Hashed, Lookup, PassThrough, Query};
 use crate::met::{Met, free};
 
@@ -46,7 +50,15 @@ pub struct Reference;
 /// A shard of [`Reference`].
 pub struct ReferenceShard<K, H, S> {
     table: RwLock<Table<K, H, S>>,
+    #[cfg(not(shuttle))]
+    gate: Gate,
     met: Met,
+    /// How many entries it was made for.
+    least: usize,
+    /// How many it has room for. The table itself counts only the room that those who left have made free again.
+    ///
+    /// A plain atomic, whatever schedules are explored: it is a figure.
+    room: AtomicUsize,
 }
 
 type Table<K, H, S> = HashMap<Hashed<K>, (H, S), PassThrough>;
@@ -58,7 +70,15 @@ impl Backend for Reference {
 
     fn shard<K: Key, H: Head, S: State>(&self, capacity: usize) -> Self::Shard<K, H, S> {
         let table = HashMap::with_capacity_and_hasher(capacity, PassThrough::default());
-        ReferenceShard { table: RwLock::new(table), met: Met::default() }
+        let room = AtomicUsize::new(table.capacity());
+        ReferenceShard {
+            table: RwLock::new(table),
+            #[cfg(not(shuttle))]
+            gate: Gate::default(),
+            met: Met::default(),
+            least: capacity,
+            room,
+        }
     }
 }
 
@@ -93,6 +113,8 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for ReferenceShard<K, H, S> {
             return Err(NotInserted::Declined(head, state, why));
         }
         table.insert(key, (head, state));
+        let room = table.capacity().max(self.room.load(Ordering::Relaxed));
+        self.room.store(room, Ordering::Relaxed);
         Ok(())
     }
 
@@ -127,6 +149,18 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for ReferenceShard<K, H, S> {
         self.read().len()
     }
 
+    fn capacity(&self) -> usize {
+        self.room.load(Ordering::Relaxed)
+    }
+
+    fn shrink(&self) {
+        trap::writing("shrink");
+        let mut table = self.write();
+        let room = (2 * table.len()).max(self.least);
+        table.shrink_to(room);
+        self.room.store(table.capacity(), Ordering::Relaxed);
+    }
+
     fn contention(&self) -> Option<Contention> {
         self.met.as_contention(Meeting::LockWait)
     }
@@ -136,19 +170,24 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for ReferenceShard<K, H, S> {
 impl<K, H, S> ReferenceShard<K, H, S> {
     #[inline]
     fn read(&self) -> RwLockReadGuard<'_, Table<K, H, S>> {
+        #[cfg(not(shuttle))]
+        self.gate.give_way(&self.met);
         let wait = || self.table.read().unwrap_or_else(PoisonError::into_inner);
         self.met.at_once_or(free(self.table.try_read()), wait)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Table<K, H, S>> {
-        self.met.at_once_or(free(self.table.try_write()), || {
+        let lock = || {
             loop {
                 thread::yield_now();
                 if let Some(table) = free(self.table.try_write()) {
                     return table;
                 }
             }
-        })
+        };
+        #[cfg(not(shuttle))]
+        let lock = || self.gate.write(lock);
+        self.met.at_once_or(free(self.table.try_write()), lock)
     }
 }
 

@@ -11,11 +11,12 @@ use crate::hashed::Query;
 
 /// [`Shard::with_each`](registry_core::Shard::with_each) for a map that is read through a guard.
 ///
-/// `enter` makes a guard for one that is wanted, and `covers` says whether the one for its predecessor does for it too.
+/// `approach` is called for each of a run while nothing of it is held; `enter` makes a guard for one that is wanted, and `covers` says whether the one for its predecessor does for it too.
 /// Guards are let go of after each run, and after its trap.
 #[inline]
 pub(crate) fn read_in_runs<'a, T, K, H, S, G>(
     wanted: &[Wanted<'a, T>],
+    approach: impl Fn(&Wanted<'a, T>),
     enter: impl Fn(&Wanted<'a, T>) -> G,
     covers: impl Fn(&Wanted<'a, T>, &Wanted<'a, T>) -> bool,
     find: impl for<'g> Fn(&'g G, &Query<'_>) -> Option<Seen<'g, K, H, S>>,
@@ -23,6 +24,7 @@ pub(crate) fn read_in_runs<'a, T, K, H, S, G>(
 ) {
     trap::looking("with_each");
     for (number, run) in wanted.chunks(AT_ONCE).enumerate() {
+        run.iter().for_each(&approach);
         let mut guards = [const { None }; AT_ONCE];
         for (place, wanted) in run.iter().enumerate() {
             if place == 0 || !covers(&run[place - 1], wanted) {

@@ -75,6 +75,12 @@ fn a_removed_value_that_is_never_dropped_is_rejected() {
 }
 
 #[test]
+fn a_shrink_that_forgets_is_rejected() {
+    assert!(!breaks(laws::a_shrink_gives_room_back_and_changes_no_entry::<Wrong<NOT_AT_ALL>>));
+    assert!(breaks(laws::a_shrink_gives_room_back_and_changes_no_entry::<Wrong<FORGETS_WHEN_IT_SHRINKS>>));
+}
+
+#[test]
 fn a_read_that_sets_no_trap_is_rejected() {
     assert!(breaks(laws::a_write_inside_a_read_is_caught::<Wrong<SETS_NO_TRAP>>));
     assert!(breaks(laws::a_drop_inside_a_read_is_caught::<Wrong<SETS_NO_TRAP>>));
@@ -95,6 +101,7 @@ const SETS_NO_TRAP: u8 = 7;
 const PASSES_OVER_THE_ABSENT: u8 = 8;
 const COMPLETES_BEFORE_IT_WINS: u8 = 9;
 const INSERTS_WHAT_IS_DECLINED: u8 = 10;
+const FORGETS_WHEN_IT_SHRINKS: u8 = 11;
 
 /// A backend with a mistake.
 #[derive(Debug, Default)]
@@ -212,6 +219,14 @@ impl<const HOW: u8, K: Key, H: Head, S: State> Shard<K, H, S> for WrongShard<HOW
 
     fn len(&self) -> usize {
         self.table().seen::<HOW>().len()
+    }
+
+    fn shrink(&self) {
+        if HOW == FORGETS_WHEN_IT_SHRINKS {
+            let mut table = self.table();
+            let first = table.entries.keys().next().cloned();
+            drop(first.and_then(|first| table.entries.remove(&first)));
+        }
     }
 }
 

@@ -18,6 +18,7 @@ mod drops;
 mod many;
 mod races;
 mod reads;
+mod room;
 mod traps;
 mod visits;
 mod writes;
@@ -72,6 +73,7 @@ laws! {
         heads_are_completed_in_the_order_of_their_entries,
         exactly_one_of_many_removes,
         inserting_and_removing_at_once_neither_loses_nor_doubles,
+        a_write_gets_in_while_others_read,
         who_meets_somebody_is_counted,
     }
     visits {
@@ -85,6 +87,10 @@ laws! {
         a_dropped_shard_frees_its_values,
         a_dropped_value_may_write,
         what_is_dropped_or_cloned_may_call_back,
+    }
+    room {
+        a_shrink_gives_room_back_and_changes_no_entry,
+        a_shrink_disturbs_no_reader,
     }
     traps {
         a_write_inside_a_read_is_caught,

@@ -63,6 +63,11 @@ pub trait Backend: fmt::Debug + Default + Send + Sync + 'static {
 /// A write must be visible to every read, on every thread, that starts after the write has returned.
 /// Operations on one key must be linearizable: each appears to happen at one instant between its call and its return.
 ///
+/// # Waiting
+///
+/// A write must get in although there is always somebody reading, if each read is short: after at most a few further reads
+/// of each thread.
+///
 /// # Heads and states
 ///
 /// An entry has two parts. Its *head* is what a look-up reads: it is the same from insertion to removal, and a clone is
@@ -96,7 +101,8 @@ pub trait Shard<K: Key, H: Head, S: State>: Send + Sync + 'static {
     /// Reads the entry of `key` in place and returns what `read` makes of it, or `None` without calling `read`.
     ///
     /// Once the calling thread has read this shard before, it must not wait for other readers and must not allocate.
-    /// It must never touch a reference count of head or state.
+    /// While a writer waits, a read that is inside no other one may let that writer go first, but must go on after a while
+    /// in any case, for users' threads may wait for each other. It must never touch a reference count of head or state.
     fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &H, &S) -> R) -> Option<R>;
 
     /// Reads several entries in place, of one shard or of several, and shows them to `read` in runs.
@@ -177,6 +183,22 @@ pub trait Shard<K: Key, H: Head, S: State>: Send + Sync + 'static {
 
     /// How many entries there are: exact when nobody writes. Must not depend on their number.
     fn len(&self) -> usize;
+
+    /// How many entries there is room for before the table grows, about: for whoever decides about
+    /// [`shrink`](Self::shrink).
+    ///
+    /// Must not depend on the number of entries, and must wait for others no longer than a write does. What is given here
+    /// is for a map that keeps no room it does not need.
+    fn capacity(&self) -> usize {
+        self.len()
+    }
+
+    /// Gives back room that the entries do not need, but for as many again as there are, and for as many as the shard was
+    /// made for.
+    ///
+    /// It is a write, and may cost as much as all entries do when they are inserted; it changes none. A map may give back
+    /// less while others write. What is given here does nothing.
+    fn shrink(&self) {}
 
     /// How often operations on this shard met, if the map can tell. It never falls.
     ///

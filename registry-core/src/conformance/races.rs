@@ -102,6 +102,51 @@ pub fn exactly_one_of_many_removes<B: Backend>() {
     });
 }
 
+/// While threads read all the time, so that there is always somebody in, writes get in after a few further reads of each.
+pub fn a_write_gets_in_while_others_read<B: Backend>() {
+    const READERS: usize = 6;
+    /// More reads than this of one thread, while one write waits, are too many.
+    const FEW: usize = 100;
+    /// At which a reader gives up, if no write gets in at all.
+    const MANY: usize = 2_000;
+    hold::<B>(|fresh| {
+        let shard = fresh.shard::<u64>();
+        shard.put("key", 1);
+        let (done, reads) = (AtomicBool::new(false), [const { AtomicUsize::new(0) }; READERS]);
+        let all_reads = || reads.each_ref().map(|reads| reads.load(Ordering::Acquire));
+        thread::scope(|scope| {
+            for reads in &reads {
+                scope.spawn(|| {
+                    while !done.load(Ordering::Acquire) && reads.load(Ordering::Relaxed) < MANY {
+                        shard.read("key", |_| {
+                            reads.fetch_add(1, Ordering::Release);
+                            // Others run meanwhile, those among them that begin to read; but not for so long that
+                            // anybody loses patience.
+                            for _ in 0..3 {
+                                thread::yield_now();
+                            }
+                            // What is read inside this does not wait for a writer that waits for this.
+                            assert!(shard.has("key"));
+                        });
+                    }
+                });
+            }
+            let mut waited = Vec::new();
+            for write in 0..10 {
+                while all_reads().iter().any(|reads| *reads <= write) {
+                    thread::yield_now();
+                }
+                let before = all_reads();
+                shard.put("come", 1);
+                waited.push(all_reads().iter().zip(before).map(|(after, before)| after - before).max());
+                shard.delete("come");
+            }
+            done.store(true, Ordering::Release);
+            assert!(waited.iter().all(|reads| *reads <= Some(FEW)), "further reads of one thread: {waited:?}");
+        });
+    });
+}
+
 /// A shard that tells of meetings has none to tell of while one thread is at work; and when another one wants to replace
 /// what is being removed, that is one, and is told while they are at it.
 pub fn who_meets_somebody_is_counted<B: Backend>() {

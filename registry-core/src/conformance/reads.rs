@@ -194,7 +194,7 @@ pub fn reads_nest_while_a_writer_waits<B: Backend>() {
 }
 
 /// While one thread stays inside a read, others read the same key and all else; and if a writer waits for the first,
-/// those still do who have read before.
+/// those still do who have read before, at the latest when they have let the writer go first for a while.
 pub fn a_read_does_not_wait_for_other_readers<B: Backend>() {
     hold::<B>(|fresh| {
         let shard = fresh.shard::<u64>();
@@ -233,9 +233,11 @@ pub fn a_read_does_not_wait_for_other_readers<B: Backend>() {
                 shard.delete("come");
             });
             writing.wait();
-            // Nobody can tell from outside that the writer waits, so read for some time, during which it begins to.
+            // Nobody can tell from outside that the writer waits, so give it some time to begin to.
             for _ in 0..100 {
                 thread::yield_now();
+            }
+            for _ in 0..3 {
                 read_all();
             }
             drop(leave);
