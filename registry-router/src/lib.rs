@@ -66,6 +66,7 @@ mod register;
 mod registry;
 mod renew;
 mod roll;
+mod room;
 mod route;
 mod rules;
 #[cfg(shuttle)]

@@ -20,6 +20,7 @@ use crate::mailbox::Tokio;
 use crate::partition::Partition;
 use crate::record::Bond;
 use crate::roll::Roll;
+use crate::room::Room;
 use crate::rules::Rules;
 use crate::shared::Shared;
 use crate::side::{HeadOf, Side, is_dead};
@@ -91,6 +92,7 @@ pub(crate) struct Inner<M: Send + 'static, B: Backend, X: Mailboxes, P> {
     pub(crate) watchdog: Watchdog,
     pub(crate) waiters: Waiters,
     pub(crate) deferred: Deferred,
+    pub(crate) room: Room,
     #[cfg(feature = "metrics")]
     pub(crate) exports: crate::export::Exports,
     /// On a cache line of its own: every registration writes it, and every look-up reads what would lie beside it.
@@ -136,6 +138,7 @@ where
             roll: Arc::new(Roll::new(settings.shards, limits.transports_per_server, limits.retry_after)),
             watchdog: Watchdog::new(settings.shards, settings.monitor.alarm.clone(), settings.health.clone()),
             deferred: Deferred::default(),
+            room: Room::new(settings.shards),
             waiters: Waiters::new(settings.shards),
             incarnations: CachePadded::new(PlainAtomicU64::new(0)),
             #[cfg(feature = "metrics")]

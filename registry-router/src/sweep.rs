@@ -38,6 +38,8 @@ where
     /// Whoever was dead before the call is gone when it returns. Only registrations that were found dead are ended, and
     /// no successor under the same name.
     ///
+    /// A shard that has been mostly empty at all sweeps of ten seconds gives back the room of its table.
+    ///
     /// O(registrations), one shard after the other; each shard is read in one go, and its dead are ended after that.
     ///
     /// # Panics
@@ -108,6 +110,8 @@ where
         let lag = if servers + transports > 0 { now.saturating_duration_since(before) } else { Duration::ZERO };
         let swept = Swept { servers, transports, lag };
         events::swept(shard, &swept);
+        self.give_back_room::<ServerId>(shard, now);
+        self.give_back_room::<TransportId>(shard, now);
         self.tidy_up();
         swept
     }

@@ -142,6 +142,16 @@ impl<I: Key, Mb: Queue, B: Backend> Table<I, Mb, B> {
         self.shards[shard].len()
     }
 
+    /// How many entries a shard has room for.
+    pub(crate) fn capacity_of(&self, shard: usize) -> usize {
+        self.shards[shard].capacity()
+    }
+
+    /// Gives back the room of a shard that its entries do not need.
+    pub(crate) fn shrink(&self, shard: usize) {
+        self.shards[shard].shrink();
+    }
+
     /// How often operations met in a shard.
     pub(crate) fn contention_of(&self, shard: usize) -> Option<Contention> {
         self.shards[shard].contention()

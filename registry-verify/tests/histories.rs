@@ -1,8 +1,8 @@
 //! Recorded histories of concurrent calls: on every backend all can be explained, and on flawed ones some cannot.
 
 use std::ops::ControlFlow;
-use std::thread;
 use std::time::Duration;
+use std::{slice, thread};
 
 use registry_core::{Backend, Head, Key, NotInserted, Shard, State};
 use registry_router::backends::Reference;
@@ -91,8 +91,14 @@ impl<K: Key, H: Head, S: State, Inner: Shard<K, H, S>, const FLAW: u8> Shard<K, 
         state: S,
         complete: impl FnOnce(&mut [H]) -> Result<(), E>,
     ) -> Result<(), NotInserted<H, S, E>> {
-        let outcome = self.0.insert_new_with(hash, key, head, state, complete);
-        if FLAW == TWO_WINNERS && at_times() { Ok(()) } else { outcome }
+        let mut complete = Some(complete);
+        let win = |heads: &mut [H]| complete.take().map_or(Ok(()), |complete| complete(heads));
+        match (self.0.insert_new_with(hash, key, head, state, win), complete) {
+            (Err(NotInserted::Occupied(mut head, state)), Some(complete)) if FLAW == TWO_WINNERS && at_times() => {
+                complete(slice::from_mut(&mut head)).map_err(|why| NotInserted::Declined(head, state, why))
+            }
+            (outcome, _) => outcome,
+        }
     }
 
     fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &H, &S) -> bool) -> bool {

@@ -71,7 +71,7 @@ fn each_tenant_has_its_own_places_and_leaves_nothing_behind() {
     for name in ["a", "b"] {
         limiter.release(Kind::Transport, &tenant(name));
     }
-    assert!(format!("{limiter:?}").contains("values: 0"), "{limiter:?}");
+    assert!(format!("{:?}", limiter.labels).contains("values: 0"), "{:?}", limiter.labels);
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn hits_are_told_once_in_order_and_also_of_those_who_have_left() {
         admit(&limiter, Kind::Server, &tenant(name)).unwrap_err();
         admit(&limiter, Kind::Server, &tenant(name)).unwrap_err();
     }
-    assert!(!format!("{limiter:?}").contains("\"a\""), "values may be secrets");
+    assert!(!format!("{:?}", limiter.labels).contains("\"a\""), "values may be secrets");
     limiter.release(Kind::Server, &tenant("b"));
     assert_eq!(names(limiter.take_hits()), [told("b", 2), told("a", 2)]);
     assert_eq!(names(limiter.take_hits()), []);
@@ -137,7 +137,7 @@ fn tenants_that_come_and_go_fill_no_memory_without_checks() {
     let hits = limiter.take_hits();
     assert_eq!((hits.caps.len(), hits.unlisted), (65_536, 66_000 - 65_536));
     assert_eq!(limiter.take_hits(), CapHits::default());
-    assert!(format!("{limiter:?}").contains("values: 0"), "{limiter:?}");
+    assert!(format!("{:?}", limiter.labels).contains("values: 0"), "{:?}", limiter.labels);
 }
 
 #[test]

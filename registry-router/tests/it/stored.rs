@@ -6,8 +6,8 @@ use std::fmt::Debug;
 use std::path::Path;
 
 use registry_router::{
-    AdmissionState, Alarm, AlarmRule, BroadcastReport, Cap, CapUse, Cause, Contention, ContentionStatus, Door,
-    HealthChange, HealthSettings, HotId, HotRule, IdRule, Imbalance, ImbalanceRule, Incarnation, Kind, LabelCap,
+    AdmissionState, Alarm, AlarmRule, BroadcastReport, Cap, CapCount, CapUse, Cause, Contention, ContentionStatus,
+    Door, HealthChange, HealthSettings, HotId, HotRule, IdRule, Imbalance, ImbalanceRule, Incarnation, Kind, LabelCap,
     LastWrites, LatencyStats, Limits, Listing, Measure, Meeting, Metadata, MetadataLimit, MonitorSettings, Operation,
     Pace, RateLimit, Refusal, ServerId, Settings, ShardStats, Swept, TransportId, Watched,
 };
@@ -69,6 +69,7 @@ fn every_type_comes_back_from_json_and_from_a_compact_format() {
         AlarmRule,
         BroadcastReport,
         Cap,
+        CapCount,
         CapUse,
         Cause,
         Contention,
