@@ -105,10 +105,11 @@ pub fn exactly_one_of_many_removes<B: Backend>() {
 /// While threads read all the time, so that there is always somebody in, writes get in after a few further reads of each.
 pub fn a_write_gets_in_while_others_read<B: Backend>() {
     const READERS: usize = 6;
-    /// More reads than this of one thread, while one write waits, are too many.
-    const FEW: usize = 100;
+    /// More reads than this of one thread, while one write waits, are too many. The writer's thread may have no processor
+    /// for a while.
+    const FEW: usize = 4_000;
     /// At which a reader gives up, if no write gets in at all.
-    const MANY: usize = 2_000;
+    const MANY: usize = 20_000;
     hold::<B>(|fresh| {
         let shard = fresh.shard::<u64>();
         shard.put("key", 1);
