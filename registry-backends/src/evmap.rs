@@ -10,6 +10,7 @@
 //!   lock held that a new reader needs. If the first reads of two threads come inside reads of another shard, each of
 //!   the other's, and both shards are being written, they wait for each other forever. `LeftRight` does not.
 //!   Each read in the destructor of a thread-local may be a first read.
+//! - Its tables cannot shrink: to give back room, all entries move into new ones, with their heads cloned.
 //!
 //! # How it works
 //!
@@ -17,26 +18,33 @@
 //! for what is let go of in it. But keys and values are dropped by evmap itself, so they move themselves into a bin of the
 //! thread that publishes.
 //!
+//! evmap cannot shrink its tables, so `rebuild.rs` replaces them; `readers.rs` is how reads follow.
+//!
 //! evmap's two copies hold the same bits of each value without counting, so it must be able to trust that both do the
 //! same: that keys and values always hash and compare alike. A key that a user defines cannot be trusted so far, as
 //! its `AsRef` may say something else each time. So each entry gets a number, and what evmap compares are numbers.
+
+mod bin;
+mod readers;
+mod rebuild;
 
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::ControlFlow;
 use std::slice;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ::evmap::handles::{ReadHandle, WriteHandle};
-use crossbeam_utils::CachePadded;
-use registry_core::{Backend, Contention, Head, Key, Meeting, NotInserted, Run, Seen, Shard, State, Wanted, trap};
-use thread_local::ThreadLocal;
+use ::evmap::refs::MapReadRef;
+use registry_core::{AT_ONCE, Backend, Contention, Head, Key, Meeting, NotInserted, Run, Seen, Shard, State, Wanted, trap};
 
-use crate::ending::{Reader, handles};
+use crate::ending::handles;
 use crate::hashed::{Lookup, PassThrough, Query};
 use crate::met::{Met, free};
-use crate::runs::{read_in_runs, read_one_by_one};
+use self::readers::Readers;
+use crate::runs::read_one_by_one;
 
 /// Shards that are an evmap.
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,20 +54,23 @@ pub struct Evmap;
 pub struct EvmapShard<K: Key, H: Head, S: State> {
     writer: Mutex<Writer<K, H, S>>,
     met: Met,
-    /// evmap's read handle is for one thread, so each thread has one; a thread that ends leaves it to the next.
-    /// Each on lines of its own: a read writes to its handle, and those of some threads lie side by side.
-    readers: ThreadLocal<CachePadded<ReadEnd<K, H, S>>>,
-    /// What those are cloned from. evmap has a factory for it, but no way to come by one.
-    first_reader: Mutex<ReadEnd<K, H, S>>,
+    readers: Readers<K, H, S>,
+    /// How many entries it was made for.
+    least: usize,
+    /// How many it has room for, about: as many as there were since it was last told to shrink.
+    room: AtomicUsize,
 }
 
 struct Writer<K: Key, H: Head, S: State> {
     handle: WriteEnd<K, H, S>,
     /// The number of the next entry.
     next: u64,
+    /// How many entries there are.
+    len: usize,
 }
 
 type ReadEnd<K, H, S> = ReadHandle<Numbered<K>, Stored<K, H, S>, (), PassThrough>;
+type Map<'a, K, H, S> = MapReadRef<'a, Numbered<K>, Stored<K, H, S>, (), PassThrough>;
 type WriteEnd<K, H, S> = WriteHandle<Numbered<K>, Stored<K, H, S>, (), PassThrough>;
 
 /// evmap's key. To another one it is equal by number; to a [`Query`] by hash and bytes.
@@ -100,10 +111,11 @@ impl Backend for Evmap {
         // Before its first publish an evmap answers nobody.
         handle.publish();
         EvmapShard {
-            writer: Mutex::new(Writer { handle, next: 0 }),
+            writer: Mutex::new(Writer { handle, next: 0, len: 0 }),
             met: Met::default(),
-            readers: ThreadLocal::new(),
-            first_reader: Mutex::new(reader),
+            readers: Readers::new(reader),
+            least: capacity,
+            room: AtomicUsize::new(capacity),
         }
     }
 }
@@ -130,34 +142,61 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for EvmapShard<K, H, S> {
     #[inline]
     fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &H, &S) -> R) -> Option<R> {
         trap::looking("with");
-        if !handles::is_usable() {
-            let (mut read, mut found) = (Some(read), None);
-            self.read_late(hash, key, &mut |key, head, state| found = read.take().map(|read| read(key, head, state)));
-            return found;
+        if handles::is_usable() {
+            let reader = self.readers.own().borrow();
+            if let Some(map) = reader.enter() {
+                let (key, head, state) = map.get_one(&Query { hash, key } as &dyn Lookup)?.seen()?;
+                let _reading = trap::reading();
+                return Some(read(key, head, state));
+            }
         }
-        let map = self.own_reader().enter()?;
-        let (key, head, state) = map.get_one(&Query { hash, key } as &dyn Lookup)?.seen()?;
-        let _reading = trap::reading();
-        Some(read(key, head, state))
+        let (mut read, mut found) = (Some(read), None);
+        self.read_otherwise(hash, key, &mut |key, head, state| found = read.take().map(|read| read(key, head, state)));
+        found
     }
 
+    /// As in `runs.rs`, but with handles that are borrowed, and that may be of a table that has been replaced.
     #[inline]
-    fn with_each(wanted: &[Wanted<'_, Self>], read: impl FnMut(usize, &Run<'_, K, H, S>)) {
+    fn with_each(wanted: &[Wanted<'_, Self>], mut read: impl FnMut(usize, &Run<'_, K, H, S>)) {
         if !handles::is_usable() {
-            return read_one_by_one(wanted, read);
+            return read_one_by_one(wanted, 0, read);
         }
+        trap::looking("with_each");
         // A first read may wait for a writer, and that one for readers; so all first reads come before any shard is held.
         for wanted in wanted {
-            wanted.shard.own_reader();
+            wanted.shard.readers.own();
         }
-        read_in_runs(
-            wanted,
-            |_| (),
-            |wanted| wanted.shard.own_reader().enter(),
-            |one, next| std::ptr::eq(one.shard, next.shard),
-            |map, query| map.as_ref()?.get_one(query as &dyn Lookup)?.seen(),
-            read,
-        );
+        for (number, run) in wanted.chunks(AT_ONCE).enumerate() {
+            let mut ends = [const { None }; AT_ONCE];
+            for (place, wanted) in run.iter().enumerate() {
+                if place == 0 || !std::ptr::eq(run[place - 1].shard, wanted.shard) {
+                    ends[place] = Some(wanted.shard.readers.own().borrow());
+                }
+            }
+            let mut maps = [const { None }; AT_ONCE];
+            let mut entered = true;
+            for (map, end) in maps.iter_mut().zip(&ends) {
+                if let Some(end) = end {
+                    *map = end.enter();
+                    entered &= map.is_some();
+                }
+            }
+            let mut found = [const { None }; AT_ONCE];
+            let mut map = None;
+            for ((found, own), Wanted { hash, key, .. }) in found.iter_mut().zip(&maps).zip(run) {
+                map = own.as_ref().or(map);
+                let query = Query { hash: *hash, key };
+                *found = map.and_then(|map| map.get_one(&query as &dyn Lookup)).and_then(Stored::seen);
+            }
+            if entered {
+                let _reading = trap::reading();
+                read(number * AT_ONCE, &found[..run.len()]);
+            } else {
+                drop(maps);
+                drop(ends);
+                read_one_by_one(run, number * AT_ONCE, &mut read);
+            }
+        }
     }
 
     fn insert_new_with<E>(
@@ -181,6 +220,8 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for EvmapShard<K, H, S> {
         }
         let number = writer.next;
         writer.next += 1;
+        writer.len += 1;
+        self.room.fetch_max(writer.len, Ordering::Relaxed);
         let entry = Entry { head, state: Arc::new(state), key: key.clone() };
         writer.handle.insert(Numbered { hash, number, key: Some(key) }, Stored { entry: Some(entry), number });
         let let_go = writer.publish();
@@ -199,6 +240,7 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for EvmapShard<K, H, S> {
         let Some(number) = self.decide(hash, key, removes) else {
             return false;
         };
+        writer.len -= 1;
         writer.handle.remove_entry(Numbered { hash, number, key: None });
         let let_go = writer.publish();
         drop(writer);
@@ -208,18 +250,27 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for EvmapShard<K, H, S> {
 
     fn for_each(&self, mut visit: impl FnMut(&K, &H, &S) -> ControlFlow<()>) {
         trap::looking("for_each");
-        let reader = self.reader();
-        let Some(map) = reader.enter() else { return };
-        let _reading = trap::reading();
-        for (key, head, state) in map.values().flatten().filter_map(Stored::seen) {
-            if visit(key, head, state).is_break() {
-                break;
+        self.readers.through(|map| {
+            let _reading = trap::reading();
+            for (key, head, state) in map.values().flatten().filter_map(Stored::seen) {
+                if visit(key, head, state).is_break() {
+                    break;
+                }
             }
-        }
+        });
     }
 
     fn len(&self) -> usize {
-        self.reader().len()
+        self.readers.through(|map| map.len())
+    }
+
+    fn capacity(&self) -> usize {
+        self.room.load(Ordering::Relaxed)
+    }
+
+    fn shrink(&self) {
+        trap::writing("shrink");
+        self.rebuild();
     }
 
     fn contention(&self) -> Option<Contention> {
@@ -228,30 +279,15 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for EvmapShard<K, H, S> {
 }
 
 impl<K: Key, H: Head, S: State> EvmapShard<K, H, S> {
-    /// The current thread's own reader, if it may still have one.
-    #[inline]
-    fn own_reader(&self) -> &ReadEnd<K, H, S> {
-        self.readers.get_or(|| CachePadded::new(self.new_reader()))
-    }
-
-    /// A reader for whatever the current thread still does.
-    fn reader(&self) -> Reader<'_, ReadEnd<K, H, S>> {
-        if handles::is_usable() { Reader::Own(self.own_reader()) } else { Reader::Late(self.new_reader()) }
-    }
-
-    fn new_reader(&self) -> ReadEnd<K, H, S> {
-        self.first_reader.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
     #[cold]
     #[inline(never)]
-    fn read_late(&self, hash: u64, key: &[u8], read: &mut dyn FnMut(&K, &H, &S)) {
-        let reader = self.reader();
-        let Some(map) = reader.enter() else { return };
-        if let Some((key, head, state)) = map.get_one(&Query { hash, key } as &dyn Lookup).and_then(Stored::seen) {
-            let _reading = trap::reading();
-            read(key, head, state);
-        }
+    fn read_otherwise(&self, hash: u64, key: &[u8], read: &mut dyn FnMut(&K, &H, &S)) {
+        self.readers.through(|map| {
+            if let Some((key, head, state)) = map.get_one(&Query { hash, key } as &dyn Lookup).and_then(Stored::seen) {
+                let _reading = trap::reading();
+                read(key, head, state);
+            }
+        });
     }
 
     /// The writer; counts if another one is at work. A panic of `owned` poisons the mutex but comes before any change, so
@@ -263,11 +299,11 @@ impl<K: Key, H: Head, S: State> EvmapShard<K, H, S> {
 
     /// The number of an entry, if there is one and `owned` says true of it.
     fn decide(&self, hash: u64, key: &[u8], owned: impl FnOnce(&K, &H, &S) -> bool) -> Option<u64> {
-        let reader = self.reader();
-        let map = reader.enter()?;
-        let stored = map.get_one(&Query { hash, key } as &dyn Lookup)?;
-        let (key, head, state) = stored.seen()?;
-        owned(key, head, state).then_some(stored.number)
+        self.readers.through(|map| {
+            let stored = map.get_one(&Query { hash, key } as &dyn Lookup)?;
+            let (key, head, state) = stored.seen()?;
+            owned(key, head, state).then_some(stored.number)
+        })
     }
 }
 
@@ -299,63 +335,6 @@ impl<K: Key> Drop for Numbered<K> {
 impl<K: Key, H: Head, S: State> Drop for Stored<K, H, S> {
     fn drop(&mut self) {
         bin::put(self.entry.take());
-    }
-}
-
-/// What is dropped on a thread while it publishes, kept until it has unlocked what it holds.
-mod bin {
-    use std::cell::RefCell;
-    use std::mem::ManuallyDrop;
-
-    /// Something of whatever type, only to be dropped.
-    pub(super) type Item = Box<dyn Send>;
-
-    thread_local! {
-        // Without a destructor, so that it can be used in those of others. It is empty whenever nobody publishes.
-        static BIN: ManuallyDrop<RefCell<Option<Vec<Item>>>> = const { ManuallyDrop::new(RefCell::new(None)) };
-    }
-
-    /// The current thread's bin, open until this is dropped.
-    pub(super) struct Open {
-        /// The bin of whoever publishes around this, if keys do that when they are cloned.
-        outer: Option<Vec<Item>>,
-        closed: bool,
-    }
-
-    pub(super) fn open() -> Open {
-        Open { outer: BIN.with(|bin| bin.replace(Some(Vec::new()))), closed: false }
-    }
-
-    /// Keeps something while the bin is open, and drops it otherwise.
-    pub(super) fn put(something: Option<impl Send + 'static>) {
-        let Some(something) = something else { return };
-        BIN.with(|bin| match &mut *bin.borrow_mut() {
-            Some(items) => {
-                items.push(Box::new(something));
-                None
-            }
-            None => Some(something),
-        });
-    }
-
-    impl Open {
-        /// What has been put in.
-        pub(super) fn close(mut self) -> Vec<Item> {
-            self.restore()
-        }
-
-        fn restore(&mut self) -> Vec<Item> {
-            self.closed = true;
-            BIN.with(|bin| bin.replace(self.outer.take())).unwrap_or_default()
-        }
-    }
-
-    impl Drop for Open {
-        fn drop(&mut self) {
-            if !self.closed {
-                drop(self.restore());
-            }
-        }
     }
 }
 

@@ -124,7 +124,7 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for LeftRightShard<K, H, S> {
     #[inline]
     fn with_each(wanted: &[Wanted<'_, Self>], read: impl FnMut(usize, &Run<'_, K, H, S>)) {
         if !handles::is_usable() {
-            return read_one_by_one(wanted, read);
+            return read_one_by_one(wanted, 0, read);
         }
         read_in_runs(
             wanted,

@@ -42,19 +42,20 @@ pub(crate) fn read_in_runs<'a, T, K, H, S, G>(
     }
 }
 
-/// The same, one by one: for a thread whose guards must not be used any more.
+/// The same, one by one, of a run that begins at a place: for a thread whose guards must not be used any more.
 #[cfg(any(feature = "papaya", feature = "left-right"))]
 #[cold]
 #[inline(never)]
 pub(crate) fn read_one_by_one<K: Key, H: Head, S: State, T: Shard<K, H, S>>(
     wanted: &[Wanted<'_, T>],
+    first: usize,
     mut read: impl FnMut(usize, &Run<'_, K, H, S>),
 ) {
     for (place, Wanted { shard, hash, key }) in wanted.iter().enumerate() {
-        let shown = shard.with(*hash, key, |key, head, state| read(place, &[Some((key, head, state))]));
+        let shown = shard.with(*hash, key, |key, head, state| read(first + place, &[Some((key, head, state))]));
         if shown.is_none() {
             let _reading = trap::reading();
-            read(place, &[None]);
+            read(first + place, &[None]);
         }
     }
 }

@@ -53,12 +53,7 @@ fn at_most_a_quarter_of_the_peak_is_left_when_all_have_left() {
                 }
                 shards.iter().for_each(Shard::shrink);
                 let left = live_bytes() - empty;
-                // evmap's tables keep their size.
-                assert!(
-                    left * 4 <= peak || B::NAME == "evmap",
-                    "{}: {left} bytes of {peak} after wave {wave}",
-                    B::NAME
-                );
+                assert!(left * 4 <= peak, "{}: {left} bytes of {peak} after wave {wave}", B::NAME);
             }
         }
     }
