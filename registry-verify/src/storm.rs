@@ -61,7 +61,7 @@ pub const ALL: [Plan; 11] = [
     plan("rivals", "Three threads want one name, and in 300,000 look-ups its incarnation never falls."),
     plan("dead-without-a-word", "10,000 owners drop their inboxes and leave their registrations behind."),
     counting("failed-registrations", "10,000 registrations fail, for one of eight reasons each, and leave zero bytes."),
-    counting("mass-exit-memory", "100,000 entries come and go, and memory returns to the bound of the backend."),
+    counting("mass-exit-memory", "Waves of up to 200,000 entries come and go, and their memory is given back."),
 ];
 
 const fn plan(name: &'static str, about: &'static str) -> Plan {

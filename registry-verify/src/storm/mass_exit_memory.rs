@@ -1,116 +1,194 @@
-//! 100,000 entries come and go, three times, and memory returns to the bound of the backend.
+//! Many come and go in several waves, and after some sweeps their memory is given back.
 //!
-//! What is counted is the registry's own, without a monitor: the entries share one mailbox of each kind, and the leases
-//! lie in room that is there before. `after_exit_share` is what is left when all leases have been dropped, and
-//! `after_inserts_share` when then a tenth as many have come and gone, both as shares of the peak: the largest of all
-//! times. What is left after the first time must be all that is left after the others.
+//! There are several kinds of load, each in a registry of its own, and each wave comes under new names:
 //!
-//! The bounds, with 64 shards and from 20,000 entries on:
+//! - `shared`: 200,000 servers that share one mailbox;
+//! - `own`: 50,000 servers with a mailbox each;
+//! - `bound`: 50,000 entries, of which one in a hundred is a server and the others are transports bound to it;
+//! - `labelled`: 50,000 servers with metadata.
 //!
-//! | | after the exit | after some insertions | more after another time |
-//! |---|---|---|---|
-//! | papaya | 20 % of the peak | 20 % | 31 entries per table and thread that removes |
-//! | dashmap, reference | 75 % | 75 % | nothing |
-//! | left-right | 80 % | 80 % | nothing |
-//! | evmap | 90 % | 90 % | nothing |
+//! What is counted is the registry's own, without a monitor. Mailboxes, inboxes and room for the leases are there before
+//! a wave comes, so that the peak does not have them; but a mailbox that the registry keeps after the wave has gone counts
+//! as left. When a wave has gone, all shards are swept [`SWEEPS`] times at instants [`APART`], by the registry's own clock,
+//! which only this storm moves.
+//!
+//! On every backend at most [`LEFT`] of the first wave's peak may be left after any wave, and after the last one no more
+//! than after the first, give or take [`SLACK`] of that peak. On papaya, whose threads keep removed entries until they
+//! have 32, 31 entries of each table may come on top of the latter.
 
-use registry_core::Backend;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use registry_core::{Backend, Metadata};
 use registry_router::{
-    Inbox, MonitorSettings, Registry, ServerMailbox, ToServer, ToTransport, TransportMailbox, mailbox,
+    Clock, Inbox, MonitorSettings, Registry, ServerMailbox, ToServer, ToTransport, TransportMailbox, mailbox,
 };
 
 use super::field::{held, server, transport};
 use super::logbook::{Left, Logbook};
 use super::owner::{AnyLease, granted};
 
-const TIMES: usize = 3;
+const WAVES: usize = 4;
 
-/// One in so many entries is a server; the others are transports, bound to servers.
+/// How often all shards are swept when a wave has gone, and how far apart.
+const SWEEPS: usize = 8;
+const APART: Duration = Duration::from_secs(10);
+
+/// What may be left after a wave, as a share of the first wave's peak.
+const LEFT: f64 = 0.25;
+
+/// What more may be left after the last wave than after the first, as a share of the peak.
+const SLACK: f64 = 0.02;
+
+/// Of the kind with bindings, one in so many entries is a server; the others are transports, bound to servers.
 const SERVERS: usize = 100;
 
-/// How many entries come and go after a mass exit, as a share of the peak.
-const FEW: usize = 10;
+/// How many shards there are, and in the short form, so that each has some hundreds of entries there too: with fewer,
+/// what a shard has when it is empty outweighs them.
+const SHARDS: usize = 64;
+const FEW_SHARDS: usize = 16;
 
-/// The fewest entries whose bytes say anything: with fewer, what a shard has when it is empty outweighs them.
-const FEWEST: usize = 20_000;
+/// The fewest entries whose bytes say anything, with few shards.
+const FEWEST: usize = 8_000;
 
-/// What may be left.
-#[derive(Clone, Copy)]
-struct Bound {
-    /// When all entries are gone, as a share of the peak.
-    after_exit: f64,
-    /// When some have come and gone after that, as a share of the peak.
-    after_inserts: f64,
-    /// How many entries' bytes may be left in each table beyond what was left the first time.
-    entries_per_table: usize,
+/// A kind of load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Load {
+    Shared,
+    Own,
+    Bound,
+    Labelled,
 }
 
-/// The bounds are measured, and rounded up. A backend that is not known may keep everything, but not more each time.
-fn bound(backend: &str) -> Bound {
-    let (after_exit, after_inserts, entries_per_table) = match backend {
-        // A thread keeps removed entries until it has 32 of a table.
-        "papaya" => (0.2, 0.2, 31),
-        "dashmap" | "reference" => (0.75, 0.75, 0),
-        "left-right" => (0.8, 0.8, 0),
-        "evmap" => (0.9, 0.9, 0),
-        _ => (1.0, 1.0, 0),
-    };
-    Bound { after_exit, after_inserts, entries_per_table }
+impl Load {
+    const ALL: [Self; 4] = [Self::Shared, Self::Own, Self::Bound, Self::Labelled];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Shared => "shared",
+            Self::Own => "own",
+            Self::Bound => "bound",
+            Self::Labelled => "labelled",
+        }
+    }
+
+    /// How many entries a wave has.
+    fn entries(self) -> usize {
+        match self {
+            Self::Shared => 200_000,
+            Self::Own | Self::Bound | Self::Labelled => 50_000,
+        }
+    }
+}
+
+/// How many entries of each table may be kept on a backend, beyond what was kept after the first wave.
+fn kept_per_table(backend: &str) -> usize {
+    if backend == "papaya" { 31 } else { 0 }
 }
 
 pub(super) fn run<B: Backend>(logbook: &mut Logbook) {
-    let entries = logbook.sized(100_000).max(FEWEST);
+    for load in Load::ALL {
+        let full = load.entries();
+        let entries = logbook.sized(full).max(FEWEST);
+        let shards = if entries == full { SHARDS } else { FEW_SHARDS };
+        come_and_go::<B>(logbook, load, entries, shards);
+    }
+}
+
+/// All waves of one kind of load.
+fn come_and_go<B: Backend>(logbook: &mut Logbook, load: Load, entries: usize, shards: usize) {
+    let clock = Hands::new();
     let monitor = MonitorSettings { enabled: false, ..MonitorSettings::default() };
-    let registry = Registry::<u64, B>::builder().monitor(monitor).build().expect("the settings are valid");
-    let mut crowd = Crowd::new(entries);
+    let builder = Registry::<u64, B>::builder().shards(shards).monitor(monitor).clock(clock.clone());
+    let registry = builder.build().expect("the settings are valid");
+    let mut crowd = Crowd::new(load, entries);
     // Some backends make a reader when a thread first reads a shard, even an empty one.
     logbook.expect_eq("what is there at first", held(&registry), Left::default());
-    let empty = logbook.live_bytes();
-    let grown = |logbook: &mut Logbook| logbook.live_bytes() as f64 - empty as f64;
-    let bound = bound(B::NAME);
+    // What all mailboxes of the program share grows with the most that there were, and is not the registry's. Some may be
+    // kept while the next wave has its own.
+    crowd.get_mailboxes();
+    crowd.get_mailboxes();
+    crowd.lose_mailboxes();
+    let empty = logbook.live_bytes() as f64;
     // What is noted takes bytes too, so it is noted when all has been counted.
-    let mut counts = Vec::with_capacity(TIMES);
-    for _ in 0..TIMES {
-        crowd.come(&registry, entries);
-        let peak = grown(logbook);
+    let mut waves = Vec::with_capacity(WAVES);
+    for wave in 0..WAVES {
+        let without_mailboxes = logbook.live_bytes() as f64;
+        crowd.get_mailboxes();
+        let mailboxes = logbook.live_bytes() as f64 - without_mailboxes;
+        crowd.come(&registry, wave);
+        let peak = logbook.live_bytes() as f64 - mailboxes - empty;
         crowd.go();
-        let (after_exit, left) = (grown(logbook), held(&registry));
-        crowd.come(&registry, entries / FEW);
-        crowd.go();
-        counts.push(Count { peak, after_exit, after_inserts: grown(logbook), left });
+        for _ in 0..SWEEPS {
+            let now = clock.advance(APART);
+            for shard in 0..shards {
+                registry.sweep_shard(shard, now);
+            }
+        }
+        let left = logbook.live_bytes() as f64 - empty;
+        waves.push(Wave { peak, left, held: held(&registry) });
     }
-    let share = |part: fn(&Count) -> f64| counts.iter().map(|count| part(count) / count.peak).fold(0.0, f64::max);
-    let (after_exit, after_inserts) = (share(|count| count.after_exit), share(|count| count.after_inserts));
-    logbook.figure("peak_bytes_per_entry", counts[0].peak / entries as f64);
-    logbook.figure("after_exit_share", after_exit);
-    logbook.figure("after_inserts_share", after_inserts);
-    within(logbook, "of the peak after a mass exit", after_exit, bound.after_exit);
-    within(logbook, "of the peak after some insertions", after_inserts, bound.after_inserts);
-    let kept = 2 * registry.shard_count() * bound.entries_per_table;
-    for Count { peak, after_exit, left, .. } in &counts {
-        logbook.died(entries + entries / FEW);
-        logbook.left_over("after a mass exit", *left);
-        let may_be_more = kept as f64 * peak / entries as f64;
-        within(logbook, "in bytes beyond the first mass exit", after_exit - counts[0].after_exit, may_be_more);
+    let name = load.name();
+    let peak = waves[0].peak;
+    let most_left = waves.iter().map(|wave| wave.left / peak).fold(0.0, f64::max);
+    let growth = waves[WAVES - 1].left - waves[0].left;
+    logbook.figure(&format!("{name}_peak_bytes_per_entry"), peak / entries as f64);
+    logbook.figure(&format!("{name}_left_share"), most_left);
+    logbook.figure(&format!("{name}_growth_share"), growth / peak);
+    logbook.expect(most_left <= LEFT, || {
+        let left: Vec<_> = waves.iter().map(|wave| format!("{:.0}", wave.left)).collect();
+        format!("{name}: bytes that are left after the waves, of {peak:.0}: {}; a quarter may be", left.join(", "))
+    });
+    let kept = (2 * shards * kept_per_table(B::NAME)) as f64 * peak / entries as f64;
+    let may_grow = SLACK * peak + kept;
+    logbook.expect(growth <= may_grow, || {
+        format!(
+            "{name}: {growth:.0} bytes more are left after the last wave than after the first; {may_grow:.0} may be"
+        )
+    });
+    for wave in &waves {
+        logbook.died(entries);
+        logbook.left_over(&format!("after a wave ({name})"), wave.held);
     }
-    logbook.left_over("when all are gone", held(&registry));
 }
 
-/// How many bytes there were, and how many entries when there should have been none.
-struct Count {
+/// How many bytes a wave had at its peak and after it, and how many entries when there should have been none.
+struct Wave {
     peak: f64,
-    after_exit: f64,
-    after_inserts: f64,
-    left: Left,
+    left: f64,
+    held: Left,
 }
 
-fn within(logbook: &mut Logbook, what: &str, left: f64, bound: f64) {
-    logbook.expect(left <= bound, || format!("what is left {what}: {left:.3}, and at most {bound:.3} may be"));
+/// A clock that stands still until it is advanced.
+#[derive(Clone, Debug)]
+struct Hands(Arc<Mutex<Instant>>);
+
+impl Hands {
+    fn new() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now())))
+    }
+
+    fn advance(&self, by: Duration) -> Instant {
+        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *now += by;
+        *now
+    }
 }
 
-/// Entries that come and go, and room for their leases.
+impl Clock for Hands {
+    fn now(&self) -> Instant {
+        self.advance(Duration::ZERO)
+    }
+}
+
+/// Entries that come and go, and room for what they hold.
 struct Crowd {
+    load: Load,
+    entries: usize,
     leases: Vec<AnyLease>,
+    /// Of those with mailboxes of their own.
+    inboxes: Vec<Inbox<ToServer<u64>>>,
+    mailboxes: Vec<ServerMailbox<u64>>,
     to_server: ServerMailbox<u64>,
     to_transport: TransportMailbox<u64>,
     /// Nobody sends anything; the inboxes keep the mailboxes open.
@@ -118,20 +196,46 @@ struct Crowd {
 }
 
 impl Crowd {
-    fn new(entries: usize) -> Self {
+    fn new(load: Load, entries: usize) -> Self {
         let ((to_server, server_inbox), (to_transport, transport_inbox)) = (mailbox(1), mailbox(1));
-        Self { leases: Vec::with_capacity(entries), to_server, to_transport, _inboxes: (server_inbox, transport_inbox) }
+        let own = if load == Load::Own { entries } else { 0 };
+        Self {
+            load,
+            entries,
+            leases: Vec::with_capacity(entries),
+            inboxes: Vec::with_capacity(own),
+            mailboxes: Vec::with_capacity(own),
+            to_server,
+            to_transport,
+            _inboxes: (server_inbox, transport_inbox),
+        }
     }
 
-    fn come<B: Backend>(&mut self, registry: &Registry<u64, B>, entries: usize) {
-        let servers = entries.div_ceil(SERVERS);
+    /// Makes the mailboxes of the next wave, if it has some of its own.
+    fn get_mailboxes(&mut self) {
+        if self.load == Load::Own {
+            for _ in 0..self.entries {
+                let (mailbox, inbox) = mailbox(1);
+                self.mailboxes.push(mailbox);
+                self.inboxes.push(inbox);
+            }
+        }
+    }
+
+    fn come<B: Backend>(&mut self, registry: &Registry<u64, B>, wave: usize) {
+        let kind = format!("wave-{wave}");
+        let servers = if self.load == Load::Bound { self.entries.div_ceil(SERVERS) } else { self.entries };
         for number in 0..servers {
-            let lease = registry.register_server(server("server", number), self.to_server.clone(), ());
+            let mailbox = self.mailboxes.pop().unwrap_or_else(|| self.to_server.clone());
+            let metadata = match self.load {
+                Load::Labelled => Metadata::new().with("region", "somewhere").with("number", number.to_string()),
+                _ => Metadata::new(),
+            };
+            let lease = registry.register_server(server(&kind, number), mailbox, metadata);
             self.leases.push(AnyLease::Server(granted(lease)));
         }
-        for number in servers..entries {
-            let id = transport("transport", number);
-            let home = server("server", number % servers);
+        for number in servers..self.entries {
+            let (id, home) = (transport(&kind, number), server(&kind, number % servers));
             let lease = registry.register_transport_bound_to(id, self.to_transport.clone(), (), home);
             self.leases.push(AnyLease::Transport(granted(lease)));
         }
@@ -139,5 +243,11 @@ impl Crowd {
 
     fn go(&mut self) {
         self.leases.clear();
+        self.lose_mailboxes();
+    }
+
+    fn lose_mailboxes(&mut self) {
+        self.mailboxes.clear();
+        self.inboxes.clear();
     }
 }
