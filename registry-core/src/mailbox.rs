@@ -57,6 +57,7 @@ pub trait Mailbox<T>: Send + Sync + 'static {
     /// # Errors
     ///
     /// As [`try_deliver`](Self::try_deliver).
+    #[expect(clippy::boxed_local, reason = "the box is what implementations can make use of")]
     fn try_deliver_boxed(&self, item: Box<T>) -> Result<(), Undelivered<Box<T>>> {
         self.try_deliver(*item).map_err(|undelivered| undelivered.map(Box::new))
     }
@@ -97,6 +98,7 @@ pub trait Slot<T> {
     fn fill(self, item: T);
 
     /// Puts a boxed item into the reserved room; see [`Mailbox::try_deliver_boxed`].
+    #[expect(clippy::boxed_local, reason = "the box is what implementations can make use of")]
     fn fill_boxed(self, item: Box<T>)
     where
         Self: Sized,

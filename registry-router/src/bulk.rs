@@ -116,6 +116,7 @@ where
     F: Clone + 'f,
     C: Carrier<F, M>,
 {
+    #[expect(clippy::manual_map, reason = "a closure would take a message by value too")]
     match messages.next() {
         Some((to, from, message)) => Some((to, C::load(from.clone(), message))),
         None => None,

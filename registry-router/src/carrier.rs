@@ -61,13 +61,16 @@ pub(crate) trait GivesBack<T> {
     /// The same error about something else.
     type Of<U>;
 
-    /// Returns what it is about, and how to say the same of something else.
-    fn take<U>(self) -> (fn(U) -> Self::Of<U>, T);
+    /// Returns how to say the same of something else, and what it is about.
+    fn take<U>(self) -> Taken<Self, T, U>;
 }
+
+/// An error of another form, as a function of what it is about, and what it was about.
+type Taken<E, T, U> = (fn(U) -> <E as GivesBack<T>>::Of<U>, T);
 
 /// Unloads what could not be delivered, so that the caller gets the message that it gave.
 ///
-/// One that makes the error only once, where the message lies already: each form of it on the stack is a copy.
+/// The error is made once, where it is returned: each form of it on the stack would be a copy of the message.
 #[cold]
 pub(crate) fn give_back<F, M, C, E>(error: E) -> Result<(), E::Of<M>>
 where
@@ -93,7 +96,7 @@ macro_rules! gives_back {
         impl<T> GivesBack<T> for $Error<T> {
             type Of<U> = $Error<U>;
 
-            fn take<U>(self) -> (fn(U) -> $Error<U>, T) {
+            fn take<U>(self) -> Taken<Self, T, U> {
                 match self {
                     $(Self::$variant(carrier) => ($Error::$variant, carrier),)+
                 }

@@ -138,7 +138,7 @@ where
             roll: Arc::new(Roll::new(settings.shards, limits.transports_per_server, limits.retry_after)),
             watchdog: Watchdog::new(settings.shards, settings.monitor.alarm.clone(), settings.health.clone()),
             deferred: Deferred::default(),
-            room: Room::new(settings.shards),
+            room: Room::new(settings.shards, settings.capacity.div_ceil(settings.shards)),
             waiters: Waiters::new(settings.shards),
             incarnations: CachePadded::new(PlainAtomicU64::new(0)),
             #[cfg(feature = "metrics")]

@@ -20,7 +20,11 @@ const LEAST_ROOM: usize = 64;
 const SPARSE_FOR: Duration = Duration::from_secs(10);
 
 /// Since when the tables of each shard have been sparse, as far as sweeps have seen.
-pub(crate) struct Room(Box<[Mutex<Since>]>);
+pub(crate) struct Room {
+    /// What a table may keep.
+    least: usize,
+    since: Box<[Mutex<Since>]>,
+}
 
 #[derive(Clone, Copy, Default)]
 struct Since {
@@ -29,18 +33,20 @@ struct Since {
 }
 
 impl Room {
-    pub(crate) fn new(shards: usize) -> Self {
-        Self((0..shards).map(|_| Mutex::default()).collect())
+    /// For tables that were laid out for so many entries a shard, which they keep.
+    pub(crate) fn new(shards: usize, laid_out_for: usize) -> Self {
+        let least = LEAST_ROOM.max(laid_out_for.saturating_mul(SPARSE_BELOW));
+        Self { least, since: (0..shards).map(|_| Mutex::default()).collect() }
     }
 
     /// Returns whether it is time to give back the room of a table with so many entries, and room for so many.
     fn is_due(&self, shard: usize, kind: Kind, entries: usize, room: usize, now: Instant) -> bool {
-        let mut since = self.0[shard].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut since = self.since[shard].lock().unwrap_or_else(PoisonError::into_inner);
         let since = match kind {
             Kind::Server => &mut since.servers,
             Kind::Transport => &mut since.transports,
         };
-        if room < LEAST_ROOM || entries > room / SPARSE_BELOW {
+        if room < self.least || entries > room / SPARSE_BELOW {
             *since = None;
             return false;
         }
@@ -77,7 +83,7 @@ mod tests {
 
     #[test]
     fn room_is_given_back_when_it_was_not_needed_for_a_while() {
-        let (room, start) = (Room::new(1), Instant::now());
+        let (room, start) = (Room::new(1, 0), Instant::now());
         let due = |second: u64, entries: usize, has: usize| {
             room.is_due(0, Kind::Server, entries, has, start + Duration::from_secs(second))
         };
@@ -85,11 +91,14 @@ mod tests {
         assert_eq!([due(11, 0, 1_000), due(20, 251, 1_000), due(22, 0, 1_000), due(31, 0, 1_000)], [false; 4]);
         assert!(due(32, 0, 1_000));
         assert_eq!([due(40, 0, 63), due(60, 0, 63)], [false; 2], "so little is kept");
+        let room = Room::new(1, 1_000);
+        let due = |second| room.is_due(0, Kind::Server, 0, 3_999, start + Duration::from_secs(second));
+        assert_eq!([due(0), due(60)], [false; 2], "what the registry was laid out for is kept");
     }
 
     #[test]
     fn an_instant_that_was_ahead_is_got_over() {
-        let (room, start) = (Room::new(1), Instant::now());
+        let (room, start) = (Room::new(1, 0), Instant::now());
         let due = |second: u64| room.is_due(0, Kind::Transport, 0, 1_000, start + Duration::from_secs(second));
         assert_eq!([due(3_600), due(1), due(10), due(11)], [false, false, false, true]);
     }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use registry_core::{
-    AT_ONCE, Backend, BroadcastReport, Event, Incarnation, Mailboxes, Probe, RouteError, ServerId, TransportId,
-    Undelivered,
+    AT_ONCE, Backend, BroadcastReport, Delivery, Event, Incarnation, Mailbox, Mailboxes, Probe, RouteError, ServerId,
+    TransportId, Undelivered,
 };
 
 use crate::bulk::{approach, no_parcels};
@@ -159,15 +159,34 @@ where
                 Err(error) => give_back(error),
             }
         } else {
-            match self.deliver::<I, ByValue<_, _>>(id, Carrier::load(from.clone(), message)) {
-                Ok(()) => Ok(()),
-                Err(error) => give_back(error),
-            }
+            self.route_by_value::<I>(id, from, message)
         }
     }
 
-    /// Delivers a message in place, counts what became of it, and takes out the dead.
+    /// As [`deliver`](Self::deliver), for small messages: the delivery is made where it is taken, and moved once.
     #[inline]
+    fn route_by_value<I: Side>(&self, id: &[u8], from: &I::Peer, message: M) -> Result<(), RouteError<M>> {
+        let place = self.place(id);
+        let mut parcel = Some(message);
+        let outcome = self.registered(place, id, |_: &I, head, _| {
+            // The parcel is full: a look-up runs its closure at most once.
+            let delivery = parcel.take().map(|message| Delivery { from: from.clone(), message });
+            (delivery.map(|delivery| head.mailbox.try_deliver(delivery)), head.incarnation)
+        });
+        let (undelivered, incarnation) = match (outcome, parcel) {
+            (Some((Some(Ok(())), _)), _) => {
+                self.probe.event(place.shard, Event::Routed);
+                return Ok(());
+            }
+            (Some((Some(Err(undelivered)), incarnation)), _) => (undelivered, incarnation),
+            (None, Some(message)) => return Err(RouteError::NotFound(message)),
+            (None | Some((None, _)), _) => unreachable!("a message leaves its parcel once, for the receiver's mailbox"),
+        };
+        let undelivered = undelivered.map(|delivery| delivery.message);
+        Err(self.undelivered::<I, M>(place, id, incarnation, undelivered))
+    }
+
+    /// Delivers a message in place, counts what became of it, and takes out the dead.
     fn deliver<I: Side, C: Carrier<I::Peer, M>>(&self, id: &[u8], carrier: C) -> Result<(), RouteError<C>> {
         let place = self.place(id);
         let mut parcel = Parcel::Waiting(carrier);

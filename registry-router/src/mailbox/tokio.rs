@@ -145,6 +145,7 @@ impl<T: Send + 'static> Mailbox<T> for TokioMailbox<T> {
 
 /// Apart, so that no other way through has room for an item on its stack.
 #[inline(never)]
+#[expect(clippy::boxed_local, reason = "it comes in a box, for which there is no room in the channel")]
 fn by_value<T>(sender: &mpsc::Sender<T>, item: Box<T>) -> Result<(), Undelivered<Box<T>>> {
     sender.try_send(*item).map_err(|error| undelivered(error).map(Box::new))
 }

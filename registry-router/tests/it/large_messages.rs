@@ -242,8 +242,9 @@ fn into_a_mailbox_of_ones_own<B: Backend>(shards: usize) {
     #[inline(never)]
     fn route<B: Backend>(registry: &Registry<Large, B, Ones>, from: &TransportId, content: u8) -> Result<(), u8> {
         match registry.route_to_server("s", from, Large::new(content)) {
+            Ok(()) => Ok(()),
             Err(RouteError::Full(ref message)) => Err(message.0[0]),
-            outcome => Ok(assert!(outcome.is_ok())),
+            Err(_) => Err(0),
         }
     }
 

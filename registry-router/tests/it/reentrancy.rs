@@ -148,7 +148,7 @@ fn what_is_looked_up_or_sent_in_a_filter_works<B: Backend>(shards: usize) {
         dead(&registry, &["dead".to_owned()]);
         let from = ServerId::new("s").unwrap();
         let filter = |_: &registry_router::Metadata| registry.route_to_transport("dead", &from, 1).is_err();
-        assert_eq!(registry.select_servers(registry_router::Select::all().filter(&filter)).len(), 1);
+        assert_eq!(registry.select_servers(registry_router::Select::all().filter(filter)).len(), 1);
         assert_eq!(registry.len_transports(), 0);
     });
 }
