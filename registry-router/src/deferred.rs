@@ -1,7 +1,7 @@
 //! Work that a call leaves to a later one: ends of registrations that were found where nothing may be written, and what
 //! the end of a server leaves to be freed.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -22,14 +22,15 @@ const FREED_AT_ONCE: usize = 64;
 const FREED_BY_WRITE: usize = 64;
 
 /// How many names the sweep of a shard and a check of the health free of those that were left.
-pub(crate) const FREED_BY_SWEEP: usize = 4_096;
+const FREED_BY_SWEEP: usize = 4_096;
 
 /// What is left to be done in one registry.
 #[derive(Default)]
 pub(crate) struct Deferred {
     /// Whether there are ends, so that asking takes no lock. A plain atomic: at worst the next call asks again.
     has_ends: AtomicBool,
-    ends: Mutex<Vec<End>>,
+    /// By incarnation, so that a registration is in it once, however many messages find it dead.
+    ends: Mutex<HashMap<u64, End>>,
     has_leftovers: AtomicBool,
     leftovers: Mutex<VecDeque<Leftover>>,
 }
@@ -44,11 +45,11 @@ struct End {
 
 impl Deferred {
     fn push(&self, end: End) {
-        locked(&self.ends).push(end);
+        locked(&self.ends).insert(end.incarnation.as_u64(), end);
         self.has_ends.store(true, Ordering::Release);
     }
 
-    fn take_ends(&self) -> Vec<End> {
+    fn take_ends(&self) -> HashMap<u64, End> {
         self.has_ends.store(false, Ordering::Relaxed);
         std::mem::take(&mut *locked(&self.ends))
     }
@@ -144,7 +145,7 @@ where
         if trap::is_open() {
             return;
         }
-        for End { kind, place, id, incarnation } in self.deferred.take_ends() {
+        for End { kind, place, id, incarnation } in self.deferred.take_ends().into_values() {
             match kind {
                 Kind::Server => self.end::<ServerId>(place, &id, Some(incarnation)),
                 Kind::Transport => self.end::<TransportId>(place, &id, Some(incarnation)),

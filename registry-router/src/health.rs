@@ -257,6 +257,7 @@ where
 {
     fn tick(&self, now: Instant) -> Vec<HealthChange> {
         let _span = events::checking(self.partition.shards());
+        self.tidy_up();
         let changes = self.check(now);
         self.probe.checked(now);
         self.tell();

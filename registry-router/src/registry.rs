@@ -38,7 +38,8 @@ pub type TransportMailbox<M, X = Tokio> = <X as Mailboxes>::Mailbox<ToTransport<
 /// A sharded registry of servers and transports that routes messages `M` between them.
 ///
 /// Cloning is cheap and gives another handle to the same registry, for any thread or task.
-/// When the last handle is dropped all registrations end, and their leases do nothing any more.
+/// When the last handle is dropped all registrations end, and their leases do nothing any more. That frees all that they
+/// hold, on the thread that drops it: O(registrations), so not for an asynchronous task where there are very many.
 ///
 /// `B` is the map underneath, `X` the kind of mailbox, `P` what hears its statistics; the defaults suit most.
 /// `B` has a default only with the feature `papaya`; without it, a registry names its backend.

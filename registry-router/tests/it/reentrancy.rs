@@ -1,9 +1,11 @@
 //! What is done inside a closure that reads the registry: sending and binding work, writes are caught, nothing hangs.
 
+use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Waker};
 
-use registry_core::Backend;
+use registry_core::{Backend, Mailbox, Mailboxes, Undelivered};
 use registry_router::{Limits, Registry, RouteError, ServerId};
 
 use crate::support::{registry, transport_mailbox, unread_server_mailbox, unread_transport_mailbox, within_time_limit};
@@ -15,6 +17,7 @@ over_every_backend! {
     writes_inside_a_read_are_caught,
     a_lease_that_a_panic_drops_inside_a_read_ends_after_it,
     what_is_looked_up_or_sent_in_a_filter_works,
+    a_mailbox_may_send_to_the_dead,
 }
 
 /// Registers transports that are dead from the start.
@@ -149,6 +152,51 @@ fn what_is_looked_up_or_sent_in_a_filter_works<B: Backend>(shards: usize) {
         let from = ServerId::new("s").unwrap();
         let filter = |_: &registry_router::Metadata| registry.route_to_transport("dead", &from, 1).is_err();
         assert_eq!(registry.select_servers(registry_router::Select::all().filter(filter)).len(), 1);
+        assert_eq!(registry.len_transports(), 0);
+    });
+}
+
+/// A mailbox that looks up and sends when it is delivered to, which is inside a read.
+fn a_mailbox_may_send_to_the_dead<B: Backend>(shards: usize) {
+    struct Calls<B: Backend, T>(Arc<OnceLock<Registry<u64, B, Calling<B>>>>, PhantomData<fn() -> T>);
+
+    struct Calling<B>(PhantomData<B>);
+
+    impl<B: Backend> Mailboxes for Calling<B> {
+        type Mailbox<T: Send + 'static> = Calls<B, T>;
+    }
+
+    impl<B: Backend, T> Clone for Calls<B, T> {
+        fn clone(&self) -> Self {
+            Self(Arc::clone(&self.0), PhantomData)
+        }
+    }
+
+    impl<B: Backend, T: Send + 'static> Mailbox<T> for Calls<B, T> {
+        fn try_deliver(&self, item: T) -> Result<(), Undelivered<T>> {
+            let Some(registry) = self.0.get() else { return Err(Undelivered::Closed(item)) };
+            assert!(registry.find_server("s").is_some());
+            let from = ServerId::new("s").unwrap();
+            assert_eq!(registry.route_to_transport("dead", &from, 1), Err(RouteError::Closed(1)));
+            Ok(())
+        }
+
+        fn is_closed(&self) -> bool {
+            self.0.get().is_none()
+        }
+    }
+
+    within_time_limit(move || {
+        let registry: Registry<u64, B, Calling<B>> = Registry::builder().shards(shards).build().unwrap();
+        let calls = Arc::new(OnceLock::new());
+        calls.set(registry.clone()).unwrap();
+        registry.register_server("s", Calls(Arc::clone(&calls), PhantomData), ()).unwrap().detach();
+        registry.register_transport("dead", Calls(Arc::default(), PhantomData), ()).unwrap().detach();
+        for message in 0..3 {
+            registry.route_to_server("s", &crate::support::transport("t"), message).unwrap();
+        }
+        assert_eq!(registry.len_transports(), 1, "it is still to be taken out");
+        registry.tick(std::time::Instant::now());
         assert_eq!(registry.len_transports(), 0);
     });
 }
