@@ -1,6 +1,6 @@
 //! Calls that change something, or may have: their steps.
 
-use super::look::{all_of_broadcast, bit_of_fate, settle_broadcast};
+use super::look::{all_of_broadcast, bit_of_fate, is_missing, settle_broadcast};
 use super::{Bound, Call, Claimed, Fate, Name, Owner, Progress, Routed, Rules, State};
 use crate::linear::Step;
 
@@ -11,6 +11,9 @@ impl Rules {
     pub(super) fn act(&self, state: &State, call: &Call, progress: &Progress, into: &mut Steps) {
         match call {
             Call::Register(name, claimed) => claim(state, *name, *claimed, None, progress, into),
+            Call::RegisterBound(name, server, Claimed::NoServer) => {
+                birth_in_vain(state, *name, *server, progress, into);
+            }
             Call::RegisterBound(name, server, claimed) => {
                 // One that finds the name taken need not have joined anybody.
                 let joins = matches!(claimed, Claimed::Registered(_)).then_some(*server);
@@ -118,6 +121,24 @@ fn claim(state: &State, name: Name, claimed: Claimed, joins: Option<Name>, progr
     }
     if state.dead(name).is_some() {
         into.push(going(state, *progress, |next| next.end(name)));
+    }
+}
+
+/// Finds that there is no such server; if it found one before, it may have ended a dead one that has the name meanwhile.
+fn birth_in_vain(state: &State, name: Name, server: Name, progress: &Progress, into: &mut Steps) {
+    if is_missing(state, server) {
+        into.push((state.clone(), Step::Done));
+    }
+    match progress.held[0] {
+        None => {
+            if let Some(owner) = state.standing(server).filter(|owner| !state.closed.has(*owner)) {
+                let mut progress = *progress;
+                progress.held[0] = Some(owner);
+                into.push((state.clone(), Step::Going(progress)));
+            }
+        }
+        Some(_) if state.dead(name).is_some() => into.push(going(state, *progress, |next| next.end(name))),
+        Some(_) => {}
     }
 }
 

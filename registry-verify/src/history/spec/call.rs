@@ -89,7 +89,6 @@ impl Call {
     /// Whether a call with this result has changed nothing.
     pub(super) fn only_looks(&self) -> bool {
         match self {
-            Self::RegisterBound(_, _, claimed) => *claimed == Claimed::NoServer,
             Self::Bind(_, _, bound) => *bound != Bound::Yes,
             Self::Unbind(_, was_bound) => !was_bound,
             Self::Broadcast(_, Some(fates)) => fates.iter().all(|(_, fate)| *fate != Fate::Closed),
@@ -101,7 +100,12 @@ impl Call {
             | Self::TransportsOf(..)
             | Self::Count(..) => true,
             // Even one that was in vain may have begun the end of a registration that another call completed.
-            Self::Register(..) | Self::Release(..) | Self::Unregister(..) | Self::Close(_) | Self::Sweep(..) => false,
+            Self::Register(..)
+            | Self::RegisterBound(..)
+            | Self::Release(..)
+            | Self::Unregister(..)
+            | Self::Close(_)
+            | Self::Sweep(..) => false,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Calls whose result says that they changed nothing: when they may have that result.
 
-use super::{Bound, Call, Claimed, Fate, IDS, Name, Progress, Routed, Rules, State};
+use super::{Bound, Call, Fate, IDS, Name, Progress, Routed, Rules, State};
 use crate::linear::Step;
 
 /// The bit that says that the server was found. The lowest bits are the ids, and those above them the messages.
@@ -15,9 +15,7 @@ impl Rules {
             Call::Route(name, Routed::Delivered(owner)) => state.alive(*name) == Some(*owner),
             Call::Route(name, Routed::NotFound) => state.at(*name).is_none(),
             Call::Route(name, Routed::Full) => state.alive(*name).is_some(),
-            Call::RegisterBound(_, server, Claimed::NoServer) | Call::Bind(_, server, Bound::NoServer) => {
-                is_missing(state, *server)
-            }
+            Call::Bind(_, server, Bound::NoServer) => is_missing(state, *server),
             Call::Bind(transport, _, Bound::NoTransport) => is_missing(state, *transport),
             Call::Unbind(transport, false) => state.at(*transport).is_none_or(|there| there.server.is_none()),
             Call::ServerFor(transport, None) => {
@@ -55,7 +53,7 @@ impl Rules {
 }
 
 /// Whether nothing can be bound to, or by, whoever has that name: nobody, a dead one, or one that is ending.
-fn is_missing(state: &State, name: Name) -> bool {
+pub(super) fn is_missing(state: &State, name: Name) -> bool {
     state.standing(name).is_none_or(|owner| state.closed.has(owner))
 }
 

@@ -284,3 +284,13 @@ fn a_broadcast_reaches_each_at_an_instant_of_its_own() {
     may_be(&[&dead, &[(12, 13, Call::IsCurrent(B, false))]]);
     must_not_be(&[&dead, &[(12, 13, Call::IsCurrent(B, true))]]);
 }
+
+/// The dead one is ended when the name is wanted, and the server may end after that and before the name is taken.
+#[test]
+fn a_birth_may_end_the_dead_before_it_finds_its_server_gone() {
+    let start = [(0, 1, is(S, A)), (2, 3, is(T, B)), (4, 5, Call::Close(B))];
+    let in_vain = |began, ended| [(began, ended, Call::RegisterBound(T, S, Claimed::NoServer))];
+    let server_ends = [(6, 7, Call::Unregister(S, true)), (12, 13, Call::Route(T, Routed::NotFound))];
+    may_be(&[&start, &in_vain(5, 10), &server_ends]);
+    must_not_be(&[&start, &in_vain(8, 10), &server_ends]);
+}
