@@ -38,11 +38,16 @@ use std::ops::ControlFlow;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::{mem, ptr, slice, thread};
+// Inside the lock of an insertion the router takes locks of its own, so where schedules are explored it is the scheduler's.
+#[cfg(not(shuttle))]
+use std::sync::{Mutex as Turn, MutexGuard as TurnGuard};
 
 use ::papaya::{Equivalent, HashMap, HashMapRef};
 use crossbeam_utils::CachePadded;
 use registry_core::{Backend, Contention, Head, Key, Meeting, NotInserted, Run, Shard, State, Wanted, trap};
 use seize::{Collector, LocalGuard};
+#[cfg(shuttle)]
+use shuttle::sync::{Mutex as Turn, MutexGuard as TurnGuard};
 
 use crate::ending::collector;
 use crate::hashed::{Hashed, Lookup, PassThrough, Query, same};
@@ -82,14 +87,14 @@ type Pinned<'a, K, H, S> = HashMapRef<'a, Hashed<K>, (H, S), PassThrough, LocalG
 ///
 /// Nothing else takes them: no read, no removal. What they guard cannot be left half-way, so poison is ignored.
 #[derive(Default)]
-struct Inserting(Box<CachePadded<[Mutex<()>; INSERTING]>>);
+struct Inserting(Box<CachePadded<[Turn<()>; INSERTING]>>);
 
 /// How many locks there are for insertions.
 const INSERTING: usize = 16;
 
 impl Inserting {
     /// Waits for insertions of the same key, and of some others.
-    fn lock(&self, hash: u64) -> MutexGuard<'_, ()> {
+    fn lock(&self, hash: u64) -> TurnGuard<'_, ()> {
         let by_top_bits = (hash >> (u64::BITS - INSERTING.ilog2())) as usize;
         self.0[by_top_bits].lock().unwrap_or_else(PoisonError::into_inner)
     }
