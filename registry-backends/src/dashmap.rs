@@ -26,20 +26,20 @@ use std::ops::ControlFlow;
 use std::slice;
 
 use ::dashmap::{DashMap, RwLock, RwLockReadGuard, RwLockWriteGuard, SharedValue};
-use registry_core::{Backend, Contention, Head, Key, Meeting, NotInserted, Run, Shard, State, Wanted, trap};
+use registry_core::{Backend, Contention, Value, Key, ContentionKind, NotInserted, Batch, Shard, State, ReadRequest, reentrancy};
 
 use crate::gate::Gate;
 use crate::hashed::{Hashed, Lookup, PassThrough, Query, same};
 use crate::met::Met;
-use crate::runs::read_in_runs;
+use crate::batches::read_in_runs;
 
 /// Shards that are a `dashmap::DashMap`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Dashmap;
 
 /// A shard of [`Dashmap`].
-pub struct DashmapShard<K, H, S> {
-    map: DashMap<Hashed<K>, (H, S), PassThrough>,
+pub struct DashmapShard<K, V, S> {
+    map: DashMap<Hashed<K>, (V, S), PassThrough>,
     /// One for each lock.
     gates: [Gate; INNER_SHARDS],
     met: Met,
@@ -53,9 +53,9 @@ const INNER_SHARDS: usize = 2;
 impl Backend for Dashmap {
     const NAME: &'static str = "dashmap";
 
-    type Shard<K: Key, H: Head, S: State> = DashmapShard<K, H, S>;
+    type Shard<K: Key, V: Value, S: State> = DashmapShard<K, V, S>;
 
-    fn shard<K: Key, H: Head, S: State>(&self, capacity: usize) -> Self::Shard<K, H, S> {
+    fn shard<K: Key, V: Value, S: State>(&self, capacity: usize) -> Self::Shard<K, V, S> {
         let hasher = PassThrough::default();
         let map = DashMap::with_capacity_and_hasher_and_shard_amount(capacity, hasher, INNER_SHARDS);
         DashmapShard { map, gates: Default::default(), met: Met::default(), least: capacity }
@@ -63,25 +63,25 @@ impl Backend for Dashmap {
 }
 
 // dashmap's locks know no poison, and a closure that panics under one unwinds before anything is changed.
-impl<K: Key, H: Head, S: State> Shard<K, H, S> for DashmapShard<K, H, S> {
+impl<K: Key, V: Value, S: State> Shard<K, V, S> for DashmapShard<K, V, S> {
     #[inline]
-    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &H, &S) -> R) -> Option<R> {
-        trap::looking("with");
+    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &V, &S) -> R) -> Option<R> {
+        reentrancy::check_read("with");
         let query = Query { hash, key };
         let inner = self.inner(hash);
         self.gates[inner].give_way(&self.met);
         let table = lock_read(&self.met, &self.map.shards()[inner]);
         let (key, value) = table.get(hash, |(key, _)| same(key, &query))?;
-        let _reading = trap::reading();
-        let (head, state) = value.get();
-        Some(read(key.key(), head, state))
+        let _reading = reentrancy::enter_read();
+        let (value, state) = value.get();
+        Some(read(key.key(), value, state))
     }
 
     /// Holds the locks of a run at once. A writer holds one lock and waits for no other, and no reader waits for a reader
     /// once it has taken the first lock of a run, so nobody waits in a circle.
     #[inline]
-    fn with_each(wanted: &[Wanted<'_, Self>], read: impl FnMut(usize, &Run<'_, K, H, S>)) {
-        let inner = |wanted: &Wanted<'_, Self>| wanted.shard.inner(wanted.hash);
+    fn with_each(wanted: &[ReadRequest<'_, Self>], read: impl FnMut(usize, &Batch<'_, K, V, S>)) {
+        let inner = |wanted: &ReadRequest<'_, Self>| wanted.shard.inner(wanted.hash);
         read_in_runs(
             wanted,
             |wanted| wanted.shard.gates[inner(wanted)].give_way(&wanted.shard.met),
@@ -89,8 +89,8 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for DashmapShard<K, H, S> {
             |one, next| std::ptr::eq(one.shard, next.shard) && inner(one) == inner(next),
             |table, query| {
                 let (key, value) = table.get(query.hash, |(key, _)| same(key, query))?;
-                let (head, state) = value.get();
-                Some((key.key(), head, state))
+                let (value, state) = value.get();
+                Some((key.key(), value, state))
             },
             read,
         );
@@ -100,52 +100,52 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for DashmapShard<K, H, S> {
         &self,
         hash: u64,
         key: K,
-        mut head: H,
+        mut value: V,
         state: S,
-        complete: impl FnOnce(&mut [H]) -> Result<(), E>,
-    ) -> Result<(), NotInserted<H, S, E>> {
-        trap::writing("insert_new");
+        complete: impl FnOnce(&mut [V]) -> Result<(), E>,
+    ) -> Result<(), NotInserted<V, S, E>> {
+        reentrancy::check_write("insert_new");
         let key = Hashed::new(hash, key);
         let inner = self.inner(hash);
         let mut table = lock_write(&self.met, &self.gates[inner], &self.map.shards()[inner]);
         if table.get(hash, |(other, _)| same(other, &key)).is_some() {
-            return Err(NotInserted::Occupied(head, state));
+            return Err(NotInserted::Occupied(value, state));
         }
-        let deciding = trap::deciding();
-        let completed = complete(slice::from_mut(&mut head));
-        drop(deciding);
+        let enter_predicate = reentrancy::enter_predicate();
+        let completed = complete(slice::from_mut(&mut value));
+        drop(enter_predicate);
         if let Err(why) = completed {
-            return Err(NotInserted::Declined(head, state, why));
+            return Err(NotInserted::Declined(value, state, why));
         }
-        table.insert(hash, (key, SharedValue::new((head, state))), |(key, _)| key.hash());
+        table.insert(hash, (key, SharedValue::new((value, state))), |(key, _)| key.hash());
         Ok(())
     }
 
-    fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &H, &S) -> bool) -> bool {
-        trap::writing("remove_if");
+    fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &V, &S) -> bool) -> bool {
+        reentrancy::check_write("remove_if");
         let query = Query { hash, key };
         let inner = self.inner(hash);
         let mut table = lock_write(&self.met, &self.gates[inner], &self.map.shards()[inner]);
         let Some((found, value)) = table.get(hash, |(key, _)| same(key, &query)) else {
             return false;
         };
-        let deciding = trap::deciding();
-        let (head, state) = value.get();
-        let removes = owned(found.key(), head, state);
-        drop(deciding);
+        let enter_predicate = reentrancy::enter_predicate();
+        let (value, state) = value.get();
+        let removes = owned(found.key(), value, state);
+        drop(enter_predicate);
         let removed = if removes { table.remove_entry(hash, |(key, _)| same(key, &query)) } else { None };
         drop(table);
         // The entry is dropped here, with no lock held.
         removed.is_some()
     }
 
-    fn for_each(&self, mut visit: impl FnMut(&K, &H, &S) -> ControlFlow<()>) {
-        trap::looking("for_each");
+    fn for_each(&self, mut visit: impl FnMut(&K, &V, &S) -> ControlFlow<()>) {
+        reentrancy::check_read("for_each");
         self.gates.iter().for_each(|gate| gate.give_way(&self.met));
         for entry in self.map.iter() {
-            let _reading = trap::reading();
-            let (head, state) = entry.value();
-            if visit(entry.key().key(), head, state).is_break() {
+            let _reading = reentrancy::enter_read();
+            let (value, state) = entry.value();
+            if visit(entry.key().key(), value, state).is_break() {
                 break;
             }
         }
@@ -162,7 +162,7 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for DashmapShard<K, H, S> {
     }
 
     fn shrink(&self) {
-        trap::writing("shrink");
+        reentrancy::check_write("shrink");
         for (gate, inner) in self.gates.iter().zip(self.map.shards()) {
             let mut table = lock_write(&self.met, gate, inner);
             let room = (2 * table.len()).max(self.least.div_ceil(INNER_SHARDS));
@@ -171,11 +171,11 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for DashmapShard<K, H, S> {
     }
 
     fn contention(&self) -> Option<Contention> {
-        self.met.as_contention(Meeting::LockWait)
+        self.met.as_contention(ContentionKind::LockWait)
     }
 }
 
-impl<K: Key, H: Head, S: State> DashmapShard<K, H, S> {
+impl<K: Key, V: Value, S: State> DashmapShard<K, V, S> {
     /// The inner shard of a hash.
     #[inline]
     fn inner(&self, hash: u64) -> usize {
@@ -195,13 +195,13 @@ fn lock_write<'a, T>(met: &Met, gate: &Gate, lock: &'a RwLock<T>) -> RwLockWrite
     met.at_once_or(lock.try_write(), || gate.write(|| lock.write()))
 }
 
-impl<K, H, S> Drop for DashmapShard<K, H, S> {
+impl<K, V, S> Drop for DashmapShard<K, V, S> {
     fn drop(&mut self) {
-        trap::writing("drop");
+        reentrancy::check_write("drop");
     }
 }
 
-impl<K, H, S> fmt::Debug for DashmapShard<K, H, S> {
+impl<K, V, S> fmt::Debug for DashmapShard<K, V, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DashmapShard").finish_non_exhaustive()
     }

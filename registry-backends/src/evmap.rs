@@ -38,40 +38,40 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ::evmap::handles::{ReadHandle, WriteHandle};
 use ::evmap::refs::MapReadRef;
-use registry_core::{AT_ONCE, Backend, Contention, Head, Key, Meeting, NotInserted, Run, Seen, Shard, State, Wanted, trap};
+use registry_core::{MAX_BATCH, Backend, Contention, Value, Key, ContentionKind, NotInserted, Batch, EntryParts, Shard, State, ReadRequest, reentrancy};
 
 use crate::ending::handles;
 use crate::hashed::{Lookup, PassThrough, Query};
 use crate::met::{Met, free};
 use self::readers::Readers;
-use crate::runs::read_one_by_one;
+use crate::batches::read_one_by_one;
 
 /// Shards that are an evmap.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Evmap;
 
 /// A shard of [`Evmap`].
-pub struct EvmapShard<K: Key, H: Head, S: State> {
-    writer: Mutex<Writer<K, H, S>>,
+pub struct EvmapShard<K: Key, V: Value, S: State> {
+    writer: Mutex<Writer<K, V, S>>,
     met: Met,
-    readers: Readers<K, H, S>,
+    readers: Readers<K, V, S>,
     /// How many entries it was made for.
     least: usize,
     /// How many it has room for, about: as many as there were since it was last told to shrink.
     room: AtomicUsize,
 }
 
-struct Writer<K: Key, H: Head, S: State> {
-    handle: WriteEnd<K, H, S>,
+struct Writer<K: Key, V: Value, S: State> {
+    handle: WriteEnd<K, V, S>,
     /// The number of the next entry.
     next: u64,
     /// How many entries there are.
     len: usize,
 }
 
-type ReadEnd<K, H, S> = ReadHandle<Numbered<K>, Stored<K, H, S>, (), PassThrough>;
-type Map<'a, K, H, S> = MapReadRef<'a, Numbered<K>, Stored<K, H, S>, (), PassThrough>;
-type WriteEnd<K, H, S> = WriteHandle<Numbered<K>, Stored<K, H, S>, (), PassThrough>;
+type ReadEnd<K, V, S> = ReadHandle<Numbered<K>, Stored<K, V, S>, (), PassThrough>;
+type Map<'a, K, V, S> = MapReadRef<'a, Numbered<K>, Stored<K, V, S>, (), PassThrough>;
+type WriteEnd<K, V, S> = WriteHandle<Numbered<K>, Stored<K, V, S>, (), PassThrough>;
 
 /// evmap's key. To another one it is equal by number; to a [`Query`] by hash and bytes.
 ///
@@ -87,16 +87,16 @@ struct Numbered<K: Key> {
 /// evmap's value, equal to nothing but itself.
 ///
 /// evmap has the same bits in both copies and drops them once. So the state, which changes, is behind a pointer.
-struct Stored<K: Key, H: Head, S: State> {
+struct Stored<K: Key, V: Value, S: State> {
     /// Taken out when it is dropped.
-    entry: Option<Entry<K, H, S>>,
+    entry: Option<Entry<K, V, S>>,
     number: u64,
 }
 
-/// What look-ups read comes first, next to evmap's own fields.
+/// What lookups read comes first, next to evmap's own fields.
 #[repr(C)]
-struct Entry<K, H, S> {
-    head: H,
+struct Entry<K, V, S> {
+    value: V,
     state: Arc<S>,
     key: K,
 }
@@ -104,9 +104,9 @@ struct Entry<K, H, S> {
 impl Backend for Evmap {
     const NAME: &'static str = "evmap";
 
-    type Shard<K: Key, H: Head, S: State> = EvmapShard<K, H, S>;
+    type Shard<K: Key, V: Value, S: State> = EvmapShard<K, V, S>;
 
-    fn shard<K: Key, H: Head, S: State>(&self, capacity: usize) -> Self::Shard<K, H, S> {
+    fn shard<K: Key, V: Value, S: State>(&self, capacity: usize) -> Self::Shard<K, V, S> {
         let (mut handle, reader) = build(capacity);
         // Before its first publish an evmap answers nobody.
         handle.publish();
@@ -121,11 +121,11 @@ impl Backend for Evmap {
 }
 
 #[expect(unsafe_code, reason = "evmap asks for this promise, and there is no other way to give it a hasher")]
-fn build<K: Key, H: Head, S: State>(
+fn build<K: Key, V: Value, S: State>(
     capacity: usize,
 ) -> (
-    WriteEnd<K, H, S>,
-    ReadEnd<K, H, S>,
+    WriteEnd<K, V, S>,
+    ReadEnd<K, V, S>,
 ) {
     let options = ::evmap::Options::default().with_capacity(capacity);
     // SAFETY: evmap asks that the hasher, and `Hash` and `Eq` of owned keys and values, always give the same for the
@@ -134,46 +134,46 @@ fn build<K: Key, H: Head, S: State>(
     // - `Numbered` hashes to its field `hash` and is equal by its field `number`. Both are plain integers which nothing
     //   changes and which `derive(Clone)` copies. No code of `K` takes part.
     // - `Stored` hashes to and is equal by its field `number`, another plain integer that nothing changes.
-    // Look-ups compare through `K::as_ref`, which may be wrong, but they change nothing: evmap's changes go by owned key.
+    // Lookups compare through `K::as_ref`, which may be wrong, but they change nothing: evmap's changes go by owned key.
     unsafe { options.with_hasher(PassThrough::default()).assert_stable() }
 }
 
-impl<K: Key, H: Head, S: State> Shard<K, H, S> for EvmapShard<K, H, S> {
+impl<K: Key, V: Value, S: State> Shard<K, V, S> for EvmapShard<K, V, S> {
     #[inline]
-    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &H, &S) -> R) -> Option<R> {
-        trap::looking("with");
+    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &V, &S) -> R) -> Option<R> {
+        reentrancy::check_read("with");
         if handles::is_usable() {
             let reader = self.readers.own().borrow();
             if let Some(map) = reader.enter() {
-                let (key, head, state) = map.get_one(&Query { hash, key } as &dyn Lookup)?.seen()?;
-                let _reading = trap::reading();
-                return Some(read(key, head, state));
+                let (key, value, state) = map.get_one(&Query { hash, key } as &dyn Lookup)?.seen()?;
+                let _reading = reentrancy::enter_read();
+                return Some(read(key, value, state));
             }
         }
         let (mut read, mut found) = (Some(read), None);
-        self.read_otherwise(hash, key, &mut |key, head, state| found = read.take().map(|read| read(key, head, state)));
+        self.read_otherwise(hash, key, &mut |key, value, state| found = read.take().map(|read| read(key, value, state)));
         found
     }
 
-    /// As in `runs.rs`, but with handles that are borrowed, and that may be of a table that has been replaced.
+    /// As in `batches.rs`, but with handles that are borrowed, and that may be of a table that has been replaced.
     #[inline]
-    fn with_each(wanted: &[Wanted<'_, Self>], mut read: impl FnMut(usize, &Run<'_, K, H, S>)) {
+    fn with_each(wanted: &[ReadRequest<'_, Self>], mut read: impl FnMut(usize, &Batch<'_, K, V, S>)) {
         if !handles::is_usable() {
             return read_one_by_one(wanted, 0, read);
         }
-        trap::looking("with_each");
+        reentrancy::check_read("with_each");
         // A first read may wait for a writer, and that one for readers; so all first reads come before any shard is held.
         for wanted in wanted {
             wanted.shard.readers.own();
         }
-        for (number, run) in wanted.chunks(AT_ONCE).enumerate() {
-            let mut ends = [const { None }; AT_ONCE];
-            for (place, wanted) in run.iter().enumerate() {
-                if place == 0 || !std::ptr::eq(run[place - 1].shard, wanted.shard) {
+        for (number, batch) in wanted.chunks(MAX_BATCH).enumerate() {
+            let mut ends = [const { None }; MAX_BATCH];
+            for (place, wanted) in batch.iter().enumerate() {
+                if place == 0 || !std::ptr::eq(batch[place - 1].shard, wanted.shard) {
                     ends[place] = Some(wanted.shard.readers.own().borrow());
                 }
             }
-            let mut maps = [const { None }; AT_ONCE];
+            let mut maps = [const { None }; MAX_BATCH];
             let mut entered = true;
             for (map, end) in maps.iter_mut().zip(&ends) {
                 if let Some(end) = end {
@@ -181,20 +181,20 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for EvmapShard<K, H, S> {
                     entered &= map.is_some();
                 }
             }
-            let mut found = [const { None }; AT_ONCE];
+            let mut found = [const { None }; MAX_BATCH];
             let mut map = None;
-            for ((found, own), Wanted { hash, key, .. }) in found.iter_mut().zip(&maps).zip(run) {
+            for ((found, own), ReadRequest { hash, key, .. }) in found.iter_mut().zip(&maps).zip(batch) {
                 map = own.as_ref().or(map);
                 let query = Query { hash: *hash, key };
                 *found = map.and_then(|map| map.get_one(&query as &dyn Lookup)).and_then(Stored::seen);
             }
             if entered {
-                let _reading = trap::reading();
-                read(number * AT_ONCE, &found[..run.len()]);
+                let _reading = reentrancy::enter_read();
+                read(number * MAX_BATCH, &found[..batch.len()]);
             } else {
                 drop(maps);
                 drop(ends);
-                read_one_by_one(run, number * AT_ONCE, &mut read);
+                read_one_by_one(batch, number * MAX_BATCH, &mut read);
             }
         }
     }
@@ -203,26 +203,26 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for EvmapShard<K, H, S> {
         &self,
         hash: u64,
         key: K,
-        mut head: H,
+        mut value: V,
         state: S,
-        complete: impl FnOnce(&mut [H]) -> Result<(), E>,
-    ) -> Result<(), NotInserted<H, S, E>> {
-        trap::writing("insert_new");
+        complete: impl FnOnce(&mut [V]) -> Result<(), E>,
+    ) -> Result<(), NotInserted<V, S, E>> {
+        reentrancy::check_write("insert_new");
         let mut writer = self.writer();
         if self.with(hash, key.as_ref(), |_, _, _| ()).is_some() {
-            return Err(NotInserted::Occupied(head, state));
+            return Err(NotInserted::Occupied(value, state));
         }
-        let deciding = trap::deciding();
-        let completed = complete(slice::from_mut(&mut head));
-        drop(deciding);
+        let enter_predicate = reentrancy::enter_predicate();
+        let completed = complete(slice::from_mut(&mut value));
+        drop(enter_predicate);
         if let Err(why) = completed {
-            return Err(NotInserted::Declined(head, state, why));
+            return Err(NotInserted::Declined(value, state, why));
         }
         let number = writer.next;
         writer.next += 1;
         writer.len += 1;
         self.room.fetch_max(writer.len, Ordering::Relaxed);
-        let entry = Entry { head, state: Arc::new(state), key: key.clone() };
+        let entry = Entry { value, state: Arc::new(state), key: key.clone() };
         writer.handle.insert(Numbered { hash, number, key: Some(key) }, Stored { entry: Some(entry), number });
         let let_go = writer.publish();
         drop(writer);
@@ -230,12 +230,12 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for EvmapShard<K, H, S> {
         Ok(())
     }
 
-    fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &H, &S) -> bool) -> bool {
-        trap::writing("remove_if");
+    fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &V, &S) -> bool) -> bool {
+        reentrancy::check_write("remove_if");
         let mut writer = self.writer();
-        let removes = |key: &K, head: &H, state: &S| {
-            let _deciding = trap::deciding();
-            owned(key, head, state)
+        let removes = |key: &K, value: &V, state: &S| {
+            let _deciding = reentrancy::enter_predicate();
+            owned(key, value, state)
         };
         let Some(number) = self.decide(hash, key, removes) else {
             return false;
@@ -248,12 +248,12 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for EvmapShard<K, H, S> {
         true
     }
 
-    fn for_each(&self, mut visit: impl FnMut(&K, &H, &S) -> ControlFlow<()>) {
-        trap::looking("for_each");
+    fn for_each(&self, mut visit: impl FnMut(&K, &V, &S) -> ControlFlow<()>) {
+        reentrancy::check_read("for_each");
         self.readers.through(|map| {
-            let _reading = trap::reading();
-            for (key, head, state) in map.values().flatten().filter_map(Stored::seen) {
-                if visit(key, head, state).is_break() {
+            let _reading = reentrancy::enter_read();
+            for (key, value, state) in map.values().flatten().filter_map(Stored::seen) {
+                if visit(key, value, state).is_break() {
                     break;
                 }
             }
@@ -269,45 +269,45 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for EvmapShard<K, H, S> {
     }
 
     fn shrink(&self) {
-        trap::writing("shrink");
+        reentrancy::check_write("shrink");
         self.rebuild();
     }
 
     fn contention(&self) -> Option<Contention> {
-        self.met.as_contention(Meeting::WriteWait)
+        self.met.as_contention(ContentionKind::WriteWait)
     }
 }
 
-impl<K: Key, H: Head, S: State> EvmapShard<K, H, S> {
+impl<K: Key, V: Value, S: State> EvmapShard<K, V, S> {
     #[cold]
     #[inline(never)]
-    fn read_otherwise(&self, hash: u64, key: &[u8], read: &mut dyn FnMut(&K, &H, &S)) {
+    fn read_otherwise(&self, hash: u64, key: &[u8], read: &mut dyn FnMut(&K, &V, &S)) {
         self.readers.through(|map| {
-            if let Some((key, head, state)) = map.get_one(&Query { hash, key } as &dyn Lookup).and_then(Stored::seen) {
-                let _reading = trap::reading();
-                read(key, head, state);
+            if let Some((key, value, state)) = map.get_one(&Query { hash, key } as &dyn Lookup).and_then(Stored::seen) {
+                let _reading = reentrancy::enter_read();
+                read(key, value, state);
             }
         });
     }
 
     /// The writer; counts if another one is at work. A panic of `owned` poisons the mutex but comes before any change, so
     /// poison is ignored.
-    fn writer(&self) -> MutexGuard<'_, Writer<K, H, S>> {
+    fn writer(&self) -> MutexGuard<'_, Writer<K, V, S>> {
         let wait = || self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         self.met.at_once_or(free(self.writer.try_lock()), wait)
     }
 
     /// The number of an entry, if there is one and `owned` says true of it.
-    fn decide(&self, hash: u64, key: &[u8], owned: impl FnOnce(&K, &H, &S) -> bool) -> Option<u64> {
+    fn decide(&self, hash: u64, key: &[u8], owned: impl FnOnce(&K, &V, &S) -> bool) -> Option<u64> {
         self.readers.through(|map| {
             let stored = map.get_one(&Query { hash, key } as &dyn Lookup)?;
-            let (key, head, state) = stored.seen()?;
-            owned(key, head, state).then_some(stored.number)
+            let (key, value, state) = stored.seen()?;
+            owned(key, value, state).then_some(stored.number)
         })
     }
 }
 
-impl<K: Key, H: Head, S: State> Writer<K, H, S> {
+impl<K: Key, V: Value, S: State> Writer<K, V, S> {
     /// Makes a change visible. Returns what the copies have let go of; it must be dropped with the mutex unlocked.
     #[must_use]
     fn publish(&mut self) -> Vec<bin::Item> {
@@ -317,12 +317,12 @@ impl<K: Key, H: Head, S: State> Writer<K, H, S> {
     }
 }
 
-impl<K: Key, H: Head, S: State> Stored<K, H, S> {
+impl<K: Key, V: Value, S: State> Stored<K, V, S> {
     /// There is one for as long as it can be seen.
     #[inline]
-    fn seen(&self) -> Option<Seen<'_, K, H, S>> {
-        let Entry { head, state, key } = self.entry.as_ref()?;
-        Some((key, head, state))
+    fn seen(&self) -> Option<EntryParts<'_, K, V, S>> {
+        let Entry { value, state, key } = self.entry.as_ref()?;
+        Some((key, value, state))
     }
 }
 
@@ -332,7 +332,7 @@ impl<K: Key> Drop for Numbered<K> {
     }
 }
 
-impl<K: Key, H: Head, S: State> Drop for Stored<K, H, S> {
+impl<K: Key, V: Value, S: State> Drop for Stored<K, V, S> {
     fn drop(&mut self) {
         bin::put(self.entry.take());
     }
@@ -371,27 +371,27 @@ impl<K: Key> Hash for Numbered<K> {
     }
 }
 
-impl<K: Key, H: Head, S: State> PartialEq for Stored<K, H, S> {
+impl<K: Key, V: Value, S: State> PartialEq for Stored<K, V, S> {
     fn eq(&self, other: &Self) -> bool {
         self.number == other.number
     }
 }
 
-impl<K: Key, H: Head, S: State> Eq for Stored<K, H, S> {}
+impl<K: Key, V: Value, S: State> Eq for Stored<K, V, S> {}
 
-impl<K: Key, H: Head, S: State> Hash for Stored<K, H, S> {
+impl<K: Key, V: Value, S: State> Hash for Stored<K, V, S> {
     fn hash<R: Hasher>(&self, state: &mut R) {
         state.write_u64(self.number);
     }
 }
 
-impl<K: Key, H: Head, S: State> Drop for EvmapShard<K, H, S> {
+impl<K: Key, V: Value, S: State> Drop for EvmapShard<K, V, S> {
     fn drop(&mut self) {
-        trap::writing("drop");
+        reentrancy::check_write("drop");
     }
 }
 
-impl<K: Key, H: Head, S: State> fmt::Debug for EvmapShard<K, H, S> {
+impl<K: Key, V: Value, S: State> fmt::Debug for EvmapShard<K, V, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EvmapShard").finish_non_exhaustive()
     }

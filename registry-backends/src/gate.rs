@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use registry_core::trap;
+use registry_core::reentrancy;
 
 use crate::met::Met;
 
@@ -65,7 +65,7 @@ impl Gate {
 
     #[cold]
     fn wait(&self, met: &Met) {
-        if trap::is_open() {
+        if reentrancy::is_active() {
             return;
         }
         met.somebody();

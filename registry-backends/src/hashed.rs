@@ -15,7 +15,7 @@ pub(crate) struct Hashed<K> {
     key: K,
 }
 
-/// What a look-up brings: the hash, and the bytes of a key that it does not own.
+/// What a lookup brings: the hash, and the bytes of a key that it does not own.
 pub(crate) struct Query<'a> {
     pub(crate) hash: u64,
     pub(crate) key: &'a [u8],
@@ -86,7 +86,7 @@ impl<K: Key> Eq for Hashed<K> {}
 
 impl<K: Key> Hash for Hashed<K> {
     #[inline]
-    fn hash<H: Hasher>(&self, state: &mut H) {
+    fn hash<V: Hasher>(&self, state: &mut V) {
         state.write_u64(self.hash);
     }
 }
@@ -109,7 +109,7 @@ impl Eq for dyn Lookup + '_ {}
 
 impl Hash for dyn Lookup + '_ {
     #[inline]
-    fn hash<H: Hasher>(&self, state: &mut H) {
+    fn hash<V: Hasher>(&self, state: &mut V) {
         state.write_u64(Lookup::hash(self));
     }
 }

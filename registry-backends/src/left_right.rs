@@ -36,35 +36,35 @@ use std::{mem, thread};
 
 use ::left_right::{Absorb, ReadHandle, ReadHandleFactory, WriteHandle};
 use crossbeam_utils::CachePadded;
-use registry_core::{Backend, Contention, Head, Key, Meeting, NotInserted, Run, Shard, State, Wanted, trap};
+use registry_core::{Backend, Contention, Value, Key, ContentionKind, NotInserted, Batch, Shard, State, ReadRequest, reentrancy};
 use thread_local::ThreadLocal;
 
 use crate::ending::{Reader, handles};
 use crate::hashed::{Hashed, Lookup, PassThrough, Query};
 use crate::met::{Met, free};
-use crate::runs::{read_in_runs, read_one_by_one};
+use crate::batches::{read_in_runs, read_one_by_one};
 
 /// Shards that are a hash map under left-right.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LeftRight;
 
 /// A shard of [`LeftRight`].
-pub struct LeftRightShard<K: Key, H: Head, S: State> {
-    writer: Mutex<WriteEnd<K, H, S>>,
-    bin: Bin<K, H, S>,
+pub struct LeftRightShard<K: Key, V: Value, S: State> {
+    writer: Mutex<WriteEnd<K, V, S>>,
+    bin: Bin<K, V, S>,
     met: Met,
     /// left-right's read handle is for one thread, so each thread has one; a thread that ends leaves it to the next.
     /// Each on lines of its own: a read writes to its handle, and those of some threads lie side by side.
-    readers: ThreadLocal<CachePadded<ReadHandle<Table<K, H, S>>>>,
-    new_reader: ReadHandleFactory<Table<K, H, S>>,
+    readers: ThreadLocal<CachePadded<ReadHandle<Table<K, V, S>>>>,
+    new_reader: ReadHandleFactory<Table<K, V, S>>,
 }
 
-type WriteEnd<K, H, S> = WriteHandle<Table<K, H, S>, Change<K, H, S>>;
+type WriteEnd<K, V, S> = WriteHandle<Table<K, V, S>, Change<K, V, S>>;
 
 /// One of the two copies.
-struct Table<K, H, S> {
-    entries: HashMap<Hashed<K>, (H, Arc<S>), PassThrough>,
-    bin: Bin<K, H, S>,
+struct Table<K, V, S> {
+    entries: HashMap<Hashed<K>, (V, Arc<S>), PassThrough>,
+    bin: Bin<K, V, S>,
     /// How many entries it was made for.
     least: usize,
     /// How many it has room for. The map itself counts only the room that those who left have made free again.
@@ -72,14 +72,14 @@ struct Table<K, H, S> {
 }
 
 /// What copies have let go of, to be dropped when nothing is held. Only who has the writer's mutex uses it.
-type Bin<K, H, S> = Arc<Mutex<Vec<Entry<K, H, S>>>>;
+type Bin<K, V, S> = Arc<Mutex<Vec<Entry<K, V, S>>>>;
 
 /// An entry of one copy.
-type Entry<K, H, S> = (Hashed<K>, (H, Arc<S>));
+type Entry<K, V, S> = (Hashed<K>, (V, Arc<S>));
 
-enum Change<K, H, S> {
+enum Change<K, V, S> {
     /// With an entry for each copy; the first takes its own out.
-    Insert(Option<Entry<K, H, S>>, Entry<K, H, S>),
+    Insert(Option<Entry<K, V, S>>, Entry<K, V, S>),
     /// By hash and bytes.
     Remove(u64, Box<[u8]>),
     Shrink,
@@ -88,9 +88,9 @@ enum Change<K, H, S> {
 impl Backend for LeftRight {
     const NAME: &'static str = "left-right";
 
-    type Shard<K: Key, H: Head, S: State> = LeftRightShard<K, H, S>;
+    type Shard<K: Key, V: Value, S: State> = LeftRightShard<K, V, S>;
 
-    fn shard<K: Key, H: Head, S: State>(&self, capacity: usize) -> Self::Shard<K, H, S> {
+    fn shard<K: Key, V: Value, S: State>(&self, capacity: usize) -> Self::Shard<K, V, S> {
         let bin = Bin::default();
         let (mut handle, reader) = ::left_right::new_from_empty(Table::new(capacity, &bin));
         // The first change would be made at once, and the second publish copies one table to the other.
@@ -106,23 +106,23 @@ impl Backend for LeftRight {
     }
 }
 
-impl<K: Key, H: Head, S: State> Shard<K, H, S> for LeftRightShard<K, H, S> {
+impl<K: Key, V: Value, S: State> Shard<K, V, S> for LeftRightShard<K, V, S> {
     #[inline]
-    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &H, &S) -> R) -> Option<R> {
-        trap::looking("with");
+    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &V, &S) -> R) -> Option<R> {
+        reentrancy::check_read("with");
         if !handles::is_usable() {
             let (mut read, mut found) = (Some(read), None);
-            self.read_late(hash, key, &mut |key, head, state| found = read.take().map(|read| read(key, head, state)));
+            self.read_late(hash, key, &mut |key, value, state| found = read.take().map(|read| read(key, value, state)));
             return found;
         }
         let table = self.own_reader().enter()?;
-        let (key, (head, state)) = table.entries.get_key_value(&Query { hash, key } as &dyn Lookup)?;
-        let _reading = trap::reading();
-        Some(read(key.key(), head, state))
+        let (key, (value, state)) = table.entries.get_key_value(&Query { hash, key } as &dyn Lookup)?;
+        let _reading = reentrancy::enter_read();
+        Some(read(key.key(), value, state))
     }
 
     #[inline]
-    fn with_each(wanted: &[Wanted<'_, Self>], read: impl FnMut(usize, &Run<'_, K, H, S>)) {
+    fn with_each(wanted: &[ReadRequest<'_, Self>], read: impl FnMut(usize, &Batch<'_, K, V, S>)) {
         if !handles::is_usable() {
             return read_one_by_one(wanted, 0, read);
         }
@@ -132,8 +132,8 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for LeftRightShard<K, H, S> {
             |wanted| wanted.shard.own_reader().enter(),
             |one, next| std::ptr::eq(one.shard, next.shard),
             |table, query| {
-                let (key, (head, state)) = table.as_ref()?.entries.get_key_value(query as &dyn Lookup)?;
-                Some((key.key(), head, &**state))
+                let (key, (value, state)) = table.as_ref()?.entries.get_key_value(query as &dyn Lookup)?;
+                Some((key.key(), value, &**state))
             },
             read,
         );
@@ -143,26 +143,26 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for LeftRightShard<K, H, S> {
         &self,
         hash: u64,
         key: K,
-        head: H,
+        value: V,
         state: S,
-        complete: impl FnOnce(&mut [H]) -> Result<(), E>,
-    ) -> Result<(), NotInserted<H, S, E>> {
-        trap::writing("insert_new");
+        complete: impl FnOnce(&mut [V]) -> Result<(), E>,
+    ) -> Result<(), NotInserted<V, S, E>> {
+        reentrancy::check_write("insert_new");
         // Cloned with no lock held, for that is others' code; one of each is for each copy of the table.
-        let (mut heads, keys) = ([head.clone(), head], [Hashed::new(hash, key.clone()), Hashed::new(hash, key)]);
+        let (mut values, keys) = ([value.clone(), value], [Hashed::new(hash, key.clone()), Hashed::new(hash, key)]);
         let mut writer = self.writer();
         if self.with(hash, keys[1].key().as_ref(), |_, _, _| ()).is_some() {
-            let [_, head] = heads;
-            return Err(NotInserted::Occupied(head, state));
+            let [_, value] = values;
+            return Err(NotInserted::Occupied(value, state));
         }
-        let deciding = trap::deciding();
-        let completed = complete(&mut heads);
-        drop(deciding);
+        let enter_predicate = reentrancy::enter_predicate();
+        let completed = complete(&mut values);
+        drop(enter_predicate);
         if let Err(why) = completed {
-            let [_, head] = heads;
-            return Err(NotInserted::Declined(head, state, why));
+            let [_, value] = values;
+            return Err(NotInserted::Declined(value, state, why));
         }
-        let ([key_one, key_two], [head_one, head_two], state) = (keys, heads, Arc::new(state));
+        let ([key_one, key_two], [head_one, head_two], state) = (keys, values, Arc::new(state));
         let one = (key_one, (head_one, Arc::clone(&state)));
         let let_go = self.publish(&mut writer, Some(Change::Insert(Some(one), (key_two, (head_two, state)))));
         drop(writer);
@@ -170,12 +170,12 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for LeftRightShard<K, H, S> {
         Ok(())
     }
 
-    fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &H, &S) -> bool) -> bool {
-        trap::writing("remove_if");
+    fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &V, &S) -> bool) -> bool {
+        reentrancy::check_write("remove_if");
         let mut writer = self.writer();
-        let removes = |key: &K, head: &H, state: &S| {
-            let _deciding = trap::deciding();
-            owned(key, head, state)
+        let removes = |key: &K, value: &V, state: &S| {
+            let _deciding = reentrancy::enter_predicate();
+            owned(key, value, state)
         };
         if !self.decide(hash, key, removes) {
             return false;
@@ -186,13 +186,13 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for LeftRightShard<K, H, S> {
         true
     }
 
-    fn for_each(&self, mut visit: impl FnMut(&K, &H, &S) -> ControlFlow<()>) {
-        trap::looking("for_each");
+    fn for_each(&self, mut visit: impl FnMut(&K, &V, &S) -> ControlFlow<()>) {
+        reentrancy::check_read("for_each");
         let reader = self.reader();
         let Some(table) = reader.enter() else { return };
-        let _reading = trap::reading();
-        for (key, (head, state)) in &table.entries {
-            if visit(key.key(), head, state).is_break() {
+        let _reading = reentrancy::enter_read();
+        for (key, (value, state)) in &table.entries {
+            if visit(key.key(), value, state).is_break() {
                 break;
             }
         }
@@ -207,7 +207,7 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for LeftRightShard<K, H, S> {
     }
 
     fn shrink(&self) {
-        trap::writing("shrink");
+        reentrancy::check_write("shrink");
         let mut writer = self.writer();
         let mut let_go = self.publish(&mut writer, Some(Change::Shrink));
         // The second time for the other copy.
@@ -217,55 +217,55 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for LeftRightShard<K, H, S> {
     }
 
     fn contention(&self) -> Option<Contention> {
-        self.met.as_contention(Meeting::WriteWait)
+        self.met.as_contention(ContentionKind::WriteWait)
     }
 }
 
-impl<K: Key, H: Head, S: State> LeftRightShard<K, H, S> {
+impl<K: Key, V: Value, S: State> LeftRightShard<K, V, S> {
     /// The current thread's own reader, if it may still have one.
     #[inline]
-    fn own_reader(&self) -> &ReadHandle<Table<K, H, S>> {
+    fn own_reader(&self) -> &ReadHandle<Table<K, V, S>> {
         self.readers.get_or(|| CachePadded::new(self.new_reader.handle()))
     }
 
     /// A reader for whatever the current thread still does.
-    fn reader(&self) -> Reader<'_, ReadHandle<Table<K, H, S>>> {
+    fn reader(&self) -> Reader<'_, ReadHandle<Table<K, V, S>>> {
         if handles::is_usable() { Reader::Own(self.own_reader()) } else { Reader::Late(self.new_reader.handle()) }
     }
 
     #[cold]
     #[inline(never)]
-    fn read_late(&self, hash: u64, key: &[u8], read: &mut dyn FnMut(&K, &H, &S)) {
+    fn read_late(&self, hash: u64, key: &[u8], read: &mut dyn FnMut(&K, &V, &S)) {
         let reader = self.reader();
         let Some(table) = reader.enter() else { return };
-        if let Some((key, (head, state))) = table.entries.get_key_value(&Query { hash, key } as &dyn Lookup) {
-            let _reading = trap::reading();
-            read(key.key(), head, state);
+        if let Some((key, (value, state))) = table.entries.get_key_value(&Query { hash, key } as &dyn Lookup) {
+            let _reading = reentrancy::enter_read();
+            read(key.key(), value, state);
         }
     }
 
     /// The writer; counts if another one is at work. A panic of `owned` poisons the mutex but comes before any change, so
     /// poison is ignored.
-    fn writer(&self) -> MutexGuard<'_, WriteEnd<K, H, S>> {
+    fn writer(&self) -> MutexGuard<'_, WriteEnd<K, V, S>> {
         let wait = || self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         self.met.at_once_or(free(self.writer.try_lock()), wait)
     }
 
     /// Whether there is an entry, and `owned` says true of it.
-    fn decide(&self, hash: u64, key: &[u8], owned: impl FnOnce(&K, &H, &S) -> bool) -> bool {
+    fn decide(&self, hash: u64, key: &[u8], owned: impl FnOnce(&K, &V, &S) -> bool) -> bool {
         let reader = self.reader();
         let Some(table) = reader.enter() else { return false };
         let found = table.entries.get_key_value(&Query { hash, key } as &dyn Lookup);
-        found.is_some_and(|(key, (head, state))| owned(key.key(), head, state))
+        found.is_some_and(|(key, (value, state))| owned(key.key(), value, state))
     }
 
     /// Makes a change visible, if there is one, and the one before it in the other copy. Returns what the copies have let go of; it must be dropped with the mutex unlocked.
     #[must_use]
     fn publish(
         &self,
-        writer: &mut WriteEnd<K, H, S>,
-        change: Option<Change<K, H, S>>,
-    ) -> Vec<Entry<K, H, S>> {
+        writer: &mut WriteEnd<K, V, S>,
+        change: Option<Change<K, V, S>>,
+    ) -> Vec<Entry<K, V, S>> {
         writer.extend(change);
         while !writer.try_publish() {
             thread::yield_now();
@@ -279,15 +279,15 @@ fn lock<T>(bin: &Mutex<T>) -> MutexGuard<'_, T> {
     bin.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl<K, H, S> Table<K, H, S> {
-    fn new(capacity: usize, bin: &Bin<K, H, S>) -> Self {
+impl<K, V, S> Table<K, V, S> {
+    fn new(capacity: usize, bin: &Bin<K, V, S>) -> Self {
         let entries = HashMap::with_capacity_and_hasher(capacity, PassThrough::default());
         Self { room: entries.capacity(), entries, bin: Arc::clone(bin), least: capacity }
     }
 }
 
-impl<K: Key, H: Head, S: State> Absorb<Change<K, H, S>> for Table<K, H, S> {
-    fn absorb_first(&mut self, change: &mut Change<K, H, S>, _other: &Self) {
+impl<K: Key, V: Value, S: State> Absorb<Change<K, V, S>> for Table<K, V, S> {
+    fn absorb_first(&mut self, change: &mut Change<K, V, S>, _other: &Self) {
         match change {
             Change::Insert(entry, _) => self.insert(entry.take()),
             Change::Remove(hash, key) => self.remove(*hash, key),
@@ -295,7 +295,7 @@ impl<K: Key, H: Head, S: State> Absorb<Change<K, H, S>> for Table<K, H, S> {
         }
     }
 
-    fn absorb_second(&mut self, change: Change<K, H, S>, _other: &Self) {
+    fn absorb_second(&mut self, change: Change<K, V, S>, _other: &Self) {
         match change {
             Change::Insert(_, entry) => self.insert(Some(entry)),
             Change::Remove(hash, key) => self.remove(hash, &key),
@@ -309,13 +309,13 @@ impl<K: Key, H: Head, S: State> Absorb<Change<K, H, S>> for Table<K, H, S> {
     }
 }
 
-impl<K: Key, H: Head, S: State> Table<K, H, S> {
+impl<K: Key, V: Value, S: State> Table<K, V, S> {
     fn remove(&mut self, hash: u64, key: &[u8]) {
         let removed = self.entries.remove_entry(&Query { hash, key } as &dyn Lookup);
         lock(&self.bin).extend(removed);
     }
 
-    fn insert(&mut self, entry: Option<Entry<K, H, S>>) {
+    fn insert(&mut self, entry: Option<Entry<K, V, S>>) {
         self.entries.extend(entry);
         self.room = self.room.max(self.entries.capacity());
     }
@@ -327,20 +327,20 @@ impl<K: Key, H: Head, S: State> Table<K, H, S> {
 }
 
 /// Of an empty table, for the other copy.
-impl<K, H, S> Clone for Table<K, H, S> {
+impl<K, V, S> Clone for Table<K, V, S> {
     fn clone(&self) -> Self {
         debug_assert!(self.entries.is_empty());
         Self::new(self.least, &self.bin)
     }
 }
 
-impl<K: Key, H: Head, S: State> Drop for LeftRightShard<K, H, S> {
+impl<K: Key, V: Value, S: State> Drop for LeftRightShard<K, V, S> {
     fn drop(&mut self) {
-        trap::writing("drop");
+        reentrancy::check_write("drop");
     }
 }
 
-impl<K: Key, H: Head, S: State> fmt::Debug for LeftRightShard<K, H, S> {
+impl<K: Key, V: Value, S: State> fmt::Debug for LeftRightShard<K, V, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LeftRightShard").finish_non_exhaustive()
     }

@@ -7,14 +7,14 @@
 //! To add one: a file, a line in the list below, and a dependency and a feature in the manifest. Tests, benches and
 //! tables that go through [`for_each`] or [`for_every_backend!`] pick it up from there.
 
+#[cfg(any(feature = "papaya", feature = "dashmap", feature = "left-right"))]
+mod batches;
 #[cfg(any(feature = "papaya", feature = "left-right"))]
 mod ending;
 #[cfg(any(not(shuttle), feature = "dashmap"))]
 mod gate;
 mod hashed;
 mod met;
-#[cfg(any(feature = "papaya", feature = "dashmap", feature = "left-right"))]
-mod runs;
 
 backends! {
     ($)

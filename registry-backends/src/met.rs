@@ -4,7 +4,7 @@ use std::sync::TryLockError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_utils::CachePadded;
-use registry_core::{Contention, Meeting};
+use registry_core::{Contention, ContentionKind};
 
 /// A count on lines of its own, for it is written when many are at work, and those who meet nobody read what would lie
 /// beside it. And apart from the shard, whose lines all stay warm in a thread that looks things up all over.
@@ -37,7 +37,7 @@ impl Met {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn as_contention(&self, meeting: Meeting) -> Option<Contention> {
-        Some(Contention { meeting, count: self.0.load(Ordering::Relaxed) })
+    pub(crate) fn as_contention(&self, kind: ContentionKind) -> Option<Contention> {
+        Some(Contention { kind, count: self.0.load(Ordering::Relaxed) })
     }
 }

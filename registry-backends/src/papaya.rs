@@ -12,7 +12,7 @@
 //!   below its first capacity.
 //! - *Memory.* An entry is an allocation of its own.
 //! - Insertions under one key, and one in sixteen under others in the same shard, wait for each other: an uncontended
-//!   lock, some 20 ns, and one more look-up, so that what completes a head can be called for the winner alone. Reads and
+//!   lock, some 20 ns, and one more lookup, so that what completes a head can be called for the winner alone. Reads and
 //!   removals neither take that lock nor wait for who has it.
 //! - A write in the destructor of a thread-local, when the collector's own is gone, starts a thread and waits for it.
 //! - [`for_each`](Shard::for_each) first completes a resize that is under way.
@@ -44,7 +44,7 @@ use std::sync::{Mutex as Turn, MutexGuard as TurnGuard};
 
 use ::papaya::{Equivalent, HashMap, HashMapRef};
 use crossbeam_utils::CachePadded;
-use registry_core::{Backend, Contention, Head, Key, Meeting, NotInserted, Run, Shard, State, Wanted, trap};
+use registry_core::{Backend, Contention, Value, Key, ContentionKind, NotInserted, Batch, Shard, State, ReadRequest, reentrancy};
 use seize::{Collector, LocalGuard};
 #[cfg(shuttle)]
 use shuttle::sync::{Mutex as Turn, MutexGuard as TurnGuard};
@@ -52,7 +52,7 @@ use shuttle::sync::{Mutex as Turn, MutexGuard as TurnGuard};
 use crate::ending::collector;
 use crate::hashed::{Hashed, Lookup, PassThrough, Query, same};
 use crate::met::Met;
-use crate::runs::{read_in_runs, read_one_by_one};
+use crate::batches::{read_in_runs, read_one_by_one};
 
 /// Shards that are a `papaya::HashMap`.
 ///
@@ -70,16 +70,16 @@ impl Clone for Papaya {
 }
 
 /// A shard of [`Papaya`].
-pub struct PapayaShard<K: Key, H: Head, S: State> {
-    map: Map<K, H, S>,
+pub struct PapayaShard<K: Key, V: Value, S: State> {
+    map: Map<K, V, S>,
     family: Arc<Family>,
     inserting: Inserting,
     met: Met,
 }
 
-type Map<K, H, S> = HashMap<Hashed<K>, (H, S), PassThrough>;
+type Map<K, V, S> = HashMap<Hashed<K>, (V, S), PassThrough>;
 
-type Pinned<'a, K, H, S> = HashMapRef<'a, Hashed<K>, (H, S), PassThrough, LocalGuard<'a>>;
+type Pinned<'a, K, V, S> = HashMapRef<'a, Hashed<K>, (V, S), PassThrough, LocalGuard<'a>>;
 
 /// Locks that make the insertions under one key go one after the other: without them, two could complete a head for
 /// one key and win it in another order. Several per shard, so that insertions under different keys seldom wait. Apart
@@ -120,9 +120,9 @@ type Buried = Box<dyn Send>;
 impl Backend for Papaya {
     const NAME: &'static str = "papaya";
 
-    type Shard<K: Key, H: Head, S: State> = PapayaShard<K, H, S>;
+    type Shard<K: Key, V: Value, S: State> = PapayaShard<K, V, S>;
 
-    fn shard<K: Key, H: Head, S: State>(&self, capacity: usize) -> Self::Shard<K, H, S> {
+    fn shard<K: Key, V: Value, S: State>(&self, capacity: usize) -> Self::Shard<K, V, S> {
         let map = HashMap::builder()
             .capacity(capacity)
             .hasher(PassThrough::default())
@@ -134,23 +134,23 @@ impl Backend for Papaya {
 
 // In all methods the trap's guard is dropped before the pin: it is the pin's end that may drop removed values, and
 // their drop may write.
-impl<K: Key, H: Head, S: State> Shard<K, H, S> for PapayaShard<K, H, S> {
+impl<K: Key, V: Value, S: State> Shard<K, V, S> for PapayaShard<K, V, S> {
     #[inline]
-    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &H, &S) -> R) -> Option<R> {
-        trap::looking("with");
+    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &V, &S) -> R) -> Option<R> {
+        reentrancy::check_read("with");
         if !collector::is_usable() {
             let (mut read, mut found) = (Some(read), None);
-            self.read_late(hash, key, &mut |key, head, state| found = read.take().map(|read| read(key, head, state)));
+            self.read_late(hash, key, &mut |key, value, state| found = read.take().map(|read| read(key, value, state)));
             return found;
         }
         let map = self.map.pin();
-        let (key, (head, state)) = map.get_key_value(&Query { hash, key })?;
-        let _reading = trap::reading();
-        Some(read(key.key(), head, state))
+        let (key, (value, state)) = map.get_key_value(&Query { hash, key })?;
+        let _reading = reentrancy::enter_read();
+        Some(read(key.key(), value, state))
     }
 
     #[inline]
-    fn with_each(wanted: &[Wanted<'_, Self>], read: impl FnMut(usize, &Run<'_, K, H, S>)) {
+    fn with_each(wanted: &[ReadRequest<'_, Self>], read: impl FnMut(usize, &Batch<'_, K, V, S>)) {
         if !collector::is_usable() {
             return read_one_by_one(wanted, 0, read);
         }
@@ -159,7 +159,7 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for PapayaShard<K, H, S> {
             |_| (),
             |wanted| wanted.shard.map.pin(),
             |one, next| std::ptr::eq(one.shard, next.shard),
-            |map, query| map.get_key_value(query).map(|(key, (head, state))| (key.key(), head, state)),
+            |map, query| map.get_key_value(query).map(|(key, (value, state))| (key.key(), value, state)),
             read,
         );
     }
@@ -168,45 +168,45 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for PapayaShard<K, H, S> {
         &self,
         hash: u64,
         key: K,
-        mut head: H,
+        mut value: V,
         state: S,
-        complete: impl FnOnce(&mut [H]) -> Result<(), E>,
-    ) -> Result<(), NotInserted<H, S, E>> {
-        trap::writing("insert_new");
+        complete: impl FnOnce(&mut [V]) -> Result<(), E>,
+    ) -> Result<(), NotInserted<V, S, E>> {
+        reentrancy::check_write("insert_new");
         let key = Hashed::new(hash, key);
         if !collector::is_usable() {
-            return self.insert_late(key, head, state, complete);
+            return self.insert_late(key, value, state, complete);
         }
         // The pin is taken before the lock and ends after it, for its end may drop removed values.
         let map = self.map.pin();
         let inserting = self.inserting.lock(hash);
         if map.contains_key(&key) {
-            return Err(NotInserted::Occupied(head, state));
+            return Err(NotInserted::Occupied(value, state));
         }
-        let deciding = trap::deciding();
-        let completed = complete(slice::from_mut(&mut head));
-        drop(deciding);
+        let enter_predicate = reentrancy::enter_predicate();
+        let completed = complete(slice::from_mut(&mut value));
+        drop(enter_predicate);
         if let Err(why) = completed {
-            return Err(NotInserted::Declined(head, state, why));
+            return Err(NotInserted::Declined(value, state, why));
         }
-        let inserted = map.try_insert(key, (head, state)).map(|_| ());
+        let inserted = map.try_insert(key, (value, state)).map(|_| ());
         drop(inserting);
         inserted.map_err(|occupied| {
-            let (head, state) = occupied.not_inserted;
-            NotInserted::Occupied(head, state)
+            let (value, state) = occupied.not_inserted;
+            NotInserted::Occupied(value, state)
         })
     }
 
-    fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &H, &S) -> bool) -> bool {
-        trap::writing("remove_if");
+    fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &V, &S) -> bool) -> bool {
+        reentrancy::check_write("remove_if");
         if !collector::is_usable() {
             return self.remove_late(hash, key, &mut owned);
         }
         let map = self.map.pin();
         let mut decided = 0;
-        let removed = map.remove_if(&Query { hash, key }, |key, (head, state)| {
-            let _deciding = trap::deciding();
-            let removes = owned(key.key(), head, state);
+        let removed = map.remove_if(&Query { hash, key }, |key, (value, state)| {
+            let _deciding = reentrancy::enter_predicate();
+            let removes = owned(key.key(), value, state);
             decided += u32::from(removes);
             removes
         });
@@ -217,16 +217,16 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for PapayaShard<K, H, S> {
         removed
     }
 
-    fn for_each(&self, mut visit: impl FnMut(&K, &H, &S) -> ControlFlow<()>) {
-        trap::looking("for_each");
-        let mut visit = |key: &Hashed<K>, (head, state): &(H, S)| visit(key.key(), head, state).is_break();
+    fn for_each(&self, mut visit: impl FnMut(&K, &V, &S) -> ControlFlow<()>) {
+        reentrancy::check_read("for_each");
+        let mut visit = |key: &Hashed<K>, (value, state): &(V, S)| visit(key.key(), value, state).is_break();
         if collector::is_usable() {
             let map = self.map.pin();
-            let _reading = trap::reading();
+            let _reading = reentrancy::enter_read();
             map.iter().any(|(key, value)| visit(key, value));
         } else {
             let map = self.map.pin_owned();
-            let _reading = trap::reading();
+            let _reading = reentrancy::enter_read();
             map.iter().any(|(key, value)| visit(key, value));
         }
     }
@@ -236,20 +236,20 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for PapayaShard<K, H, S> {
     }
 
     fn contention(&self) -> Option<Contention> {
-        self.met.as_contention(Meeting::Overtaken)
+        self.met.as_contention(ContentionKind::LostRace)
     }
 }
 
 /// What a thread does at its end, when the collector's thread-local is gone: reads have a guard of their own, and what is
 /// written is written by another thread, since papaya counts entries by the number of the thread.
-impl<K: Key, H: Head, S: State> PapayaShard<K, H, S> {
+impl<K: Key, V: Value, S: State> PapayaShard<K, V, S> {
     #[cold]
     #[inline(never)]
-    fn read_late(&self, hash: u64, key: &[u8], read: &mut dyn FnMut(&K, &H, &S)) {
+    fn read_late(&self, hash: u64, key: &[u8], read: &mut dyn FnMut(&K, &V, &S)) {
         let map = self.map.pin_owned();
-        if let Some((key, (head, state))) = map.get_key_value(&Query { hash, key }) {
-            let _reading = trap::reading();
-            read(key.key(), head, state);
+        if let Some((key, (value, state))) = map.get_key_value(&Query { hash, key }) {
+            let _reading = reentrancy::enter_read();
+            read(key.key(), value, state);
         }
     }
 
@@ -257,44 +257,44 @@ impl<K: Key, H: Head, S: State> PapayaShard<K, H, S> {
     fn insert_late<E>(
         &self,
         key: Hashed<K>,
-        mut head: H,
+        mut value: V,
         state: S,
-        complete: impl FnOnce(&mut [H]) -> Result<(), E>,
-    ) -> Result<(), NotInserted<H, S, E>> {
+        complete: impl FnOnce(&mut [V]) -> Result<(), E>,
+    ) -> Result<(), NotInserted<V, S, E>> {
         // As for a thread that goes on: the guard is taken before the lock and ends after it.
         let map = self.map.pin_owned();
         let inserting = self.inserting.lock(Lookup::hash(&key));
         if map.contains_key(&key) {
-            return Err(NotInserted::Occupied(head, state));
+            return Err(NotInserted::Occupied(value, state));
         }
-        let deciding = trap::deciding();
-        let completed = complete(slice::from_mut(&mut head));
-        drop(deciding);
+        let enter_predicate = reentrancy::enter_predicate();
+        let completed = complete(slice::from_mut(&mut value));
+        drop(enter_predicate);
         if let Err(why) = completed {
-            return Err(NotInserted::Declined(head, state, why));
+            return Err(NotInserted::Declined(value, state, why));
         }
-        let insert = move |map: &Pinned<'_, K, H, S>| map.try_insert(key, (head, state)).map(|_| ()).map_err(|occupied| occupied.not_inserted);
+        let insert = move |map: &Pinned<'_, K, V, S>| map.try_insert(key, (value, state)).map(|_| ()).map_err(|occupied| occupied.not_inserted);
         let inserted = self.on_another_thread(insert, || drop(inserting));
-        inserted.map_err(|(head, state)| NotInserted::Occupied(head, state))
+        inserted.map_err(|(value, state)| NotInserted::Occupied(value, state))
     }
 
     #[cold]
-    fn remove_late(&self, hash: u64, key: &[u8], owned: &mut dyn FnMut(&K, &H, &S) -> bool) -> bool {
+    fn remove_late(&self, hash: u64, key: &[u8], owned: &mut dyn FnMut(&K, &V, &S) -> bool) -> bool {
         let query = Query { hash, key };
         loop {
             // While this guard lasts, no other entry can be where the one is that is asked about.
             let map = self.map.pin_owned();
-            let Some((found, (head, state))) = map.get_key_value(&query) else {
+            let Some((found, (value, state))) = map.get_key_value(&query) else {
                 return false;
             };
-            let deciding = trap::deciding();
-            let removes = owned(found.key(), head, state);
-            drop(deciding);
+            let enter_predicate = reentrancy::enter_predicate();
+            let removes = owned(found.key(), value, state);
+            drop(enter_predicate);
             if !removes {
                 return false;
             }
             let place = ptr::from_ref(found).addr();
-            let remove = |map: &Pinned<'_, K, H, S>| {
+            let remove = |map: &Pinned<'_, K, V, S>| {
                 let removed = map.remove_if(&query, |found, _| ptr::from_ref(found).addr() == place);
                 matches!(removed, Ok(Some(_)))
             };
@@ -309,7 +309,7 @@ impl<K: Key, H: Head, S: State> PapayaShard<K, H, S> {
     /// thread lets go of its guard, which may drop removed values, and whose panics stay there.
     fn on_another_thread<R: Send>(
         &self,
-        act: impl FnOnce(&Pinned<'_, K, H, S>) -> R + Send,
+        act: impl FnOnce(&Pinned<'_, K, V, S>) -> R + Send,
         then: impl FnOnce(),
     ) -> R {
         thread::scope(|scope| {
@@ -332,7 +332,7 @@ impl<K: Key, H: Head, S: State> PapayaShard<K, H, S> {
 
 impl Hash for Query<'_> {
     #[inline]
-    fn hash<H: Hasher>(&self, state: &mut H) {
+    fn hash<V: Hasher>(&self, state: &mut V) {
         state.write_u64(self.hash);
     }
 }
@@ -377,15 +377,15 @@ impl fmt::Debug for Family {
     }
 }
 
-impl<K: Key, H: Head, S: State> Drop for PapayaShard<K, H, S> {
+impl<K: Key, V: Value, S: State> Drop for PapayaShard<K, V, S> {
     fn drop(&mut self) {
-        trap::writing("drop");
+        reentrancy::check_write("drop");
         let map = mem::replace(&mut self.map, HashMap::with_hasher(PassThrough::default()));
         drop(self.family.leave(Box::new(map)));
     }
 }
 
-impl<K: Key, H: Head, S: State> fmt::Debug for PapayaShard<K, H, S> {
+impl<K: Key, V: Value, S: State> fmt::Debug for PapayaShard<K, V, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PapayaShard").finish_non_exhaustive()
     }

@@ -36,7 +36,7 @@ use shuttle::{
     thread,
 };
 
-use registry_core::{Backend, Contention, Head, Key, Meeting, NotInserted, Shard, State, trap};
+use registry_core::{Backend, Contention, Value, Key, ContentionKind, NotInserted, Shard, State, reentrancy};
 
 #[cfg(not(shuttle))]
 use crate::gate::Gate;
@@ -48,8 +48,8 @@ use crate::met::{Met, free};
 pub struct Reference;
 
 /// A shard of [`Reference`].
-pub struct ReferenceShard<K, H, S> {
-    table: RwLock<Table<K, H, S>>,
+pub struct ReferenceShard<K, V, S> {
+    table: RwLock<Table<K, V, S>>,
     #[cfg(not(shuttle))]
     gate: Gate,
     met: Met,
@@ -61,14 +61,14 @@ pub struct ReferenceShard<K, H, S> {
     room: AtomicUsize,
 }
 
-type Table<K, H, S> = HashMap<Hashed<K>, (H, S), PassThrough>;
+type Table<K, V, S> = HashMap<Hashed<K>, (V, S), PassThrough>;
 
 impl Backend for Reference {
     const NAME: &'static str = "reference";
 
-    type Shard<K: Key, H: Head, S: State> = ReferenceShard<K, H, S>;
+    type Shard<K: Key, V: Value, S: State> = ReferenceShard<K, V, S>;
 
-    fn shard<K: Key, H: Head, S: State>(&self, capacity: usize) -> Self::Shard<K, H, S> {
+    fn shard<K: Key, V: Value, S: State>(&self, capacity: usize) -> Self::Shard<K, V, S> {
         let table = HashMap::with_capacity_and_hasher(capacity, PassThrough::default());
         let room = AtomicUsize::new(table.capacity());
         ReferenceShard {
@@ -82,64 +82,64 @@ impl Backend for Reference {
     }
 }
 
-impl<K: Key, H: Head, S: State> Shard<K, H, S> for ReferenceShard<K, H, S> {
+impl<K: Key, V: Value, S: State> Shard<K, V, S> for ReferenceShard<K, V, S> {
     #[inline]
-    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &H, &S) -> R) -> Option<R> {
-        trap::looking("with");
+    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &V, &S) -> R) -> Option<R> {
+        reentrancy::check_read("with");
         let table = self.read();
-        let (key, (head, state)) = table.get_key_value(&Query { hash, key } as &dyn Lookup)?;
-        let _reading = trap::reading();
-        Some(read(key.key(), head, state))
+        let (key, (value, state)) = table.get_key_value(&Query { hash, key } as &dyn Lookup)?;
+        let _reading = reentrancy::enter_read();
+        Some(read(key.key(), value, state))
     }
 
     fn insert_new_with<E>(
         &self,
         hash: u64,
         key: K,
-        mut head: H,
+        mut value: V,
         state: S,
-        complete: impl FnOnce(&mut [H]) -> Result<(), E>,
-    ) -> Result<(), NotInserted<H, S, E>> {
-        trap::writing("insert_new");
+        complete: impl FnOnce(&mut [V]) -> Result<(), E>,
+    ) -> Result<(), NotInserted<V, S, E>> {
+        reentrancy::check_write("insert_new");
         let key = Hashed::new(hash, key);
         let mut table = self.write();
         if table.contains_key(&key) {
-            return Err(NotInserted::Occupied(head, state));
+            return Err(NotInserted::Occupied(value, state));
         }
-        let deciding = trap::deciding();
-        let completed = complete(slice::from_mut(&mut head));
-        drop(deciding);
+        let enter_predicate = reentrancy::enter_predicate();
+        let completed = complete(slice::from_mut(&mut value));
+        drop(enter_predicate);
         if let Err(why) = completed {
-            return Err(NotInserted::Declined(head, state, why));
+            return Err(NotInserted::Declined(value, state, why));
         }
-        table.insert(key, (head, state));
+        table.insert(key, (value, state));
         let room = table.capacity().max(self.room.load(Ordering::Relaxed));
         self.room.store(room, Ordering::Relaxed);
         Ok(())
     }
 
-    fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &H, &S) -> bool) -> bool {
-        trap::writing("remove_if");
+    fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &V, &S) -> bool) -> bool {
+        reentrancy::check_write("remove_if");
         let query: &dyn Lookup = &Query { hash, key };
         let mut table = self.write();
-        let Some((found, (head, state))) = table.get_key_value(query) else {
+        let Some((found, (value, state))) = table.get_key_value(query) else {
             return false;
         };
-        let deciding = trap::deciding();
-        let removes = owned(found.key(), head, state);
-        drop(deciding);
+        let enter_predicate = reentrancy::enter_predicate();
+        let removes = owned(found.key(), value, state);
+        drop(enter_predicate);
         let removed = if removes { table.remove_entry(query) } else { None };
         drop(table);
         // The entry is dropped here, with no lock held.
         removed.is_some()
     }
 
-    fn for_each(&self, mut visit: impl FnMut(&K, &H, &S) -> ControlFlow<()>) {
-        trap::looking("for_each");
+    fn for_each(&self, mut visit: impl FnMut(&K, &V, &S) -> ControlFlow<()>) {
+        reentrancy::check_read("for_each");
         let table = self.read();
-        let _reading = trap::reading();
-        for (key, (head, state)) in table.iter() {
-            if visit(key.key(), head, state).is_break() {
+        let _reading = reentrancy::enter_read();
+        for (key, (value, state)) in table.iter() {
+            if visit(key.key(), value, state).is_break() {
                 break;
             }
         }
@@ -154,7 +154,7 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for ReferenceShard<K, H, S> {
     }
 
     fn shrink(&self) {
-        trap::writing("shrink");
+        reentrancy::check_write("shrink");
         let mut table = self.write();
         let room = (2 * table.len()).max(self.least);
         table.shrink_to(room);
@@ -162,21 +162,21 @@ impl<K: Key, H: Head, S: State> Shard<K, H, S> for ReferenceShard<K, H, S> {
     }
 
     fn contention(&self) -> Option<Contention> {
-        self.met.as_contention(Meeting::LockWait)
+        self.met.as_contention(ContentionKind::LockWait)
     }
 }
 
 // A closure that panics under a lock unwinds before anything is changed, so poison is ignored.
-impl<K, H, S> ReferenceShard<K, H, S> {
+impl<K, V, S> ReferenceShard<K, V, S> {
     #[inline]
-    fn read(&self) -> RwLockReadGuard<'_, Table<K, H, S>> {
+    fn read(&self) -> RwLockReadGuard<'_, Table<K, V, S>> {
         #[cfg(not(shuttle))]
         self.gate.give_way(&self.met);
         let wait = || self.table.read().unwrap_or_else(PoisonError::into_inner);
         self.met.at_once_or(free(self.table.try_read()), wait)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Table<K, H, S>> {
+    fn write(&self) -> RwLockWriteGuard<'_, Table<K, V, S>> {
         let lock = || {
             loop {
                 thread::yield_now();
@@ -191,13 +191,13 @@ impl<K, H, S> ReferenceShard<K, H, S> {
     }
 }
 
-impl<K, H, S> Drop for ReferenceShard<K, H, S> {
+impl<K, V, S> Drop for ReferenceShard<K, V, S> {
     fn drop(&mut self) {
-        trap::writing("drop");
+        reentrancy::check_write("drop");
     }
 }
 
-impl<K, H, S> fmt::Debug for ReferenceShard<K, H, S> {
+impl<K, V, S> fmt::Debug for ReferenceShard<K, V, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReferenceShard").finish_non_exhaustive()
     }

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use registry_backends::{Visitor, for_each};
-use registry_core::{Backend, Run, Shard, Wanted};
+use registry_core::{Backend, Batch, ReadRequest, Shard};
 
 /// What a thread does last: in the destructor of a thread-local.
 #[derive(Default)]
@@ -84,10 +84,10 @@ fn do_all<T: Shard<String, (), u64>>(shard: &T) {
     assert_eq!((read(shard, "there"), read(shard, "absent")), (Some(1), None));
     let nested = shard.with(hash("there"), b"there", |_, (), value| (*value, read(shard, "there")));
     assert_eq!(nested, Some((1, Some(1))));
-    let wanted = ["there", "absent"].map(|key| Wanted { shard, hash: hash(key), key: key.as_bytes() });
+    let wanted = ["there", "absent"].map(|key| ReadRequest { shard, hash: hash(key), key: key.as_bytes() });
     let mut shown = Vec::new();
-    T::with_each(&wanted, |_, run: &Run<'_, String, (), u64>| {
-        shown.extend(run.iter().map(|seen| seen.map(|(_, (), value)| *value)));
+    T::with_each(&wanted, |_, batch: &Batch<'_, String, (), u64>| {
+        shown.extend(batch.iter().map(|seen| seen.map(|(_, (), value)| *value)));
     });
     assert_eq!(shown, [Some(1), None]);
     assert!(insert(shard, "new", 2) && !insert(shard, "new", 3) && !insert(shard, "there", 3));

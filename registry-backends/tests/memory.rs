@@ -43,9 +43,9 @@ fn at_most_a_quarter_of_the_peak_is_left_when_all_have_left() {
             for wave in 0..WAVES {
                 let names = wave * ENTRIES..(wave + 1) * ENTRIES;
                 for i in names.clone() {
-                    let head = (Arc::clone(&mailbox), [i; 2]);
+                    let value = (Arc::clone(&mailbox), [i; 2]);
                     let key = format!("name {i}").into_bytes().into();
-                    assert!(of(i).insert_new(hash(i), key, head, [i; 3]).is_ok());
+                    assert!(of(i).insert_new(hash(i), key, value, [i; 3]).is_ok());
                 }
                 peak = peak.max(live_bytes() - empty);
                 for i in names {

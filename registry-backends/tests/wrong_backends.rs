@@ -8,7 +8,9 @@ use std::panic::catch_unwind;
 use std::slice;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use registry_core::{Backend, Head, Key, NotInserted, Run, Shard, State, Wanted, conformance as laws, trap};
+use registry_core::{
+    Backend, Batch, Key, NotInserted, ReadRequest, Shard, State, Value, conformance as laws, reentrancy,
+};
 
 #[test]
 fn without_a_mistake_all_is_well() {
@@ -107,42 +109,42 @@ const FORGETS_WHEN_IT_SHRINKS: u8 = 11;
 #[derive(Debug, Default)]
 struct Wrong<const HOW: u8>;
 
-struct WrongShard<const HOW: u8, K, H, S>(Mutex<Table<K, H, S>>);
+struct WrongShard<const HOW: u8, K, V, S>(Mutex<Table<K, V, S>>);
 
-struct Table<K, H, S> {
-    entries: Entries<K, H, S>,
+struct Table<K, V, S> {
+    entries: Entries<K, V, S>,
     /// What readers see, if it is not the same.
-    published: Entries<K, H, S>,
+    published: Entries<K, V, S>,
 }
 
-type Entries<K, H, S> = HashMap<Vec<u8>, Arc<(K, H, S)>>;
+type Entries<K, V, S> = HashMap<Vec<u8>, Arc<(K, V, S)>>;
 
 impl<const HOW: u8> Backend for Wrong<HOW> {
     const NAME: &'static str = "wrong";
 
-    type Shard<K: Key, H: Head, S: State> = WrongShard<HOW, K, H, S>;
+    type Shard<K: Key, V: Value, S: State> = WrongShard<HOW, K, V, S>;
 
-    fn shard<K: Key, H: Head, S: State>(&self, _capacity: usize) -> Self::Shard<K, H, S> {
+    fn shard<K: Key, V: Value, S: State>(&self, _capacity: usize) -> Self::Shard<K, V, S> {
         WrongShard(Mutex::new(Table { entries: HashMap::new(), published: HashMap::new() }))
     }
 }
 
-impl<const HOW: u8, K: Key, H: Head, S: State> Shard<K, H, S> for WrongShard<HOW, K, H, S> {
-    fn with<R>(&self, _hash: u64, key: &[u8], read: impl FnOnce(&K, &H, &S) -> R) -> Option<R> {
+impl<const HOW: u8, K: Key, V: Value, S: State> Shard<K, V, S> for WrongShard<HOW, K, V, S> {
+    fn with<R>(&self, _hash: u64, key: &[u8], read: impl FnOnce(&K, &V, &S) -> R) -> Option<R> {
         if HOW != SETS_NO_TRAP {
-            trap::looking("with");
+            reentrancy::check_read("with");
         }
         let entry = self.table().seen::<HOW>().get(key).cloned()?;
-        let _reading = (HOW != SETS_NO_TRAP).then(trap::reading);
+        let _reading = (HOW != SETS_NO_TRAP).then(reentrancy::enter_read);
         Some(read(&entry.0, &entry.1, &entry.2))
     }
 
-    fn with_each(wanted: &[Wanted<'_, Self>], mut read: impl FnMut(usize, &Run<'_, K, H, S>)) {
-        for (place, Wanted { shard, key, .. }) in wanted.iter().enumerate() {
+    fn with_each(wanted: &[ReadRequest<'_, Self>], mut read: impl FnMut(usize, &Batch<'_, K, V, S>)) {
+        for (place, ReadRequest { shard, key, .. }) in wanted.iter().enumerate() {
             let entry = shard.table().seen::<HOW>().get(*key).cloned();
             if entry.is_some() || HOW != PASSES_OVER_THE_ABSENT {
-                let _reading = (HOW != SETS_NO_TRAP).then(trap::reading);
-                read(place, &[entry.as_deref().map(|(key, head, state)| (key, head, state))]);
+                let _reading = (HOW != SETS_NO_TRAP).then(reentrancy::enter_read);
+                read(place, &[entry.as_deref().map(|(key, value, state)| (key, value, state))]);
             }
         }
     }
@@ -151,37 +153,37 @@ impl<const HOW: u8, K: Key, H: Head, S: State> Shard<K, H, S> for WrongShard<HOW
         &self,
         _hash: u64,
         key: K,
-        mut head: H,
+        mut value: V,
         state: S,
-        complete: impl FnOnce(&mut [H]) -> Result<(), E>,
-    ) -> Result<(), NotInserted<H, S, E>> {
-        trap::writing("insert_new");
+        complete: impl FnOnce(&mut [V]) -> Result<(), E>,
+    ) -> Result<(), NotInserted<V, S, E>> {
+        reentrancy::check_write("insert_new");
         let mut complete = Some(complete);
         let mut completed = Ok(());
         if HOW == COMPLETES_BEFORE_IT_WINS {
-            completed = complete.take().map_or(Ok(()), |complete| complete(slice::from_mut(&mut head)));
+            completed = complete.take().map_or(Ok(()), |complete| complete(slice::from_mut(&mut value)));
             std::thread::yield_now();
         }
         let mut table = self.table();
         if HOW != REPLACES && table.entries.contains_key(key.as_ref()) {
-            return Err(NotInserted::Occupied(head, state));
+            return Err(NotInserted::Occupied(value, state));
         }
         if let Some(complete) = complete {
-            let _deciding = (HOW != SETS_NO_TRAP).then(trap::deciding);
-            completed = complete(slice::from_mut(&mut head));
+            let _deciding = (HOW != SETS_NO_TRAP).then(reentrancy::enter_predicate);
+            completed = complete(slice::from_mut(&mut value));
         }
         if HOW != INSERTS_WHAT_IS_DECLINED
             && let Err(why) = completed
         {
-            return Err(NotInserted::Declined(head, state, why));
+            return Err(NotInserted::Declined(value, state, why));
         }
         table.begin_write::<HOW>();
-        table.entries.insert(key.as_ref().to_vec(), Arc::new((key, head, state)));
+        table.entries.insert(key.as_ref().to_vec(), Arc::new((key, value, state)));
         Ok(())
     }
 
-    fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &H, &S) -> bool) -> bool {
-        trap::writing("remove_if");
+    fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &V, &S) -> bool) -> bool {
+        reentrancy::check_write("remove_if");
         if HOW == REMOVES_IN_TWO_STEPS {
             let asked = self.with(hash, key, owned) == Some(true);
             std::thread::yield_now();
@@ -190,11 +192,11 @@ impl<const HOW: u8, K: Key, H: Head, S: State> Shard<K, H, S> for WrongShard<HOW
         }
         let mut table = self.table();
         let Some(entry) = table.entries.get(key) else { return false };
-        let deciding = (HOW != SETS_NO_TRAP).then(trap::deciding);
+        let enter_predicate = (HOW != SETS_NO_TRAP).then(reentrancy::enter_predicate);
         if !owned(&entry.0, &entry.1, &entry.2) && HOW != DOES_NOT_COMPARE {
             return false;
         }
-        drop(deciding);
+        drop(enter_predicate);
         table.begin_write::<HOW>();
         let removed = table.entries.remove(key);
         drop(table);
@@ -204,12 +206,12 @@ impl<const HOW: u8, K: Key, H: Head, S: State> Shard<K, H, S> for WrongShard<HOW
         true
     }
 
-    fn for_each(&self, mut visit: impl FnMut(&K, &H, &S) -> ControlFlow<()>) {
+    fn for_each(&self, mut visit: impl FnMut(&K, &V, &S) -> ControlFlow<()>) {
         if HOW != SETS_NO_TRAP {
-            trap::looking("for_each");
+            reentrancy::check_read("for_each");
         }
         let entries = self.table().seen::<HOW>().clone();
-        let _reading = (HOW != SETS_NO_TRAP).then(trap::reading);
+        let _reading = (HOW != SETS_NO_TRAP).then(reentrancy::enter_read);
         for entry in entries.values() {
             if visit(&entry.0, &entry.1, &entry.2).is_break() && HOW != DOES_NOT_STOP {
                 break;
@@ -230,14 +232,14 @@ impl<const HOW: u8, K: Key, H: Head, S: State> Shard<K, H, S> for WrongShard<HOW
     }
 }
 
-impl<const HOW: u8, K, H, S> WrongShard<HOW, K, H, S> {
-    fn table(&self) -> MutexGuard<'_, Table<K, H, S>> {
+impl<const HOW: u8, K, V, S> WrongShard<HOW, K, V, S> {
+    fn table(&self) -> MutexGuard<'_, Table<K, V, S>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<K, H, S> Table<K, H, S> {
-    fn seen<const HOW: u8>(&self) -> &Entries<K, H, S> {
+impl<K, V, S> Table<K, V, S> {
+    fn seen<const HOW: u8>(&self) -> &Entries<K, V, S> {
         if HOW == PUBLISHES_LATE { &self.published } else { &self.entries }
     }
 
@@ -248,13 +250,13 @@ impl<K, H, S> Table<K, H, S> {
     }
 }
 
-impl<const HOW: u8, K, H, S> Drop for WrongShard<HOW, K, H, S> {
+impl<const HOW: u8, K, V, S> Drop for WrongShard<HOW, K, V, S> {
     fn drop(&mut self) {
-        trap::writing("drop");
+        reentrancy::check_write("drop");
     }
 }
 
-impl<const HOW: u8, K, H, S> fmt::Debug for WrongShard<HOW, K, H, S> {
+impl<const HOW: u8, K, V, S> fmt::Debug for WrongShard<HOW, K, V, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WrongShard").finish_non_exhaustive()
     }

@@ -17,7 +17,7 @@ use std::fmt;
 use std::hash::Hash;
 
 use registry_router::{
-    BindError, Delivery, RegisterReason, RouteError, ServerId, ServerMailbox, ToServer, ToTransport, TokioMailbox,
+    BindError, Delivery, RegisterErrorKind, RouteError, ServerId, ServerMailbox, ToServer, ToTransport, TokioMailbox,
     TransportId, TransportMailbox,
 };
 use tokio::sync::mpsc::Sender;
@@ -151,7 +151,7 @@ impl<F: Family> Session for BareSession<F> {
     }
 
     #[inline]
-    fn register(&self, id: &ServerId, mailbox: &ServerMailbox<Message>) -> Result<(), RegisterReason> {
+    fn register(&self, id: &ServerId, mailbox: &ServerMailbox<Message>) -> Result<(), RegisterErrorKind> {
         self.servers.insert(id.clone(), sender(mailbox).clone());
         Ok(())
     }

@@ -6,7 +6,7 @@
 //! - `bound_route_vs_look_ups`: the same against asking first which server the transport is bound to.
 //!
 //! Both sides are the same registry and do the same work, so nothing but the way it is done differs. Slices run A B, B A,
-//! A B, and so on; each pair gives one ratio of times, per look-up or message. Mailboxes are emptied between the slices.
+//! A B, and so on; each pair gives one ratio of times, per lookup or message. Mailboxes are emptied between the slices.
 
 use std::fmt::Display;
 use std::hint::black_box;

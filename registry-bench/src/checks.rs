@@ -1,6 +1,6 @@
 //! The checks that run beside a registry that serves, until this is dropped.
 //!
-//! They set the rate at which look-ups are timed, so that what is measured without them is not what people run.
+//! They set the rate at which lookups are timed, so that what is measured without them is not what people run.
 //! They come ten times as often as by default, because a registry that is measured does not live long: it should have
 //! found its rate when measuring begins.
 
@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use registry_core::Backend;
-use registry_router::{Mailboxes, Probe, Registry};
+use registry_router::{MailboxFamily, Probe, Registry};
 
 /// The most often that the rate is set.
 const EVERY: Duration = Duration::from_millis(100);
@@ -32,7 +32,7 @@ impl Checks {
     where
         M: Send + 'static,
         B: Backend,
-        X: Mailboxes,
+        X: MailboxFamily,
         P: Probe,
     {
         let (lives, ends) = mpsc::channel();

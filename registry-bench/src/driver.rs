@@ -14,7 +14,7 @@ use anyhow::{Context, Result, ensure};
 use hdrhistogram::Histogram;
 use thread_local::ThreadLocal;
 
-use registry_router::{RegisterReason, RouteError};
+use registry_router::{RegisterErrorKind, RouteError};
 
 use crate::failures::Failures;
 use crate::spread::zipf;
@@ -366,7 +366,7 @@ impl<S: Subject> Worker<S> {
         match lease {
             Ok(lease) => self.held = Some((next, lease)),
             // Somebody else has it, which is what shared ids are there for.
-            Err(RegisterReason::Taken { .. }) if matches!(run.workload.claims, Claims::Shared(_)) => {}
+            Err(RegisterErrorKind::Taken { .. }) if matches!(run.workload.claims, Claims::Shared(_)) => {}
             Err(reason) => local.failed(next, reason),
         }
     }

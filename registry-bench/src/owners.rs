@@ -102,7 +102,7 @@ mod tests {
         let awake = owners.awake();
         for n in 0..50 {
             let message = Delivery { from: world.sender.clone(), message: 1 };
-            assert!(world.mailbox(n).try_deliver(message).is_ok());
+            assert!(world.mailbox(n).try_send(message).is_ok());
         }
         world.sent(50);
         world.drain_all();

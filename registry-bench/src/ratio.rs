@@ -9,14 +9,14 @@
 //! several pairs are built, one after the other, first the one and then the other in turn, with other memory taken in
 //! between: a ratio is the median of the pairs' medians, its range and quartiles are of all rounds of all pairs.
 //!
-//! - `lookup_vs_bare`, `lookup_miss_vs_bare`: a look-up reads in place the pointer to the mailbox. The registry reads a
+//! - `lookup_vs_bare`, `lookup_miss_vs_bare`: a lookup reads in place the pointer to the mailbox. The registry reads a
 //!   bit too, to see whether the owner is alive; the bare map does not know such a thing.
 //!   The bare map is one map, the registry has as many as it has shards: that is how each is used.
 //! - `lookup_vs_limit`: against a standard map that is never written, with the bare maps' hasher.
 //! - `route_vs_bare`: a message goes into a tokio channel by `try_send`; all are emptied between the slices.
 //!   There are at most 1,024 channels, so at more entries several servers share one.
 //! - `register_vs_bare`: a registration is followed by its end: lease dropped against entry removed.
-//! - `hot_two_threads`: everybody looks up one id; the time per look-up and thread with two threads over that with one.
+//! - `hot_two_threads`: everybody looks up one id; the time per lookup and thread with two threads over that with one.
 //!   `bare_hot_two_threads` is the same on the bare map: what the machine itself makes of it.
 //! - What is done many at once is in [`bulk`](crate::bulk).
 //! - `monitor_overhead`: the registry against itself, the same table, while its monitor is [switched](crate::switch) off.
@@ -135,7 +135,7 @@ pub fn measure(request: &Request) -> Result<Vec<Ratio>> {
     Ok(ratios)
 }
 
-/// Looks up until the subject has found the rate at which it times look-ups.
+/// Looks up until the subject has found the rate at which it times lookups.
 fn settle(subject: &dyn Runner, world: &World) {
     let mut lap = subject.lap(Act::Lookup, world, 0);
     let began = Instant::now();

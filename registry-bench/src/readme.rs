@@ -25,11 +25,11 @@ const ADVICE: [(&str, &str); 5] = [
 
 /// The workloads whose throughput is shown, and what a column is called.
 const SHOWN: [(&str, &str); 3] =
-    [("lookup-100k", "look-ups by 100,000 tasks"), ("hot", "one hot id"), ("sustained", "mixed 40/30/20/10")];
+    [("lookup-100k", "lookups by 100,000 tasks"), ("hot", "one hot id"), ("sustained", "mixed 40/30/20/10")];
 
 /// The ratios that are shown, on one thread.
 const RATIOS: [(&str, &str); 3] =
-    [("lookup_vs_bare", "look-up"), ("route_vs_bare", "message"), ("register_vs_bare", "registration")];
+    [("lookup_vs_bare", "lookup"), ("route_vs_bare", "message"), ("register_vs_bare", "registration")];
 
 /// The sizes that ratios are shown at.
 const SIZES: [usize; 2] = [10_000, 1_000_000];

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use registry_core::Backend;
 use registry_router::{
-    BindError, BuildError, Builder, HealthSettings, Monitor, MonitorSettings, Probe, RegisterReason, Registry,
+    BindError, BuildError, Builder, HealthSettings, Monitor, MonitorSettings, Probe, RegisterErrorKind, Registry,
     RouteError, ServerId, ServerLease, ServerMailbox, Tokio, TransportId, TransportMailbox,
 };
 
@@ -128,8 +128,8 @@ impl<B: Backend, P: Probe> Session for RegistrySession<B, P> {
     }
 
     #[inline]
-    fn register(&self, id: &ServerId, mailbox: &ServerMailbox<Message>) -> Result<ServerLease, RegisterReason> {
-        self.registry.register_server(id, mailbox.clone(), ()).map_err(|error| error.reason)
+    fn register(&self, id: &ServerId, mailbox: &ServerMailbox<Message>) -> Result<ServerLease, RegisterErrorKind> {
+        self.registry.register_server(id, mailbox.clone(), ()).map_err(|error| error.kind)
     }
 
     #[inline]
@@ -169,12 +169,12 @@ mod tests {
     const LAYOUT: Layout = Layout { shards: 4, servers: 4, transports: 0 };
 
     /// Puts every shard in alarm, as a busy machine may, and registers a server.
-    fn registers_when_all_is_slow<P: Probe>(session: &RegistrySession<Reference, P>) -> Result<(), RegisterReason> {
+    fn registers_when_all_is_slow<P: Probe>(session: &RegistrySession<Reference, P>) -> Result<(), RegisterErrorKind> {
         let world = World::new(Counts { servers: 1, strangers: 0, claims: 0, transports: 0 }, 1);
         let began = Instant::now();
         let slow = began + Duration::from_millis(10);
         for shard in 0..LAYOUT.shards {
-            (0..100).for_each(|_| session.registry.probe().took(shard, Operation::Write, began, slow));
+            (0..100).for_each(|_| session.registry.probe().record_latency(shard, Operation::Write, began, slow));
         }
         let changes = session.registry.tick(slow);
         let raised = changes.iter().filter(|change| matches!(change, HealthChange::AlarmRaised(_))).count();

@@ -40,7 +40,7 @@ pub fn report(document: &Document) -> String {
         let _ = writeln!(text, "{}", ratios(document.ratios.iter().filter(single)));
         text.push_str(
             "Time on the registry over time on the bare map; limit: over an immutable map; overhead: over the same registry\n\
-             unheard; two threads: per look-up and thread, over the same with one thread; memory: bytes over bytes.\n\n",
+             unheard; two threads: per lookup and thread, over the same with one thread; memory: bytes over bytes.\n\n",
         );
     }
     text.push_str(&curves::curves(document));

@@ -1,6 +1,8 @@
 //! What is measured, seen from the driver: a registry, or a bare map used in its place.
 
-use registry_router::{BindError, RegisterReason, RouteError, ServerId, ServerMailbox, TransportId, TransportMailbox};
+use registry_router::{
+    BindError, RegisterErrorKind, RouteError, ServerId, ServerMailbox, TransportId, TransportMailbox,
+};
 
 use crate::world::{Message, World};
 
@@ -42,7 +44,7 @@ pub trait Session: Send + 'static {
     /// # Errors
     ///
     /// If the id is taken and the subject notices, or the registration is refused.
-    fn register(&self, id: &ServerId, mailbox: &ServerMailbox<Message>) -> Result<Self::Lease, RegisterReason>;
+    fn register(&self, id: &ServerId, mailbox: &ServerMailbox<Message>) -> Result<Self::Lease, RegisterErrorKind>;
 
     /// Ends a registration.
     fn release(&self, id: &ServerId, lease: Self::Lease);

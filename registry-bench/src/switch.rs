@@ -39,8 +39,8 @@ impl Probe for Switch {
         self.is_on() && self.monitor.lookup(shard)
     }
 
-    fn sampled(&self, shard: usize, kind: Kind, id: &[u8]) {
-        self.monitor.sampled(shard, kind, id);
+    fn on_sample(&self, shard: usize, kind: Kind, id: &[u8]) {
+        self.monitor.on_sample(shard, kind, id);
     }
 
     #[inline(always)]
@@ -55,16 +55,16 @@ impl Probe for Switch {
         self.is_on()
     }
 
-    fn took(&self, shard: usize, operation: Operation, began: Instant, ended: Instant) {
-        self.monitor.took(shard, operation, began, ended);
+    fn record_latency(&self, shard: usize, operation: Operation, began: Instant, ended: Instant) {
+        self.monitor.record_latency(shard, operation, began, ended);
     }
 
     fn stats(&self, shard: usize, now: Instant) -> ShardStats {
         self.monitor.stats(shard, now)
     }
 
-    fn checked(&self, now: Instant) {
-        self.monitor.checked(now);
+    fn on_health_check(&self, now: Instant) {
+        self.monitor.on_health_check(now);
     }
 
     fn reset(&self) {

@@ -7,10 +7,10 @@
 //! Where there are two processors, one thread offers, and the other processor serves the tasks, or does the churn while
 //! the tasks have nothing to do; with more threads than processors the tails are those of the scheduler.
 //!
-//! - `mixed`: 40 % look-ups, 30 % messages, 20 % registrations, 10 % bindings. A registration ends the one that the same
+//! - `mixed`: 40 % lookups, 30 % messages, 20 % registrations, 10 % bindings. A registration ends the one that the same
 //!   thread made before it, so that the number of entries stays.
-//! - `lookups-alone`: look-ups only, at half of what saturates those.
-//! - `lookups-under-churn`: the same look-ups at the same rate, while one more thread does this as fast as it can:
+//! - `lookups-alone`: lookups only, at half of what saturates those.
+//! - `lookups-under-churn`: the same lookups at the same rate, while one more thread does this as fast as it can:
 //!   it registers and drops the lease, registers owners that die without a word, and sweeps a shard after every 32 of
 //!   each. A bare map knows no death and no sweep: there, as many entries are put in, and half of them taken out.
 //!

@@ -36,9 +36,9 @@ enum Source {
     Tails,
 }
 
-/// The backends that look-ups and writes have targets for.
+/// The backends that lookups and writes have targets for.
 const FAST: &[&str] = &["papaya", "dashmap", "evmap"];
-/// Those of them whose look-ups write nothing that threads share.
+/// Those of them whose lookups write nothing that threads share.
 const UNSHARED: &[&str] = &["papaya", "evmap"];
 const DEFAULT: &[&str] = &["papaya"];
 const SIZES: &[usize] = &[10_000, 1_000_000];
@@ -56,7 +56,7 @@ pub const TARGETS: [Target; 10] = [
         entries: &[10_000],
         ..ratio("lookup_vs_limit", "finding a server, against an immutable HashMap with a fast hash", 2.5)
     },
-    ratio("route_vs_bare", "sending a message, against a bare look-up and a bare try_send", 1.25),
+    ratio("route_vs_bare", "sending a message, against a bare lookup and a bare try_send", 1.25),
     ratio("register_vs_bare", "registering and leaving, against a bare insert and remove", 2.0),
     Target {
         backends: UNSHARED,

@@ -34,9 +34,9 @@ pub struct Workload {
 /// Shares of operations in percent, which add to 100.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Mix {
-    /// Look-ups of a server that is there.
+    /// Lookups of a server that is there.
     pub lookup: u8,
-    /// Look-ups of a server that is not there.
+    /// Lookups of a server that is not there.
     pub miss: u8,
     /// Messages to a server.
     pub route: u8,
@@ -95,7 +95,7 @@ impl Mix {
 const BASE: Workload = Workload {
     name: "",
     description: "",
-    load: "look-ups",
+    load: "lookups",
     mix: Mix::LOOKUP,
     keys: Keys::Uniform,
     entries: 10_000,
@@ -111,27 +111,27 @@ const BASE: Workload = Workload {
 pub const WORKLOADS: [Workload; 13] = [
     Workload {
         name: "lookup-10k",
-        description: "look-ups by 10,000 live tasks among 10,000 servers",
+        description: "lookups by 10,000 live tasks among 10,000 servers",
         concurrency: Concurrency::Tasks(10_000),
         ..BASE
     },
     Workload {
         name: "lookup-50k",
-        description: "look-ups by 50,000 live tasks among 50,000 servers",
+        description: "lookups by 50,000 live tasks among 50,000 servers",
         entries: 50_000,
         concurrency: Concurrency::Tasks(50_000),
         ..BASE
     },
     Workload {
         name: "lookup-100k",
-        description: "look-ups by 100,000 live tasks among 100,000 servers",
+        description: "lookups by 100,000 live tasks among 100,000 servers",
         entries: 100_000,
         concurrency: Concurrency::Tasks(100_000),
         ..BASE
     },
     Workload {
         name: "storm",
-        description: "everybody comes and goes: half registrations, half look-ups, by 10,000 live tasks",
+        description: "everybody comes and goes: half registrations, half lookups, by 10,000 live tasks",
         load: "coming and going",
         mix: Mix { lookup: 50, register: 50, ..Mix::NOTHING },
         concurrency: Concurrency::Tasks(10_000),
@@ -157,13 +157,13 @@ pub const WORKLOADS: [Workload; 13] = [
     },
     Workload {
         name: "balance",
-        description: "100,000 servers over the shards: look-ups, and how unevenly the servers lie",
+        description: "100,000 servers over the shards: lookups, and how unevenly the servers lie",
         entries: 100_000,
         ..BASE
     },
     Workload {
         name: "sustained",
-        description: "40 % look-ups, 30 % messages, 20 % registrations, 10 % bindings, for 30 s in a full run",
+        description: "40 % lookups, 30 % messages, 20 % registrations, 10 % bindings, for 30 s in a full run",
         load: "a bit of everything",
         mix: Mix { lookup: 40, route: 30, register: 20, bind: 10, ..Mix::NOTHING },
         transports: 10_000,
@@ -173,7 +173,7 @@ pub const WORKLOADS: [Workload; 13] = [
     },
     Workload {
         name: "histogram",
-        description: "look-ups, every single one timed, for the shape of the latency",
+        description: "lookups, every single one timed, for the shape of the latency",
         sample_every: 1,
         ..BASE
     },
@@ -188,8 +188,8 @@ pub const WORKLOADS: [Workload; 13] = [
     },
     Workload {
         name: "miss",
-        description: "look-ups of ids that are not registered, among 100,000 that are",
-        load: "look-ups in vain",
+        description: "lookups of ids that are not registered, among 100,000 that are",
+        load: "lookups in vain",
         mix: Mix { miss: 100, ..Mix::NOTHING },
         entries: 100_000,
         ..BASE
@@ -203,7 +203,7 @@ pub const WORKLOADS: [Workload; 13] = [
     },
     Workload {
         name: "zipf",
-        description: "look-ups of 100,000 servers of which few are popular (Zipf, exponent 1)",
+        description: "lookups of 100,000 servers of which few are popular (Zipf, exponent 1)",
         keys: Keys::Zipf(1.0),
         entries: 100_000,
         ..BASE

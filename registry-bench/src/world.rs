@@ -239,7 +239,7 @@ mod tests {
         let (world, flow, mut inboxes) = World::with_owners(counts, 1, 4);
         assert_eq!((inboxes.len(), world.room()), (3, 6));
         let delivery = registry_router::Delivery { from: world.sender.clone(), message: 5 };
-        assert!(world.mailbox(2).try_deliver(delivery).is_ok());
+        assert!(world.mailbox(2).try_send(delivery).is_ok());
         world.sent(1);
         thread::scope(|scope| {
             scope.spawn(|| {

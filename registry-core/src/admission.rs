@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::health::{Cap, CapHits, CapUse};
+use crate::health::{Limit, LimitHits, LimitUsage};
 use crate::metadata::Metadata;
 
 /// Decides about new registrations.
@@ -20,8 +20,8 @@ pub trait Admission: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`Refusal`], with the reason that the caller is to be told.
-    fn admit(&self, kind: Kind, metadata: &Metadata, now: Instant) -> Result<(), Refusal>;
+    /// [`AdmissionError`], with the reason that the caller is to be told.
+    fn admit(&self, kind: Kind, metadata: &Metadata, now: Instant) -> Result<(), AdmissionError>;
 
     /// Says whether a registration may be followed by one of the same owner, with other metadata, in the place that it
     /// has. Nothing is reserved or given back: the place is released with the new metadata, once.
@@ -31,13 +31,13 @@ pub trait Admission: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`Refusal`], with the reason that the caller is to be told.
-    fn renew(&self, _kind: Kind, old: &Metadata, new: &Metadata) -> Result<(), Refusal> {
+    /// [`AdmissionError`], with the reason that the caller is to be told.
+    fn renew(&self, _kind: Kind, old: &Metadata, new: &Metadata) -> Result<(), AdmissionError> {
         if old == new {
             return Ok(());
         }
         let reason = "a renewal must keep the metadata".into();
-        Err(Refusal { cause: Cause::Policy, reason, retry_after: None })
+        Err(AdmissionError { reason: DenyReason::Policy, message: reason, retry_after: None })
     }
 
     /// Gives a place back.
@@ -53,19 +53,19 @@ pub trait Admission: fmt::Debug + Send + Sync + 'static {
     fn health(&self, _state: AdmissionState, _retry_after: Duration) {}
 
     /// Returns the use of each cap, of which there must be few and always the same ones: they are compared with the check
-    /// before, and exported. Their [`hits`](CapUse::hits) must never fall.
+    /// before, and exported. Their [`hits`](LimitUsage::hits) must never fall.
     ///
-    /// Caps that come and go, or of which there can be any number, belong into [`take_hits`](Self::take_hits).
-    fn caps(&self) -> Vec<CapUse> {
+    /// Caps that come and go, or of which there can be any number, belong into [`take_limit_hits`](Self::take_limit_hits).
+    fn limit_usage(&self) -> Vec<LimitUsage> {
         Vec::new()
     }
 
     /// Returns those other caps that have turned something away since the call before, and forgets that they did.
     ///
     /// Called once by each check of the registry's health, which tells of them; nothing else may call it. A policy that
-    /// wraps another one must pass this on as it does [`caps`](Self::caps).
-    fn take_hits(&self) -> CapHits {
-        CapHits::default()
+    /// wraps another one must pass this on as it does [`limit_usage`](Self::limit_usage).
+    fn take_limit_hits(&self) -> LimitHits {
+        LimitHits::default()
     }
 }
 
@@ -102,12 +102,12 @@ pub enum AdmissionState {
 /// A registration is not admitted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[error("not admitted: {reason}")]
-pub struct Refusal {
-    /// What refuses.
-    pub cause: Cause,
-    /// Why, in words for a person. They are printed and logged, so a policy must put no value of a label in here.
-    pub reason: Box<str>,
+#[error("not admitted: {message}")]
+pub struct AdmissionError {
+    /// Why the registration was denied.
+    pub reason: DenyReason,
+    /// The reason in words, for a person. It is printed and logged, so a policy must put no label value in it.
+    pub message: Box<str>,
     /// When trying again may help; `None` when waiting will not.
     pub retry_after: Option<Duration>,
 }
@@ -116,11 +116,11 @@ pub struct Refusal {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
-pub enum Cause {
+pub enum DenyReason {
     /// The registry is in trouble and takes nobody new.
     Closed,
-    /// A cap. If it [counts the living](Cap::counts_the_living), the registry takes out the dead and asks again.
-    Cap(Cap),
+    /// A cap. If it [counts the living](Limit::counts_live_entries), the registry takes out the dead and asks again.
+    Limit(Limit),
     /// A reason of the policy's own.
     Policy,
 }
@@ -130,11 +130,11 @@ pub enum Cause {
 pub struct AdmitAll;
 
 impl Admission for AdmitAll {
-    fn admit(&self, _kind: Kind, _metadata: &Metadata, _now: Instant) -> Result<(), Refusal> {
+    fn admit(&self, _kind: Kind, _metadata: &Metadata, _now: Instant) -> Result<(), AdmissionError> {
         Ok(())
     }
 
-    fn renew(&self, _kind: Kind, _old: &Metadata, _new: &Metadata) -> Result<(), Refusal> {
+    fn renew(&self, _kind: Kind, _old: &Metadata, _new: &Metadata) -> Result<(), AdmissionError> {
         Ok(())
     }
 

@@ -5,7 +5,7 @@
 //!
 //! A name to look up is anything that gives bytes: `&str`, `&String`, `&ServerId`. It is compared, not validated.
 
-use crate::entry::{Entry, EntryRef, Listing};
+use crate::entry::{Entry, EntryInfo, EntryRef};
 use crate::error::{BindError, BroadcastReport, RegisterError, RouteError};
 use crate::id::{InvalidId, ServerId, TransportId};
 use crate::incarnation::Incarnation;
@@ -15,7 +15,7 @@ use crate::stats::{ContentionStatus, ShardStats};
 
 /// Finds registrations by id.
 ///
-/// A registration must be found by every look-up that starts after it was made and ends before it ends, and by none
+/// A registration must be found by every lookup that starts after it was made and ends before it ends, and by none
 /// that starts after it has ended. Text that is no valid id is never found.
 pub trait Directory {
     /// The mailbox of a server.
@@ -48,16 +48,16 @@ pub trait Directory {
     }
 
     /// The servers that `select` takes: each that is there throughout, none twice, in no order.
-    fn select_servers(&self, select: Select<'_>) -> Vec<Listing<ServerId>>;
+    fn select_servers(&self, select: Select<'_>) -> Vec<EntryInfo<ServerId>>;
 
     /// The transports that `select` takes: each that is there throughout, none twice, in no order.
-    fn select_transports(&self, select: Select<'_>) -> Vec<Listing<TransportId>>;
+    fn select_transports(&self, select: Select<'_>) -> Vec<EntryInfo<TransportId>>;
 
     /// How many servers there are: exact when nobody writes.
-    fn len_servers(&self) -> usize;
+    fn server_count(&self) -> usize;
 
     /// How many transports there are: exact when nobody writes.
-    fn len_transports(&self) -> usize;
+    fn transport_count(&self) -> usize;
 }
 
 /// Ties transports to servers. A transport has at most one server; a server has any number of transports.

@@ -11,7 +11,7 @@ use std::fmt;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Contention {
     /// What is counted.
-    pub meeting: Meeting,
+    pub kind: ContentionKind,
     /// How often it happened.
     pub count: u64,
 }
@@ -20,28 +20,28 @@ pub struct Contention {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
-pub enum Meeting {
+pub enum ContentionKind {
     /// A read or a write found the lock taken, and waited.
     LockWait,
     /// A write found another one under way, and waited. Reads never do.
     WriteWait,
     /// A removal that had been decided found that another one had come first. Nobody waited.
-    Overtaken,
+    LostRace,
 }
 
-impl Meeting {
+impl ContentionKind {
     /// Its name in figures that are exported.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::LockWait => "lock_wait",
             Self::WriteWait => "write_wait",
-            Self::Overtaken => "overtaken",
+            Self::LostRace => "lost_race",
         }
     }
 }
 
-impl fmt::Display for Meeting {
+impl fmt::Display for ContentionKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
     }
@@ -53,7 +53,7 @@ impl Contention {
     pub fn sum(one: Option<Self>, other: Option<Self>) -> Option<Self> {
         match (one, other) {
             (Some(one), Some(other)) => {
-                debug_assert_eq!(one.meeting, other.meeting, "what is counted differs, so its sum says nothing");
+                debug_assert_eq!(one.kind, other.kind, "what is counted differs, so its sum says nothing");
                 Some(Self { count: one.count + other.count, ..one })
             }
             (one, other) => one.or(other),
@@ -67,11 +67,11 @@ mod tests {
 
     #[test]
     fn what_is_not_known_adds_nothing() {
-        let some = |count| Some(Contention { meeting: Meeting::Overtaken, count });
+        let some = |count| Some(Contention { kind: ContentionKind::LostRace, count });
         assert_eq!(Contention::sum(some(2), some(3)), some(5));
         assert_eq!(Contention::sum(None, some(3)), some(3));
         assert_eq!(Contention::sum(some(2), None), some(2));
         assert_eq!(Contention::sum(None, None), None);
-        assert_eq!(format!("{:>11}", Meeting::LockWait), "  lock_wait");
+        assert_eq!(format!("{:>11}", ContentionKind::LockWait), "  lock_wait");
     }
 }

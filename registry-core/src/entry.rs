@@ -1,4 +1,4 @@
-//! What a look-up gives: an entry in place, an owned handle, or a line in a list.
+//! What a lookup gives: an entry in place, an owned handle, or a line in a list.
 
 use std::fmt;
 
@@ -67,7 +67,7 @@ impl<I: fmt::Debug, B> fmt::Debug for Entry<I, B> {
 /// One line of a list: an id, which registration of it, and what it said of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Listing<I> {
+pub struct EntryInfo<I> {
     /// Its id.
     pub id: I,
     /// Which registration of that id it is.

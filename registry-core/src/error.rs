@@ -3,10 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::admission::Refusal;
+use crate::admission::AdmissionError;
 use crate::id::{InvalidId, ServerId, TransportId};
 use crate::incarnation::Incarnation;
-use crate::mailbox::Undelivered;
+use crate::mailbox::TrySendError;
 use crate::metadata::Metadata;
 
 /// Settings that no registry can be built from.
@@ -28,7 +28,7 @@ pub enum BuildError {
         max: usize,
     },
     /// The sampling rate is zero.
-    #[error("one look-up in 0 cannot be timed; give 1 to time all, or build without statistics")]
+    #[error("one lookup in 0 cannot be timed; give 1 to time all, or build without statistics")]
     SampleEvery,
     /// The window of the latencies is empty, or longer than a day.
     #[error("the window of the latencies must be from 1 millisecond to 1 day, not {given:?}")]
@@ -49,7 +49,7 @@ pub enum BuildError {
 /// Why a registration was turned down.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum RegisterReason {
+pub enum RegisterErrorKind {
     /// The id is not a valid one.
     #[error(transparent)]
     InvalidId(#[from] InvalidId),
@@ -72,7 +72,7 @@ pub enum RegisterReason {
     },
     /// The registration that was to be renewed has ended, or is one of another registry.
     #[error("the registration to renew has ended")]
-    Ended,
+    LeaseExpired,
     /// The metadata have more labels or more bytes than a registration may have.
     #[error(
         "the metadata have {labels} labels with {bytes} bytes, and may have {max_labels} labels with {max_bytes} bytes"
@@ -89,10 +89,10 @@ pub enum RegisterReason {
     },
     /// The registry takes no new registrations now.
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Refused(#[from] AdmissionError),
 }
 
-impl From<BindError> for RegisterReason {
+impl From<BindError> for RegisterErrorKind {
     /// Why a transport could not be born bound.
     fn from(error: BindError) -> Self {
         match error {
@@ -105,11 +105,11 @@ impl From<BindError> for RegisterReason {
 
 /// A registration was turned down; mailbox and metadata come back untouched.
 #[derive(thiserror::Error)]
-#[error("cannot register: {reason}")]
+#[error("cannot register: {kind}")]
 pub struct RegisterError<B> {
     /// Why.
     #[source]
-    pub reason: RegisterReason,
+    pub kind: RegisterErrorKind,
     /// The mailbox that was to be registered.
     pub mailbox: B,
     /// The metadata that was to be registered.
@@ -119,7 +119,7 @@ pub struct RegisterError<B> {
 impl<B> fmt::Debug for RegisterError<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RegisterError")
-            .field("reason", &self.reason)
+            .field("kind", &self.kind)
             .field("metadata", &self.metadata)
             .finish_non_exhaustive()
     }
@@ -168,11 +168,11 @@ impl<M> RouteError<M> {
     }
 }
 
-impl<M> From<Undelivered<M>> for RouteError<M> {
-    fn from(undelivered: Undelivered<M>) -> Self {
-        match undelivered {
-            Undelivered::Full(message) => Self::Full(message),
-            Undelivered::Closed(message) => Self::Closed(message),
+impl<M> From<TrySendError<M>> for RouteError<M> {
+    fn from(try_send_error: TrySendError<M>) -> Self {
+        match try_send_error {
+            TrySendError::Full(message) => Self::Full(message),
+            TrySendError::Closed(message) => Self::Closed(message),
         }
     }
 }

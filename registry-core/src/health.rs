@@ -24,29 +24,29 @@ pub enum HealthChange {
     ImbalanceRaised(Imbalance),
     /// They lie as chance would have it again.
     ImbalanceCleared(Imbalance),
-    /// One id gets a large share of all look-ups.
-    HotIdNamed(HotId),
+    /// One id gets a large share of all lookups.
+    HotIdDetected(HotId),
     /// It does not any more.
-    HotIdGone(HotId),
+    HotIdCleared(HotId),
     /// New registrations are refused from now on.
-    AdmissionClosed(Door),
+    AdmissionClosed(AlarmedShards),
     /// New registrations are taken again.
-    AdmissionReopened(Door),
+    AdmissionReopened(AlarmedShards),
     /// A cap has turned somebody away for the first time in a while.
-    CapHit(CapUse),
+    LimitReached(LimitUsage),
     /// A cap has turned nobody away for long enough.
-    CapRelieved(CapUse),
+    LimitCleared(LimitUsage),
     /// Caps by label have turned registrations away, in addition to those that this check tells one by one.
-    MoreCapsHit(CapCount),
-    /// Caps that were told by [`MoreCapsHit`](Self::MoreCapsHit) have turned nothing away for long enough.
-    MoreCapsRelieved(CapCount),
+    MoreLimitsReached(LimitCount),
+    /// Caps that were told by [`MoreLimitsReached`](Self::MoreLimitsReached) have turned nothing away for long enough.
+    MoreLimitsCleared(LimitCount),
 }
 
 /// Which figure an alarm is judged by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
-pub enum Measure {
+pub enum AlarmMetric {
     /// The 99th percentile of reads or writes: more than one in a hundred was slower than the threshold.
     #[default]
     P99,
@@ -66,7 +66,7 @@ pub struct Alarm {
     /// What was slow.
     pub operation: Operation,
     /// The figure that it was judged by.
-    pub measure: Measure,
+    pub metric: AlarmMetric,
     /// What that figure must not exceed.
     pub threshold: Duration,
     /// What it is now, in nanoseconds, over the whole window; zero when nothing was timed.
@@ -79,8 +79,8 @@ pub struct Alarm {
 
 impl Alarm {
     /// An alarm; for those who judge.
-    pub fn new(shard: usize, operation: Operation, measure: Measure, threshold: Duration) -> Self {
-        Self { shard, operation, measure, threshold, measured_ns: 0.0, samples: 0, slow: 0 }
+    pub fn new(shard: usize, operation: Operation, metric: AlarmMetric, threshold: Duration) -> Self {
+        Self { shard, operation, metric, threshold, measured_ns: 0.0, samples: 0, slow: 0 }
     }
 }
 
@@ -97,10 +97,10 @@ pub struct Imbalance {
     /// How many a shard has on average.
     pub mean: f64,
     /// The probability that chance alone would spread them so unevenly, or more.
-    pub probability: f64,
+    pub p_value: f64,
 }
 
-/// An id that gets a share of the look-ups, as far as the sampled ones tell.
+/// An id that gets a share of the lookups, as far as the sampled ones tell.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct HotId {
@@ -110,18 +110,18 @@ pub struct HotId {
     pub id: Box<str>,
     /// The shard that it is in.
     pub shard: usize,
-    /// Its share of the sampled look-ups of the window, from 0 to 1: never below the true one.
+    /// Its share of the sampled lookups of the window, from 0 to 1: never below the true one.
     pub share: f64,
     /// The same from below: never above the true one.
     pub share_at_least: f64,
-    /// How many look-ups were sampled.
+    /// How many lookups were sampled.
     pub samples: u64,
 }
 
 /// How many shards are in alarm, as it was when admission changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Door {
+pub struct AlarmedShards {
     /// Shards in alarm.
     pub alarmed: usize,
     /// All shards.
@@ -134,7 +134,7 @@ pub struct Door {
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
-pub enum Cap {
+pub enum Limit {
     /// On live servers.
     Servers,
     /// On live transports.
@@ -154,14 +154,14 @@ pub enum Cap {
     TransportsPerServer,
 }
 
-impl Cap {
+impl Limit {
     /// Whether taking out the dead may make room under it.
-    pub fn counts_the_living(&self) -> bool {
+    pub fn counts_live_entries(&self) -> bool {
         !matches!(self, Self::Rate)
     }
 }
 
-impl fmt::Debug for Cap {
+impl fmt::Debug for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Servers => "Servers",
@@ -176,7 +176,7 @@ impl fmt::Debug for Cap {
     }
 }
 
-impl fmt::Display for Cap {
+impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Servers => f.write_str("servers"),
@@ -191,9 +191,9 @@ impl fmt::Display for Cap {
 /// How much of a cap is used, and how often it turned somebody away.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct CapUse {
+pub struct LimitUsage {
     /// Which cap.
-    pub cap: Cap,
+    pub limit: Limit,
     /// What it allows.
     pub max: u64,
     /// How much of it is taken, those under way included; zero where that is not one figure.
@@ -204,11 +204,11 @@ pub struct CapUse {
 
 /// The limits that turned something away between one check of a registry's health and the next.
 ///
-/// For limits of which there can be any number; see [`Admission::take_hits`](crate::Admission::take_hits).
+/// For limits of which there can be any number; see [`Admission::take_limit_hits`](crate::Admission::take_limit_hits).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CapHits {
+pub struct LimitHits {
     /// Those that are known, each once, in the order in which they were hit first.
-    pub caps: Vec<CapUse>,
+    pub limits: Vec<LimitUsage>,
     /// How many were hit besides, without it being known which; possibly with some of them counted twice.
     pub unlisted: u64,
 }
@@ -216,9 +216,9 @@ pub struct CapHits {
 /// A number of caps by label that a check does not tell one by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct CapCount {
+pub struct LimitCount {
     /// How many they are.
-    pub caps: u64,
+    pub limits: u64,
 }
 
 impl fmt::Display for HealthChange {
@@ -226,16 +226,16 @@ impl fmt::Display for HealthChange {
         match self {
             Self::AlarmRaised(alarm) => write!(f, "alarm raised: {alarm}"),
             Self::AlarmCleared(alarm) => write!(f, "alarm cleared: {alarm}"),
-            Self::ImbalanceRaised(imbalance) => write!(f, "imbalance: {imbalance}"),
-            Self::ImbalanceCleared(imbalance) => write!(f, "imbalance gone: {imbalance}"),
-            Self::HotIdNamed(hot) => write!(f, "hot id: {hot}"),
-            Self::HotIdGone(hot) => write!(f, "hot id gone: {hot}"),
-            Self::AdmissionClosed(door) => write!(f, "admission closed: {door}"),
-            Self::AdmissionReopened(door) => write!(f, "admission reopened: {door}"),
-            Self::CapHit(cap) => write!(f, "cap hit: {cap}"),
-            Self::CapRelieved(cap) => write!(f, "cap relieved: {cap}"),
-            Self::MoreCapsHit(more) => write!(f, "more caps hit: {}", more.caps),
-            Self::MoreCapsRelieved(more) => write!(f, "more caps relieved: {}", more.caps),
+            Self::ImbalanceRaised(imbalance) => write!(f, "imbalance raised: {imbalance}"),
+            Self::ImbalanceCleared(imbalance) => write!(f, "imbalance cleared: {imbalance}"),
+            Self::HotIdDetected(hot) => write!(f, "hot id detected: {hot}"),
+            Self::HotIdCleared(hot) => write!(f, "hot id cleared: {hot}"),
+            Self::AdmissionClosed(alarmed_shards) => write!(f, "admission closed: {alarmed_shards}"),
+            Self::AdmissionReopened(alarmed_shards) => write!(f, "admission reopened: {alarmed_shards}"),
+            Self::LimitReached(limit) => write!(f, "limit reached: {limit}"),
+            Self::LimitCleared(limit) => write!(f, "limit cleared: {limit}"),
+            Self::MoreLimitsReached(more) => write!(f, "more limits reached: {}", more.limits),
+            Self::MoreLimitsCleared(more) => write!(f, "more limits cleared: {}", more.limits),
         }
     }
 }
@@ -244,13 +244,13 @@ impl fmt::Display for Alarm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { shard, operation, threshold, samples, slow, .. } = self;
         let measured = Duration::from_nanos(self.measured_ns as u64);
-        let mean = match self.measure {
-            Measure::P99 => {
+        let mean = match self.metric {
+            AlarmMetric::P99 => {
                 write!(f, "shard {shard}, {slow} of the last {samples} {operation}s took over {threshold:?}")?;
                 return write!(f, ", p99 of the window is {measured:?}");
             }
-            Measure::Mean => "mean of",
-            Measure::MeanOfLast => "mean of the last",
+            AlarmMetric::Mean => "mean of",
+            AlarmMetric::MeanOfLast => "mean of the last",
         };
         write!(f, "shard {shard}, {mean} {samples} {operation}s is {measured:?}, threshold {threshold:?}")
     }
@@ -258,27 +258,27 @@ impl fmt::Display for Alarm {
 
 impl fmt::Display for Imbalance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, shard, entries, mean, probability } = self;
-        write!(f, "shard {shard} has {entries} {kind}s, the mean is {mean:.1}, chance {probability:.1e}")
+        let Self { kind, shard, entries, mean, p_value } = self;
+        write!(f, "shard {shard} has {entries} {kind}s, the mean is {mean:.1}, chance {p_value:.1e}")
     }
 }
 
 impl fmt::Display for HotId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kind, id, shard, share, samples, .. } = self;
-        write!(f, "{kind} {id} in shard {shard}, {:.1} % of {samples} sampled look-ups", share * 100.0)
+        write!(f, "{kind} {id} in shard {shard}, {:.1} % of {samples} sampled lookups", share * 100.0)
     }
 }
 
-impl fmt::Display for Door {
+impl fmt::Display for AlarmedShards {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {} shards in alarm", self.alarmed, self.shards)
     }
 }
 
-impl fmt::Display for CapUse {
+impl fmt::Display for LimitUsage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { cap, max, hits, .. } = self;
-        write!(f, "{max} {cap}, turned away {hits} so far")
+        let Self { limit, max, hits, .. } = self;
+        write!(f, "{max} {limit}, turned away {hits} so far")
     }
 }

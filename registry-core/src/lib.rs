@@ -5,7 +5,7 @@
 //! Who should depend on this crate directly:
 //!
 //! - **Authors of a backend** implement [`Backend`] and [`Shard`] and prove them with the `conformance` feature.
-//! - **Authors of a mailbox** implement [`Mailbox`], and [`ReservingMailbox`] if a sender can wait for room.
+//! - **Authors of a mailbox** implement [`Mailbox`], and [`ReserveMailbox`] if a sender can wait for room.
 //! - **Authors of monitoring or load shedding** implement [`Probe`] or [`Admission`].
 //! - **Programs written against the contract**, not against one registry, use the traits in [`api`].
 //!
@@ -25,24 +25,28 @@ mod incarnation;
 mod mailbox;
 mod metadata;
 mod probe;
+pub mod reentrancy;
 mod select;
 mod shard;
 mod stats;
-pub mod trap;
 
-pub use admission::{Admission, AdmissionState, AdmitAll, Cause, Kind, Refusal};
-pub use contention::{Contention, Meeting};
-pub use entry::{Entry, EntryRef, Listing};
+pub use admission::{Admission, AdmissionError, AdmissionState, AdmitAll, DenyReason, Kind};
+pub use contention::{Contention, ContentionKind};
+pub use entry::{Entry, EntryInfo, EntryRef};
 pub use error::{
-    BindError, BoundRouteError, BroadcastReport, BuildError, RegisterError, RegisterReason, RouteError, SendError,
+    BindError, BoundRouteError, BroadcastReport, BuildError, RegisterError, RegisterErrorKind, RouteError, SendError,
 };
-pub use health::{Alarm, Cap, CapCount, CapHits, CapUse, Door, HealthChange, HotId, Imbalance, Measure};
+pub use health::{
+    Alarm, AlarmMetric, AlarmedShards, HealthChange, HotId, Imbalance, Limit, LimitCount, LimitHits, LimitUsage,
+};
 pub use id::{InvalidId, MAX_ID_BYTES, ServerId, TransportId};
 pub use id_rule::IdRule;
 pub use incarnation::Incarnation;
-pub use mailbox::{Closed, Delivery, Mailbox, Mailboxes, ReservingMailbox, Slot, ToServer, ToTransport, Undelivered};
+pub use mailbox::{
+    Closed, Delivery, Mailbox, MailboxFamily, Permit, ReserveMailbox, ToServer, ToTransport, TrySendError,
+};
 pub use metadata::Metadata;
 pub use probe::{Event, Operation, Probe};
 pub use select::Select;
-pub use shard::{AT_ONCE, Backend, Head, Key, NotInserted, Occupied, Run, Seen, Shard, State, Wanted};
-pub use stats::{ContentionStatus, LastWrites, LatencyStats, Pace, ShardStats};
+pub use shard::{Backend, Batch, EntryParts, Key, MAX_BATCH, NotInserted, Occupied, ReadRequest, Shard, State, Value};
+pub use stats::{ContentionStatus, LatencyStats, RecentWrites, ShardStats, SlowOps};

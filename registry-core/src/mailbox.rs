@@ -46,8 +46,8 @@ pub trait Mailbox<T>: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`Undelivered::Full`] when there is no room now, [`Undelivered::Closed`] when nobody will ever receive it.
-    fn try_deliver(&self, item: T) -> Result<(), Undelivered<T>>;
+    /// [`TrySendError::Full`] when there is no room now, [`TrySendError::Closed`] when nobody will ever receive it.
+    fn try_send(&self, item: T) -> Result<(), TrySendError<T>>;
 
     /// Puts a boxed item into the mailbox at once, or gives the box back.
     ///
@@ -56,28 +56,28 @@ pub trait Mailbox<T>: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// As [`try_deliver`](Self::try_deliver).
+    /// As [`try_send`](Self::try_send).
     #[expect(clippy::boxed_local, reason = "the box is what implementations can make use of")]
-    fn try_deliver_boxed(&self, item: Box<T>) -> Result<(), Undelivered<Box<T>>> {
-        self.try_deliver(*item).map_err(|undelivered| undelivered.map(Box::new))
+    fn try_send_boxed(&self, item: Box<T>) -> Result<(), TrySendError<Box<T>>> {
+        self.try_send(*item).map_err(|try_send_error| try_send_error.map(Box::new))
     }
 
     /// Whether nobody will ever receive from this mailbox again. Once true it must stay true.
     ///
-    /// Every look-up asks, inside the read of a shard, so it should cost no more than a load.
+    /// Every lookup asks, inside the read of a shard, so it should cost no more than a load.
     fn is_closed(&self) -> bool;
 
     /// Loads what a delivery would write to, and changes nothing.
     ///
     /// Called for several mailboxes before the first delivery to one of them: a delivery has locked instructions, which
     /// wait for all loads before them, so that without this each would wait for its own cache miss. Need not do anything.
-    fn approach(&self) {}
+    fn prefetch(&self) {}
 }
 
 /// A mailbox in which a sender can wait for room.
-pub trait ReservingMailbox<T>: Mailbox<T> {
+pub trait ReserveMailbox<T>: Mailbox<T> {
     /// Room for one item.
-    type Slot<'a>: Slot<T> + Send
+    type Permit<'a>: Permit<T> + Send
     where
         Self: 'a;
 
@@ -89,21 +89,21 @@ pub trait ReservingMailbox<T>: Mailbox<T> {
     /// # Errors
     ///
     /// [`Closed`] when nobody will ever receive from this mailbox.
-    fn reserve(&self) -> impl Future<Output = Result<Self::Slot<'_>, Closed>> + Send;
+    fn reserve(&self) -> impl Future<Output = Result<Self::Permit<'_>, Closed>> + Send;
 }
 
 /// Reserved room for one item; dropped unused, it gives the room back.
-pub trait Slot<T> {
+pub trait Permit<T> {
     /// Puts `item` into the reserved room. This cannot fail; if the receiver has gone meanwhile, the item goes with it.
-    fn fill(self, item: T);
+    fn send(self, item: T);
 
-    /// Puts a boxed item into the reserved room; see [`Mailbox::try_deliver_boxed`].
+    /// Puts a boxed item into the reserved room; see [`Mailbox::try_send_boxed`].
     #[expect(clippy::boxed_local, reason = "the box is what implementations can make use of")]
-    fn fill_boxed(self, item: Box<T>)
+    fn send_boxed(self, item: Box<T>)
     where
         Self: Sized,
     {
-        self.fill(*item);
+        self.send(*item);
     }
 }
 
@@ -112,16 +112,16 @@ pub trait Slot<T> {
 /// A registry holds two kinds of messages, [`ToServer`] and [`ToTransport`], and so two types of one family.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a family of mailboxes",
-    note = "implement `Mailboxes` for a unit type of your own, and name the queue in `type Mailbox<T>`"
+    note = "implement `MailboxFamily` for a unit type of your own, and name the queue in `type Mailbox<T>`"
 )]
-pub trait Mailboxes: Send + Sync + 'static {
+pub trait MailboxFamily: Send + Sync + 'static {
     /// The mailbox for items of type `T`; cloning it makes another sending end of the same queue.
     type Mailbox<T: Send + 'static>: Mailbox<T> + Clone;
 }
 
 /// The item was not delivered, and why.
 #[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Undelivered<T> {
+pub enum TrySendError<T> {
     /// No room now.
     #[error("the mailbox is full")]
     Full(T),
@@ -130,12 +130,12 @@ pub enum Undelivered<T> {
     Closed(T),
 }
 
-impl<T> Undelivered<T> {
+impl<T> TrySendError<T> {
     /// Returns the same reason, with what `change` makes of the item.
-    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Undelivered<U> {
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> TrySendError<U> {
         match self {
-            Self::Full(item) => Undelivered::Full(change(item)),
-            Self::Closed(item) => Undelivered::Closed(change(item)),
+            Self::Full(item) => TrySendError::Full(change(item)),
+            Self::Closed(item) => TrySendError::Closed(change(item)),
         }
     }
 
@@ -147,7 +147,7 @@ impl<T> Undelivered<T> {
     }
 }
 
-impl<T> fmt::Debug for Undelivered<T> {
+impl<T> fmt::Debug for TrySendError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Full(_) => "Full(..)",

@@ -14,16 +14,16 @@ use crate::stats::{LatencyStats, ShardStats};
 /// thread writes to.
 /// `()` hears nothing and costs nothing.
 pub trait Probe: fmt::Debug + Send + Sync + 'static {
-    /// *Hot.* Counts a look-up in a shard, and says whether this one is to be timed.
+    /// *Hot.* Counts a lookup in a shard, and says whether this one is to be timed.
     ///
-    /// The caller reports a look-up that found nothing as [`Event::Miss`], and the time of a timed one to
-    /// [`took`](Self::took).
+    /// The caller reports a lookup that found nothing as [`Event::Miss`], and the time of a timed one to
+    /// [`record_latency`](Self::record_latency).
     fn lookup(&self, shard: usize) -> bool;
 
-    /// Hears which id a look-up that is to be timed is for, registered or not, before it is looked up and timed.
+    /// Hears which id a lookup that is to be timed is for, registered or not, before it is looked up and timed.
     ///
     /// Called for those alone for which [`lookup`](Self::lookup) has said yes. It must not block.
-    fn sampled(&self, _shard: usize, _kind: Kind, _id: &[u8]) {}
+    fn on_sample(&self, _shard: usize, _kind: Kind, _id: &[u8]) {}
 
     /// *Hot.* Counts an event in a shard.
     fn event(&self, shard: usize, event: Event);
@@ -32,7 +32,7 @@ pub trait Probe: fmt::Debug + Send + Sync + 'static {
     fn times_writes(&self) -> bool;
 
     /// Records how long an operation took. Both instants come from the caller; a probe reads no clock.
-    fn took(&self, shard: usize, operation: Operation, began: Instant, ended: Instant);
+    fn record_latency(&self, shard: usize, operation: Operation, began: Instant, ended: Instant);
 
     /// What was counted in a shard, and its latencies in the window that ends at `now`.
     ///
@@ -55,14 +55,14 @@ pub trait Probe: fmt::Debug + Send + Sync + 'static {
         LatencyStats::default()
     }
 
-    /// The ids that got most of the sampled look-ups in the window that ends at `now`, the hottest first.
+    /// The ids that got most of the sampled lookups in the window that ends at `now`, the hottest first.
     fn hot_ids(&self, _now: Instant) -> Vec<HotId> {
         Vec::new()
     }
 
     /// Hears that what it knows has just been judged, as is done about once in a second: for a probe that sets its pace
     /// by the load. It may be called by several threads at once.
-    fn checked(&self, _now: Instant) {}
+    fn on_health_check(&self, _now: Instant) {}
 
     /// Sets all figures back to zero, but for what a check of the health judges by and time takes away: a reset must not
     /// hide anything from it. Events that happen meanwhile are counted before or after, but not twice.
@@ -73,7 +73,7 @@ pub trait Probe: fmt::Debug + Send + Sync + 'static {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Event {
-    /// A look-up found nothing.
+    /// A lookup found nothing.
     Miss,
     /// An id was registered.
     Registered,
@@ -93,7 +93,7 @@ pub enum Event {
     /// A message was given back because the mailbox was closed.
     Closed,
     /// A registration whose mailbox is closed was found and ended by a sweep; it is [`Removed`](Self::Removed) too.
-    Swept,
+    SweepReport,
     /// A registration was not admitted, or the server to be bound to was full; it is [`Rejected`](Self::Rejected) too.
     Refused,
 }
@@ -107,7 +107,7 @@ impl Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum Operation {
-    /// A look-up, with what was done to the entry: reading it, cloning it, delivering to it.
+    /// A lookup, with what was done to the entry: reading it, cloning it, delivering to it.
     Read,
     /// A registration or a removal.
     Write,
@@ -139,7 +139,7 @@ impl Probe for () {
         false
     }
 
-    fn took(&self, _shard: usize, _operation: Operation, _began: Instant, _ended: Instant) {}
+    fn record_latency(&self, _shard: usize, _operation: Operation, _began: Instant, _ended: Instant) {}
 
     fn stats(&self, shard: usize, _now: Instant) -> ShardStats {
         ShardStats { shard, ..ShardStats::default() }

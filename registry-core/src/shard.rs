@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 
 use crate::contention::Contention;
-use crate::trap;
+use crate::reentrancy;
 
 /// What may be a key: something that is equal to another exactly when their bytes are, and cheap to clone.
 ///
@@ -15,12 +15,12 @@ pub trait Key: AsRef<[u8]> + Clone + Send + Sync + 'static {}
 
 impl<K: AsRef<[u8]> + Clone + Send + Sync + 'static> Key for K {}
 
-/// What may be the head of an entry: the part that look-ups read, which never changes and is cheap to clone.
+/// What may be the head of an entry: the part that lookups read, which never changes and is cheap to clone.
 ///
 /// A map that keeps copies of its table clones heads.
-pub trait Head: Clone + Send + Sync + 'static {}
+pub trait Value: Clone + Send + Sync + 'static {}
 
-impl<H: Clone + Send + Sync + 'static> Head for H {}
+impl<V: Clone + Send + Sync + 'static> Value for V {}
 
 /// What may be the state of an entry: the part of which there is one, and which changes through shared references.
 pub trait State: Send + Sync + 'static {}
@@ -43,10 +43,10 @@ pub trait Backend: fmt::Debug + Default + Send + Sync + 'static {
     const NAME: &'static str;
 
     /// One shard of this kind.
-    type Shard<K: Key, H: Head, S: State>: Shard<K, H, S>;
+    type Shard<K: Key, V: Value, S: State>: Shard<K, V, S>;
 
     /// Makes an empty shard with room for about `capacity` entries before it grows. Zero must be taken.
-    fn shard<K: Key, H: Head, S: State>(&self, capacity: usize) -> Self::Shard<K, H, S>;
+    fn shard<K: Key, V: Value, S: State>(&self, capacity: usize) -> Self::Shard<K, V, S>;
 }
 
 /// One independent part of the table.
@@ -70,7 +70,7 @@ pub trait Backend: fmt::Debug + Default + Send + Sync + 'static {
 ///
 /// # Heads and states
 ///
-/// An entry has two parts. Its *head* is what a look-up reads: it is the same from insertion to removal, and a clone is
+/// An entry has two parts. Its *head* is what a lookup reads: it is the same from insertion to removal, and a clone is
 /// as good as the original, so a shard that keeps several copies of its table has a head in each, where a read finds it
 /// without another step.
 /// Its *state* has locks and atomics of its own: all reads of an entry must be given references to the same object, so
@@ -81,7 +81,7 @@ pub trait Backend: fmt::Debug + Default + Send + Sync + 'static {
 /// The closures given to [`with`](Self::with), [`with_each`](Self::with_each) and [`for_each`](Self::for_each) may read
 /// any shard, but must not write to one, nor drop one; the closures given to [`remove_if`](Self::remove_if) and
 /// [`insert_new_with`](Self::insert_new_with) must not touch any shard at all. Several maps deadlock on that.
-/// Every method must tell the [`trap`](crate::trap), which turns a forbidden nesting into a panic.
+/// Every method must tell the [`reentrancy`](crate::reentrancy), which turns a forbidden nesting into a panic.
 ///
 /// # Panics in closures
 ///
@@ -94,38 +94,38 @@ pub trait Backend: fmt::Debug + Default + Send + Sync + 'static {
 /// may come back with a write, and the clone of a head with a read. (When reads nest, something may be dropped at the end
 /// of the inner one; a write in its drop is then one inside the outer read.)
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` does not keep the contract of a shard for keys `{K}`, heads `{H}` and states `{S}`",
-    note = "implement `Shard<K, H, S>` for every `K: Key, H: Head, S: State` and prove it with `registry_core::conformance!`"
+    message = "`{Self}` does not keep the contract of a shard for keys `{K}`, heads `{V}` and states `{S}`",
+    note = "implement `Shard<K, V, S>` for every `K: Key, V: Value, S: State` and prove it with `registry_core::conformance!`"
 )]
-pub trait Shard<K: Key, H: Head, S: State>: Send + Sync + 'static {
+pub trait Shard<K: Key, V: Value, S: State>: Send + Sync + 'static {
     /// Reads the entry of `key` in place and returns what `read` makes of it, or `None` without calling `read`.
     ///
     /// Once the calling thread has read this shard before, it must not wait for other readers and must not allocate.
     /// While a writer waits, a read that is inside no other one may let that writer go first, but must go on after a while
     /// in any case, for users' threads may wait for each other. It must never touch a reference count of head or state.
-    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &H, &S) -> R) -> Option<R>;
+    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &V, &S) -> R) -> Option<R>;
 
     /// Reads several entries in place, of one shard or of several, and shows them to `read` in runs.
     ///
     /// `read` is given the place in `wanted` at which a run begins, and what was found for it and those that follow.
     /// Runs must come in the order of `wanted`, with each entry in exactly one, and one that is wanted twice in two
-    /// places; a run must have at most [`AT_ONCE`] entries. What is absent must be shown as `None`.
+    /// places; a run must have at most [`MAX_BATCH`] entries. What is absent must be shown as `None`.
     /// Each entry is read at an instant of the call, its own: this is no snapshot.
     ///
     /// All that holds for [`with`](Self::with) holds here: once the calling thread has read these shards before, it must
     /// not wait for other readers and must not allocate, and it must never touch a reference count.
     ///
     /// What is given here goes one by one. It is worth more to enter all shards of a run first, then to look up all that
-    /// is wanted, and only then to show it: between two look-ups there is then nothing that the processor waits for, so
+    /// is wanted, and only then to show it: between two lookups there is then nothing that the processor waits for, so
     /// their cache misses overlap. But nothing must be held of a run when the next one is shown, for writers may wait.
-    fn with_each(wanted: &[Wanted<'_, Self>], mut read: impl FnMut(usize, &Run<'_, K, H, S>))
+    fn with_each(wanted: &[ReadRequest<'_, Self>], mut read: impl FnMut(usize, &Batch<'_, K, V, S>))
     where
         Self: Sized,
     {
-        for (place, Wanted { shard, hash, key }) in wanted.iter().enumerate() {
-            let shown = shard.with(*hash, key, |key, head, state| read(place, &[Some((key, head, state))]));
+        for (place, ReadRequest { shard, hash, key }) in wanted.iter().enumerate() {
+            let shown = shard.with(*hash, key, |key, value, state| read(place, &[Some((key, value, state))]));
             if shown.is_none() {
-                let _reading = trap::reading();
+                let _reading = reentrancy::enter_read();
                 read(place, &[None]);
             }
         }
@@ -140,7 +140,7 @@ pub trait Shard<K: Key, H: Head, S: State>: Send + Sync + 'static {
     /// in the shard, nor can get in before this one is visible or the call has failed. So the calls of `complete` for one
     /// key come in the order of their entries.
     /// It is given the head and all copies of it that the shard is about to insert, and does the same to each. It runs
-    /// inside the shard: it must be short and must not touch any shard, and [`trap::deciding`](crate::trap::deciding)
+    /// inside the shard: it must be short and must not touch any shard, and [`reentrancy::enter_predicate`](crate::reentrancy::enter_predicate)
     /// must be held around it. If it panics, nothing is inserted.
     ///
     /// # Errors
@@ -151,20 +151,20 @@ pub trait Shard<K: Key, H: Head, S: State>: Send + Sync + 'static {
         &self,
         hash: u64,
         key: K,
-        head: H,
+        value: V,
         state: S,
-        complete: impl FnOnce(&mut [H]) -> Result<(), E>,
-    ) -> Result<(), NotInserted<H, S, E>>;
+        complete: impl FnOnce(&mut [V]) -> Result<(), E>,
+    ) -> Result<(), NotInserted<V, S, E>>;
 
     /// Inserts an entry, whose head is complete, if there is none under the key.
     ///
     /// # Errors
     ///
     /// [`Occupied`] with head and state, untouched, when there is an entry.
-    fn insert_new(&self, hash: u64, key: K, head: H, state: S) -> Result<(), Occupied<H, S>> {
-        match self.insert_new_with(hash, key, head, state, |_| Ok::<_, Infallible>(())) {
+    fn insert_new(&self, hash: u64, key: K, value: V, state: S) -> Result<(), Occupied<V, S>> {
+        match self.insert_new_with(hash, key, value, state, |_| Ok::<_, Infallible>(())) {
             Ok(()) => Ok(()),
-            Err(NotInserted::Occupied(head, state)) => Err(Occupied(head, state)),
+            Err(NotInserted::Occupied(value, state)) => Err(Occupied(value, state)),
         }
     }
 
@@ -173,13 +173,13 @@ pub trait Shard<K: Key, H: Head, S: State>: Send + Sync + 'static {
     /// `owned` must be called for the entry that is to be removed, under whatever makes the removal exclusive, and may
     /// be called more than once. Once it has returned true for an entry, that entry must leave the shard: by this call
     /// or by another one whose `owned` said true as well. Exactly one of them returns true.
-    fn remove_if(&self, hash: u64, key: &[u8], owned: impl FnMut(&K, &H, &S) -> bool) -> bool;
+    fn remove_if(&self, hash: u64, key: &[u8], owned: impl FnMut(&K, &V, &S) -> bool) -> bool;
 
     /// Visits entries until `visit` breaks.
     ///
     /// Every entry that is there from before the call until it returns must be visited exactly once; one that is
     /// inserted or removed meanwhile may or may not be.
-    fn for_each(&self, visit: impl FnMut(&K, &H, &S) -> ControlFlow<()>);
+    fn for_each(&self, visit: impl FnMut(&K, &V, &S) -> ControlFlow<()>);
 
     /// How many entries there are: exact when nobody writes. Must not depend on their number.
     fn len(&self) -> usize;
@@ -217,11 +217,11 @@ pub trait Shard<K: Key, H: Head, S: State>: Send + Sync + 'static {
 ///
 /// A processor keeps some ten to twenty cache misses in flight, so longer runs gain little; and whoever waits for the
 /// readers of a shard waits for a whole run.
-pub const AT_ONCE: usize = 16;
+pub const MAX_BATCH: usize = 16;
 
 /// One of several entries that are to be read: in which shard, under which hash and key.
 #[derive(Debug)]
-pub struct Wanted<'a, T> {
+pub struct ReadRequest<'a, T> {
     /// The shard.
     pub shard: &'a T,
     /// The hash of the key.
@@ -231,31 +231,31 @@ pub struct Wanted<'a, T> {
 }
 
 /// An entry in place: key, head and state.
-pub type Seen<'a, K, H, S> = (&'a K, &'a H, &'a S);
+pub type EntryParts<'a, K, V, S> = (&'a K, &'a V, &'a S);
 
 /// What was found for some that are wanted, one after the other.
-pub type Run<'a, K, H, S> = [Option<Seen<'a, K, H, S>>];
+pub type Batch<'a, K, V, S> = [Option<EntryParts<'a, K, V, S>>];
 
-impl<T> Clone for Wanted<'_, T> {
+impl<T> Clone for ReadRequest<'_, T> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<T> Copy for Wanted<'_, T> {}
+impl<T> Copy for ReadRequest<'_, T> {}
 
 /// Why an entry was not inserted; head and state come back.
 #[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotInserted<H, S, E> {
+pub enum NotInserted<V, S, E> {
     /// The key is taken.
     #[error("the key is taken")]
-    Occupied(H, S),
+    Occupied(V, S),
     /// The key was free, and the closure that completes the head declined, for this reason.
     #[error("the insertion was declined")]
-    Declined(H, S, E),
+    Declined(V, S, E),
 }
 
-impl<H, S, E> fmt::Debug for NotInserted<H, S, E> {
+impl<V, S, E> fmt::Debug for NotInserted<V, S, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = match self {
             Self::Occupied(..) => "Occupied",
@@ -268,9 +268,9 @@ impl<H, S, E> fmt::Debug for NotInserted<H, S, E> {
 /// The key is taken; head and state come back.
 #[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the key is taken")]
-pub struct Occupied<H, S>(pub H, pub S);
+pub struct Occupied<V, S>(pub V, pub S);
 
-impl<H, S> fmt::Debug for Occupied<H, S> {
+impl<V, S> fmt::Debug for Occupied<V, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Occupied").finish_non_exhaustive()
     }

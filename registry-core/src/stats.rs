@@ -20,11 +20,11 @@ pub struct ShardStats {
     pub transports: usize,
     /// Transports bound now to servers of this shard.
     pub bindings: usize,
-    /// Look-ups, of routing and binding too: hits and misses.
+    /// Lookups, of routing and binding too: hits and misses.
     pub lookups: u64,
-    /// Look-ups that found an entry.
+    /// Lookups that found an entry.
     pub hits: u64,
-    /// Look-ups that found none.
+    /// Lookups that found none.
     pub misses: u64,
     /// Registrations that succeeded.
     pub registrations: u64,
@@ -49,7 +49,7 @@ pub struct ShardStats {
     pub swept: u64,
     /// How often operations met in the map, since the start or the last reset; `None` if the map cannot tell.
     pub contention: Option<Contention>,
-    /// Latency of the look-ups that were sampled, in the window.
+    /// Latency of the lookups that were sampled, in the window.
     pub reads: LatencyStats,
     /// The same, of all that were sampled since the start or the last reset.
     pub reads_total: LatencyStats,
@@ -62,11 +62,11 @@ pub struct ShardStats {
     /// The same, of all that sweeps ended since the start or the last reset.
     pub cleanup_lag_total: LatencyStats,
     /// The last few writes.
-    pub last_writes: LastWrites,
-    /// How many of the sampled look-ups were slow, where that is most telling.
-    pub read_pace: Pace,
+    pub recent_writes: RecentWrites,
+    /// How many of the sampled lookups were slow, where that is most telling.
+    pub slow_reads: SlowOps,
     /// How many of the registrations and removals were slow, where that is most telling.
-    pub write_pace: Pace,
+    pub slow_writes: SlowOps,
     /// Whether the shard is in alarm. That is a state and no figure: it changes when the registry is checked.
     pub alarm: bool,
 }
@@ -75,7 +75,7 @@ pub struct ShardStats {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
-pub struct LastWrites {
+pub struct RecentWrites {
     /// How many they are.
     pub count: u64,
     /// The mean of their latencies, in nanoseconds; zero if there are none.
@@ -89,7 +89,7 @@ pub struct LastWrites {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
-pub struct Pace {
+pub struct SlowOps {
     /// How long the stretch is at most.
     pub within: Duration,
     /// How many operations were timed in it.
@@ -97,7 +97,7 @@ pub struct Pace {
     /// How many of them took longer than the threshold at which the alarm is raised.
     pub slow: u64,
     /// How many took longer than the threshold below which it is cleared, the slow ones included.
-    pub warm: u64,
+    pub elevated: u64,
 }
 
 /// A summary of latencies: in a rolling window, or, as a total, since the start or the last reset.

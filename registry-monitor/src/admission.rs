@@ -7,12 +7,14 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use registry_core::{Admission, AdmissionState, Cap, CapHits, CapUse, Cause, Kind, Metadata, Refusal};
+use registry_core::{
+    Admission, AdmissionError, AdmissionState, DenyReason, Kind, Limit, LimitHits, LimitUsage, Metadata,
+};
 
 use labels::Labels;
 use places::Places;
 use rate::Rate;
-pub use settings::{LabelCap, Limits, MetadataLimit, RateLimit};
+pub use settings::{LabelLimit, Limits, MetadataLimit, RateLimit};
 
 mod labels;
 mod places;
@@ -68,47 +70,47 @@ impl Limiter {
         }
     }
 
-    fn full(&self, cap: Cap, max: usize) -> Refusal {
-        let reason = format!("the cap of {max} {cap} is reached").into();
-        Refusal { cause: Cause::Cap(cap), reason, retry_after: Some(self.limits.retry_after) }
+    fn full(&self, limit: Limit, max: usize) -> AdmissionError {
+        let reason = format!("the cap of {max} {limit} is reached").into();
+        AdmissionError { reason: DenyReason::Limit(limit), message: reason, retry_after: Some(self.limits.retry_after) }
     }
 
     /// Reserves what is counted; the rate is not.
-    fn reserve(&self, kind: Kind, metadata: &Metadata) -> Result<(), Refusal> {
+    fn reserve(&self, kind: Kind, metadata: &Metadata) -> Result<(), AdmissionError> {
         if let Some(places) = self.places(kind).filter(|places| !places.take()) {
             return Err(self.full(cap_on(kind), places.max()));
         }
         match self.labels.as_ref().map_or(Ok(()), |labels| labels.take(kind, metadata)) {
             Ok(()) => Ok(()),
-            Err((cap, max)) => {
+            Err((limit, max)) => {
                 self.places(kind).into_iter().for_each(Places::give_back);
-                Err(self.full(cap, max))
+                Err(self.full(limit, max))
             }
         }
     }
 }
 
 impl Admission for Limiter {
-    fn admit(&self, kind: Kind, metadata: &Metadata, now: Instant) -> Result<(), Refusal> {
+    fn admit(&self, kind: Kind, metadata: &Metadata, now: Instant) -> Result<(), AdmissionError> {
         let closed_for_ns = self.closed_for_ns.load(Ordering::Relaxed);
         if closed_for_ns > 0 {
             let reason = "too many shards are in alarm".into();
             let retry_after = Some(Duration::from_nanos(closed_for_ns));
-            return Err(Refusal { cause: Cause::Closed, reason, retry_after });
+            return Err(AdmissionError { reason: DenyReason::Closed, message: reason, retry_after });
         }
         self.reserve(kind, metadata)?;
         let Some(Err(wait)) = self.rate.as_ref().map(|rate| rate.take(now)) else { return Ok(()) };
         self.release(kind, metadata);
         let reason = "registrations come faster than the limit".into();
-        Err(Refusal { cause: Cause::Cap(Cap::Rate), reason, retry_after: Some(wait) })
+        Err(AdmissionError { reason: DenyReason::Limit(Limit::Rate), message: reason, retry_after: Some(wait) })
     }
 
-    fn renew(&self, kind: Kind, old: &Metadata, new: &Metadata) -> Result<(), Refusal> {
+    fn renew(&self, kind: Kind, old: &Metadata, new: &Metadata) -> Result<(), AdmissionError> {
         if self.labels.as_ref().is_none_or(|labels| labels.are_alike(kind, old, new)) {
             return Ok(());
         }
         let reason = "a renewal must keep the label that is limited".into();
-        Err(Refusal { cause: Cause::Policy, reason, retry_after: None })
+        Err(AdmissionError { reason: DenyReason::Policy, message: reason, retry_after: None })
     }
 
     fn release(&self, kind: Kind, metadata: &Metadata) {
@@ -133,10 +135,10 @@ impl Admission for Limiter {
         self.closed_for_ns.store(closed_for_ns, Ordering::Relaxed);
     }
 
-    fn caps(&self) -> Vec<CapUse> {
+    fn limit_usage(&self) -> Vec<LimitUsage> {
         let counted = [Kind::Server, Kind::Transport].into_iter().filter_map(|kind| {
-            self.places(kind).map(|places| CapUse {
-                cap: cap_on(kind),
+            self.places(kind).map(|places| LimitUsage {
+                limit: cap_on(kind),
                 max: places.max() as u64,
                 used: places.used() as u64,
                 hits: places.hits(),
@@ -146,15 +148,15 @@ impl Admission for Limiter {
         counted.chain(rated).collect()
     }
 
-    fn take_hits(&self) -> CapHits {
-        self.labels.as_ref().map(Labels::take_hits).unwrap_or_default()
+    fn take_limit_hits(&self) -> LimitHits {
+        self.labels.as_ref().map(Labels::take_limit_hits).unwrap_or_default()
     }
 }
 
-fn cap_on(kind: Kind) -> Cap {
+fn cap_on(kind: Kind) -> Limit {
     match kind {
-        Kind::Server => Cap::Servers,
-        Kind::Transport => Cap::Transports,
+        Kind::Server => Limit::Servers,
+        Kind::Transport => Limit::Transports,
     }
 }
 

@@ -4,31 +4,31 @@
 
 use std::time::Duration;
 
-use registry_core::{Alarm, BuildError, LatencyStats, Measure, Operation, Pace, ShardStats};
+use registry_core::{Alarm, AlarmMetric, BuildError, LatencyStats, Operation, ShardStats, SlowOps};
 
 use crate::latch::Verdict;
 use crate::pace::{Bounds, is_calm, is_slow};
 
 /// Alarm when a shard is slow, and all clear when it has been fast for a while.
 ///
-/// By default a shard alarms when the 99th percentile of its sampled look-ups, or of its registrations and removals, is
+/// By default a shard alarms when the 99th percentile of its sampled lookups, or of its registrations and removals, is
 /// over 100 µs with at least ten over it, and clears when it has been below 50 µs for five seconds.
 /// The percentile is that of the window or of any shorter stretch that ends now, in steps of a tenth of the window: so a
 /// shard that has just become slow is seen at once, whatever it was before. A shorter stretch counts if it is over the
 /// threshold beyond chance, by three standard deviations: 20 of 1,000, or 131 of 10,000. A window with few operations may
-/// be over it by chance; [`enough`](Self::enough) says how many are few.
+/// be over it by chance; [`min_samples`](Self::min_samples) says how many are few.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct AlarmRule {
     /// Which figure is judged. Default: the 99th percentile.
-    pub measure: Measure,
+    pub metric: AlarmMetric,
     /// The figure must be above this; one that equals it is still good. Default: 100 µs.
     pub threshold: Duration,
     /// How many operations are enough to tell. Default: 10.
     ///
     /// Of the 99th percentile, so many must be over the threshold: one hiccup among a hundred tells nothing.
     /// Of a mean, there must be so many writes.
-    pub enough: u64,
+    pub min_samples: u64,
     /// The alarm is cleared below this share of the threshold, above 0 and at most 1. Default: 0.5.
     pub clear_below: f64,
     /// For how long the figure must have been below that, at every check. Default: 5 s.
@@ -42,11 +42,11 @@ impl AlarmRule {
     /// One thing differs: a shard without any write in the window is calm, for otherwise it would stay in alarm until
     /// somebody writes.
     #[must_use]
-    pub fn original() -> Self {
+    pub fn mean_of_last_writes() -> Self {
         Self {
-            measure: Measure::MeanOfLast,
+            metric: AlarmMetric::MeanOfLast,
             threshold: Duration::from_millis(100),
-            enough: 10,
+            min_samples: 10,
             clear_below: 1.0,
             clear_after: Duration::ZERO,
         }
@@ -62,7 +62,7 @@ impl AlarmRule {
         if self.threshold.is_zero() || self.threshold > Duration::from_secs(3_600) {
             return setting("alarm.threshold", "from above zero to an hour");
         }
-        if self.enough == 0 {
+        if self.min_samples == 0 {
             return setting("alarm.enough", "at least 1");
         }
         if !(self.clear_below > 0.0 && self.clear_below <= 1.0) {
@@ -74,25 +74,25 @@ impl AlarmRule {
     /// What the pace of a shard is told by.
     pub(crate) fn bounds(&self) -> Bounds {
         let clear_below = if self.clear_below.is_finite() { self.clear_below.clamp(0.0, 1.0) } else { 1.0 };
-        Bounds { slow: self.threshold, warm: self.threshold.mul_f64(clear_below), enough: self.enough }
+        Bounds { slow: self.threshold, elevated: self.threshold.mul_f64(clear_below), min_samples: self.min_samples }
     }
 
     /// What a shard's figures say, and the figure that says it.
     pub(crate) fn judge(&self, stats: &ShardStats) -> (Verdict, Alarm) {
-        match self.measure {
-            Measure::Mean => {
+        match self.metric {
+            AlarmMetric::Mean => {
                 let LatencyStats { count, mean_ns, .. } = stats.writes;
                 self.judge_mean(stats, count, mean_ns)
             }
-            Measure::MeanOfLast => {
-                let is_silent = stats.writes.count == 0 && stats.write_pace.count == 0;
-                let count = if is_silent { 0 } else { stats.last_writes.count };
-                self.judge_mean(stats, count, stats.last_writes.mean_ns)
+            AlarmMetric::MeanOfLast => {
+                let is_silent = stats.writes.count == 0 && stats.slow_writes.count == 0;
+                let count = if is_silent { 0 } else { stats.recent_writes.count };
+                self.judge_mean(stats, count, stats.recent_writes.mean_ns)
             }
             // New measures fall back to the default one.
             _ => {
-                let reads = self.judge_pace(stats, Operation::Read, &stats.read_pace, &stats.reads);
-                let writes = self.judge_pace(stats, Operation::Write, &stats.write_pace, &stats.writes);
+                let reads = self.judge_pace(stats, Operation::Read, &stats.slow_reads, &stats.reads);
+                let writes = self.judge_pace(stats, Operation::Write, &stats.slow_writes, &stats.writes);
                 if reads.0 > writes.0 { reads } else { writes }
             }
         }
@@ -102,15 +102,15 @@ impl AlarmRule {
         &self,
         stats: &ShardStats,
         operation: Operation,
-        pace: &Pace,
+        pace: &SlowOps,
         latency: &LatencyStats,
     ) -> (Verdict, Alarm) {
         let verdict = match () {
-            () if is_slow(pace, self.enough) => Verdict::Bad,
-            () if is_calm(pace, self.enough) => Verdict::Calm,
+            () if is_slow(pace, self.min_samples) => Verdict::Bad,
+            () if is_calm(pace, self.min_samples) => Verdict::Calm,
             () => Verdict::Between,
         };
-        let mut alarm = Alarm::new(stats.shard, operation, Measure::P99, self.threshold);
+        let mut alarm = Alarm::new(stats.shard, operation, AlarmMetric::P99, self.threshold);
         alarm.measured_ns = latency.p99_ns as f64;
         (alarm.samples, alarm.slow) = (pace.count, pace.slow);
         (verdict, alarm)
@@ -119,14 +119,14 @@ impl AlarmRule {
     fn judge_mean(&self, stats: &ShardStats, count: u64, mean_ns: f64) -> (Verdict, Alarm) {
         let threshold_ns = self.threshold.as_nanos() as f64;
         // None that is known, but there were some: the figures have been reset.
-        let is_unknown = count == 0 && stats.write_pace.count > 0;
+        let is_unknown = count == 0 && stats.slow_writes.count > 0;
         let verdict = match () {
             () if is_unknown => Verdict::Between,
             () if count == 0 || mean_ns <= threshold_ns * self.clear_below => Verdict::Calm,
-            () if count >= self.enough && mean_ns > threshold_ns => Verdict::Bad,
+            () if count >= self.min_samples && mean_ns > threshold_ns => Verdict::Bad,
             () => Verdict::Between,
         };
-        let mut alarm = Alarm::new(stats.shard, Operation::Write, self.measure, self.threshold);
+        let mut alarm = Alarm::new(stats.shard, Operation::Write, self.metric, self.threshold);
         alarm.measured_ns = if count == 0 { 0.0 } else { mean_ns };
         alarm.samples = count;
         (verdict, alarm)
@@ -136,9 +136,9 @@ impl AlarmRule {
 impl Default for AlarmRule {
     fn default() -> Self {
         Self {
-            measure: Measure::P99,
+            metric: AlarmMetric::P99,
             threshold: Duration::from_micros(100),
-            enough: 10,
+            min_samples: 10,
             clear_below: 0.5,
             clear_after: Duration::from_secs(5),
         }
@@ -149,16 +149,16 @@ impl Default for AlarmRule {
 mod tests {
     use super::*;
 
-    fn paced(count: u64, slow: u64, warm: u64) -> ShardStats {
+    fn paced(count: u64, slow: u64, elevated: u64) -> ShardStats {
         let mut stats = ShardStats::default();
-        (stats.write_pace.count, stats.write_pace.slow, stats.write_pace.warm) = (count, slow, warm);
+        (stats.slow_writes.count, stats.slow_writes.slow, stats.slow_writes.elevated) = (count, slow, elevated);
         stats
     }
 
     fn meant(count: u64, mean_ns: f64, last: u64, last_mean_ns: f64) -> ShardStats {
         let mut stats = ShardStats::default();
         (stats.writes.count, stats.writes.mean_ns) = (count, mean_ns);
-        (stats.last_writes.count, stats.last_writes.mean_ns) = (last, last_mean_ns);
+        (stats.recent_writes.count, stats.recent_writes.mean_ns) = (last, last_mean_ns);
         stats
     }
 
@@ -182,7 +182,7 @@ mod tests {
         let mut stats = paced(100, 50, 50);
         let (verdict, alarm) = AlarmRule::default().judge(&stats);
         assert_eq!((verdict, alarm.operation, alarm.samples), (Verdict::Bad, Operation::Write, 100));
-        stats.read_pace = std::mem::take(&mut stats.write_pace);
+        stats.slow_reads = std::mem::take(&mut stats.slow_writes);
         stats.reads.p99_ns = 7;
         let (verdict, alarm) = AlarmRule::default().judge(&stats);
         assert_eq!((verdict, alarm.operation, alarm.measured_ns), (Verdict::Bad, Operation::Read, 7.0));
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn the_original_takes_the_mean_of_ten() {
-        let rule = AlarmRule::original();
+        let rule = AlarmRule::mean_of_last_writes();
         let of_last = |count, mean_ns| verdict(&rule, &meant(1, 0.0, count, mean_ns));
         assert_eq!(of_last(10, 100_000_001.0), Verdict::Bad);
         assert_eq!(of_last(10, 100_000_000.0), Verdict::Calm);
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_mean_is_that_of_the_window() {
-        let rule = AlarmRule { measure: Measure::Mean, ..AlarmRule::default() };
+        let rule = AlarmRule { metric: AlarmMetric::Mean, ..AlarmRule::default() };
         let of_window = |count, mean_ns| verdict(&rule, &meant(count, mean_ns, 0, 0.0));
         assert_eq!(of_window(10, 100_001.0), Verdict::Bad);
         assert_eq!([of_window(10, 100_000.0), of_window(9, 1e9)], [Verdict::Between; 2]);
@@ -209,12 +209,12 @@ mod tests {
 
     #[test]
     fn senseless_rules_are_errors_and_no_panic() {
-        assert_eq!([AlarmRule::default().check(), AlarmRule::original().check()], [Ok(()); 2]);
+        assert_eq!([AlarmRule::default().check(), AlarmRule::mean_of_last_writes().check()], [Ok(()); 2]);
         let default = AlarmRule::default;
         for rule in [
             AlarmRule { threshold: Duration::ZERO, ..default() },
             AlarmRule { threshold: Duration::MAX, ..default() },
-            AlarmRule { enough: 0, ..default() },
+            AlarmRule { min_samples: 0, ..default() },
             AlarmRule { clear_below: 0.0, ..default() },
             AlarmRule { clear_below: 1.1, ..default() },
             AlarmRule { clear_below: f64::NAN, ..default() },

@@ -55,14 +55,14 @@ mod tests {
     #[test]
     fn tails_are_those_of_the_tables() {
         // The critical values of any table, to the digits that tables have.
-        for (value, degrees, probability) in [
+        for (value, degrees, p_value) in [
             (3.841_458_820_694, 1, 0.05),
             (10.827_566_170_662, 1, 0.001),
             (5.991_464_547_108, 2, 0.05),
             (16.266_236_196_239, 3, 0.001),
             (82.528_726_544_718, 63, 0.05),
         ] {
-            assert!((upper_tail(value, degrees) / probability - 1.0).abs() < 1e-3, "{value} of {degrees}");
+            assert!((upper_tail(value, degrees) / p_value - 1.0).abs() < 1e-3, "{value} of {degrees}");
         }
     }
 

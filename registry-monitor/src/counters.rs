@@ -9,10 +9,10 @@
 //! A thread without a seat counts too: one that is ending and has given its own back, or one too many. Such counts go
 //! to one shared block, by locked instructions.
 //!
-//! # Which look-ups are timed
+//! # Which lookups are timed
 //!
-//! The same word that counts a thread's look-ups in a shard counts down to the next one that is to be timed, in its low
-//! bits: see [`Block`]. So a look-up that is not timed pays one load, one addition, one store and one test.
+//! The same word that counts a thread's lookups in a shard counts down to the next one that is to be timed, in its low
+//! bits: see [`Block`]. So a lookup that is not timed pays one load, one addition, one store and one test.
 //!
 //! How many are timed may change. Then the counters take a new [name](recent::Owner), so each thread looks for its block
 //! when it counts next, and sets its own count-downs anew.
@@ -22,8 +22,8 @@
 //! Blocks are never taken away, and a new one is published with `Release` after it was filled with zeros, so a reader
 //! walks over them without a lock; one that it misses has its counts in the next sum.
 //! Whoever knows that a thread ended, because it joined it, sees all that it counted.
-//! Within a block, counts are stored with `Release` and read, with `Acquire`, events before look-ups: who sees a miss
-//! also sees the look-up that missed. (On x86 both orderings are free.)
+//! Within a block, counts are stored with `Release` and read, with `Acquire`, events before lookups: who sees a miss
+//! also sees the lookup that missed. (On x86 both orderings are free.)
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -77,12 +77,12 @@ pub(crate) struct Counters {
     standing: OnceLock<Block>,
     /// What each shard's sum was at the last reset. Blocks belong to their threads, so a reset writes to none.
     ///
-    /// On lines of its own, because look-ups read what lies beside it.
+    /// On lines of its own, because lookups read what lies beside it.
     baseline: CachePadded<Mutex<Vec<Totals>>>,
 }
 
 impl Counters {
-    /// Counters for so many shards, with one look-up in so many timed; see [`Sampling::new`].
+    /// Counters for so many shards, with one lookup in so many timed; see [`Sampling::new`].
     pub(crate) fn new(shards: usize, sample_every: u32) -> Self {
         Self {
             blocks: std::iter::repeat_with(OnceLock::new).take(SEATS).collect(),
@@ -115,7 +115,7 @@ impl Counters {
         self.shards
     }
 
-    /// Counts a look-up, and says whether it is to be timed.
+    /// Counts a lookup, and says whether it is to be timed.
     ///
     /// # Panics
     ///
@@ -141,7 +141,7 @@ impl Counters {
             .unwrap_or_else(|| self.first_event(shard, event));
     }
 
-    /// Which look-ups are timed at present, on each thread and in each shard.
+    /// Which lookups are timed at present, on each thread and in each shard.
     pub(crate) fn sampling(&self) -> Sampling {
         self.sampling.get()
     }
@@ -154,7 +154,7 @@ impl Counters {
         }
     }
 
-    /// How many look-ups there were, in all shards, resets or not. O(threads × shards).
+    /// How many lookups there were, in all shards, resets or not. O(threads × shards).
     pub(crate) fn all_lookups(&self) -> u64 {
         self.blocks().map(Block::all_lookups).fold(0, u64::wrapping_add)
     }

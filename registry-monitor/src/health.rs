@@ -5,17 +5,19 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use registry_core::{AdmissionState, CapHits, CapUse, Door, HealthChange, HotId, Imbalance, Kind, ShardStats};
+use registry_core::{
+    AdmissionState, AlarmedShards, HealthChange, HotId, Imbalance, Kind, LimitHits, LimitUsage, ShardStats,
+};
 
 use crate::alarm::AlarmRule;
-use crate::imbalance::probability;
+use crate::imbalance::p_value;
 use crate::latch::{Flip, Latch, Verdict};
 use crate::timeline::Timeline;
 
-use caps::Caps;
+use limits::Caps;
 pub use settings::{HealthSettings, HotRule, ImbalanceRule};
 
-mod caps;
+mod limits;
 mod settings;
 
 /// What is known of the health of a registry.
@@ -30,8 +32,8 @@ pub struct Health {
     transports: Latch,
     /// Those alone that are hot.
     hot: HashMap<(Kind, Box<str>), (Latch, HotId)>,
-    door: Latch,
-    caps: Caps,
+    alarmed_shards: Latch,
+    limits: Caps,
     /// Made by the first check.
     time: Option<Time>,
 }
@@ -70,8 +72,8 @@ impl Health {
             servers: Latch::default(),
             transports: Latch::default(),
             hot: HashMap::new(),
-            door: Latch::default(),
-            caps: Caps::default(),
+            alarmed_shards: Latch::default(),
+            limits: Caps::default(),
             time: None,
         }
     }
@@ -88,8 +90,8 @@ impl Health {
         &mut self,
         stats: &[ShardStats],
         hot: &[HotId],
-        caps: &[CapUse],
-        hits: &CapHits,
+        limits: &[LimitUsage],
+        hits: &LimitHits,
         now: Instant,
     ) -> Vec<HealthChange> {
         let now = self.time.get_or_insert_with(|| Time::new(now)).follow(now);
@@ -99,7 +101,7 @@ impl Health {
         self.check_imbalance(Kind::Transport, stats, now, &mut changes);
         self.check_hot(stats, hot, now, &mut changes);
         self.check_door(now, &mut changes);
-        self.caps.check(caps, hits, self.settings.caps_clear_after, now, &mut changes);
+        self.limits.check(limits, hits, self.settings.caps_clear_after, now, &mut changes);
         changes
     }
 
@@ -112,7 +114,7 @@ impl Health {
     /// Whether so many shards are in alarm that nobody new should be taken.
     #[must_use]
     pub fn admission(&self) -> AdmissionState {
-        if self.door.is_raised() { AdmissionState::Closed } else { AdmissionState::Open }
+        if self.alarmed_shards.is_raised() { AdmissionState::Closed } else { AdmissionState::Open }
     }
 
     /// What it judges by, apart from the rule for alarms.
@@ -141,16 +143,16 @@ impl Health {
         };
         let rule = &self.settings.imbalance;
         let entries: Vec<usize> = stats.iter().map(of).collect();
-        let probability = probability(&entries);
+        let p_value = p_value(&entries);
         let verdict = match () {
-            () if probability < rule.false_alarm => Verdict::Bad,
-            () if probability < rule.false_alarm.sqrt() => Verdict::Between,
+            () if p_value < rule.false_alarm => Verdict::Bad,
+            () if p_value < rule.false_alarm.sqrt() => Verdict::Between,
             () => Verdict::Calm,
         };
         let Some(flip) = latch.check(verdict, rule.clear_after, now) else { return };
         let Some(fullest) = stats.iter().max_by_key(|shard| of(shard)) else { return };
         let mean = entries.iter().sum::<usize>() as f64 / entries.len() as f64;
-        let imbalance = Imbalance { kind, shard: fullest.shard, entries: of(fullest), mean, probability };
+        let imbalance = Imbalance { kind, shard: fullest.shard, entries: of(fullest), mean, p_value };
         changes.push(match flip {
             Flip::Raised => HealthChange::ImbalanceRaised(imbalance),
             Flip::Cleared => HealthChange::ImbalanceCleared(imbalance),
@@ -160,10 +162,10 @@ impl Health {
     fn check_hot(&mut self, stats: &[ShardStats], hot: &[HotId], now: Instant, changes: &mut Vec<HealthChange>) {
         let rule = &self.settings.hot;
         let entries: usize = stats.iter().map(|shard| shard.servers + shard.transports).sum();
-        let limit = rule.share.max(rule.times_fair / entries.max(1) as f64);
+        let limit = rule.share.max(rule.min_fair_ratio / entries.max(1) as f64);
         let judge = |id: &HotId| match () {
             () if id.share < limit / 2.0 => Verdict::Calm,
-            () if id.share_at_least >= limit && id.samples >= rule.enough => Verdict::Bad,
+            () if id.share_at_least >= limit && id.samples >= rule.min_samples => Verdict::Bad,
             () => Verdict::Between,
         };
         let listed: HashMap<(Kind, &str), &HotId> = hot.iter().map(|hot| ((hot.kind, &*hot.id), hot)).collect();
@@ -179,11 +181,11 @@ impl Health {
         });
         // In an order that depends on nothing but what they are.
         gone.sort_unstable_by(|one, two| (&one.id, one.kind as u8).cmp(&(&two.id, two.kind as u8)));
-        changes.extend(gone.into_iter().map(HealthChange::HotIdGone));
+        changes.extend(gone.into_iter().map(HealthChange::HotIdCleared));
         for id in hot.iter().filter(|id| judge(id) == Verdict::Bad) {
             let known = self.hot.entry((id.kind, id.id.clone())).or_insert_with(|| (Latch::default(), id.clone()));
             let flip = known.0.check(Verdict::Bad, rule.clear_after, now);
-            changes.extend(flip.map(|_| HealthChange::HotIdNamed(id.clone())));
+            changes.extend(flip.map(|_| HealthChange::HotIdDetected(id.clone())));
         }
     }
 
@@ -197,10 +199,10 @@ impl Health {
             () if above(self.settings.reopen_at) => Verdict::Between,
             () => Verdict::Calm,
         };
-        let door = Door { alarmed, shards };
-        changes.extend(self.door.check(verdict, self.settings.reopen_after, now).map(|flip| match flip {
-            Flip::Raised => HealthChange::AdmissionClosed(door),
-            Flip::Cleared => HealthChange::AdmissionReopened(door),
+        let alarmed_shards = AlarmedShards { alarmed, shards };
+        changes.extend(self.alarmed_shards.check(verdict, self.settings.reopen_after, now).map(|flip| match flip {
+            Flip::Raised => HealthChange::AdmissionClosed(alarmed_shards),
+            Flip::Cleared => HealthChange::AdmissionReopened(alarmed_shards),
         }));
     }
 }

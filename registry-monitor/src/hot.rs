@@ -1,4 +1,4 @@
-//! The ids that get most of the sampled look-ups: a sketch for each half of the rolling window.
+//! The ids that get most of the sampled lookups: a sketch for each half of the rolling window.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use registry_core::{HotId, Kind};
 
 use crate::frequent::{Frequent, Times};
 
-/// Counts the sampled look-ups of all shards by id.
+/// Counts the sampled lookups of all shards by id.
 ///
 /// Nobody who looks up ever waits in here: a sample that comes while another thread is at it is left out.
 #[derive(Debug, Default)]
@@ -28,14 +28,14 @@ struct Sketches {
 }
 
 impl Hot {
-    /// Counts a look-up in the present slice.
+    /// Counts a lookup in the present slice.
     pub(crate) fn record(&self, kind: Kind, shard: usize, id: &[u8]) {
         self.try_with(|sketches| sketches.newest.record(kind, shard, id));
     }
 
     /// Tells that time has come to the slice of this number.
     ///
-    /// A sample brings no instant. The look-up that it is of does so when it ends, which is soon enough.
+    /// A sample brings no instant. The lookup that it is of does so when it ends, which is soon enough.
     pub(crate) fn turn(&self, number: u64) {
         if number > self.number.load(Ordering::Relaxed) {
             self.try_with(|sketches| {

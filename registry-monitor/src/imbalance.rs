@@ -32,7 +32,7 @@ pub fn imbalance(entries: &[usize]) -> f64 {
 /// The upper tail of chi-square. With fewer than ten entries per shard on average it is told as 1, because for so few the
 /// tail of chi-square is too thin and would cry wolf.
 #[must_use]
-pub fn probability(entries: &[usize]) -> f64 {
+pub fn p_value(entries: &[usize]) -> f64 {
     let Some(degrees) = entries.len().checked_sub(1).and_then(|degrees| u32::try_from(degrees).ok()) else {
         return 1.0;
     };
@@ -106,7 +106,7 @@ mod tests {
         for (balls, shards) in [(40, 4), (640, 64), (10_000, 64), (30, 2)] {
             let mut chance = Chance::new(7);
             let rounds = 20_000;
-            let rare = (0..rounds).filter(|_| probability(&chance.throw(balls, shards)) < 0.01).count();
+            let rare = (0..rounds).filter(|_| p_value(&chance.throw(balls, shards)) < 0.01).count();
             // A hundredth of the rounds, which is 200; among few entries whole numbers make it more or less.
             assert!((50..=300).contains(&rare), "{balls} in {shards}: {rare} of {rounds}");
         }
@@ -115,16 +115,16 @@ mod tests {
     #[test]
     fn what_is_aimed_at_one_shard_is_beyond_chance() {
         let mut entries = Chance::new(1).throw(1_000, 64);
-        assert!(probability(&entries) > 1e-4);
+        assert!(p_value(&entries) > 1e-4);
         entries[9] += 60;
-        assert!(probability(&entries) < 1e-20, "{}", probability(&entries));
+        assert!(p_value(&entries) < 1e-20, "{}", p_value(&entries));
     }
 
     #[test]
     fn few_entries_and_few_shards_are_not_judged() {
-        assert_eq!(probability(&[]), 1.0);
-        assert_eq!(probability(&[1_000_000]), 1.0);
-        assert_eq!(probability(&[39, 0, 0, 0]), 1.0);
-        assert!(probability(&[40, 0, 0, 0]) < 1e-20);
+        assert_eq!(p_value(&[]), 1.0);
+        assert_eq!(p_value(&[1_000_000]), 1.0);
+        assert_eq!(p_value(&[39, 0, 0, 0]), 1.0);
+        assert!(p_value(&[40, 0, 0, 0]) < 1e-20);
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use registry_core::LastWrites;
+use registry_core::RecentWrites;
 
 use crate::latencies::nanoseconds;
 
@@ -27,8 +27,8 @@ impl Last {
     }
 
     /// How many there are, and their mean.
-    pub(crate) fn read(&self) -> LastWrites {
-        let mut last = LastWrites::default();
+    pub(crate) fn read(&self) -> RecentWrites {
+        let mut last = RecentWrites::default();
         last.count = self.latencies_ns.len() as u64;
         if last.count > 0 {
             last.mean_ns = self.sum_ns as f64 / last.count as f64;
@@ -44,7 +44,7 @@ mod tests {
     #[test]
     fn it_is_the_mean_of_the_newest() {
         let mut last = Last::default();
-        assert_eq!(last.read(), LastWrites::default());
+        assert_eq!(last.read(), RecentWrites::default());
         for ns in [1_000_000, 10, 20, 30] {
             last.record(Duration::from_nanos(ns), 3);
         }

@@ -13,13 +13,13 @@
 //!
 //! # What it costs
 //!
-//! A look-up writes one counter that no other thread writes; nothing is locked and no cache line moves between cores.
-//! About [`samples_per_second`](MonitorSettings::samples_per_second) look-ups are timed, however many there are, if checks
+//! A lookup writes one counter that no other thread writes; nothing is locked and no cache line moves between cores.
+//! About [`samples_per_second`](MonitorSettings::samples_per_second) lookups are timed, however many there are, if checks
 //! are made; every registration and removal is.
 //! Memory, with 64 shards: 10 KiB of counters per thread that ever ran at the same time as others, 64 KiB for the
 //! windows, and 1 to 4 KiB per shard, operation and half window for histograms, once something was timed there. What
 //! leaves the window takes 2 to 8 KiB more per shard and operation, and as much again once it was reset.
-//! The ids of the sampled look-ups are counted in 128 places for the whole registry.
+//! The ids of the sampled lookups are counted in 128 places for the whole registry.
 //!
 //! # Example
 //!
@@ -32,9 +32,9 @@
 //! let start = Instant::now();
 //! let monitor = Monitor::new(64, MonitorSettings { sample_every: 1, ..MonitorSettings::default() }, start);
 //!
-//! // In shard 7, a look-up that finds nothing, and takes 250 ns.
+//! // In shard 7, a lookup that finds nothing, and takes 250 ns.
 //! if monitor.lookup(7) {
-//!     monitor.took(7, Operation::Read, start, start + Duration::from_nanos(250));
+//!     monitor.record_latency(7, Operation::Read, start, start + Duration::from_nanos(250));
 //! }
 //! monitor.event(7, Event::Miss);
 //!
@@ -66,9 +66,9 @@ mod settings;
 mod timeline;
 mod window;
 
-pub use admission::{LabelCap, Limiter, Limits, MetadataLimit, RateLimit};
+pub use admission::{LabelLimit, Limiter, Limits, MetadataLimit, RateLimit};
 pub use alarm::AlarmRule;
 pub use health::{Health, HealthSettings, HotRule, ImbalanceRule};
-pub use imbalance::{imbalance, probability, skew};
+pub use imbalance::{imbalance, p_value, skew};
 pub use monitor::Monitor;
 pub use settings::MonitorSettings;

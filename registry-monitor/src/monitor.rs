@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
-use registry_core::{Event, HotId, Kind, LatencyStats, Operation, Pace, Probe, ShardStats};
+use registry_core::{Event, HotId, Kind, LatencyStats, Operation, Probe, ShardStats, SlowOps};
 
 use crate::counters::{Counters, Totals};
 use crate::hot::Hot;
@@ -27,22 +27,22 @@ use crate::window::{Since, Slices, Window};
 ///
 /// - Counts are exact once those who counted have happened before the question, for instance by being joined. While
 ///   threads run, each count lags behind by a moment, and counts that belong together may do so by different moments.
-///   A miss is never seen without its look-up, so `hits`, which is look-ups less misses, is never negative and at
-///   most too high by the look-ups that are under way.
+///   A miss is never seen without its lookup, so `hits`, which is lookups less misses, is never negative and at
+///   most too high by the lookups that are under way.
 /// - A [reset](Probe::reset) leaves what health is judged by, which is forgotten as time goes on: the hot ids, the last
 ///   writes, and how many operations of the window were slow.
-/// - A reset during a look-up may leave its miss to be counted after it. `hits` is then one too low.
+/// - A reset during a lookup may leave its miss to be counted after it. `hits` is then one too low.
 /// - Writes are timed one and all. Of the sampled reads, those are left out that come while another thread of the same
-///   shard is recording or asking: a look-up never waits for a lock.
+///   shard is recording or asking: a lookup never waits for a lock.
 /// - Totals of latencies are of all that was timed since the start or the last reset, the window included.
 /// - Percentiles are at most 1/16 above, and never below, those by nearest rank of what was recorded in the window
 ///   or since the start; mean, minimum and maximum are exact. Latencies above 292 years count as that.
-/// - Of the ids of sampled look-ups, those are left out that come while another thread is counting or asking.
+/// - Of the ids of sampled lookups, those are left out that come while another thread is counting or asking.
 /// - [`LatencyStats::window`] is the reach of the window, [`MonitorSettings::window`]. Its older half may be missing.
 ///
 /// # Instants
 ///
-/// They must come from one clock, [`Instant::now`] or a test's, and need not be in order: a look-up that ended before
+/// They must come from one clock, [`Instant::now`] or a test's, and need not be in order: a lookup that ended before
 /// it began took no time, and a record older than the window counts in the totals alone.
 ///
 /// A record with an instant far in the future empties the window: what was in it counts in the totals. If the records
@@ -68,7 +68,7 @@ struct Active {
     slices: Slices,
     pace_slices: Slices,
     bounds: Bounds,
-    last_writes: usize,
+    recent_writes: usize,
     shards: Box<[Latency]>,
     hot: Hot,
     rate: Mutex<Rate>,
@@ -112,7 +112,7 @@ impl Monitor {
             // A slice is half of what it is given.
             pace_slices: Slices::new(settings.window / (SLICES as u32 / 2)),
             bounds: settings.alarm.bounds(),
-            last_writes: settings.last_writes,
+            recent_writes: settings.recent_writes,
             shards: std::iter::repeat_with(Latency::default).take(shards).collect(),
             hot: Hot::default(),
             rate: Mutex::new(Rate::new(Sampling::new(settings.sample_every), settings.samples_per_second, start)),
@@ -143,7 +143,7 @@ impl Probe for Monitor {
     }
 
     #[cold]
-    fn sampled(&self, shard: usize, kind: Kind, id: &[u8]) {
+    fn on_sample(&self, shard: usize, kind: Kind, id: &[u8]) {
         if let Some(active) = &self.active {
             active.hot.record(kind, shard, id);
         }
@@ -159,7 +159,7 @@ impl Probe for Monitor {
         self.active.is_some()
     }
 
-    fn took(&self, shard: usize, operation: Operation, began: Instant, ended: Instant) {
+    fn record_latency(&self, shard: usize, operation: Operation, began: Instant, ended: Instant) {
         let Some(active) = &self.active else { return };
         let latency = ended.saturating_duration_since(began);
         let since_start = active.time.follow(ended);
@@ -183,7 +183,7 @@ impl Probe for Monitor {
                 let mut timed = locked(&shard.writes.timed);
                 timed.window.record(number, latency);
                 timed.paces.record(pace_number, latency, &active.bounds);
-                timed.last.record(latency, active.last_writes);
+                timed.last.record(latency, active.recent_writes);
             }
             Operation::CleanUp => {
                 locked(shard.writes.cleanups.get_or_init(Box::default)).record(number, latency);
@@ -219,7 +219,7 @@ impl Probe for Monitor {
         self.active.as_ref().map_or_else(Vec::new, |active| active.hot.read(active.number(now)))
     }
 
-    fn checked(&self, now: Instant) {
+    fn on_health_check(&self, now: Instant) {
         let Some(active) = &self.active else { return };
         let mut rate = locked(&active.rate);
         if let Some(sampling) = rate.judge(self.counters.sampling(), self.counters.all_lookups(), now) {
@@ -263,12 +263,12 @@ impl Monitor {
                 add_counts(&mut stats, &self.counters.totals(shard));
             }
         }
-        // Saturating, because a reset may have come between a look-up and its miss.
+        // Saturating, because a reset may have come between a lookup and its miss.
         stats.hits = stats.lookups.saturating_sub(stats.misses);
         let Latency { reads, writes } = &active.shards[shard];
-        (stats.reads, stats.reads_total, stats.read_pace) = active.timed(reads, since, now, |_| ());
-        (stats.writes, stats.writes_total, stats.write_pace) =
-            active.timed(&writes.timed, since, now, |timed| stats.last_writes = timed.last.read());
+        (stats.reads, stats.reads_total, stats.slow_reads) = active.timed(reads, since, now, |_| ());
+        (stats.writes, stats.writes_total, stats.slow_writes) =
+            active.timed(&writes.timed, since, now, |timed| stats.recent_writes = timed.last.read());
         stats.cleanup_lag.window = active.slices.reach();
         if let Some(cleanups) = writes.cleanups.get() {
             let latencies = active.read(&locked(cleanups), since, now);
@@ -302,7 +302,7 @@ impl Active {
         since: Since,
         now: Instant,
         also: impl FnOnce(&Timed),
-    ) -> (LatencyStats, LatencyStats, Pace) {
+    ) -> (LatencyStats, LatencyStats, SlowOps) {
         let timed = locked(timed);
         let latencies = self.read(&timed.window, since, now);
         let pace = timed.paces.read(
@@ -332,7 +332,7 @@ fn add_counts(stats: &mut ShardStats, totals: &Totals) {
         (&mut stats.routes, Event::Routed),
         (&mut stats.full, Event::Full),
         (&mut stats.closed, Event::Closed),
-        (&mut stats.swept, Event::Swept),
+        (&mut stats.swept, Event::SweepReport),
     ] {
         *sum += totals.events(event);
     }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use registry_core::Pace;
+use registry_core::SlowOps;
 
 /// In how many slices the window is cut.
 pub(crate) const SLICES: usize = 10;
@@ -16,9 +16,9 @@ pub(crate) struct Bounds {
     /// Longer than this is slow.
     pub(crate) slow: Duration,
     /// Longer than this is warm.
-    pub(crate) warm: Duration,
+    pub(crate) elevated: Duration,
     /// So many slow ones are enough to tell.
-    pub(crate) enough: u64,
+    pub(crate) min_samples: u64,
 }
 
 /// The counts of the newest slice that something was recorded in, and of the nine before it.
@@ -34,17 +34,17 @@ pub(crate) struct Paces {
 struct Counts {
     count: u32,
     slow: u32,
-    warm: u32,
+    elevated: u32,
 }
 
 impl Paces {
     /// Counts an operation in the slice of this number, or nowhere if that is no longer part of the window.
     pub(crate) fn record(&mut self, number: u64, latency: Duration, bounds: &Bounds) {
-        self.add(number, (1, u32::from(latency > bounds.slow), u32::from(latency > bounds.warm)));
+        self.add(number, (1, u32::from(latency > bounds.slow), u32::from(latency > bounds.elevated)));
     }
 
     /// Adds so many operations, slow ones and warm ones.
-    pub(crate) fn add(&mut self, number: u64, (count, slow, warm): (u32, u32, u32)) {
+    pub(crate) fn add(&mut self, number: u64, (count, slow, elevated): (u32, u32, u32)) {
         if number > self.number {
             // Each slice that was skipped is empty.
             for skipped in (self.number + 1..=number).rev().take(SLICES) {
@@ -57,7 +57,7 @@ impl Paces {
             // Four thousand million in one slice are as good as more.
             counts.count = counts.count.saturating_add(count);
             counts.slow = counts.slow.saturating_add(slow);
-            counts.warm = counts.warm.saturating_add(warm);
+            counts.elevated = counts.elevated.saturating_add(elevated);
         }
     }
 
@@ -65,9 +65,9 @@ impl Paces {
     /// slow; all of the window if there is none.
     ///
     /// With a number below that of the newest slice, up to the newest: the caller read its clock before others did.
-    pub(crate) fn read(&self, number: u64, slice: Duration, bounds: &Bounds) -> Pace {
+    pub(crate) fn read(&self, number: u64, slice: Duration, bounds: &Bounds) -> SlowOps {
         let last = number.max(self.number);
-        let mut pace = Pace::default();
+        let mut pace = SlowOps::default();
         for back in 0..SLICES as u64 {
             pace.within = slice.saturating_mul(back as u32 + 1);
             let present = last.checked_sub(back).filter(|&number| number <= self.number);
@@ -75,9 +75,9 @@ impl Paces {
                 let counts = &self.ring[index(number)];
                 pace.count += u64::from(counts.count);
                 pace.slow += u64::from(counts.slow);
-                pace.warm += u64::from(counts.warm);
+                pace.elevated += u64::from(counts.elevated);
             }
-            if is_clearly_slow(&pace, bounds.enough) {
+            if is_clearly_slow(&pace, bounds.min_samples) {
                 break;
             }
         }
@@ -90,24 +90,24 @@ fn index(number: u64) -> usize {
 }
 
 /// Whether more than one in a hundred was slow, with enough slow ones to tell.
-pub(crate) fn is_slow(pace: &Pace, enough: u64) -> bool {
-    pace.slow >= enough.max(1) && pace.slow.saturating_mul(100) > pace.count
+pub(crate) fn is_slow(pace: &SlowOps, min_samples: u64) -> bool {
+    pace.slow >= min_samples.max(1) && pace.slow.saturating_mul(100) > pace.count
 }
 
 /// Whether so many were slow that it is no chance, if one in a hundred is: three standard deviations more than that.
 ///
 /// Ten stretches are looked at each second, and short ones have few operations: of a thousand, of which one in two hundred
 /// is slow, eleven are so by chance once in a minute.
-fn is_clearly_slow(pace: &Pace, enough: u64) -> bool {
+fn is_clearly_slow(pace: &SlowOps, min_samples: u64) -> bool {
     // All times a hundred: the excess, and the square root of what is to be expected.
     let (count, slow) = (u128::from(pace.count), u128::from(pace.slow));
     let excess = (100 * slow).saturating_sub(count);
-    is_slow(pace, enough) && excess * excess > 9 * 100 * count
+    is_slow(pace, min_samples) && excess * excess > 9 * 100 * count
 }
 
 /// Whether there is no sign that more than one in a hundred was warm, half as many of them being a sign as are enough.
-pub(crate) fn is_calm(pace: &Pace, enough: u64) -> bool {
-    pace.warm.saturating_mul(100) <= pace.count || pace.warm < enough.div_ceil(2)
+pub(crate) fn is_calm(pace: &SlowOps, min_samples: u64) -> bool {
+    pace.elevated.saturating_mul(100) <= pace.count || pace.elevated < min_samples.div_ceil(2)
 }
 
 #[cfg(test)]
@@ -115,7 +115,8 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
-    const BOUNDS: Bounds = Bounds { slow: Duration::from_micros(100), warm: Duration::from_micros(50), enough: 10 };
+    const BOUNDS: Bounds =
+        Bounds { slow: Duration::from_micros(100), elevated: Duration::from_micros(50), min_samples: 10 };
 
     fn record(paces: &mut Paces, number: u64, times: u64, micros: u64) {
         (0..times).for_each(|_| paces.record(number, Duration::from_micros(micros), &BOUNDS));
@@ -123,7 +124,7 @@ mod tests {
 
     fn read(paces: &Paces, number: u64) -> (u64, u64, u64, u64) {
         let pace = paces.read(number, SECOND, &BOUNDS);
-        (pace.within.as_secs(), pace.count, pace.slow, pace.warm)
+        (pace.within.as_secs(), pace.count, pace.slow, pace.elevated)
     }
 
     #[test]

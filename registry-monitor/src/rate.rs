@@ -1,7 +1,7 @@
-//! How many look-ups are timed: about as many in a second, whatever the load.
+//! How many lookups are timed: about as many in a second, whatever the load.
 //!
-//! Timing a look-up costs more than doing it. A fixed share of all is too much where there are tens of millions in a
-//! second, and too little where a shard has become slow: then all wait for it, few look-ups are done, and it takes long
+//! Timing a lookup costs more than doing it. A fixed share of all is too much where there are tens of millions in a
+//! second, and too little where a shard has become slow: then all wait for it, few lookups are done, and it takes long
 //! until enough were timed to tell.
 
 use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@ impl Rate {
         Self { wanted, densest: (first.every() / DENSEST).max(1), at: start, lookups: 0 }
     }
 
-    /// Judges the present rate by the load since the last time, when there have been so many look-ups in all; the new
+    /// Judges the present rate by the load since the last time, when there have been so many lookups in all; the new
     /// one, if another is due.
     ///
     /// It is kept while half to twice as many are timed as are wanted.
@@ -79,7 +79,7 @@ mod tests {
             Self { rate: Rate::new(present, wanted, now), present, now, lookups: 0 }
         }
 
-        /// One in how many is timed after each of some seconds with so many look-ups.
+        /// One in how many is timed after each of some seconds with so many lookups.
         fn after(&mut self, loads: &[u64]) -> Vec<u64> {
             let second = |load: &u64| {
                 (self.lookups, self.now) = (self.lookups + load, self.now + SECOND);

@@ -1,4 +1,4 @@
-//! Which look-ups are timed: exactly one in each row of N, and not always the same one of the row.
+//! Which lookups are timed: exactly one in each row of N, and not always the same one of the row.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -64,7 +64,7 @@ impl Sampling {
     /// The number that is picked of the row that this one is in.
     fn of_row(self, number: u64) -> u64 {
         // Setting the low bits leaves what is the same for the whole row. Clearing them would do so too, and pick the
-        // very first number: the first look-up of a thread finds cold caches, and would stand for N others.
+        // very first number: the first lookup of a thread finds cold caches, and would stand for N others.
         let place = (number | self.mask).wrapping_mul(GOLDEN) >> 32;
         (number & !self.mask) | (place & self.mask)
     }

@@ -20,17 +20,17 @@ pub struct MonitorSettings {
     ///
     /// When false all figures stay at zero, no alarm is raised, and what is left is one branch per operation.
     pub enabled: bool,
-    /// One look-up in so many is timed, on each thread and in each shard, until a check finds that the load asks for
+    /// One lookup in so many is timed, on each thread and in each shard, until a check finds that the load asks for
     /// another rate. Default: 1,024.
     ///
-    /// Rounded up to a power of two, of at most 2³¹; zero counts as one, which times every look-up.
+    /// Rounded up to a power of two, of at most 2³¹; zero counts as one, which times every lookup.
     pub sample_every: u32,
-    /// So many look-ups are to be timed in a second, in all shards together. Default: 2,000; zero: the rate stays as it is.
+    /// So many lookups are to be timed in a second, in all shards together. Default: 2,000; zero: the rate stays as it is.
     ///
     /// Each [check](registry_core::Probe::checked) keeps the rate if between half and twice as many were timed since the
     /// check before, and otherwise sets it by what was looked up meanwhile; to eight times what
     /// [`sample_every`](Self::sample_every) gives, at most.
-    /// So what timing costs does not grow with the load, and where a slow shard holds everybody up, enough look-ups are
+    /// So what timing costs does not grow with the load, and where a slow shard holds everybody up, enough lookups are
     /// timed to tell.
     pub samples_per_second: u32,
     /// How far back latencies reach at most; counts reach back to the start or the last reset. Default: 10 s.
@@ -40,7 +40,7 @@ pub struct MonitorSettings {
     /// Rounded down to an even number of nanoseconds, of at least two.
     pub window: Duration,
     /// How many of the last writes of each shard are kept, for those who judge by them: up to 1,000. Default: 10.
-    pub last_writes: usize,
+    pub recent_writes: usize,
     /// When a shard is slow enough to raise its alarm.
     pub alarm: AlarmRule,
 }
@@ -52,7 +52,7 @@ impl Default for MonitorSettings {
             sample_every: 1_024,
             samples_per_second: 2_000,
             window: Duration::from_secs(10),
-            last_writes: 10,
+            recent_writes: 10,
             alarm: AlarmRule::default(),
         }
     }

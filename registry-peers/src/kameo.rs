@@ -1,6 +1,6 @@
 //! kameo: an actor for each entry, in the registry that kameo has for its own node.
 //!
-//! A look-up is `ActorRef::lookup`, which hands out a clone; a registration is `register`, and its end is the removal
+//! A lookup is `ActorRef::lookup`, which hands out a clone; a registration is `register`, and its end is the removal
 //! of the name; a message is `tell` without waiting, into a bounded mailbox.
 //! There are no bindings, so there is what a user would write: a `DashMap` beside it, from transports to actors.
 

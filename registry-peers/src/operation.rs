@@ -15,7 +15,7 @@ pub enum Operation {
     Route,
     /// Registering an id, and ending that.
     Register,
-    /// 40 % look-ups, 30 % messages, 20 % registrations with their end, 10 % bindings.
+    /// 40 % lookups, 30 % messages, 20 % registrations with their end, 10 % bindings.
     Mixed,
 }
 

@@ -1,6 +1,6 @@
 //! ractor: an actor for each entry, spawned under its name.
 //!
-//! A look-up is `where_is`, which hands out a clone; a message goes into a mailbox without a bound.
+//! A lookup is `where_is`, which hands out a clone; a message goes into a mailbox without a bound.
 //! A name comes and goes with its actor, so a registration is the spawning of an actor and its end is waited for, in a
 //! task on ractor's own runtime.
 //! There are no bindings, so there is what a user would write: a `DashMap` beside it, from transports to actors.

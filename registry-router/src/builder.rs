@@ -5,12 +5,12 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use registry_core::{Admission, Backend, BuildError, IdRule, Mailboxes, Probe};
+use registry_core::{Admission, Backend, BuildError, IdRule, MailboxFamily, Probe};
 use registry_monitor::{AlarmRule, HealthSettings, Limiter, Limits, Monitor, MonitorSettings};
 
 use crate::clock::{Clock, Time};
-use crate::partition::{DEFAULT_SEED, MAX_SHARDS};
 use crate::registry::Registry;
+use crate::storage::partition::{DEFAULT_SEED, MAX_SHARDS};
 
 /// The greatest number of entries that a table can be laid out for in advance; it can grow beyond.
 const MAX_CAPACITY: usize = 1 << 28;
@@ -61,7 +61,7 @@ impl Settings {
         if window < Duration::from_millis(1) || window > MAX_WINDOW {
             return Err(BuildError::Window { given: window });
         }
-        if self.monitor.last_writes == 0 || self.monitor.last_writes > MAX_LAST_WRITES {
+        if self.monitor.recent_writes == 0 || self.monitor.recent_writes > MAX_LAST_WRITES {
             return Err(BuildError::Setting { name: "monitor.last_writes", must: "from 1 to 1000" });
         }
         self.monitor.alarm.check()?;
@@ -217,7 +217,7 @@ impl<M, B, X, P> Builder<M, B, X, P>
 where
     M: Send + 'static,
     B: Backend,
-    X: Mailboxes,
+    X: MailboxFamily,
     P: Probe,
 {
     /// Builds the registry.

@@ -7,7 +7,7 @@ use std::time::Instant;
 /// A clock for a registry to read, instead of the machine's.
 ///
 /// A registry reads it to time operations, to say when somebody wants to register, and where a figure is asked for
-/// without an instant. Tasks that wait ([`sweeper`](crate::Registry::sweeper),
+/// without an instant. Tasks that wait ([`sweep_task`](crate::Registry::sweep_task),
 /// [`health_task`](crate::Registry::health_task), sending with a limit) wait by tokio's.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// What time it is.
@@ -18,7 +18,7 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// - The rate of registrations: a second. Meanwhile nothing is added to what may come at once.
     /// - Windows of latencies and hot ids: one window, a second at least. What was in the window is only in the totals.
     /// - Alarms, admission and caps: two checks of health. One that was held for a time may have ended too early.
-    /// - How many look-ups are timed: two checks of health.
+    /// - How many lookups are timed: two checks of health.
     /// - Taking out the dead when a cap is hit: one [`sweep_every`](crate::Limits::sweep_every).
     /// - Sweeps: the lag that the next one tells is too long rather than too short.
     ///

@@ -11,7 +11,7 @@
 //! - To send: [`Registry::route_to_server`] at once or not at all, [`Registry::send_to_server`] with patience,
 //!   [`Registry::broadcast`] to all transports of a server, [`Registry::route_through`] from a transport to its own one.
 //! - To do much at once: [`Registry::find_many_servers`], [`Registry::route_many_to_servers`].
-//! - To clean up after owners that died without a word: [`Registry::sweep`], or [`Registry::sweeper`] as a task.
+//! - To clean up after owners that died without a word: [`Registry::sweep`], or [`Registry::sweep_task`] as a task.
 //! - To watch: [`Registry::shard_stats`], [`Registry::contention_status`], [`Registry::watch_health`]; nothing is judged
 //!   unless somebody calls [`Registry::tick`] or spawns [`Registry::health_task`].
 //! - To protect: [`Builder::limits`]; who is in can come back by [`Registry::renew_transport`] when nobody new is taken.
@@ -43,70 +43,49 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod admit;
 mod binding;
-mod bound;
 mod builder;
-mod bulk;
-mod carrier;
 mod clock;
-mod contract;
-mod deferred;
-mod events;
-#[cfg(feature = "metrics")]
-mod export;
-mod group;
-mod health;
-mod lease;
+mod endpoint;
+mod lifecycle;
 mod mailbox;
 mod observe;
-mod partition;
-mod record;
-mod register;
 mod registry;
-mod renew;
-mod roll;
-mod room;
-mod route;
-mod rules;
+mod routing;
 #[cfg(shuttle)]
 pub mod seeded;
 #[cfg(not(shuttle))]
 mod seeded;
-mod send;
 mod shared;
-mod side;
-mod sweep;
+mod storage;
 mod sync;
-mod table;
-mod ticket;
-mod waiters;
+mod traits;
 
-pub use bound::BoundRoute;
 pub use builder::{Builder, Settings};
 pub use clock::{Clock, TokioClock};
-#[cfg(feature = "metrics")]
-pub use export::describe_metrics;
-pub use health::{HealthWatch, TryNextError, Watched};
-pub use lease::{Lease, ServerLease, TransportLease};
-pub use mailbox::{CapacityError, Inbox, MAX_MAILBOX_CAPACITY, Tokio, TokioMailbox, TokioSlot, mailbox, try_mailbox};
+pub use lifecycle::lease::{Lease, ServerLease, TransportLease};
+pub use lifecycle::sweep::SweepReport;
+pub use mailbox::{CapacityError, Inbox, MAX_MAILBOX_CAPACITY, Tokio, TokioMailbox, TokioPermit, mailbox, try_mailbox};
 #[cfg(feature = "flume")]
-pub use mailbox::{Lean, LeanInbox, LeanMailbox, lean_mailbox};
+pub use mailbox::{Flume, FlumeInbox, FlumeMailbox, flume_mailbox};
+pub use observe::health::{HealthEvent, HealthReceiver, TryNextError};
+#[cfg(feature = "metrics")]
+pub use observe::metrics::describe_metrics;
 pub use registry::{Registry, ServerMailbox, TransportMailbox};
 pub use registry_core::api;
 pub use registry_core::{
-    Admission, AdmissionState, AdmitAll, Alarm, Backend, BindError, BoundRouteError, BroadcastReport, BuildError, Cap,
-    CapCount, CapHits, CapUse, Cause, Closed, Contention, ContentionStatus, Delivery, Door, Entry, EntryRef, Event,
-    HealthChange, HotId, IdRule, Imbalance, Incarnation, InvalidId, Kind, LastWrites, LatencyStats, Listing,
-    MAX_ID_BYTES, Mailbox, Mailboxes, Measure, Meeting, Metadata, Operation, Pace, Probe, Refusal, RegisterError,
-    RegisterReason, ReservingMailbox, RouteError, Select, SendError, ServerId, ShardStats, Slot, ToServer, ToTransport,
-    TransportId, Undelivered,
+    Admission, AdmissionError, AdmissionState, AdmitAll, Alarm, AlarmMetric, AlarmedShards, Backend, BindError,
+    BoundRouteError, BroadcastReport, BuildError, Closed, Contention, ContentionKind, ContentionStatus, Delivery,
+    DenyReason, Entry, EntryInfo, EntryRef, Event, HealthChange, HotId, IdRule, Imbalance, Incarnation, InvalidId,
+    Kind, LatencyStats, Limit, LimitCount, LimitHits, LimitUsage, MAX_ID_BYTES, Mailbox, MailboxFamily, Metadata,
+    Operation, Permit, Probe, RecentWrites, RegisterError, RegisterErrorKind, ReserveMailbox, RouteError, Select,
+    SendError, ServerId, ShardStats, SlowOps, ToServer, ToTransport, TransportId, TrySendError,
 };
 pub use registry_monitor::{
-    AlarmRule, HealthSettings, HotRule, ImbalanceRule, LabelCap, Limiter, Limits, MetadataLimit, Monitor,
+    AlarmRule, HealthSettings, HotRule, ImbalanceRule, LabelLimit, Limiter, Limits, MetadataLimit, Monitor,
     MonitorSettings, RateLimit,
 };
-pub use sweep::Swept;
+pub use routing::bound::BoundRoute;
 
 /// The maps that a registry can be built on, each behind the feature of its name.
 pub mod backends {

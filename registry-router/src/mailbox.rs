@@ -2,16 +2,16 @@
 
 use std::fmt;
 
+#[cfg(feature = "flume")]
+pub use self::flume::{Flume, FlumeInbox, FlumeMailbox, flume_mailbox};
 pub use self::inbox::Inbox;
-#[cfg(feature = "flume")]
-pub use self::lean::{Lean, LeanInbox, LeanMailbox, lean_mailbox};
-pub use self::tokio::{Tokio, TokioMailbox, TokioSlot};
+pub use self::tokio::{Tokio, TokioMailbox, TokioPermit};
 
-mod inbox;
+pub(crate) mod closed_flag;
 #[cfg(feature = "flume")]
-mod lean;
-mod life;
-mod tokio;
+pub(crate) mod flume;
+pub(crate) mod inbox;
+pub(crate) mod tokio;
 
 /// The greatest capacity of a mailbox; tokio's limit.
 pub const MAX_MAILBOX_CAPACITY: usize = ::tokio::sync::Semaphore::MAX_PERMITS;
@@ -84,9 +84,9 @@ pub(crate) const fn is_large<T>() -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use ::tokio::sync::mpsc;
-    use registry_core::{Mailbox, Undelivered};
+    use registry_core::{Mailbox, TrySendError};
 
     use super::*;
 
@@ -137,11 +137,11 @@ mod tests {
     #[test]
     fn items_come_back_with_the_reason() {
         let (mailbox, mut inbox) = mailbox(1);
-        assert!(mailbox.try_deliver(1).is_ok());
-        assert_eq!(mailbox.try_deliver(2), Err(Undelivered::Full(2)));
+        assert!(mailbox.try_send(1).is_ok());
+        assert_eq!(mailbox.try_send(2), Err(TrySendError::Full(2)));
         assert_eq!(inbox.try_recv(), Ok(1));
         inbox.close();
         assert!(mailbox.is_closed());
-        assert_eq!(mailbox.try_deliver(3), Err(Undelivered::Closed(3)));
+        assert_eq!(mailbox.try_send(3), Err(TrySendError::Closed(3)));
     }
 }

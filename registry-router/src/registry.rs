@@ -6,34 +6,34 @@ use std::sync::atomic::{AtomicU64 as PlainAtomicU64, Ordering};
 
 use crossbeam_utils::CachePadded;
 use registry_core::{
-    Admission, Backend, Entry, EntryRef, Incarnation, Listing, Mailboxes, Probe, Select, ServerId, ToServer,
+    Admission, Backend, Entry, EntryInfo, EntryRef, Incarnation, MailboxFamily, Probe, Select, ServerId, ToServer,
     ToTransport, TransportId,
 };
 use registry_monitor::Monitor;
 
-use crate::admit::Relief;
+use crate::binding::counts::BindingCounts;
+use crate::binding::slot::BindingSlot;
 use crate::builder::{Builder, Settings};
 use crate::clock::Time;
-use crate::deferred::Deferred;
-use crate::health::Watchdog;
+use crate::endpoint::{Endpoint, RecordOf, is_dead};
+use crate::lifecycle::admission::SweepThrottle;
+use crate::lifecycle::deferred::Deferred;
+use crate::lifecycle::rules::Rules;
+use crate::lifecycle::sweep::SweepTimes;
 use crate::mailbox::Tokio;
-use crate::partition::Partition;
-use crate::record::Bond;
-use crate::roll::Roll;
-use crate::room::Room;
-use crate::rules::Rules;
+use crate::observe::health::HealthState;
+use crate::routing::waiters::Waiters;
 use crate::shared::Shared;
-use crate::side::{HeadOf, Side, is_dead};
-use crate::sweep::Visits;
+use crate::storage::partition::Partition;
+use crate::storage::room::Room;
+use crate::storage::table::{Instruments, Location, Table};
 use crate::sync::AtomicU64;
-use crate::table::{Ear, Place, Table};
-use crate::waiters::Waiters;
 
 /// The mailbox of a server in a registry of messages `M` and mailboxes `X`.
-pub type ServerMailbox<M, X = Tokio> = <X as Mailboxes>::Mailbox<ToServer<M>>;
+pub type ServerMailbox<M, X = Tokio> = <X as MailboxFamily>::Mailbox<ToServer<M>>;
 
 /// The mailbox of a transport in a registry of messages `M` and mailboxes `X`.
-pub type TransportMailbox<M, X = Tokio> = <X as Mailboxes>::Mailbox<ToTransport<M>>;
+pub type TransportMailbox<M, X = Tokio> = <X as MailboxFamily>::Mailbox<ToTransport<M>>;
 
 /// A sharded registry of servers and transports that routes messages `M` between them.
 ///
@@ -46,18 +46,18 @@ pub type TransportMailbox<M, X = Tokio> = <X as Mailboxes>::Mailbox<ToTransport<
 ///
 /// # Names to look up
 ///
-/// Look-ups take anything that gives bytes: `"tools"`, `&string`, `&server_id`.
+/// Lookups take anything that gives bytes: `"tools"`, `&string`, `&server_id`.
 /// They compare and do not validate: what is no valid id is simply not found.
 ///
 /// # The dead
 ///
-/// An owner whose mailbox is closed is dead, whoever still holds its lease: no look-up finds it, its name can be
+/// An owner whose mailbox is closed is dead, whoever still holds its lease: no lookup finds it, its name can be
 /// registered anew, and a message to it comes back as closed and takes its registration out.
 /// One that nobody talks to is taken out by a [sweep](Self::sweep).
 ///
 /// # Cost
 ///
-/// A look-up hashes the id once, reads one shard in place, asks the mailbox whether it is closed, and takes no lock of
+/// A lookup hashes the id once, reads one shard in place, asks the mailbox whether it is closed, and takes no lock of
 /// ours, allocates nothing and touches no reference count. Methods that cost more say so.
 ///
 /// # Visibility
@@ -72,31 +72,31 @@ pub struct Registry<
 > where
     M: Send + 'static,
     B: Backend,
-    X: Mailboxes,
+    X: MailboxFamily,
     P: Probe,
 {
     pub(crate) inner: Arc<Shared<M, B, X, P>>,
 }
 
 /// What all handles of one registry share.
-pub(crate) struct Inner<M: Send + 'static, B: Backend, X: Mailboxes, P> {
+pub(crate) struct Inner<M: Send + 'static, B: Backend, X: MailboxFamily, P> {
     pub(crate) servers: Table<ServerId, ServerMailbox<M, X>, B>,
     pub(crate) transports: Table<TransportId, TransportMailbox<M, X>, B>,
     pub(crate) partition: Partition,
     pub(crate) probe: P,
     pub(crate) time: Time,
     pub(crate) admission: Arc<dyn Admission>,
-    pub(crate) visits: Visits,
-    pub(crate) relief: Relief,
+    pub(crate) sweep_times: SweepTimes,
+    pub(crate) sweep_throttle: SweepThrottle,
     pub(crate) rules: Rules,
-    pub(crate) roll: Arc<Roll>,
-    pub(crate) watchdog: Watchdog,
+    pub(crate) binding_counts: Arc<BindingCounts>,
+    pub(crate) health_state: HealthState,
     pub(crate) waiters: Waiters,
     pub(crate) deferred: Deferred,
     pub(crate) room: Room,
     #[cfg(feature = "metrics")]
-    pub(crate) exports: crate::export::Exports,
-    /// On a cache line of its own: every registration writes it, and every look-up reads what would lie beside it.
+    pub(crate) exports: crate::observe::metrics::Exports,
+    /// On a cache line of its own: every registration writes it, and every lookup reads what would lie beside it.
     /// A plain atomic, whatever schedules are explored: it is written inside a shard, where no turn may end.
     incarnations: CachePadded<PlainAtomicU64>,
     /// How often operations had met in each shard at the last reset.
@@ -107,7 +107,7 @@ impl<M, B, X> Registry<M, B, X>
 where
     M: Send + 'static,
     B: Backend,
-    X: Mailboxes,
+    X: MailboxFamily,
 {
     /// Settings to build a registry from.
     pub fn builder() -> Builder<M, B, X> {
@@ -119,7 +119,7 @@ impl<M, B, X, P> Registry<M, B, X, P>
 where
     M: Send + 'static,
     B: Backend,
-    X: Mailboxes,
+    X: MailboxFamily,
     P: Probe,
 {
     /// The settings must have been checked.
@@ -133,17 +133,21 @@ where
             probe,
             time,
             admission,
-            visits: Visits::new(settings.shards, start),
-            relief: Relief::new(start, limits.sweep_every),
+            sweep_times: SweepTimes::new(settings.shards, start),
+            sweep_throttle: SweepThrottle::new(start, limits.sweep_every),
             rules: Rules::new(settings),
-            roll: Arc::new(Roll::new(settings.shards, limits.transports_per_server, limits.retry_after)),
-            watchdog: Watchdog::new(settings.shards, settings.monitor.alarm.clone(), settings.health.clone()),
+            binding_counts: Arc::new(BindingCounts::new(
+                settings.shards,
+                limits.transports_per_server,
+                limits.retry_after,
+            )),
+            health_state: HealthState::new(settings.shards, settings.monitor.alarm.clone(), settings.health.clone()),
             deferred: Deferred::default(),
             room: Room::new(settings.shards, settings.capacity.div_ceil(settings.shards)),
             waiters: Waiters::new(settings.shards),
             incarnations: CachePadded::new(PlainAtomicU64::new(0)),
             #[cfg(feature = "metrics")]
-            exports: crate::export::Exports::default(),
+            exports: crate::observe::metrics::Exports::default(),
             met_before: (0..settings.shards).map(|_| AtomicU64::new(0)).collect(),
         };
         Self { inner: Arc::new(Shared::from(inner)) }
@@ -162,7 +166,7 @@ where
         id: impl AsRef<[u8]>,
         read: impl FnOnce(EntryRef<'_, ServerId, ServerMailbox<M, X>>) -> R,
     ) -> Option<R> {
-        let result = self.inner.find(id.as_ref(), |id: &ServerId, head, _| read(head.entry(id)));
+        let result = self.inner.find(id.as_ref(), |id: &ServerId, record, _| read(record.entry(id)));
         self.inner.settle();
         result
     }
@@ -176,7 +180,7 @@ where
         id: impl AsRef<[u8]>,
         read: impl FnOnce(EntryRef<'_, TransportId, TransportMailbox<M, X>>) -> R,
     ) -> Option<R> {
-        let result = self.inner.find(id.as_ref(), |id: &TransportId, head, _| read(head.entry(id)));
+        let result = self.inner.find(id.as_ref(), |id: &TransportId, record, _| read(record.entry(id)));
         self.inner.settle();
         result
     }
@@ -201,12 +205,12 @@ where
     ///
     /// Weakly consistent: what is registered, and not dead, throughout the call is listed once; what comes or goes
     /// meanwhile may or may not be.
-    pub fn list_servers(&self) -> Vec<Listing<ServerId>> {
+    pub fn list_servers(&self) -> Vec<EntryInfo<ServerId>> {
         self.select_servers(Select::all())
     }
 
     /// All transports, in no order. O(transports), and as consistent as [`list_servers`](Self::list_servers).
-    pub fn list_transports(&self) -> Vec<Listing<TransportId>> {
+    pub fn list_transports(&self) -> Vec<EntryInfo<TransportId>> {
         self.select_transports(Select::all())
     }
 
@@ -214,7 +218,7 @@ where
     ///
     /// O(servers): it scans, and stops early only when it has a limit. As consistent as
     /// [`list_servers`](Self::list_servers).
-    pub fn select_servers(&self, select: Select<'_>) -> Vec<Listing<ServerId>> {
+    pub fn select_servers(&self, select: Select<'_>) -> Vec<EntryInfo<ServerId>> {
         self.inner.servers.select(&select, is_dead::<ServerId, M, X>)
     }
 
@@ -222,17 +226,17 @@ where
     ///
     /// O(transports): it scans, and stops early only when it has a limit. As consistent as
     /// [`list_servers`](Self::list_servers).
-    pub fn select_transports(&self, select: Select<'_>) -> Vec<Listing<TransportId>> {
+    pub fn select_transports(&self, select: Select<'_>) -> Vec<EntryInfo<TransportId>> {
         self.inner.transports.select(&select, is_dead::<TransportId, M, X>)
     }
 
     /// How many servers are registered, the dead included: exact when nobody writes. O(shards).
-    pub fn len_servers(&self) -> usize {
+    pub fn server_count(&self) -> usize {
         self.inner.servers.len()
     }
 
     /// How many transports are registered, the dead included: exact when nobody writes. O(shards).
-    pub fn len_transports(&self) -> usize {
+    pub fn transport_count(&self) -> usize {
         self.inner.transports.len()
     }
 }
@@ -241,53 +245,57 @@ impl<M, B, X, P> Inner<M, B, X, P>
 where
     M: Send + 'static,
     B: Backend,
-    X: Mailboxes,
+    X: MailboxFamily,
     P: Probe,
 {
     #[inline]
-    pub(crate) fn place(&self, id: &[u8]) -> Place {
+    pub(crate) fn location(&self, id: &[u8]) -> Location {
         let hash = self.partition.hash(id);
-        self.place_of_hash(hash)
+        self.location_of_hash(hash)
     }
 
     #[inline]
-    pub(crate) fn place_of_hash(&self, hash: u64) -> Place {
-        Place { hash, shard: self.partition.shard(hash) }
+    pub(crate) fn location_of_hash(&self, hash: u64) -> Location {
+        Location { hash, shard: self.partition.shard(hash) }
     }
 
     #[inline]
-    pub(crate) fn ear(&self) -> Ear<'_, P> {
-        Ear { probe: &self.probe, time: &self.time }
+    pub(crate) fn instruments(&self) -> Instruments<'_, P> {
+        Instruments { probe: &self.probe, time: &self.time }
     }
 
-    /// A look-up of a registration that is not dead, counted.
+    /// A lookup of a registration that is not dead, counted.
     #[inline]
-    pub(crate) fn find<I: Side, R>(&self, id: &[u8], read: impl FnOnce(&I, &HeadOf<I, M, X>, &Bond) -> R) -> Option<R> {
-        self.find_at(self.place(id), id, read)
+    pub(crate) fn find<I: Endpoint, R>(
+        &self,
+        id: &[u8],
+        read: impl FnOnce(&I, &RecordOf<I, M, X>, &BindingSlot) -> R,
+    ) -> Option<R> {
+        self.find_at(self.location(id), id, read)
     }
 
     /// As [`find`](Self::find), for one who knows the place.
     #[inline]
-    pub(crate) fn find_at<I: Side, R>(
+    pub(crate) fn find_at<I: Endpoint, R>(
         &self,
-        place: Place,
+        location: Location,
         id: &[u8],
-        read: impl FnOnce(&I, &HeadOf<I, M, X>, &Bond) -> R,
+        read: impl FnOnce(&I, &RecordOf<I, M, X>, &BindingSlot) -> R,
     ) -> Option<R> {
-        I::table(self).read(self.ear(), I::KIND, place, id, |id, head, bond| {
-            if is_dead::<I, M, X>(head) { None } else { Some(read(id, head, bond)) }
+        I::table(self).read(self.instruments(), I::KIND, location, id, |id, record, slot| {
+            if is_dead::<I, M, X>(record) { None } else { Some(read(id, record, slot)) }
         })
     }
 
-    /// A look-up of a registration, dead or not, counted.
+    /// A lookup of a registration, dead or not, counted.
     #[inline]
-    pub(crate) fn registered<I: Side, R>(
+    pub(crate) fn registered<I: Endpoint, R>(
         &self,
-        place: Place,
+        location: Location,
         id: &[u8],
-        read: impl FnOnce(&I, &HeadOf<I, M, X>, &Bond) -> R,
+        read: impl FnOnce(&I, &RecordOf<I, M, X>, &BindingSlot) -> R,
     ) -> Option<R> {
-        I::table(self).read(self.ear(), I::KIND, place, id, |id, head, bond| Some(read(id, head, bond)))
+        I::table(self).read(self.instruments(), I::KIND, location, id, |id, record, slot| Some(read(id, record, slot)))
     }
 
     pub(crate) fn next_incarnation(&self) -> Incarnation {
@@ -299,7 +307,7 @@ impl<M, B, X, P> Clone for Registry<M, B, X, P>
 where
     M: Send + 'static,
     B: Backend,
-    X: Mailboxes,
+    X: MailboxFamily,
     P: Probe,
 {
     fn clone(&self) -> Self {
@@ -311,15 +319,15 @@ impl<M, B, X, P> fmt::Debug for Registry<M, B, X, P>
 where
     M: Send + 'static,
     B: Backend,
-    X: Mailboxes,
+    X: MailboxFamily,
     P: Probe,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Registry")
             .field("backend", &B::NAME)
             .field("shards", &self.inner.partition.shards())
-            .field("servers", &self.len_servers())
-            .field("transports", &self.len_transports())
+            .field("servers", &self.server_count())
+            .field("transports", &self.transport_count())
             .finish_non_exhaustive()
     }
 }

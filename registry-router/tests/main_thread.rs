@@ -84,6 +84,6 @@ impl Visitor for Child<'_> {
         }
         let registry: Registry<u64, B> = Registry::builder().build().expect("the settings are valid");
         let lease = registry.register_server("s", mailbox(1).0, ()).expect("the name is free");
-        KEPT.with_borrow_mut(|kept| *kept = Tell(Some(Box::new(move || registry.len_servers())), Some(lease)));
+        KEPT.with_borrow_mut(|kept| *kept = Tell(Some(Box::new(move || registry.server_count())), Some(lease)));
     }
 }

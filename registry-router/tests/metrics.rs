@@ -14,7 +14,7 @@ use std::time::Duration;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use prometheus_parse::{Scrape, Value};
 use registry_core::Backend;
-use registry_monitor::{probability, skew};
+use registry_monitor::{p_value, skew};
 use registry_router::{HealthChange, Operation, Registry, ShardStats, describe_metrics};
 
 use crate::flow::{REFUSED, SERVERS, TO_HOT};
@@ -70,7 +70,7 @@ fn figures<B: Backend>(registry: &Registry<u64, B>) -> Expected {
     let stats = registry.all_shard_stats();
     let status = registry.contention_status();
     expected.gauge("registry_shards", &[], stats.len() as f64);
-    expected.gauge("registry_bindings", &[], registry.len_bindings() as f64);
+    expected.gauge("registry_bindings", &[], registry.binding_count() as f64);
     expected.gauge("registry_admission_open", &[], 1.0);
     for shard in &stats {
         let label = ("shard", &*shard.shard.to_string());
@@ -79,8 +79,8 @@ fn figures<B: Backend>(registry: &Registry<u64, B>) -> Expected {
         expected.counter("registry_lookups_total", &[label], shard.lookups);
         expected.counter("registry_lookup_misses_total", &[label], shard.misses);
         let contention = shard.contention.expect("all backends here count");
-        let meeting = ("meeting", contention.meeting.name());
-        expected.counter("registry_contention_total", &[meeting, label], contention.count);
+        let kind = ("kind", contention.kind.name());
+        expected.counter("registry_contention_total", &[kind, label], contention.count);
         expected.gauge("registry_shard_alarm", &[label], f64::from(status.alarmed.contains(&shard.shard)));
         for (operation, latency) in [("lookup", shard.reads), ("write", shard.writes)] {
             let labels = [("operation", operation), label];
@@ -102,22 +102,26 @@ fn figures<B: Backend>(registry: &Registry<u64, B>) -> Expected {
         let total =
             |shard: &ShardStats| if operation == Operation::Read { shard.reads_total } else { shard.writes_total };
         let (latency, label) = (registry.latency(operation), ("operation", name));
-        for (percentile, ns) in [
-            ("50", latency.p50_ns),
-            ("95", latency.p95_ns),
-            ("99", latency.p99_ns),
-            ("99.9", latency.p999_ns),
-            ("100", latency.max_ns),
+        for (quantile, ns) in [
+            ("0.5", latency.p50_ns),
+            ("0.95", latency.p95_ns),
+            ("0.99", latency.p99_ns),
+            ("0.999", latency.p999_ns),
+            ("1", latency.max_ns),
         ] {
-            expected.gauge("registry_latency_seconds", &[label, ("percentile", percentile)], seconds(ns));
+            expected.gauge("registry_operation_seconds", &[label, ("quantile", quantile)], seconds(ns));
         }
         expected.gauge("registry_latency_samples", &[label], latency.count as f64);
-        expected.counter("registry_timed_total", &[label], stats.iter().map(|shard| total(shard).count).sum());
+        expected.counter(
+            "registry_operation_seconds_count",
+            &[label],
+            stats.iter().map(|shard| total(shard).count).sum(),
+        );
         let mut together_ns = 0.0;
         for total in stats.iter().map(total) {
             together_ns += total.count as f64 * total.mean_ns;
         }
-        expected.gauge("registry_timed_seconds", &[label], together_ns / 1e9);
+        expected.gauge("registry_operation_seconds_sum", &[label], together_ns / 1e9);
     }
     expected.gauge("registry_latency_window_seconds", &[], 10.0);
     expected.gauge("registry_cleanup_lag_max_seconds", &[], seconds(registry.latency(Operation::CleanUp).max_ns));
@@ -125,7 +129,7 @@ fn figures<B: Backend>(registry: &Registry<u64, B>) -> Expected {
         let of = |shard: &ShardStats| if kind == "server" { shard.servers } else { shard.transports };
         let entries: Vec<usize> = stats.iter().map(of).collect();
         expected.gauge("registry_skew_ratio", &[("kind", kind)], skew(&entries));
-        expected.gauge("registry_imbalance_probability", &[("kind", kind)], probability(&entries));
+        expected.gauge("registry_imbalance_probability", &[("kind", kind)], p_value(&entries));
     }
     expected
 }
@@ -141,18 +145,18 @@ fn what_prometheus_reads_is_what_the_registry_says<B: Backend>(shards: usize) {
 
     let mut expected = figures(&aftermath.registry);
     let find = |wanted: fn(&HealthChange) -> bool| aftermath.changes.iter().find(|&change| wanted(change));
-    let Some(HealthChange::HotIdNamed(hot)) = find(|change| matches!(change, HealthChange::HotIdNamed(_))) else {
+    let Some(HealthChange::HotIdDetected(hot)) = find(|change| matches!(change, HealthChange::HotIdDetected(_))) else {
         panic!("no hot id: {:?}", aftermath.changes)
     };
     assert_eq!(&*hot.id, "tools/7");
     expected.gauge("registry_hot_id_share_ratio", &[("rank", "1")], hot.share_at_least);
-    let Some(HealthChange::CapHit(cap)) = find(|change| matches!(change, HealthChange::CapHit(_))) else {
+    let Some(HealthChange::LimitReached(limit)) = find(|change| matches!(change, HealthChange::LimitReached(_))) else {
         panic!("no cap was hit: {:?}", aftermath.changes)
     };
-    assert_eq!(cap.hits, REFUSED as u64);
-    expected.gauge("registry_cap_max", &[("cap", "servers")], SERVERS as f64);
-    expected.gauge("registry_cap_used", &[("cap", "servers")], aftermath.registry.len_servers() as f64);
-    expected.counter("registry_cap_hits_total", &[("cap", "servers")], cap.hits);
+    assert_eq!(limit.hits, REFUSED as u64);
+    expected.gauge("registry_limit_max", &[("limit", "servers")], SERVERS as f64);
+    expected.gauge("registry_limit_used", &[("limit", "servers")], aftermath.registry.server_count() as f64);
+    expected.counter("registry_limit_hits_total", &[("limit", "servers")], limit.hits);
     for rank in ["2", "3"] {
         let (_, share) = told.remove(&series("registry_hot_id_share_ratio", &[("rank", rank)])).unwrap();
         assert!((0.0..hot.share_at_least).contains(&share), "{rank}: {share}");

@@ -23,14 +23,14 @@ use std::time::{Duration, Instant};
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use registry_router::{
-    AdmissionState, Alarm, Cap, CapUse, Contention, Door, HealthChange, HealthSettings, HotId, Imbalance, Kind,
-    Measure as Judged, Meeting, Operation, ShardStats,
+    AdmissionState, Alarm, AlarmMetric as Judged, AlarmedShards, Contention, ContentionKind, HealthChange,
+    HealthSettings, HotId, Imbalance, Kind, Limit, LimitUsage, Operation, ShardStats,
 };
 
 use crate::controls::{Controls, MOST_CHURN, MOST_THREADS, Slow};
 use crate::keys::Action;
 use crate::load::Load;
-use crate::state::{Measure, State};
+use crate::state::{AlarmMetric, State};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -45,7 +45,7 @@ fn stats(round: u64) -> Vec<ShardStats> {
         stats.lookups = round * (1_000 + 10 * shard as u64);
         stats.hits = stats.lookups / 2;
         stats.routes = round * 100;
-        stats.contention = Some(Contention { meeting: Meeting::LockWait, count: round });
+        stats.contention = Some(Contention { kind: ContentionKind::LockWait, count: round });
         (stats.reads.count, stats.reads.p50_ns, stats.reads.p99_ns) = (10, 80, 900 + shard as u64);
         stats
     };
@@ -53,8 +53,8 @@ fn stats(round: u64) -> Vec<ShardStats> {
 }
 
 fn calm() -> State {
-    let caps = vec![("servers", 300), ("transports", 4_096)];
-    let mut state = State::new("papaya", 64, &HealthSettings::default(), caps, CALM);
+    let limits = vec![("servers", 300), ("transports", 4_096)];
+    let mut state = State::new("papaya", 64, &HealthSettings::default(), limits, CALM);
     state.sample(stats(1), AdmissionState::Open, SECOND);
     state.sample(stats(2), AdmissionState::Open, 2 * SECOND);
     state
@@ -67,7 +67,7 @@ fn troubled() -> State {
     let mut changes: Vec<HealthChange> = (0..40)
         .map(|shard| HealthChange::AlarmRaised(Alarm::new(shard, Operation::Read, Judged::P99, threshold)))
         .collect();
-    changes.push(HealthChange::HotIdNamed(HotId {
+    changes.push(HealthChange::HotIdDetected(HotId {
         kind: Kind::Server,
         id: "tools/search".into(),
         shard: 25,
@@ -75,13 +75,18 @@ fn troubled() -> State {
         share_at_least: 0.47,
         samples: 1_000,
     }));
-    changes.push(HealthChange::AdmissionClosed(Door { alarmed: 40, shards: 64 }));
-    changes.push(HealthChange::CapHit(CapUse { cap: Cap::Transports, max: 4_096, used: 4_096, hits: 12 }));
+    changes.push(HealthChange::AdmissionClosed(AlarmedShards { alarmed: 40, shards: 64 }));
+    changes.push(HealthChange::LimitReached(LimitUsage {
+        limit: Limit::Transports,
+        max: 4_096,
+        used: 4_096,
+        hits: 12,
+    }));
     state.changed(changes, 2 * SECOND);
     let mut now = stats(3);
     for shard in &mut now[..40] {
         shard.alarm = true;
-        (shard.read_pace.slow, shard.read_pace.count, shard.reads.p99_ns) = (39, 612, 262_000);
+        (shard.slow_reads.slow, shard.slow_reads.count, shard.reads.p99_ns) = (39, 612, 262_000);
     }
     now[0].refused = 7;
     state.sample(now, AdmissionState::Closed, 3 * SECOND);
@@ -105,8 +110,8 @@ fn a_calm_frame_tells_so_and_fills_its_screen() {
     assert_eq!(frame.lines().count(), 24);
     assert!(frame.lines().all(|line| line.chars().count() <= 80));
     tells(&frame, &["papaya, 64 shards", "256 servers", "3,840 transports", "3,200 bound", "0:02"]);
-    tells(&frame, &["Shards: look-ups per second", "  0 ", " 56 ", "least 1.0k", "most 1.6k, in shard 63"]);
-    tells(&frame, &["look-ups          84k", "that found     50 %", "messages         6.4k", "refused             0"]);
+    tells(&frame, &["Shards: lookups per second", "  0 ", " 56 ", "least 1.0k", "most 1.6k, in shard 63"]);
+    tells(&frame, &["lookups          84k", "that found     50 %", "messages         6.4k", "refused             0"]);
     tells(&frame, &["lock wait          64"]);
     tells(&frame, &["OPEN 0 in alarm, closes at 33", "256 of 300", "3,840 of 4,096"]);
     tells(&frame, &["Alarms: 0", "no shard is slow", "Hot ids: 0", "no id stands out"]);
@@ -142,10 +147,10 @@ fn what_is_over_is_not_told_any_more() {
     let threshold = Duration::from_micros(100);
     let cleared = |shard| HealthChange::AlarmCleared(Alarm::new(shard, Operation::Read, Judged::P99, threshold));
     let mut changes: Vec<HealthChange> = (0..40).map(cleared).collect();
-    changes.push(HealthChange::HotIdGone(state.hot[0].clone()));
-    changes.push(HealthChange::CapRelieved(state.full[0].clone()));
+    changes.push(HealthChange::HotIdCleared(state.hot[0].clone()));
+    changes.push(HealthChange::LimitCleared(state.full[0].clone()));
     state.changed(changes, 20 * SECOND);
-    let uneven = Imbalance { kind: Kind::Transport, shard: 41, entries: 190, mean: 60.4, probability: 1e-12 };
+    let uneven = Imbalance { kind: Kind::Transport, shard: 41, entries: 190, mean: 60.4, p_value: 1e-12 };
     state.changed(vec![HealthChange::ImbalanceRaised(uneven)], 20 * SECOND);
     state.sample(stats(4), AdmissionState::Open, 20 * SECOND);
     let frame = text(&state, 80, 24);
@@ -167,13 +172,13 @@ fn a_small_terminal_is_told_what_is_needed() {
 fn the_map_shows_each_measure_and_before_any_figures_none() {
     let mut state = calm();
     let title = |state: &State| text(state, 80, 24).lines().nth(1).unwrap().to_owned();
-    state.measure = Measure::Lookups.next();
+    state.metric = AlarmMetric::Lookups.next();
     tells(&title(&state), &["p99 of reads or writes"]);
     tells(&text(&state, 80, 24), &["most 963n, in shard 63"]);
-    state.measure = state.measure.next();
+    state.metric = state.metric.next();
     tells(&title(&state), &["entries"]);
     tells(&text(&state, 80, 24), &["least 64  median 64  most 64"]);
-    assert_eq!(state.measure.next(), Measure::Lookups);
+    assert_eq!(state.metric.next(), AlarmMetric::Lookups);
     state.forget();
     tells(&text(&state, 80, 24), &["measuring"]);
     // Rates begin anew: nothing is compared with what was before a reset.
@@ -205,7 +210,7 @@ fn keys_change_the_load_within_its_bounds() {
     for quit in [control_c, KeyCode::Char('q').into(), KeyCode::Esc.into()] {
         assert!(matches!(keys::action(quit), Some(Action::Quit)));
     }
-    assert!(matches!(keys::action(KeyCode::Char('m').into()), Some(Action::Measure)));
+    assert!(matches!(keys::action(KeyCode::Char('m').into()), Some(Action::AlarmMetric)));
     assert!(matches!(keys::action(KeyCode::Char('r').into()), Some(Action::Reset)));
     assert!(keys::action(KeyCode::Char('x').into()).is_none());
     for key in ["+ -", "C c", "h  ", "s  ", "m  ", "r  ", "q  "] {

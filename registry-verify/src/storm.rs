@@ -58,7 +58,7 @@ pub const ALL: [Plan; 11] = [
     plan("panicking-owners", "Threads and tasks panic while they own leases."),
     plan("runtime-shutdown", "A tokio runtime is shut down while its tasks register, route and wait."),
     plan("stalled-owner", "One mailbox is full and its owner stalls while 10,000 others get their messages."),
-    plan("rivals", "Three threads want one name, and in 300,000 look-ups its incarnation never falls."),
+    plan("rivals", "Three threads want one name, and in 300,000 lookups its incarnation never falls."),
     plan("dead-without-a-word", "10,000 owners drop their inboxes and leave their registrations behind."),
     counting("failed-registrations", "10,000 registrations fail, for one of eight reasons each, and leave zero bytes."),
     counting("mass-exit-memory", "Waves of up to 200,000 entries come and go, and their memory is given back."),

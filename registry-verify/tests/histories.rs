@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 use std::{slice, thread};
 
-use registry_core::{Backend, Head, Key, NotInserted, Shard, State};
+use registry_core::{Backend, Key, NotInserted, Shard, State, Value};
 use registry_router::backends::Reference;
 use registry_verify::history;
 
@@ -57,7 +57,7 @@ fn a_panic_is_a_violation_and_ends_nothing_else() {
 const TWO_WINNERS: u8 = 0;
 /// A removed entry stays, at times.
 const GHOSTS: u8 = 1;
-/// A look-up panics, at times; not a removal, for one that panics while a panic drops leases ends the process.
+/// A lookup panics, at times; not a removal, for one that panics while a panic drops leases ends the process.
 const PANICS: u8 = 2;
 
 /// The reference, with a flaw.
@@ -69,15 +69,15 @@ struct FlawedShard<Inner, const FLAW: u8>(Inner);
 impl<const FLAW: u8> Backend for Flawed<FLAW> {
     const NAME: &'static str = "flawed";
 
-    type Shard<K: Key, H: Head, S: State> = FlawedShard<<Reference as Backend>::Shard<K, H, S>, FLAW>;
+    type Shard<K: Key, V: Value, S: State> = FlawedShard<<Reference as Backend>::Shard<K, V, S>, FLAW>;
 
-    fn shard<K: Key, H: Head, S: State>(&self, capacity: usize) -> Self::Shard<K, H, S> {
+    fn shard<K: Key, V: Value, S: State>(&self, capacity: usize) -> Self::Shard<K, V, S> {
         FlawedShard(self.0.shard(capacity))
     }
 }
 
-impl<K: Key, H: Head, S: State, Inner: Shard<K, H, S>, const FLAW: u8> Shard<K, H, S> for FlawedShard<Inner, FLAW> {
-    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &H, &S) -> R) -> Option<R> {
+impl<K: Key, V: Value, S: State, Inner: Shard<K, V, S>, const FLAW: u8> Shard<K, V, S> for FlawedShard<Inner, FLAW> {
+    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &V, &S) -> R) -> Option<R> {
         // Only while threads do their programs, and they have no names.
         assert!(FLAW != PANICS || thread::current().name().is_some() || !at_times(), "a flaw");
         self.0.with(hash, key, read)
@@ -87,28 +87,28 @@ impl<K: Key, H: Head, S: State, Inner: Shard<K, H, S>, const FLAW: u8> Shard<K, 
         &self,
         hash: u64,
         key: K,
-        head: H,
+        value: V,
         state: S,
-        complete: impl FnOnce(&mut [H]) -> Result<(), E>,
-    ) -> Result<(), NotInserted<H, S, E>> {
+        complete: impl FnOnce(&mut [V]) -> Result<(), E>,
+    ) -> Result<(), NotInserted<V, S, E>> {
         let mut complete = Some(complete);
-        let win = |heads: &mut [H]| complete.take().map_or(Ok(()), |complete| complete(heads));
-        match (self.0.insert_new_with(hash, key, head, state, win), complete) {
-            (Err(NotInserted::Occupied(mut head, state)), Some(complete)) if FLAW == TWO_WINNERS && at_times() => {
-                complete(slice::from_mut(&mut head)).map_err(|why| NotInserted::Declined(head, state, why))
+        let win = |values: &mut [V]| complete.take().map_or(Ok(()), |complete| complete(values));
+        match (self.0.insert_new_with(hash, key, value, state, win), complete) {
+            (Err(NotInserted::Occupied(mut value, state)), Some(complete)) if FLAW == TWO_WINNERS && at_times() => {
+                complete(slice::from_mut(&mut value)).map_err(|why| NotInserted::Declined(value, state, why))
             }
             (outcome, _) => outcome,
         }
     }
 
-    fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &H, &S) -> bool) -> bool {
+    fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &V, &S) -> bool) -> bool {
         if FLAW == GHOSTS && at_times() {
-            return self.0.with(hash, key, |key, head, state| owned(key, head, state)).unwrap_or(false);
+            return self.0.with(hash, key, |key, value, state| owned(key, value, state)).unwrap_or(false);
         }
         self.0.remove_if(hash, key, owned)
     }
 
-    fn for_each(&self, visit: impl FnMut(&K, &H, &S) -> ControlFlow<()>) {
+    fn for_each(&self, visit: impl FnMut(&K, &V, &S) -> ControlFlow<()>) {
         self.0.for_each(visit);
     }
 

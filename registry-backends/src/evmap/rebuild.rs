@@ -5,26 +5,26 @@ use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use registry_core::{Head, Key, State, trap};
+use registry_core::{Value, Key, State, reentrancy};
 
 use super::{Entry, EvmapShard, Numbered, Stored, bin, build};
 
 /// How often entries are copied anew because others came meanwhile, before the shard stays as it is.
 const TRIES: usize = 16;
 
-impl<K: Key, H: Head, S: State> EvmapShard<K, H, S> {
+impl<K: Key, V: Value, S: State> EvmapShard<K, V, S> {
     /// Moves all entries into tables that are as large as they need, if others do not come faster than they are copied.
     pub(super) fn rebuild(&self) {
         let mut copies = HashMap::new();
         for _ in 0..TRIES {
             // Heads are cloned inside a read and with no lock held, for that is others' code.
             self.readers.through(|map| {
-                let _reading = trap::reading();
+                let _reading = reentrancy::enter_read();
                 for (known, values) in map.iter() {
                     let entry = values.get_one().and_then(|stored| stored.entry.as_ref());
-                    if let Some(Entry { head, state, key }) = entry {
+                    if let Some(Entry { value, state, key }) = entry {
                         copies.entry(known.number).or_insert_with(|| {
-                            let entry = Entry { head: head.clone(), state: Arc::clone(state), key: key.clone() };
+                            let entry = Entry { value: value.clone(), state: Arc::clone(state), key: key.clone() };
                             (known.hash, entry)
                         });
                     }
@@ -67,7 +67,7 @@ mod tests {
     use std::sync::Barrier;
     use std::thread;
 
-    use registry_core::{Backend, Run, Shard, Wanted};
+    use registry_core::{Backend, Batch, Shard, ReadRequest};
 
     use super::super::Evmap;
 
@@ -97,10 +97,10 @@ mod tests {
                     let nested = shard.with(1, b"key", |_, (), inner| (read(), *inner));
                     assert_eq!(nested, Some((Some(1), 1)));
                     let mut shown = Vec::new();
-                    let wanted = Wanted { shard: &shard, hash: 1, key: b"key" };
-                    Shard::with_each(&[wanted; 20], |first, run: &Run<'_, &str, (), u64>| {
+                    let wanted = ReadRequest { shard: &shard, hash: 1, key: b"key" };
+                    Shard::with_each(&[wanted; 20], |first, batch: &Batch<'_, &str, (), u64>| {
                         assert_eq!(first, shown.len());
-                        shown.extend(run.iter().flatten().map(|(_, (), value)| **value));
+                        shown.extend(batch.iter().flatten().map(|(_, (), value)| **value));
                     });
                     assert_eq!(shown, [1; 20]);
                     shard.for_each(|_, (), value| {

@@ -1,14 +1,14 @@
 //! The limit: the standard library's map, filled once and never written again, with the hasher of the bare maps.
 //!
 //! No map that can be written meanwhile can be expected to do better: nothing is pinned, locked or counted. It stands for
-//! look-ups and messages only; nobody can be registered in it or bound.
+//! lookups and messages only; nobody can be registered in it or bound.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use registry_router::{
-    BindError, Cause, Refusal, RegisterReason, RouteError, ServerId, ServerMailbox, ToServer, TransportId,
-    TransportMailbox,
+    AdmissionError, BindError, DenyReason, RegisterErrorKind, RouteError, ServerId, ServerMailbox, ToServer,
+    TransportId, TransportMailbox,
 };
 use tokio::sync::mpsc::Sender;
 
@@ -53,8 +53,13 @@ impl Session for LimitSession {
         put(sender, from, message)
     }
 
-    fn register(&self, _: &ServerId, _: &ServerMailbox<Message>) -> Result<(), RegisterReason> {
-        Err(Refusal { cause: Cause::Policy, reason: "the map is never written".into(), retry_after: None }.into())
+    fn register(&self, _: &ServerId, _: &ServerMailbox<Message>) -> Result<(), RegisterErrorKind> {
+        Err(AdmissionError {
+            reason: DenyReason::Policy,
+            message: "the map is never written".into(),
+            retry_after: None,
+        }
+        .into())
     }
 
     fn release(&self, _: &ServerId, (): ()) {}

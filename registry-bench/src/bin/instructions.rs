@@ -64,9 +64,9 @@ struct Run {
 #[derive(Clone, Copy, Debug, ValueEnum, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Operation {
-    /// A look-up of a server that is there.
+    /// A lookup of a server that is there.
     Lookup,
-    /// A look-up of a server that is not there.
+    /// A lookup of a server that is not there.
     Miss,
     /// A message to a server.
     Route,
@@ -121,7 +121,7 @@ impl OnBackend for Counted<'_> {
     }
 }
 
-/// What is wrong with a look-up.
+/// What is wrong with a lookup.
 const WRONG: &str = "it was not found, or found where it should not be";
 
 /// Fills a registry, does the operation, and says where it went wrong.

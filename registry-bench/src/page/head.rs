@@ -69,7 +69,7 @@ fn sentences(document: &Document) -> Vec<String> {
     sentences
 }
 
-/// A look-up on the default backend, at each size that was measured with one thread.
+/// A lookup on the default backend, at each size that was measured with one thread.
 fn look_ups(document: &Document) -> Vec<String> {
     let of_default = document
         .ratios
@@ -78,7 +78,7 @@ fn look_ups(document: &Document) -> Vec<String> {
     let sentence = |ratio: &crate::record::Ratio| {
         let taken = ratio.subject_ns.map_or_else(String::new, |ns| format!("{}, ", words::time(ns)));
         format!(
-            "A look-up among {} servers, on the default backend: {taken}{} times the bare map's ({}).",
+            "A lookup among {} servers, on the default backend: {taken}{} times the bare map's ({}).",
             words::count(ratio.entries),
             words::times(ratio.spread.median),
             words::range(&ratio.spread, words::times)

@@ -17,7 +17,7 @@ pub(super) fn section(document: &Document) -> Markup {
     html! {
         p {
             "Of one operation, from its beginning to its end, reading the clock included, which a user does not pay: "
-            "for a look-up that is much of the figure. These workers begin the next operation when the last has ended, "
+            "for a lookup that is much of the figure. These workers begin the next operation when the last has ended, "
             "so a stall delays one figure and hides the others that it would have delayed; the next part is about "
             "those."
         }

@@ -79,8 +79,8 @@ pub(super) fn warnings() -> Markup {
             li { "The least of a range is not what it could be, and the most is not what it usually is: they are "
                 "one round each, "
                 "and the machine's other work is in them." }
-            li { "Nanoseconds of a look-up in a tight loop are those of a processor that guesses right and whose "
-                "caches are warm. In a program that does something else in between, the first look-up costs a cache "
+            li { "Nanoseconds of a lookup in a tight loop are those of a processor that guesses right and whose "
+                "caches are warm. In a program that does something else in between, the first lookup costs a cache "
                 "miss more, on the bare map "
                 "too." }
             li { "A peer's figure is of what it was asked here. It may be made for something else: what it does "

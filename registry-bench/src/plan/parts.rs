@@ -141,7 +141,7 @@ fn size(wish: &Wish, level: &Level, along: &str, backend: &str, shards: usize, e
     if backend == BESIDE_THE_LIMIT {
         arguments.push("--limit".to_owned());
     }
-    // Look-ups on three subjects, messages and registrations on two.
+    // Lookups on three subjects, messages and registrations on two.
     let slices = 7 * (curves.rounds + 1);
     let seconds = SECONDS_PER_PROCESS
         + 2.0 * SECONDS_PER_ENTRY * entries as f64

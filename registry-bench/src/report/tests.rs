@@ -101,17 +101,14 @@ fn ratios_of_several_processes_become_one() {
 fn the_best_backend_is_told_with_a_margin_or_with_a_doubt() {
     let suits = suits(&document());
     let lines: Vec<&str> = suits.lines().map(str::trim).collect();
-    assert_eq!(lines[0], "look-ups: b, 2.60M ops/s; 1.14 x a (1.04-1.25)");
+    assert_eq!(lines[0], "lookups: b, 2.60M ops/s; 1.14 x a (1.04-1.25)");
     assert_eq!(lines[1], "one hot id: a, 3.50M ops/s; 3.32 x b (3.00-3.64)");
     assert_eq!(lines.len(), 2);
 
     let mut document = document();
     document.rows[2].ops_per_s_rounds[0] = 2.55e6;
     let suits = super::suits(&document);
-    assert!(
-        suits.starts_with("  look-ups: b, 2.60M ops/s; 1.01? x a (0.98-1.04)\n"),
-        "a round says otherwise: {suits}"
-    );
+    assert!(suits.starts_with("  lookups: b, 2.60M ops/s; 1.01? x a (0.98-1.04)\n"), "a round says otherwise: {suits}");
 }
 
 #[test]

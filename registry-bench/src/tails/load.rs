@@ -22,9 +22,9 @@ const DRAWN: usize = 1 << 18;
 /// What is done in which proportion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mix {
-    /// 40 % look-ups, 30 % messages, 20 % registrations, 10 % bindings.
+    /// 40 % lookups, 30 % messages, 20 % registrations, 10 % bindings.
     Mixed,
-    /// Look-ups.
+    /// Lookups.
     Lookups,
 }
 

@@ -64,5 +64,5 @@ fn churn_leaves_no_dead_behind_but_those_since_the_last_sweep() {
         over.store(true, Ordering::Relaxed);
         churn.join().unwrap().check().unwrap();
     });
-    assert!(registry.len_servers() <= BETWEEN_SWEEPS, "{} are left", registry.len_servers());
+    assert!(registry.server_count() <= BETWEEN_SWEEPS, "{} are left", registry.server_count());
 }

@@ -160,8 +160,8 @@ pub fn what_is_dropped_or_cloned_may_call_back<B: Backend>() {
                     // A name of its own, for another drop may come in the middle of this one.
                     let brief = format!("brief {what} {number}");
                     let insert = || {
-                        let [key, head, state] = [(); 3].map(|()| quiet(&brief));
-                        shard.insert_new(hash(&brief), key, head, state)
+                        let [key, value, state] = [(); 3].map(|()| quiet(&brief));
+                        shard.insert_new(hash(&brief), key, value, state)
                     };
                     assert!(insert().is_ok() && insert().is_err());
                     assert!(shard.remove_if(hash(&brief), brief.as_bytes(), |_, _, _| true));
@@ -174,8 +174,8 @@ pub fn what_is_dropped_or_cloned_may_call_back<B: Backend>() {
         for round in 0..ROUNDS {
             let name = round.to_string();
             let insert = |declines: bool| {
-                let [key, head, state] = [KEY, HEAD, STATE].map(|what| loud(what, &name));
-                shard.insert_new_with(hash(&name), key, head, state, |_| if declines { Err(()) } else { Ok(()) })
+                let [key, value, state] = [KEY, HEAD, STATE].map(|what| loud(what, &name));
+                shard.insert_new_with(hash(&name), key, value, state, |_| if declines { Err(()) } else { Ok(()) })
             };
             assert!(matches!(insert(true), Err(NotInserted::Declined(..))));
             assert!(insert(false).is_ok());

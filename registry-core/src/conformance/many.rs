@@ -6,10 +6,10 @@ use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 
 use super::{Backend, Calls, hash, hold, panics};
-use crate::shard::{AT_ONCE, Run, Shard, State, Wanted};
+use crate::shard::{Batch, MAX_BATCH, ReadRequest, Shard, State};
 
 /// What is wanted is shown in its order, each in one run: what is there and what is not, keys that are wanted twice, and
-/// keys of several shards, however many; and no run is longer than [`AT_ONCE`].
+/// keys of several shards, however many; and no run is longer than [`MAX_BATCH`].
 pub fn a_read_of_many_shows_each_in_order<B: Backend>() {
     hold::<B>(|fresh| {
         let shards = [(); 3].map(|()| fresh.shard::<u64>());
@@ -22,7 +22,7 @@ pub fn a_read_of_many_shows_each_in_order<B: Backend>() {
         }
         shards[1].put(&keys[0], 1_000);
         shards[2].put(&keys[0], 2_000);
-        for length in [0, 1, 2, AT_ONCE - 1, AT_ONCE, AT_ONCE + 1, 100, 1_000] {
+        for length in [0, 1, 2, MAX_BATCH - 1, MAX_BATCH, MAX_BATCH + 1, 100, 1_000] {
             // Now the same shard for some in a row, now another each time.
             let wanted: Vec<(usize, usize)> = (0..length).map(|n| (n / (1 + n / 40) % 3, n * 7 % 300)).collect();
             let expected: Vec<Option<u64>> = wanted
@@ -80,14 +80,14 @@ pub fn a_read_of_many_is_not_stale<B: Backend>() {
 pub fn a_read_of_many_touches_no_reference_count<B: Backend>() {
     hold::<B>(|fresh| {
         let shard = fresh.backend.shard::<String, Arc<()>, Arc<()>>(fresh.capacity);
-        let (head, state) = (Arc::new(()), Arc::new(()));
-        assert!(shard.insert_new(hash("key"), "key".to_owned(), head.clone(), state.clone()).is_ok());
-        let outside = (Arc::strong_count(&head), Arc::strong_count(&state));
-        let wanted = Wanted { shard: &shard, hash: hash("key"), key: b"key" };
+        let (value, state) = (Arc::new(()), Arc::new(()));
+        assert!(shard.insert_new(hash("key"), "key".to_owned(), value.clone(), state.clone()).is_ok());
+        let outside = (Arc::strong_count(&value), Arc::strong_count(&state));
+        let wanted = ReadRequest { shard: &shard, hash: hash("key"), key: b"key" };
         let mut shown = 0;
-        Shard::with_each(&[wanted; 3], |_, run: &Run<'_, String, Arc<()>, Arc<()>>| {
-            for (_, head, state) in run.iter().flatten() {
-                assert_eq!((Arc::strong_count(head), Arc::strong_count(state)), outside);
+        Shard::with_each(&[wanted; 3], |_, batch: &Batch<'_, String, Arc<()>, Arc<()>>| {
+            for (_, value, state) in batch.iter().flatten() {
+                assert_eq!((Arc::strong_count(value), Arc::strong_count(state)), outside);
                 shown += 1;
             }
         });
@@ -204,13 +204,13 @@ pub fn a_read_of_many_lets_go_between_runs<B: Backend>() {
         for shard in [&one, &two] {
             shard.put("key", 1);
         }
-        let wanted = [[(&one, "key"); AT_ONCE], [(&two, "key"); AT_ONCE]].concat();
+        let wanted = [[(&one, "key"); MAX_BATCH], [(&two, "key"); MAX_BATCH]].concat();
         let shown = show_then(
             &wanted,
             |value| *value,
             |first| {
                 // A run that begins here, however long, is of the second shard.
-                if first >= AT_ONCE {
+                if first >= MAX_BATCH {
                     thread::scope(|scope| {
                         scope.spawn(|| {
                             one.put("come", 1);
@@ -260,12 +260,12 @@ fn show_then<V: State, T: Shard<String, (), V>, R>(
     then: impl Fn(usize),
 ) -> Vec<Option<R>> {
     let asked: Vec<_> =
-        wanted.iter().map(|(shard, key)| Wanted { shard: *shard, hash: hash(key), key: key.as_bytes() }).collect();
+        wanted.iter().map(|(shard, key)| ReadRequest { shard: *shard, hash: hash(key), key: key.as_bytes() }).collect();
     let mut shown = Vec::with_capacity(wanted.len());
-    Shard::with_each(&asked, |first, run: &Run<'_, String, (), V>| {
-        assert!(!run.is_empty() && run.len() <= AT_ONCE, "a run of {}", run.len());
+    Shard::with_each(&asked, |first, batch: &Batch<'_, String, (), V>| {
+        assert!(!batch.is_empty() && batch.len() <= MAX_BATCH, "a run of {}", batch.len());
         assert_eq!(first, shown.len(), "where a run begins");
-        for (seen, (_, key)) in run.iter().zip(&wanted[first..]) {
+        for (seen, (_, key)) in batch.iter().zip(&wanted[first..]) {
             shown.push(seen.map(|(found, (), value)| {
                 assert_eq!(found, key, "the entry of another key");
                 read(value)

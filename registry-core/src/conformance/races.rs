@@ -39,8 +39,8 @@ pub fn heads_are_completed_in_the_order_of_their_entries<B: Backend>() {
         let (next, owned_last) = (AtomicU64::new(1), AtomicU64::new(0));
         // Takes the key with the next number, does something before that is done, and gives the key up again.
         let take = |then: &dyn Fn()| {
-            let taken = shard.insert_new_with(hash("key"), "key".to_owned(), 0, (), |heads| {
-                heads.fill(next.fetch_add(1, Ordering::Relaxed));
+            let taken = shard.insert_new_with(hash("key"), "key".to_owned(), 0, (), |values| {
+                values.fill(next.fetch_add(1, Ordering::Relaxed));
                 then();
                 Ok::<_, Infallible>(())
             });
@@ -160,10 +160,10 @@ pub fn who_meets_somebody_is_counted<B: Backend>() {
         assert!(shard.has("key") && shard.len() == 1);
         let Some(alone) = meetings() else { return };
         assert_eq!(alone, 0);
-        let (deciding, replaced) = (Barrier::new(2), AtomicBool::new(false));
+        let (enter_predicate, replaced) = (Barrier::new(2), AtomicBool::new(false));
         thread::scope(|scope| {
             scope.spawn(|| {
-                deciding.wait();
+                enter_predicate.wait();
                 shard.remove("key", |_| true);
                 // It may have come too late to replace it.
                 let _ = shard.insert("key", 2);
@@ -172,7 +172,7 @@ pub fn who_meets_somebody_is_counted<B: Backend>() {
             let mut first = true;
             shard.remove("key", |_| {
                 if std::mem::take(&mut first) {
-                    deciding.wait();
+                    enter_predicate.wait();
                     // The other one waits for this removal, or gets ahead of it.
                     while meetings() == Some(0) && !replaced.load(Ordering::Acquire) {
                         thread::yield_now();

@@ -43,17 +43,18 @@ pub fn what_is_inserted_is_read_back<B: Backend>() {
 pub fn a_read_touches_no_reference_count<B: Backend>() {
     hold::<B>(|fresh| {
         let shard = fresh.backend.shard::<String, Arc<()>, Arc<()>>(fresh.capacity);
-        let (head, state) = (Arc::new(()), Arc::new(()));
-        assert!(shard.insert_new(hash("key"), "key".to_owned(), head.clone(), state.clone()).is_ok());
+        let (value, state) = (Arc::new(()), Arc::new(()));
+        assert!(shard.insert_new(hash("key"), "key".to_owned(), value.clone(), state.clone()).is_ok());
         // A shard may have more than one head, but one state.
-        let outside = (Arc::strong_count(&head), Arc::strong_count(&state));
+        let outside = (Arc::strong_count(&value), Arc::strong_count(&state));
         assert_eq!(outside.1, 2);
-        let counts = |_: &String, head: &Arc<()>, state: &Arc<()>| (Arc::strong_count(head), Arc::strong_count(state));
+        let counts =
+            |_: &String, value: &Arc<()>, state: &Arc<()>| (Arc::strong_count(value), Arc::strong_count(state));
         let inner = || shard.with(hash("key"), b"key", counts);
-        let seen = shard.with(hash("key"), b"key", |key, head, state| (counts(key, head, state), inner()));
+        let seen = shard.with(hash("key"), b"key", |key, value, state| (counts(key, value, state), inner()));
         assert_eq!(seen, Some((outside, Some(outside))));
-        shard.for_each(|key, head, state| {
-            assert_eq!(counts(key, head, state), outside);
+        shard.for_each(|key, value, state| {
+            assert_eq!(counts(key, value, state), outside);
             ControlFlow::Continue(())
         });
     });
@@ -65,8 +66,8 @@ pub fn heads_stay_with_their_states<B: Backend>() {
         let shard = fresh.backend.shard::<String, Arc<str>, String>(fresh.capacity);
         let insert = |i: u64, name: &str| shard.insert_new(hash(name), name.to_owned(), name.into(), i.to_string());
         let check = |i: u64, name: &str| {
-            let seen = shard.with(hash(name), name.as_bytes(), |key, head, state| {
-                (key == name, &**head == name, *state == i.to_string())
+            let seen = shard.with(hash(name), name.as_bytes(), |key, value, state| {
+                (key == name, &**value == name, *state == i.to_string())
             });
             assert_eq!(seen, Some((true, true, true)), "entry {i}");
         };
@@ -77,10 +78,10 @@ pub fn heads_stay_with_their_states<B: Backend>() {
             check(i, name);
             check(i / 2, &names[i as usize / 2]);
         }
-        let Err(Occupied(head, state)) = insert(9, &names[0]) else { panic!("two entries under one key") };
-        assert_eq!((&*head, &*state), (&*names[0], "9"));
+        let Err(Occupied(value, state)) = insert(9, &names[0]) else { panic!("two entries under one key") };
+        assert_eq!((&*value, &*state), (&*names[0], "9"));
         for (i, name) in (0..).zip(&names).step_by(2) {
-            let owned = |_: &String, head: &Arc<str>, state: &String| **head == **name && *state == i.to_string();
+            let owned = |_: &String, value: &Arc<str>, state: &String| **value == **name && *state == i.to_string();
             assert!(shard.remove_if(hash(name), name.as_bytes(), owned));
             check(i + 1, &names[i as usize + 1]);
         }
@@ -210,10 +211,10 @@ pub fn a_read_does_not_wait_for_other_readers<B: Backend>() {
             });
             assert!(visited >= 2 && shard.len() >= 2);
         };
-        let (inside, writing) = (Barrier::new(2), Barrier::new(2));
+        let (inside, check_write) = (Barrier::new(2), Barrier::new(2));
         thread::scope(|scope| {
             let (leave, stay) = mpsc::channel::<()>();
-            let (shard, inside, writing) = (&shard, &inside, &writing);
+            let (shard, inside, check_write) = (&shard, &inside, &check_write);
             scope.spawn(move || {
                 shard.read("key", |_| {
                     inside.wait();
@@ -228,11 +229,11 @@ pub fn a_read_does_not_wait_for_other_readers<B: Backend>() {
                 scope.spawn(read_all).join().expect("it reads");
             }
             scope.spawn(move || {
-                writing.wait();
+                check_write.wait();
                 shard.put("come", 3);
                 shard.delete("come");
             });
-            writing.wait();
+            check_write.wait();
             // Nobody can tell from outside that the writer waits, so give it some time to begin to.
             for _ in 0..100 {
                 thread::yield_now();

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use super::{Backend, Calls, hash, hold};
-use crate::shard::{Run, Shard, Wanted};
+use crate::shard::{Batch, ReadRequest, Shard};
 
 /// Room that is not needed any more is given back, and no entry changes by it; a shard that has grown and shrunk grows
 /// again.
@@ -49,10 +49,10 @@ pub fn a_shrink_disturbs_no_reader<B: Backend>() {
         let done = AtomicBool::new(false);
         let (first, last) = (0.to_string(), (STEADY - 1).to_string());
         let both = || {
-            let wanted = [&first, &last].map(|key| Wanted { shard: &shard, hash: hash(key), key: key.as_bytes() });
+            let wanted = [&first, &last].map(|key| ReadRequest { shard: &shard, hash: hash(key), key: key.as_bytes() });
             let mut shown = Vec::new();
-            Shard::with_each(&wanted, |_, run: &Run<'_, String, (), u64>| {
-                shown.extend(run.iter().map(|seen| seen.map(|(_, (), value)| *value)));
+            Shard::with_each(&wanted, |_, batch: &Batch<'_, String, (), u64>| {
+                shown.extend(batch.iter().map(|seen| seen.map(|(_, (), value)| *value)));
             });
             assert_eq!(shown, [Some(0), Some(STEADY - 1)]);
         };

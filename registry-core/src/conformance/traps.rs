@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::ops::ControlFlow;
 
 use super::{Backend, Calls, Fresh, hash, hold, panics};
-use crate::shard::{Run, Shard, Wanted};
+use crate::shard::{Batch, ReadRequest, Shard};
 
 /// A write to any shard inside the closure of a read of any shard, or inside the decision about a write, panics, and
 /// afterwards all shards work.
@@ -42,7 +42,7 @@ pub fn a_read_inside_a_removal_is_caught<B: Backend>() {
             };
             let many = || {
                 let wanted = ["key", "absent"].map(|key| wanted(read, key));
-                Shard::with_each(&wanted, |_, _: &Run<'_, String, (), u64>| {});
+                Shard::with_each(&wanted, |_, _: &Batch<'_, String, (), u64>| {});
                 true
             };
             let reads: [&dyn Fn() -> bool; 4] = [&|| read.has("key"), &|| read.has("absent"), &visit, &many];
@@ -84,8 +84,8 @@ fn shards<B: Backend>(fresh: &Fresh<B>) -> [B::Shard<String, (), u64>; 2] {
     })
 }
 
-fn wanted<'a, T>(shard: &'a T, key: &'a str) -> Wanted<'a, T> {
-    Wanted { shard, hash: hash(key), key: key.as_bytes() }
+fn wanted<'a, T>(shard: &'a T, key: &'a str) -> ReadRequest<'a, T> {
+    ReadRequest { shard, hash: hash(key), key: key.as_bytes() }
 }
 
 /// All ways to do something inside a read of a shard.
@@ -120,8 +120,8 @@ fn within_an_insertion(shard: &impl Shard<String, (), u64>, call: &dyn Fn() -> b
     inserted.is_ok() && called
 }
 
-fn within_many<T: Shard<String, (), u64>>(wanted: &[Wanted<'_, T>], call: &dyn Fn() -> bool) -> bool {
+fn within_many<T: Shard<String, (), u64>>(wanted: &[ReadRequest<'_, T>], call: &dyn Fn() -> bool) -> bool {
     let mut called = false;
-    Shard::with_each(wanted, |_, _: &Run<'_, String, (), u64>| called = call());
+    Shard::with_each(wanted, |_, _: &Batch<'_, String, (), u64>| called = call());
     called
 }

@@ -28,10 +28,10 @@ pub fn the_head_is_completed_once_and_only_by_the_winner<B: Backend>() {
         let shard = fresh.backend.shard::<String, u64, ()>(fresh.capacity);
         let insert = |key: &str, number: u64| {
             let mut calls = 0;
-            let inserted = shard.insert_new_with(hash(key), key.to_owned(), 0, (), |heads| {
+            let inserted = shard.insert_new_with(hash(key), key.to_owned(), 0, (), |values| {
                 calls += 1;
-                assert!(!heads.is_empty() && heads.iter().all(|head| *head == 0));
-                heads.fill(number);
+                assert!(!values.is_empty() && values.iter().all(|value| *value == 0));
+                values.fill(number);
                 Ok::<_, Infallible>(())
             });
             (inserted.is_ok(), calls)
@@ -43,7 +43,7 @@ pub fn the_head_is_completed_once_and_only_by_the_winner<B: Backend>() {
             // Read after every write, so that each copy has its turn.
             for i in [i, i / 2] {
                 assert_eq!(
-                    shard.with(hash(&i.to_string()), i.to_string().as_bytes(), |_, head, ()| *head),
+                    shard.with(hash(&i.to_string()), i.to_string().as_bytes(), |_, value, ()| *value),
                     Some(i + 1)
                 );
             }
@@ -58,17 +58,17 @@ pub fn what_is_declined_or_occupied_comes_back<B: Backend>() {
         let insert = |key: &str, declines: bool| {
             let state = String::from("state");
             let place = state.as_ptr();
-            let inserted = shard.insert_new_with(hash(key), key.to_owned(), "head".into(), state, |heads| {
-                heads.iter_mut().for_each(|head| head.push_str(" completed"));
+            let inserted = shard.insert_new_with(hash(key), key.to_owned(), "head".into(), state, |values| {
+                values.iter_mut().for_each(|value| value.push_str(" completed"));
                 if declines { Err(7) } else { Ok(()) }
             });
             (inserted, place)
         };
-        let has = |key: &str| shard.with(hash(key), key.as_bytes(), |_, head, _| head.clone());
+        let has = |key: &str| shard.with(hash(key), key.as_bytes(), |_, value, _| value.clone());
         for i in 0..3 {
             let (declined, place) = insert("key", true);
-            let Err(NotInserted::Declined(head, state, 7)) = declined else { panic!("not declined") };
-            assert_eq!((&*head, &*state, state.as_ptr()), ("head completed", "state", place));
+            let Err(NotInserted::Declined(value, state, 7)) = declined else { panic!("not declined") };
+            assert_eq!((&*value, &*state, state.as_ptr()), ("head completed", "state", place));
             assert_eq!((has("key"), shard.len()), (None, i));
             // It is declined whatever the shard has done meanwhile.
             assert!(insert(&i.to_string(), false).0.is_ok());
@@ -76,8 +76,8 @@ pub fn what_is_declined_or_occupied_comes_back<B: Backend>() {
         assert!(insert("key", false).0.is_ok());
         for declines in [true, false] {
             let (occupied, place) = insert("key", declines);
-            let Err(NotInserted::Occupied(head, state)) = occupied else { panic!("two entries under one key") };
-            assert_eq!((&*head, &*state, state.as_ptr()), ("head", "state", place));
+            let Err(NotInserted::Occupied(value, state)) = occupied else { panic!("two entries under one key") };
+            assert_eq!((&*value, &*state, state.as_ptr()), ("head", "state", place));
         }
         assert_eq!((has("key").as_deref(), shard.len()), (Some("head completed"), 4));
     });

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use registry_core::{Cap, CapHits, CapUse, Kind, Metadata};
+use registry_core::{Kind, Limit, LimitHits, LimitUsage, Metadata};
 
-use super::settings::LabelCap;
+use super::settings::LabelLimit;
 
 /// The places of each value of the label. All registrations with the label share one lock, for a moment.
 pub(super) struct Labels {
-    cap: LabelCap,
+    limit: LabelLimit,
     state: Mutex<State>,
 }
 
@@ -71,20 +71,20 @@ impl Value {
 impl fmt::Debug for Labels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Labels")
-            .field("cap", &self.cap)
+            .field("limit", &self.limit)
             .field("values", &self.lock().values.len())
             .finish_non_exhaustive()
     }
 }
 
 impl Labels {
-    pub(super) fn new(cap: LabelCap) -> Self {
-        Self { cap, state: Mutex::default() }
+    pub(super) fn new(limit: LabelLimit) -> Self {
+        Self { limit, state: Mutex::default() }
     }
 
     /// Takes a place of the value of the label; who has no such label needs none.
-    pub(super) fn take(&self, kind: Kind, metadata: &Metadata) -> Result<(), (Cap, usize)> {
-        let (Some(max), Some(value)) = (self.max(kind), metadata.get(&self.cap.key)) else { return Ok(()) };
+    pub(super) fn take(&self, kind: Kind, metadata: &Metadata) -> Result<(), (Limit, usize)> {
+        let (Some(max), Some(value)) = (self.max(kind), metadata.get(&self.limit.key)) else { return Ok(()) };
         let State { values, hit, unlisted, check } = &mut *self.lock();
         // Looked for first: a value is copied when it is new, and not each time.
         if !values.contains_key(value) {
@@ -109,12 +109,12 @@ impl Labels {
 
     /// Whether both are counted under the same value, or neither is counted.
     pub(super) fn are_alike(&self, kind: Kind, old: &Metadata, new: &Metadata) -> bool {
-        self.max(kind).is_none() || old.get(&self.cap.key) == new.get(&self.cap.key)
+        self.max(kind).is_none() || old.get(&self.limit.key) == new.get(&self.limit.key)
     }
 
     /// Gives back a place that was taken with these arguments.
     pub(super) fn give_back(&self, kind: Kind, metadata: &Metadata) {
-        let (Some(_), Some(value)) = (self.max(kind), metadata.get(&self.cap.key)) else { return };
+        let (Some(_), Some(value)) = (self.max(kind), metadata.get(&self.limit.key)) else { return };
         let values = &mut self.lock().values;
         let Some(of_value) = values.get_mut(value) else { return };
         let taken = of_value.taken(kind);
@@ -126,13 +126,13 @@ impl Labels {
     }
 
     /// Returns the values that were hit since the call before, and forgets that they were. O(those).
-    pub(super) fn take_hits(&self) -> CapHits {
+    pub(super) fn take_limit_hits(&self) -> LimitHits {
         let (hit, unlisted) = {
             let mut state = self.lock();
             state.check += 1;
             (std::mem::take(&mut state.hit), std::mem::take(&mut state.unlisted))
         };
-        let mut caps = Vec::with_capacity(hit.len());
+        let mut limits = Vec::with_capacity(hit.len());
         for names in hit.chunks(AT_A_TIME) {
             let values = &mut self.lock().values;
             for (kind, name) in names {
@@ -141,24 +141,24 @@ impl Labels {
                 // What is hit from here on counts for the next call.
                 taken.is_listed = false;
                 let (used, hits) = (taken.used as u64, taken.hits);
-                caps.push(CapUse { cap: self.cap_of(*kind, name), max: max as u64, used, hits });
+                limits.push(LimitUsage { limit: self.cap_of(*kind, name), max: max as u64, used, hits });
                 if !of_value.is_in_use() {
                     values.remove(name);
                 }
             }
         }
-        CapHits { caps, unlisted }
+        LimitHits { limits, unlisted }
     }
 
     fn max(&self, kind: Kind) -> Option<usize> {
         match kind {
-            Kind::Server => self.cap.servers,
-            Kind::Transport => self.cap.transports,
+            Kind::Server => self.limit.servers,
+            Kind::Transport => self.limit.transports,
         }
     }
 
-    fn cap_of(&self, kind: Kind, value: &str) -> Cap {
-        Cap::Label { kind, key: self.cap.key.as_str().into(), value: value.into() }
+    fn cap_of(&self, kind: Kind, value: &str) -> Limit {
+        Limit::Label { kind, key: self.limit.key.as_str().into(), value: value.into() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -12,7 +12,7 @@ use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
-use registry_core::{Cap, CapUse};
+use registry_core::{Limit, LimitUsage};
 
 use super::settings::RateLimit;
 use crate::timeline::Timeline;
@@ -55,9 +55,9 @@ impl Rate {
         })
     }
 
-    pub(super) fn usage(&self) -> CapUse {
+    pub(super) fn usage(&self) -> LimitUsage {
         let hits = self.hits.load(Ordering::Relaxed);
-        CapUse { cap: Cap::Rate, max: self.per_second.into(), used: 0, hits }
+        LimitUsage { limit: Limit::Rate, max: self.per_second.into(), used: 0, hits }
     }
 }
 

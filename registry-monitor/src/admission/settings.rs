@@ -19,7 +19,7 @@ pub struct Limits {
     /// How large the metadata of one registration may be. The registry keeps this one.
     pub metadata: MetadataLimit,
     /// How many may be registered that have the same value of a label, such as the same tenant.
-    pub label: Option<LabelCap>,
+    pub label: Option<LabelLimit>,
     /// How many registrations per second are taken.
     pub rate: Option<RateLimit>,
     /// What who is turned away by a cap is told to wait. Default: 1 s.
@@ -44,7 +44,7 @@ pub struct MetadataLimit {
 /// How many may be registered that have the same value of a label. Who does not have the label is not counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
-pub struct LabelCap {
+pub struct LabelLimit {
     /// The name of the label in the metadata, such as `tenant`.
     pub key: String,
     /// So many servers for each value, if they are limited.

@@ -18,11 +18,11 @@ fn tenant(name: &str) -> Metadata {
     Metadata::new().with("tenant", name)
 }
 
-fn admit(limiter: &Limiter, kind: Kind, metadata: &Metadata) -> Result<(), Cause> {
+fn admit(limiter: &Limiter, kind: Kind, metadata: &Metadata) -> Result<(), DenyReason> {
     let refused = limiter.admit(kind, metadata, Instant::now());
     refused.map_err(|refusal| {
-        assert!(refusal.retry_after.is_some_and(|wait| !wait.is_zero()) && !refusal.reason.is_empty(), "{refusal:?}");
-        refusal.cause
+        assert!(refusal.retry_after.is_some_and(|wait| !wait.is_zero()) && !refusal.message.is_empty(), "{refusal:?}");
+        refusal.reason
     })
 }
 
@@ -32,7 +32,7 @@ fn without_limits_nobody_is_refused() {
     for _ in 0..10_000 {
         admit(&limiter, Kind::Server, &tenant("a")).unwrap();
     }
-    assert_eq!((limiter.caps(), limiter.state()), (vec![], AdmissionState::Open));
+    assert_eq!((limiter.limit_usage(), limiter.state()), (vec![], AdmissionState::Open));
 }
 
 #[test]
@@ -42,30 +42,30 @@ fn each_kind_has_its_own_cap() {
     admit(&limiter, Kind::Server, &none).unwrap();
     admit(&limiter, Kind::Server, &none).unwrap();
     admit(&limiter, Kind::Transport, &none).unwrap();
-    assert_eq!(admit(&limiter, Kind::Server, &none), Err(Cause::Cap(Cap::Servers)));
-    assert_eq!(admit(&limiter, Kind::Transport, &none), Err(Cause::Cap(Cap::Transports)));
+    assert_eq!(admit(&limiter, Kind::Server, &none), Err(DenyReason::Limit(Limit::Servers)));
+    assert_eq!(admit(&limiter, Kind::Transport, &none), Err(DenyReason::Limit(Limit::Transports)));
     limiter.release(Kind::Server, &none);
     admit(&limiter, Kind::Server, &none).unwrap();
-    let servers = CapUse { cap: Cap::Servers, max: 2, used: 2, hits: 1 };
-    assert_eq!(limiter.caps(), [servers, CapUse { cap: Cap::Transports, max: 1, used: 1, hits: 1 }]);
+    let servers = LimitUsage { limit: Limit::Servers, max: 2, used: 2, hits: 1 };
+    assert_eq!(limiter.limit_usage(), [servers, LimitUsage { limit: Limit::Transports, max: 1, used: 1, hits: 1 }]);
 }
 
 #[test]
 fn each_tenant_has_its_own_places_and_leaves_nothing_behind() {
-    let label = LabelCap { key: "tenant".to_owned(), servers: None, transports: Some(2) };
+    let label = LabelLimit { key: "tenant".to_owned(), servers: None, transports: Some(2) };
     let limiter = limiter(Limits { transports: Some(3), label: Some(label), ..Limits::default() });
-    let full = |value: &str| Cap::Label { kind: Kind::Transport, key: "tenant".into(), value: value.into() };
+    let full = |value: &str| Limit::Label { kind: Kind::Transport, key: "tenant".into(), value: value.into() };
     for _ in 0..2 {
         admit(&limiter, Kind::Transport, &tenant("a")).unwrap();
         admit(&limiter, Kind::Server, &tenant("a")).unwrap();
     }
-    assert_eq!(admit(&limiter, Kind::Transport, &tenant("a")), Err(Cause::Cap(full("a"))));
+    assert_eq!(admit(&limiter, Kind::Transport, &tenant("a")), Err(DenyReason::Limit(full("a"))));
     // The place under the other cap was given back.
     admit(&limiter, Kind::Transport, &tenant("b")).unwrap();
-    assert_eq!(admit(&limiter, Kind::Transport, &tenant("b")), Err(Cause::Cap(Cap::Transports)));
-    assert_eq!(limiter.caps().len(), 1, "caps by label are told when they are hit");
-    let hits = CapHits { caps: vec![CapUse { cap: full("a"), max: 2, used: 2, hits: 1 }], unlisted: 0 };
-    assert_eq!((limiter.take_hits(), limiter.take_hits()), (hits, CapHits::default()));
+    assert_eq!(admit(&limiter, Kind::Transport, &tenant("b")), Err(DenyReason::Limit(Limit::Transports)));
+    assert_eq!(limiter.limit_usage().len(), 1, "caps by label are told when they are hit");
+    let hits = LimitHits { limits: vec![LimitUsage { limit: full("a"), max: 2, used: 2, hits: 1 }], unlisted: 0 };
+    assert_eq!((limiter.take_limit_hits(), limiter.take_limit_hits()), (hits, LimitHits::default()));
     limiter.release(Kind::Transport, &tenant("a"));
     admit(&limiter, Kind::Transport, &Metadata::new()).unwrap();
     for name in ["a", "b"] {
@@ -76,14 +76,14 @@ fn each_tenant_has_its_own_places_and_leaves_nothing_behind() {
 
 #[test]
 fn hits_are_told_once_in_order_and_also_of_those_who_have_left() {
-    let label = LabelCap { key: "tenant".to_owned(), servers: Some(1), transports: None };
+    let label = LabelLimit { key: "tenant".to_owned(), servers: Some(1), transports: None };
     let limiter = limiter(Limits { label: Some(label), ..Limits::default() });
-    let names = |hits: CapHits| -> Vec<(String, u64)> {
-        let name = |cap| match cap {
-            Cap::Label { value, .. } => value.to_string(),
+    let names = |hits: LimitHits| -> Vec<(String, u64)> {
+        let name = |limit| match limit {
+            Limit::Label { value, .. } => value.to_string(),
             other => panic!("only label caps can be hit: {other}"),
         };
-        hits.caps.into_iter().map(|hit| (name(hit.cap), hit.hits)).collect()
+        hits.limits.into_iter().map(|hit| (name(hit.limit), hit.hits)).collect()
     };
     let told = |name: &str, hits: u64| (name.to_owned(), hits);
     for name in ["b", "a"] {
@@ -93,23 +93,23 @@ fn hits_are_told_once_in_order_and_also_of_those_who_have_left() {
     }
     assert!(!format!("{:?}", limiter.labels).contains("\"a\""), "values may be secrets");
     limiter.release(Kind::Server, &tenant("b"));
-    assert_eq!(names(limiter.take_hits()), [told("b", 2), told("a", 2)]);
-    assert_eq!(names(limiter.take_hits()), []);
+    assert_eq!(names(limiter.take_limit_hits()), [told("b", 2), told("a", 2)]);
+    assert_eq!(names(limiter.take_limit_hits()), []);
     admit(&limiter, Kind::Server, &tenant("b")).unwrap();
     admit(&limiter, Kind::Server, &tenant("b")).unwrap_err();
     admit(&limiter, Kind::Server, &tenant("a")).unwrap_err();
-    assert_eq!(names(limiter.take_hits()), [told("b", 1), told("a", 3)]);
+    assert_eq!(names(limiter.take_limit_hits()), [told("b", 1), told("a", 3)]);
 }
 
 #[test]
 fn no_hit_is_lost_while_hits_are_told() {
     const HITS: u64 = 20_000;
-    let label = LabelCap { key: "tenant".to_owned(), servers: Some(1), transports: None };
+    let label = LabelLimit { key: "tenant".to_owned(), servers: Some(1), transports: None };
     let limiter = limiter(Limits { label: Some(label), ..Limits::default() });
     let names = ["a", "b", "c"];
     names.iter().for_each(|name| admit(&limiter, Kind::Server, &tenant(name)).unwrap());
     let mut last = std::collections::HashMap::new();
-    let mut take = || last.extend(limiter.take_hits().caps.into_iter().map(|hit| (hit.cap, hit.hits)));
+    let mut take = || last.extend(limiter.take_limit_hits().limits.into_iter().map(|hit| (hit.limit, hit.hits)));
     thread::scope(|scope| {
         let threads = names.map(|name| {
             let limiter = &limiter;
@@ -125,7 +125,7 @@ fn no_hit_is_lost_while_hits_are_told() {
 
 #[test]
 fn tenants_that_come_and_go_fill_no_memory_without_checks() {
-    let label = LabelCap { key: "tenant".to_owned(), servers: Some(1), transports: None };
+    let label = LabelLimit { key: "tenant".to_owned(), servers: Some(1), transports: None };
     let limiter = limiter(Limits { label: Some(label), ..Limits::default() });
     let visit = |number: u32| {
         let tenant = tenant(&number.to_string());
@@ -134,9 +134,9 @@ fn tenants_that_come_and_go_fill_no_memory_without_checks() {
         limiter.release(Kind::Server, &tenant);
     };
     (0..66_000).for_each(visit);
-    let hits = limiter.take_hits();
-    assert_eq!((hits.caps.len(), hits.unlisted), (65_536, 66_000 - 65_536));
-    assert_eq!(limiter.take_hits(), CapHits::default());
+    let hits = limiter.take_limit_hits();
+    assert_eq!((hits.limits.len(), hits.unlisted), (65_536, 66_000 - 65_536));
+    assert_eq!(limiter.take_limit_hits(), LimitHits::default());
     assert!(format!("{:?}", limiter.labels).contains("values: 0"), "{:?}", limiter.labels);
 }
 
@@ -150,7 +150,7 @@ fn the_rate_is_kept_with_bursts_and_the_wait_is_exact() {
     let burst = |now| (0..100).take_while(|_| limiter.admit(Kind::Server, &none, now).is_ok()).count();
     assert_eq!(burst(start), 5);
     let refusal = limiter.admit(Kind::Server, &none, start).unwrap_err();
-    assert_eq!((refusal.cause, refusal.retry_after), (Cause::Cap(Cap::Rate), Some(SECOND / 10)));
+    assert_eq!((refusal.reason, refusal.retry_after), (DenyReason::Limit(Limit::Rate), Some(SECOND / 10)));
     assert_eq!(burst(start + SECOND / 10 - Duration::from_nanos(1)), 0);
     assert_eq!(burst(start + SECOND / 10), 1);
     assert_eq!(burst(start), 0, "an instant of the past buys nothing");
@@ -158,7 +158,7 @@ fn the_rate_is_kept_with_bursts_and_the_wait_is_exact() {
     let in_a_minute: usize = (0..600).map(|tenth| burst(start + 20 * SECOND + tenth * SECOND / 10)).sum();
     assert_eq!(in_a_minute, 5 + 599);
     // Whom the rate turned away holds no place.
-    let [servers, rate] = &limiter.caps()[..] else { panic!("{:?}", limiter.caps()) };
+    let [servers, rate] = &limiter.limit_usage()[..] else { panic!("{:?}", limiter.limit_usage()) };
     assert_eq!((servers.used, rate.max), (5 + 1 + 5 + 604, 10));
     assert!(rate.hits > 600);
 }
@@ -171,7 +171,7 @@ fn the_door_sheds_the_new_and_opens_again() {
     limiter.health(AdmissionState::Closed, 3 * SECOND);
     assert_eq!(limiter.state(), AdmissionState::Closed);
     let refusal = limiter.admit(Kind::Server, &none, Instant::now()).unwrap_err();
-    assert_eq!((refusal.cause, refusal.retry_after), (Cause::Closed, Some(3 * SECOND)));
+    assert_eq!((refusal.reason, refusal.retry_after), (DenyReason::Closed, Some(3 * SECOND)));
     limiter.release(Kind::Server, &none);
     limiter.health(AdmissionState::Open, SECOND);
     admit(&limiter, Kind::Server, &none).unwrap();
@@ -182,8 +182,8 @@ fn the_door_sheds_the_new_and_opens_again() {
 #[test]
 fn of_many_threads_exactly_as_many_get_in_as_there_are_places() {
     const THREADS: usize = 8;
-    let label = || LabelCap { key: "tenant".to_owned(), servers: Some(5), transports: None };
-    for (limits, cap) in [
+    let label = || LabelLimit { key: "tenant".to_owned(), servers: Some(5), transports: None };
+    for (limits, limit) in [
         (Limits { servers: Some(5), ..Limits::default() }, 5),
         (Limits { label: Some(label()), ..Limits::default() }, 5),
         (Limits { servers: Some(100), label: Some(label()), ..Limits::default() }, 5),
@@ -203,7 +203,7 @@ fn of_many_threads_exactly_as_many_get_in_as_there_are_places() {
                     .collect();
                 threads.into_iter().map(|thread| thread.join().unwrap()).sum()
             });
-            assert_eq!(inside, cap, "{limits:?}");
+            assert_eq!(inside, limit, "{limits:?}");
         }
     }
 }
@@ -225,12 +225,12 @@ fn who_comes_and_goes_in_a_crowd_never_makes_it_too_many() {
             });
         }
     });
-    assert_eq!(limiter.caps()[0].used, 0);
+    assert_eq!(limiter.limit_usage()[0].used, 0);
 }
 
 #[test]
 fn limits_of_zero_are_errors() {
-    let label = |servers| LabelCap { key: "tenant".to_owned(), servers, transports: None };
+    let label = |servers| LabelLimit { key: "tenant".to_owned(), servers, transports: None };
     let rate = |per_second, burst| Some(RateLimit { per_second, burst });
     for limits in [
         Limits { servers: Some(0), ..Limits::default() },

@@ -10,10 +10,10 @@ use super::Totals;
 use crate::recent::Words;
 use crate::sampling::{Present, Sampling};
 
-/// A counter of look-ups per shard, then for each event one per shard, then the sampling that look-ups are counted down by.
+/// A counter of lookups per shard, then for each event one per shard, then the sampling that lookups are counted down by.
 ///
-/// A counter of look-ups is two numbers in one word: how many there were, and in the low bits how many are left until
-/// one is to be timed, that one included. So counting and asking are one addition. There is room for 2⁵² look-ups, four
+/// A counter of lookups is two numbers in one word: how many there were, and in the low bits how many are left until
+/// one is to be timed, that one included. So counting and asking are one addition. There is room for 2⁵² lookups, four
 /// years of one thread in one shard at thirty million a second.
 ///
 /// All shards of a kind lie side by side, so that a thread that looks things up all over a registry of 64 shards keeps
@@ -36,7 +36,7 @@ const PADDING: usize = 16;
 
 const LEFT_BITS: u32 = 12;
 const LEFT: u64 = (1 << LEFT_BITS) - 1;
-/// One more look-up, one less to go.
+/// One more lookup, one less to go.
 const ONE: u64 = (1 << LEFT_BITS) - 1;
 
 impl Block {
@@ -47,7 +47,7 @@ impl Block {
         block
     }
 
-    /// From now on look-ups are counted down by this sampling. Nobody else may count here.
+    /// From now on lookups are counted down by this sampling. Nobody else may count here.
     pub(super) fn adopt(self, sampling: Sampling) {
         if self.sampling().load(Ordering::Relaxed) != sampling.word() {
             self.count_down_by(sampling);
@@ -79,7 +79,7 @@ impl Block {
         free.entry(self.words.len()).or_default().push(self.words);
     }
 
-    /// Counts a look-up where nobody else writes, and says whether it is to be timed.
+    /// Counts a lookup where nobody else writes, and says whether it is to be timed.
     #[inline(always)]
     pub(super) fn lookup_alone(self, shard: usize, sampling: &Present) -> bool {
         let lookups = self.lookups(shard);
@@ -88,7 +88,7 @@ impl Block {
         word & LEFT == 0 && start_over(lookups, word, sampling.get())
     }
 
-    /// Counts a look-up where others may write too, and says whether it is to be timed.
+    /// Counts a lookup where others may write too, and says whether it is to be timed.
     pub(super) fn lookup_shared(self, shard: usize, sampling: Sampling) -> bool {
         let count = |word: u64| {
             let word = word.wrapping_add(ONE);
@@ -112,7 +112,7 @@ impl Block {
         self.events(shard, event as usize).fetch_add(1, Ordering::Release);
     }
 
-    /// How many look-ups were counted in all shards.
+    /// How many lookups were counted in all shards.
     pub(super) fn all_lookups(self) -> u64 {
         self.words[..self.shards]
             .iter()
@@ -120,7 +120,7 @@ impl Block {
             .fold(0, u64::wrapping_add)
     }
 
-    /// Adds what was counted in a shard: look-ups last, after the events that follow them.
+    /// Adds what was counted in a shard: lookups last, after the events that follow them.
     pub(super) fn add_to(self, shard: usize, sum: &mut Totals) {
         for (event, sum) in sum.events.iter_mut().enumerate().rev() {
             *sum = sum.wrapping_add(self.events(shard, event).load(Ordering::Acquire));
@@ -156,7 +156,7 @@ fn take(length: usize) -> Words {
     }
 }
 
-/// Sets the count-down that has come to zero anew, and says whether the look-up that was just counted is to be timed.
+/// Sets the count-down that has come to zero anew, and says whether the lookup that was just counted is to be timed.
 ///
 /// A count-down that is longer than there is room for is done in several.
 #[cold]
@@ -166,7 +166,7 @@ fn start_over(lookups: &AtomicU64, word: u64, sampling: Sampling) -> bool {
     sampling.picks(count.wrapping_sub(1))
 }
 
-/// How many look-ups are left, after so many, until one is to be timed, that one included; never zero.
+/// How many lookups are left, after so many, until one is to be timed, that one included; never zero.
 fn left(count: u64, sampling: Sampling) -> u64 {
     LEFT.min(sampling.next(count).wrapping_sub(count).saturating_add(1))
 }

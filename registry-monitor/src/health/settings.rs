@@ -28,7 +28,7 @@ pub struct HealthSettings {
 
 /// When entries lie more unevenly over the shards than chance would have it.
 ///
-/// Entries and not look-ups are judged. An id is in a shard by its hash, which is as good as chance; but what is looked up
+/// Entries and not lookups are judged. An id is in a shard by its hash, which is as good as chance; but what is looked up
 /// is what people want, and a popular id makes its shard busier than chance would. Ids that are looked up too often are
 /// the business of [`HotRule`].
 #[derive(Clone, Debug, PartialEq)]
@@ -43,9 +43,9 @@ pub struct ImbalanceRule {
     pub clear_after: Duration,
 }
 
-/// When one id gets too large a share of the look-ups.
+/// When one id gets too large a share of the lookups.
 ///
-/// Judged by the sampled look-ups of the window, one in [`sample_every`](crate::MonitorSettings::sample_every).
+/// Judged by the sampled lookups of the window, one in [`sample_every`](crate::MonitorSettings::sample_every).
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct HotRule {
@@ -54,9 +54,9 @@ pub struct HotRule {
     /// And from so many times its fair share on, which is one by the number of entries. Default: 10.
     ///
     /// So that none is hot where there are few.
-    pub times_fair: f64,
-    /// So many sampled look-ups are enough to tell. Default: 200.
-    pub enough: u64,
+    pub min_fair_ratio: f64,
+    /// So many sampled lookups are enough to tell. Default: 200.
+    pub min_samples: u64,
     /// For how long it must have been below, at every check. Default: 10 s.
     pub clear_after: Duration,
 }
@@ -72,8 +72,12 @@ impl HealthSettings {
         let false_alarm = self.imbalance.false_alarm;
         must("health.imbalance.false_alarm", false_alarm > 0.0 && false_alarm < 0.1, "above 0 and below 0.1")?;
         must("health.hot.share", self.hot.share > 0.0 && self.hot.share <= 1.0, "above 0 and at most 1")?;
-        must("health.hot.times_fair", self.hot.times_fair >= 1.0 && self.hot.times_fair.is_finite(), "at least 1")?;
-        must("health.hot.enough", self.hot.enough > 0, "at least 1")?;
+        must(
+            "health.hot.times_fair",
+            self.hot.min_fair_ratio >= 1.0 && self.hot.min_fair_ratio.is_finite(),
+            "at least 1",
+        )?;
+        must("health.hot.enough", self.hot.min_samples > 0, "at least 1")?;
         must("health.close_above", (0.0..=1.0).contains(&self.close_above), "from 0 to 1")?;
         must("health.reopen_at", (0.0..=self.close_above).contains(&self.reopen_at), "from 0 to `health.close_above`")
     }
@@ -100,6 +104,6 @@ impl Default for ImbalanceRule {
 
 impl Default for HotRule {
     fn default() -> Self {
-        Self { share: 0.2, times_fair: 10.0, enough: 200, clear_after: Duration::from_secs(10) }
+        Self { share: 0.2, min_fair_ratio: 10.0, min_samples: 200, clear_after: Duration::from_secs(10) }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use registry_core::{Cap, Operation, Probe};
+use registry_core::{Limit, Operation, Probe};
 
 use super::*;
 use crate::chance::Chance;
@@ -12,7 +12,7 @@ use crate::{Monitor, MonitorSettings};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-const NO_HITS: CapHits = CapHits { caps: Vec::new(), unlisted: 0 };
+const NO_HITS: LimitHits = LimitHits { limits: Vec::new(), unlisted: 0 };
 
 fn health(shards: usize) -> Health {
     Health::new(shards, AlarmRule::default(), HealthSettings::default())
@@ -22,7 +22,7 @@ fn health(shards: usize) -> Health {
 fn shard(shard: usize, slow: u64) -> ShardStats {
     let mut stats = ShardStats::default();
     stats.shard = shard;
-    (stats.write_pace.count, stats.write_pace.slow, stats.write_pace.warm) = (1_000, slow, slow);
+    (stats.slow_writes.count, stats.slow_writes.slow, stats.slow_writes.elevated) = (1_000, slow, slow);
     stats
 }
 
@@ -30,8 +30,8 @@ fn hot(id: &str, share: f64, samples: u64) -> HotId {
     HotId { kind: Kind::Server, id: id.into(), shard: 3, share, share_at_least: share, samples }
 }
 
-fn used(hits: u64) -> CapUse {
-    CapUse { cap: Cap::Servers, max: 10, used: 10, hits }
+fn used(hits: u64) -> LimitUsage {
+    LimitUsage { limit: Limit::Servers, max: 10, used: 10, hits }
 }
 
 fn names(changes: &[HealthChange]) -> Vec<String> {
@@ -50,7 +50,7 @@ fn admission_closes_above_exactly_the_share_and_reopens_by_itself() {
         for alarmed in 0..=shards {
             let stats: Vec<_> = (0..shards).map(|index| shard(index, if index < alarmed { 100 } else { 0 })).collect();
             let changes = health.check(&stats, &[], &[], &NO_HITS, start);
-            let closed = HealthChange::AdmissionClosed(Door { alarmed, shards });
+            let closed = HealthChange::AdmissionClosed(AlarmedShards { alarmed, shards });
             assert_eq!(changes.contains(&closed), alarmed == closes_at, "{alarmed} of {shards}, share {share}");
             assert_eq!(health.admission() == AdmissionState::Closed, alarmed >= closes_at);
         }
@@ -60,7 +60,7 @@ fn admission_closes_above_exactly_the_share_and_reopens_by_itself() {
             let changes = health.check(&calm, &[], &[], &NO_HITS, start + second * SECOND);
             reopened.extend(changes.into_iter().filter(|change| matches!(change, HealthChange::AdmissionReopened(_))));
         }
-        assert_eq!(reopened, [HealthChange::AdmissionReopened(Door { alarmed: 0, shards })]);
+        assert_eq!(reopened, [HealthChange::AdmissionReopened(AlarmedShards { alarmed: 0, shards })]);
         assert_eq!(health.admission(), AdmissionState::Open);
     }
 }
@@ -78,7 +78,7 @@ fn the_slow_shard_and_no_other_alarms_within_two_checks() {
             for shard in 0..64 {
                 let (times, micros) = if shard == slow && tenth >= 100 { (2, 20_000) } else { (100, 8) };
                 for _ in 0..times {
-                    monitor.took(shard, Operation::Write, now - Duration::from_micros(micros), now);
+                    monitor.record_latency(shard, Operation::Write, now - Duration::from_micros(micros), now);
                 }
             }
             if tenth % 10 == 9 {
@@ -104,7 +104,7 @@ fn a_reset_of_the_figures_loses_no_alarm() {
         let changes = health.check(&stats, &[], &[], &NO_HITS, now);
         (names(&changes), health.is_alarmed(1))
     };
-    let slow = |now| (0..20).for_each(|_| monitor.took(1, Operation::Write, now - SECOND / 100, now));
+    let slow = |now| (0..20).for_each(|_| monitor.record_latency(1, Operation::Write, now - SECOND / 100, now));
     slow(start + SECOND);
     assert_eq!(check(start + SECOND), (vec!["AlarmRaised".to_owned()], true));
     monitor.reset();
@@ -119,8 +119,8 @@ fn a_reset_of_the_figures_loses_no_alarm() {
 
 #[test]
 fn a_reset_before_each_check_hides_nothing() {
-    let mean = AlarmRule { measure: registry_core::Measure::Mean, ..AlarmRule::default() };
-    for alarm in [AlarmRule::default(), AlarmRule::original(), mean] {
+    let mean = AlarmRule { metric: registry_core::AlarmMetric::Mean, ..AlarmRule::default() };
+    for alarm in [AlarmRule::default(), AlarmRule::mean_of_last_writes(), mean] {
         let start = Instant::now();
         let settings = MonitorSettings { sample_every: 1, alarm: alarm.clone(), ..MonitorSettings::default() };
         let monitor = Monitor::new(1, settings, start);
@@ -129,10 +129,10 @@ fn a_reset_before_each_check_hides_nothing() {
         for second in 1..40 {
             let now = start + second * SECOND;
             for _ in 0..300 {
-                monitor.sampled(0, Kind::Server, b"hot");
-                monitor.took(0, Operation::Write, now - SECOND / 5, now);
+                monitor.on_sample(0, Kind::Server, b"hot");
+                monitor.record_latency(0, Operation::Write, now - SECOND / 5, now);
             }
-            monitor.took(0, Operation::Read, now, now);
+            monitor.record_latency(0, Operation::Read, now, now);
             // The first check sees all figures, for the mean of the window is a figure.
             if second > 1 {
                 monitor.reset();
@@ -161,7 +161,7 @@ fn a_day_of_normal_load_raises_nothing() {
     }
     for second in 0..24 * 3_600 {
         for (stats, paces) in stats.iter_mut().zip(&mut paces) {
-            for (pace, stretch) in [&mut stats.read_pace, &mut stats.write_pace].into_iter().zip(paces) {
+            for (pace, stretch) in [&mut stats.slow_reads, &mut stats.slow_writes].into_iter().zip(paces) {
                 // From idle at night to two hundred a second; one in five thousand is held up by something else.
                 let busy = 100.0 * (1.0 - (second as f64 / 86_400.0 * std::f64::consts::TAU).cos());
                 stretch.add(second, (busy as u32, chance.poisson(busy / 5_000.0), chance.poisson(busy / 1_000.0)));
@@ -187,7 +187,7 @@ fn a_day_of_popular_ids_names_none_as_hot() {
     let start = Instant::now();
     let monitor = Monitor::new(1, MonitorSettings { sample_every: 1, ..MonitorSettings::default() }, start);
     // Few samples, so that luck has as much to say as it ever has.
-    let hot = HotRule { enough: 100, ..HotRule::default() };
+    let hot = HotRule { min_samples: 100, ..HotRule::default() };
     let mut health = Health::new(1, AlarmRule::default(), HealthSettings { hot, ..HealthSettings::default() });
     let mut chance = Chance::new(3);
     let zipf = chance.zipf(10_000, 1.0);
@@ -196,9 +196,9 @@ fn a_day_of_popular_ids_names_none_as_hot() {
     for check in 0..24 * 3_600 / 5 {
         let now = start + check * 5 * SECOND;
         for _ in 0..60 {
-            monitor.sampled(0, Kind::Server, &zipf.pick(&mut chance).to_le_bytes());
+            monitor.on_sample(0, Kind::Server, &zipf.pick(&mut chance).to_le_bytes());
         }
-        monitor.took(0, Operation::Read, now, now);
+        monitor.record_latency(0, Operation::Read, now, now);
         let changes = health.check(std::slice::from_ref(&everyone), &monitor.hot_ids(now), &[], &NO_HITS, now);
         assert_eq!(changes, [], "check {check}");
     }
@@ -217,13 +217,13 @@ fn a_hot_id_is_named_with_its_share_and_goes_when_it_cools() {
         for number in 0..100_u32 {
             let hot = (10..20).contains(&second) && number % 2 == 0;
             let id = if hot { "tools/search".to_owned() } else { format!("other-{number}") };
-            monitor.sampled(0, Kind::Server, id.as_bytes());
+            monitor.on_sample(0, Kind::Server, id.as_bytes());
         }
-        monitor.took(0, Operation::Read, now, now);
+        monitor.record_latency(0, Operation::Read, now, now);
         let changes = health.check(std::slice::from_ref(&everyone), &monitor.hot_ids(now), &[], &NO_HITS, now);
         told.extend(changes.into_iter().map(|change| (second, change)));
     }
-    let [(named, HealthChange::HotIdNamed(hot)), (gone, HealthChange::HotIdGone(_))] = &told[..] else {
+    let [(named, HealthChange::HotIdDetected(hot)), (gone, HealthChange::HotIdCleared(_))] = &told[..] else {
         panic!("{told:?}")
     };
     assert_eq!((&*hot.id, hot.kind), ("tools/search", Kind::Server));
@@ -262,7 +262,7 @@ fn ids_that_are_aimed_at_one_shard_are_seen_and_the_rest_of_time_is_calm() {
     let changes = health.check(&stats, &[], &[], &NO_HITS, start);
     let [HealthChange::ImbalanceRaised(imbalance)] = &changes[..] else { panic!("{changes:?}") };
     assert_eq!((imbalance.kind, imbalance.shard, imbalance.entries), (Kind::Transport, 41, stats[41].transports));
-    assert!(imbalance.probability < 1e-9);
+    assert!(imbalance.p_value < 1e-9);
     stats[41].transports -= 100;
     assert_eq!(health.check(&stats, &[], &[], &NO_HITS, start), []);
     assert_eq!(names(&health.check(&stats, &[], &[], &NO_HITS, start + 10 * SECOND)), ["ImbalanceCleared"]);
@@ -273,7 +273,7 @@ fn a_cap_is_hit_once_however_often_it_refuses() {
     let start = Instant::now();
     let mut health = health(1);
     let mut check =
-        |second: u32, caps: &[CapUse]| names(&health.check(&[], &[], caps, &NO_HITS, start + second * SECOND));
+        |second: u32, limits: &[LimitUsage]| names(&health.check(&[], &[], limits, &NO_HITS, start + second * SECOND));
     assert_eq!(check(0, &[used(0)]), [""; 0]);
     assert_eq!(check(1, &[used(5)]), ["CapHit"]);
     assert_eq!(check(2, &[used(9)]), [""; 0]);
@@ -297,8 +297,8 @@ fn senseless_settings_are_errors() {
         HealthSettings { close_above: f64::NAN, ..default() },
         HealthSettings { reopen_at: 0.6, ..default() },
         HealthSettings { hot: HotRule { share: 0.0, ..HotRule::default() }, ..default() },
-        HealthSettings { hot: HotRule { times_fair: f64::NAN, ..HotRule::default() }, ..default() },
-        HealthSettings { hot: HotRule { enough: 0, ..HotRule::default() }, ..default() },
+        HealthSettings { hot: HotRule { min_fair_ratio: f64::NAN, ..HotRule::default() }, ..default() },
+        HealthSettings { hot: HotRule { min_samples: 0, ..HotRule::default() }, ..default() },
         HealthSettings { imbalance: ImbalanceRule { false_alarm: 0.0, ..ImbalanceRule::default() }, ..default() },
     ] {
         assert!(settings.check().is_err(), "{settings:?}");
@@ -363,7 +363,7 @@ fn noisy_hour(seed: u64, mean: f64, swing: u32) -> Vec<(u32, bool)> {
         let slow = chance.poisson(mean * wave);
         paces.add(second.into(), (1_000, slow, slow + chance.poisson(mean)));
         let mut stats = shard(0, 0);
-        stats.write_pace = paces.read(second.into(), SECOND, &bounds);
+        stats.slow_writes = paces.read(second.into(), SECOND, &bounds);
         for change in health.check(&[stats], &[], &[], &NO_HITS, start + second * SECOND) {
             changes.push((second, matches!(change, HealthChange::AlarmRaised(_) | HealthChange::AdmissionClosed(_))));
         }
@@ -400,7 +400,7 @@ fn an_hour_at_half_the_threshold_is_quiet() {
                 let slow = chance.poisson(f64::from(per_second) / 200.0);
                 paces.add(second.into(), (per_second, slow, slow));
                 let mut stats = shard(0, 0);
-                stats.write_pace = paces.read(second.into(), SECOND, &bounds);
+                stats.slow_writes = paces.read(second.into(), SECOND, &bounds);
                 let changes = health.check(&[stats], &[], &[], &NO_HITS, start + second * SECOND);
                 // What came first is all that there is, and a thousand operations tell little.
                 assert!(second < 10 || changes.is_empty(), "seed {seed}, second {second}: {changes:?}");

@@ -37,15 +37,15 @@ fn what_is_heard_is_told_of_its_shard_only() {
             (Event::Routed, 7),
             (Event::Full, 8),
             (Event::Closed, 9),
-            (Event::Swept, 10),
+            (Event::SweepReport, 10),
             (Event::Refused, 11),
         ];
         for (event, times) in events {
             (0..times).for_each(|_| monitor.event(last, event));
         }
-        monitor.took(last, Operation::Read, start, start + 2 * MS);
-        monitor.took(last, Operation::Write, start, start + 4 * MS);
-        monitor.took(last, Operation::CleanUp, start, start + 3 * MS);
+        monitor.record_latency(last, Operation::Read, start, start + 2 * MS);
+        monitor.record_latency(last, Operation::Write, start, start + 4 * MS);
+        monitor.record_latency(last, Operation::CleanUp, start, start + 3 * MS);
 
         let stats = monitor.stats(last, start + 5 * MS);
         assert_eq!((stats.shard, stats.servers, stats.transports), (last, 0, 0));
@@ -64,8 +64,8 @@ fn what_is_heard_is_told_of_its_shard_only() {
             nothing.reads.window = Duration::from_secs(10);
             nothing.writes.window = Duration::from_secs(10);
             nothing.cleanup_lag.window = Duration::from_secs(10);
-            nothing.read_pace.within = Duration::from_secs(10);
-            nothing.write_pace.within = Duration::from_secs(10);
+            nothing.slow_reads.within = Duration::from_secs(10);
+            nothing.slow_writes.within = Duration::from_secs(10);
             assert_eq!(monitor.stats(other, start), nothing);
         }
     }
@@ -92,7 +92,7 @@ fn off_is_zero_whatever_happens() {
         assert!(!monitor.times_writes());
         assert!(!monitor.settings().enabled);
         monitor.event(3, Event::Miss);
-        monitor.took(3, Operation::Write, start, start + MS);
+        monitor.record_latency(3, Operation::Write, start, start + MS);
         monitor.reset();
         let mut nothing = ShardStats::default();
         nothing.shard = 3;
@@ -107,8 +107,8 @@ fn a_reset_forgets_counts_and_latencies_and_what_follows_counts() {
     let act = || {
         monitor.lookup(1);
         monitor.event(1, Event::Miss);
-        monitor.took(1, Operation::Read, start, start + MS);
-        monitor.took(1, Operation::Write, start, start + MS);
+        monitor.record_latency(1, Operation::Read, start, start + MS);
+        monitor.record_latency(1, Operation::Write, start, start + MS);
     };
     let told = || {
         let stats = monitor.stats(1, start + MS);
@@ -137,7 +137,7 @@ fn a_reset_between_a_lookup_and_its_miss_makes_no_negative_hits() {
 fn the_window_forgets() {
     let start = Instant::now();
     let monitor = Monitor::new(1, MonitorSettings { window: 10 * MS, ..every_lookup() }, start);
-    monitor.took(0, Operation::Write, start, start + MS);
+    monitor.record_latency(0, Operation::Write, start, start + MS);
     let count = |after_ms| monitor.stats(0, start + after_ms * MS).writes.count;
     assert_eq!([0, 5, 9, 10, 1_000].map(count), [1, 1, 1, 0, 0]);
 }
@@ -149,9 +149,9 @@ fn totals_reach_back_to_the_start_and_do_not_forget() {
     // One in each second of two minutes, which no window holds at once.
     for second in 0..120 {
         let began = start + second * Duration::from_secs(1);
-        monitor.took(1, Operation::Read, began, began + (second + 1) * MS);
-        monitor.took(1, Operation::Write, began, began + 2 * (second + 1) * MS);
-        monitor.took(1, Operation::CleanUp, began, began + 3 * (second + 1) * MS);
+        monitor.record_latency(1, Operation::Read, began, began + (second + 1) * MS);
+        monitor.record_latency(1, Operation::Write, began, began + 2 * (second + 1) * MS);
+        monitor.record_latency(1, Operation::CleanUp, began, began + 3 * (second + 1) * MS);
     }
     let stats = monitor.stats(1, start + Duration::from_secs(119));
     for (unit_ns, window, total) in [
@@ -180,8 +180,8 @@ fn what_was_reset_counts_for_who_asks_since_the_start() {
     for round in 1..=3_u64 {
         (0..5).for_each(|_| _ = monitor.lookup(1));
         monitor.event(1, Event::Miss);
-        (0..round).for_each(|_| monitor.event(1, Event::Swept));
-        monitor.took(1, Operation::Write, start, start + MS);
+        (0..round).for_each(|_| monitor.event(1, Event::SweepReport));
+        monitor.record_latency(1, Operation::Write, start, start + MS);
         let ever = monitor.stats_since_start(1, start + MS);
         assert_eq!((ever.shard, ever.lookups, ever.hits, ever.misses), (1, 5 * round, 4 * round, round));
         assert_eq!((ever.swept, ever.writes_total.count), (round * (round + 1) / 2, round));
@@ -226,8 +226,8 @@ fn the_latency_of_all_shards_is_as_if_they_were_one() {
     let (shards, one) = (Monitor::new(4, every_lookup(), start), Monitor::new(1, every_lookup(), start));
     for number in 1..=1_000_u32 {
         for operation in [Operation::Read, Operation::Write, Operation::CleanUp] {
-            shards.took(number as usize % 4, operation, start, start + number * MS / 1_000);
-            one.took(0, operation, start, start + number * MS / 1_000);
+            shards.record_latency(number as usize % 4, operation, start, start + number * MS / 1_000);
+            one.record_latency(0, operation, start, start + number * MS / 1_000);
         }
     }
     let expected = one.stats(0, start + MS);
@@ -248,13 +248,13 @@ fn slow_operations_are_told_and_leave_with_the_window() {
     let settings = MonitorSettings { alarm: AlarmRule { threshold: 2 * MS, ..AlarmRule::default() }, ..every_lookup() };
     let monitor = Monitor::new(2, settings, start);
     for latency in [1, 1, 2, 3, 3, 3] {
-        monitor.took(0, Operation::Write, start, start + latency * MS);
+        monitor.record_latency(0, Operation::Write, start, start + latency * MS);
     }
-    monitor.took(1, Operation::Read, start, start + 3 * MS);
+    monitor.record_latency(1, Operation::Read, start, start + 3 * MS);
     let told = |shard, after: u32| {
         let stats = monitor.stats(shard, start + after * Duration::from_secs(1));
-        let [read, write] = [stats.read_pace, stats.write_pace].map(|pace| (pace.count, pace.slow, pace.warm));
-        (read, write, stats.last_writes.count, stats.alarm)
+        let [read, write] = [stats.slow_reads, stats.slow_writes].map(|pace| (pace.count, pace.slow, pace.elevated));
+        (read, write, stats.recent_writes.count, stats.alarm)
     };
     assert_eq!(told(0, 9), ((0, 0, 0), (6, 3, 4), 6, false));
     assert_eq!(told(1, 9), ((1, 1, 1), (0, 0, 0), 0, false));
@@ -268,14 +268,14 @@ fn sampled_ids_are_told_by_their_share_and_never_wait() {
     let start = Instant::now();
     let monitor = Monitor::new(4, every_lookup(), start);
     for (shard, id, times) in [(1, "often", 30), (2, "seldom", 10)] {
-        (0..times).for_each(|_| monitor.sampled(shard, Kind::Server, id.as_bytes()));
+        (0..times).for_each(|_| monitor.on_sample(shard, Kind::Server, id.as_bytes()));
     }
     let told = |now| monitor.hot_ids(now).into_iter().map(|hot| (hot.id, hot.shard, hot.share)).collect::<Vec<_>>();
     assert_eq!(told(start), [("often".into(), 1, 0.75), ("seldom".into(), 2, 0.25)]);
     assert_eq!(told(start + Duration::from_secs(10)), []);
     monitor.reset();
     assert_eq!(told(start).len(), 2, "a reset hides nothing from a check");
-    Monitor::off().sampled(0, Kind::Server, b"s");
+    Monitor::off().on_sample(0, Kind::Server, b"s");
     assert_eq!(Monitor::off().hot_ids(start), []);
 }
 
@@ -284,10 +284,10 @@ fn instants_in_disorder_do_not_panic() {
     let start = Instant::now() + Duration::from_secs(100);
     let monitor = Monitor::new(1, every_lookup(), start);
     for operation in [Operation::Read, Operation::Write] {
-        monitor.took(0, operation, start + MS, start);
-        monitor.took(0, operation, start + Duration::from_secs(60), start + Duration::from_secs(60));
-        monitor.took(0, operation, start, start + MS);
-        monitor.took(0, operation, start - 2 * MS, start - MS);
+        monitor.record_latency(0, operation, start + MS, start);
+        monitor.record_latency(0, operation, start + Duration::from_secs(60), start + Duration::from_secs(60));
+        monitor.record_latency(0, operation, start, start + MS);
+        monitor.record_latency(0, operation, start - 2 * MS, start - MS);
     }
     let stats = monitor.stats(0, start - Duration::from_secs(10));
     assert_eq!((stats.reads.count, stats.reads.max_ns), (1, 0), "only the newest is in the window");
@@ -304,8 +304,8 @@ fn writes_are_exact_and_reads_at_most_so_when_many_record_at_once() {
             scope.spawn(move || {
                 for number in 1..=1_000 {
                     let ended = start + Duration::from_nanos(u64::from(thread * 1_000 + number));
-                    monitor.took(0, Operation::Write, start, ended);
-                    monitor.took(0, Operation::Read, start, ended);
+                    monitor.record_latency(0, Operation::Write, start, ended);
+                    monitor.record_latency(0, Operation::Read, start, ended);
                 }
             });
         }
@@ -324,7 +324,7 @@ fn a_sampled_read_does_not_wait() {
     let start = Instant::now();
     let monitor = Monitor::new(1, every_lookup(), start);
     let held = monitor.active.as_ref().unwrap().shards[0].reads.lock().unwrap();
-    monitor.took(0, Operation::Read, start, start + MS);
+    monitor.record_latency(0, Operation::Read, start, start + MS);
     drop(held);
     assert_eq!(monitor.stats(0, start).reads.count, 0);
 }
@@ -344,8 +344,8 @@ fn a_panic_under_a_lock_stops_nothing() {
         });
         assert!(window.is_poisoned());
     }
-    monitor.took(0, Operation::Read, start, start + MS);
-    monitor.took(0, Operation::Write, start, start + MS);
+    monitor.record_latency(0, Operation::Read, start, start + MS);
+    monitor.record_latency(0, Operation::Write, start, start + MS);
     let stats = monitor.stats(0, start);
     assert_eq!((stats.reads.count, stats.writes.count), (1, 1));
     monitor.reset();
@@ -394,9 +394,9 @@ fn debug_is_short() {
 fn write(monitor: &Monitor, from: Instant, tenths: u32) {
     for tenth in 0..tenths {
         let now = from + tenth * 100 * MS;
-        monitor.sampled(0, Kind::Server, b"s");
+        monitor.on_sample(0, Kind::Server, b"s");
         for operation in [Operation::Read, Operation::Write] {
-            monitor.took(0, operation, now - MS, now);
+            monitor.record_latency(0, operation, now - MS, now);
         }
     }
 }
@@ -427,14 +427,14 @@ proptest! {
             for count in [stats.reads.count, stats.writes.count] {
                 prop_assert!((50..=most).contains(&count), "{} in the window", count);
             }
-            for count in [stats.read_pace.count, stats.write_pace.count] {
+            for count in [stats.slow_reads.count, stats.slow_writes.count] {
                 prop_assert!((10..=most).contains(&count), "{} in the slices of the window", count);
             }
             let [hot] = &monitor.hot_ids(now)[..] else { panic!("one id is looked up") };
             prop_assert!((50..=most).contains(&hot.samples), "{} samples", hot.samples);
         }
         let stats = monitor.stats(0, at(begin + 51));
-        prop_assert_eq!([stats.reads.count, stats.writes.count, stats.read_pace.count, stats.write_pace.count], [0; 4]);
+        prop_assert_eq!([stats.reads.count, stats.writes.count, stats.slow_reads.count, stats.slow_writes.count], [0; 4]);
         prop_assert!(monitor.hot_ids(at(begin + 51)).is_empty());
         let all = 3 * jumps.len() as u64 + 100 + 300;
         prop_assert_eq!([stats.reads_total.count, stats.writes_total.count], [all; 2], "and totals have lost nothing");

@@ -50,7 +50,7 @@ pub(crate) async fn run<B: Backend>(registry: Registry<Frame, B>, plan: Plan) ->
     let reckoners = connect(&registry, Arithmetic::PROFILE, plan.of_arithmetic(), &ledger).await?;
     let writers = connect(&registry, Text::PROFILE, plan.of_text(), &ledger).await?;
     let ids: Vec<TransportId> = reckoners.iter().chain(&writers).map(|client| client.id().clone()).collect();
-    ensure!(registry.len_transports() as u64 == plan.clients && registry.len_servers() == 2);
+    ensure!(registry.transport_count() as u64 == plan.clients && registry.server_count() == 2);
 
     // The first round: everybody.
     let (reckoning, writing) = tokio::try_join!(round(reckoners, plan, product), round(writers, plan, line))?;
@@ -86,8 +86,8 @@ pub(crate) async fn run<B: Backend>(registry: Registry<Frame, B>, plan: Plan) ->
         closings.push(server.close().await?);
     }
     let left = Left {
-        servers: registry.len_servers(),
-        transports: registry.len_transports(),
+        servers: registry.server_count(),
+        transports: registry.transport_count(),
         bindings: ids.iter().filter(|id| registry.server_for_transport(id).is_some()).count(),
     };
     let counts = Counts::of(&registry.all_shard_stats());

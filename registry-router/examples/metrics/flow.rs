@@ -39,7 +39,7 @@ pub(crate) fn run<B: Backend>(shards: usize) -> Result<Aftermath<B>> {
     let clock = Ticking::new();
     let registry = Registry::<u64, B>::builder()
         .shards(shards)
-        // Each look-up is timed, so that few of them tell enough.
+        // Each lookup is timed, so that few of them tell enough.
         .monitor(MonitorSettings { sample_every: 1, ..MonitorSettings::default() })
         .limits(Limits { servers: Some(SERVERS), ..Limits::default() })
         .clock(clock.clone())

@@ -15,7 +15,7 @@ pub(crate) struct Controls {
     pub(crate) threads: usize,
     /// How many transports come and go.
     pub(crate) churn: usize,
-    /// Whether every second look-up is for one id.
+    /// Whether every second lookup is for one id.
     pub(crate) hot: bool,
     pub(crate) slow: Slow,
 }

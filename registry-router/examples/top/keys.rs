@@ -9,7 +9,7 @@ use crate::controls::{Controls, MOST_CHURN, MOST_THREADS};
 pub(crate) enum Action {
     Quit,
     /// Another figure in the map of the shards.
-    Measure,
+    AlarmMetric,
     /// All figures from zero.
     Reset,
     /// Another load.
@@ -26,7 +26,7 @@ pub(crate) fn action(key: KeyEvent) -> Option<Action> {
         // A terminal that gives every key to the program gives it this one too.
         KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Some(Action::Quit),
         KeyCode::Char('q') | KeyCode::Esc => Some(Action::Quit),
-        KeyCode::Char('m') => Some(Action::Measure),
+        KeyCode::Char('m') => Some(Action::AlarmMetric),
         KeyCode::Char('r') => Some(Action::Reset),
         KeyCode::Char('+' | '=') => change(|controls| controls.threads = (controls.threads + 1).min(MOST_THREADS)),
         KeyCode::Char('-') => change(|controls| controls.threads = (controls.threads - 1).max(1)),

@@ -27,14 +27,14 @@ const KEPT: usize = 250;
 /// Many more than by default are timed: slow shards leave time for little, and are to be told soon all the same.
 const SAMPLE_EVERY: u32 = 8;
 
-/// Look-ups and messages between two looks at the controls.
+/// Lookups and messages between two looks at the controls.
 const BATCH: usize = 512;
 
-type Watched = Registry<u64, Slowed, Sinks>;
+type HealthEvent = Registry<u64, Slowed, Sinks>;
 
 /// A registry under load.
 pub(crate) struct Load {
-    registry: Watched,
+    registry: HealthEvent,
     began: Instant,
     switch: Switch,
     dials: Arc<Dials>,
@@ -68,7 +68,7 @@ impl Load {
     /// Fills a registry and starts the threads.
     pub(crate) fn start(shards: usize, controls: Controls) -> anyhow::Result<Self> {
         let switch = Switch::new(shards);
-        let registry: Watched = Registry::builder()
+        let registry: HealthEvent = Registry::builder()
             .shards(shards)
             .backend(Slowed::new(switch.clone()))
             .monitor(MonitorSettings { sample_every: SAMPLE_EVERY, ..MonitorSettings::default() })
@@ -103,8 +103,8 @@ impl Load {
     /// What can be shown before anything has been seen.
     pub(crate) fn state(&self) -> State {
         let controls = self.dials.now.lock().unwrap_or_else(PoisonError::into_inner).0;
-        let caps = vec![("servers", SERVERS_AT_MOST), ("transports", TRANSPORTS_AT_MOST)];
-        State::new(Slowed::NAME, self.registry.shard_count(), &HealthSettings::default(), caps, controls)
+        let limits = vec![("servers", SERVERS_AT_MOST), ("transports", TRANSPORTS_AT_MOST)];
+        State::new(Slowed::NAME, self.registry.shard_count(), &HealthSettings::default(), limits, controls)
     }
 
     /// Checks the registry's health, and shows what it says of itself.
@@ -148,7 +148,7 @@ fn server(number: usize) -> String {
 
 /// What one thread does.
 struct Worker {
-    registry: Watched,
+    registry: HealthEvent,
     number: usize,
     dice: u64,
     servers: Vec<String>,
@@ -159,7 +159,7 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(registry: Watched, number: usize) -> anyhow::Result<Self> {
+    fn new(registry: HealthEvent, number: usize) -> anyhow::Result<Self> {
         Ok(Self {
             registry,
             number,
@@ -178,7 +178,7 @@ impl Worker {
         ((self.dice >> 11) % bound as u64) as usize
     }
 
-    /// Some hundred look-ups and messages, and the churn that goes with them.
+    /// Some hundred lookups and messages, and the churn that goes with them.
     fn batch(&mut self, controls: &Controls) {
         for number in 0..BATCH {
             let some = self.below(SERVERS);

@@ -50,7 +50,7 @@ struct Options {
     /// How many transports come and go at first, from 0 to 8.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..=MOST_CHURN as u64))]
     churn: u64,
-    /// Let every second look-up be for one id.
+    /// Let every second lookup be for one id.
     #[arg(long)]
     hot: bool,
     /// Which shards are slow at first.
@@ -139,7 +139,7 @@ fn watch(
         match keys::action(key) {
             Some(Action::Quit) => return Ok(()),
             Some(Action::Reset) => load.reset(state),
-            Some(Action::Measure) => state.measure = state.measure.next(),
+            Some(Action::AlarmMetric) => state.metric = state.metric.next(),
             Some(Action::Change(change)) => {
                 change(&mut state.controls);
                 load.set(state.controls);

@@ -27,7 +27,7 @@ const COLORS: [Color; 4] = [Color::Blue, Color::Cyan, Color::Green, Color::Yello
 /// Draws the map.
 pub(crate) fn draw(frame: &mut Frame<'_>, area: Rect, state: &State) {
     let legend = Line::from(" ! is in alarm ").right_aligned();
-    let block = block(format!(" Shards: {} ", state.measure.name())).title_top(legend);
+    let block = block(format!(" Shards: {} ", state.metric.name())).title_top(legend);
     let inner = block.inner(area);
     frame.render_widget(block, area);
     let mut lines = if state.stats.is_empty() { vec![Line::from(" measuring")] } else { rows(inner, state) };
@@ -59,7 +59,7 @@ fn cell(state: &State, shard: usize, most: f64, width: usize) -> [Span<'static>;
     let alarm = state.stats[shard].alarm;
     let color = if alarm { Color::Red } else { COLORS[step(level, COLORS.len())] };
     let bar = if width == 1 { STANDING[step(level, STANDING.len())].to_owned() } else { lying(level, width) };
-    let text = format!("{:>4}{}", state.measure.figure(value), if alarm { '!' } else { ' ' });
+    let text = format!("{:>4}{}", state.metric.figure(value), if alarm { '!' } else { ' ' });
     let style = if alarm { Style::new().fg(Color::Red).add_modifier(Modifier::BOLD) } else { Style::new() };
     [Span::styled(bar, Style::new().fg(color)), Span::styled(text, style)]
 }
@@ -82,6 +82,6 @@ fn summary(state: &State) -> Line<'static> {
     values.sort_by(|one, other| one.0.total_cmp(&other.0));
     let (least, median) = (values[0].0, values[values.len() / 2].0);
     let (most, shard) = values[values.len() - 1];
-    let [least, median, most] = [least, median, most].map(|value| state.measure.figure(value));
+    let [least, median, most] = [least, median, most].map(|value| state.metric.figure(value));
     Line::from(format!(" least {least}  median {median}  most {most}, in shard {shard}"))
 }

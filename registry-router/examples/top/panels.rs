@@ -11,7 +11,7 @@ use crate::figures;
 use crate::state::State;
 use crate::view::{block, strong, word};
 
-/// What is done per second, and a curve of the look-ups.
+/// What is done per second, and a curve of the lookups.
 pub(crate) fn throughput(frame: &mut Frame<'_>, area: Rect, state: &State) {
     let block = block(" Per second ");
     let inner = block.inner(area);
@@ -19,16 +19,16 @@ pub(crate) fn throughput(frame: &mut Frame<'_>, area: Rect, state: &State) {
     let line = |name: &str, figure: String| Line::from(format!(" {name:<14}{figure:>7}"));
     let refused = state.rate(|shard| shard.refused);
     let mut lines = vec![
-        line("look-ups", figures::count(state.rate(|shard| shard.lookups))),
+        line("lookups", figures::count(state.rate(|shard| shard.lookups))),
         line("  that found", figures::share(state.found())),
         line("messages", figures::count(state.rate(|shard| shard.routes))),
         line("registered", figures::count(state.rate(|shard| shard.registrations))),
         line("ended", figures::count(state.rate(|shard| shard.removals))),
         line("refused", figures::count(refused)).style(if refused > 0.0 { strong(Color::Red) } else { Style::new() }),
     ];
-    if let Some(meeting) = state.meeting() {
+    if let Some(kind) = state.kind() {
         let met = state.rate(|shard| shard.contention.map_or(0, |contention| contention.count));
-        lines.push(line(&meeting.name().replace('_', " "), figures::count(met)));
+        lines.push(line(&kind.name().replace('_', " "), figures::count(met)));
     }
     let height = Constraint::Length(lines.len() as u16);
     let [text, title, curve] = Layout::vertical([height, Constraint::Length(1), Constraint::Min(1)]).areas(inner);
@@ -37,7 +37,7 @@ pub(crate) fn throughput(frame: &mut Frame<'_>, area: Rect, state: &State) {
     let history: Vec<u64> = state.history.iter().skip(newest).copied().collect();
     let most = figures::count(history.iter().copied().max().unwrap_or(0) as f64);
     let note = Style::new().fg(Color::DarkGray);
-    frame.render_widget(Line::styled(format!(" look-ups, up to {most}"), note), title);
+    frame.render_widget(Line::styled(format!(" lookups, up to {most}"), note), title);
     frame.render_widget(Sparkline::default().style(Style::new().fg(Color::Cyan)).data(&history), curve);
 }
 
@@ -73,7 +73,7 @@ pub(crate) fn admission(frame: &mut Frame<'_>, area: Rect, state: &State) {
         AdmissionState::Closed => format!(" {alarmed} in alarm, opens at {}", state.opens_at),
     };
     let mut lines = vec![Line::from(vec![Span::raw(" "), word(state.admission), Span::raw(why)])];
-    for (name, max) in &state.caps {
+    for (name, max) in &state.limits {
         let used =
             if *name == "servers" { state.sum(|shard| shard.servers) } else { state.sum(|shard| shard.transports) };
         let mut line =
@@ -105,7 +105,7 @@ pub(crate) fn alarms(frame: &mut Frame<'_>, area: Rect, state: &State) {
     listed(frame, area, format!(" Alarms: {} ", state.alarms.len()), lines, " no shard is slow, entries lie evenly");
 }
 
-/// Which ids get a large share of the look-ups.
+/// Which ids get a large share of the lookups.
 pub(crate) fn hot(frame: &mut Frame<'_>, area: Rect, state: &State) {
     let lines = state.hot.iter().map(|hot| {
         let name: String = hot.id.chars().take(14).collect();

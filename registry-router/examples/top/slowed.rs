@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use registry_core::{Backend, Contention, Head, Key, NotInserted, Shard, State};
+use registry_core::{Backend, Contention, Key, NotInserted, Shard, State, Value};
 use registry_router::backends::Papaya;
-use registry_router::{Mailbox, Mailboxes, Undelivered};
+use registry_router::{Mailbox, MailboxFamily, TrySendError};
 
 use crate::controls::Slow;
 
@@ -77,17 +77,17 @@ impl<T> SlowedShard<T> {
 impl Backend for Slowed {
     const NAME: &'static str = Papaya::NAME;
 
-    type Shard<K: Key, H: Head, S: State> = SlowedShard<<Papaya as Backend>::Shard<K, H, S>>;
+    type Shard<K: Key, V: Value, S: State> = SlowedShard<<Papaya as Backend>::Shard<K, V, S>>;
 
-    fn shard<K: Key, H: Head, S: State>(&self, capacity: usize) -> Self::Shard<K, H, S> {
+    fn shard<K: Key, V: Value, S: State>(&self, capacity: usize) -> Self::Shard<K, V, S> {
         let number = self.made.fetch_add(1, Ordering::Relaxed) % self.switch.0.0;
         let (papaya, switch) = (self.papaya.shard(capacity), self.switch.clone());
         SlowedShard { papaya, switch, number, calls: AtomicUsize::new(0) }
     }
 }
 
-impl<K: Key, H: Head, S: State, T: Shard<K, H, S>> Shard<K, H, S> for SlowedShard<T> {
-    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &H, &S) -> R) -> Option<R> {
+impl<K: Key, V: Value, S: State, T: Shard<K, V, S>> Shard<K, V, S> for SlowedShard<T> {
+    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &V, &S) -> R) -> Option<R> {
         self.pause();
         self.papaya.with(hash, key, read)
     }
@@ -96,20 +96,20 @@ impl<K: Key, H: Head, S: State, T: Shard<K, H, S>> Shard<K, H, S> for SlowedShar
         &self,
         hash: u64,
         key: K,
-        head: H,
+        value: V,
         state: S,
-        complete: impl FnOnce(&mut [H]) -> Result<(), E>,
-    ) -> Result<(), NotInserted<H, S, E>> {
+        complete: impl FnOnce(&mut [V]) -> Result<(), E>,
+    ) -> Result<(), NotInserted<V, S, E>> {
         self.pause();
-        self.papaya.insert_new_with(hash, key, head, state, complete)
+        self.papaya.insert_new_with(hash, key, value, state, complete)
     }
 
-    fn remove_if(&self, hash: u64, key: &[u8], owned: impl FnMut(&K, &H, &S) -> bool) -> bool {
+    fn remove_if(&self, hash: u64, key: &[u8], owned: impl FnMut(&K, &V, &S) -> bool) -> bool {
         self.pause();
         self.papaya.remove_if(hash, key, owned)
     }
 
-    fn for_each(&self, visit: impl FnMut(&K, &H, &S) -> ControlFlow<()>) {
+    fn for_each(&self, visit: impl FnMut(&K, &V, &S) -> ControlFlow<()>) {
         self.papaya.for_each(visit);
     }
 
@@ -126,7 +126,7 @@ impl<K: Key, H: Head, S: State, T: Shard<K, H, S>> Shard<K, H, S> for SlowedShar
 #[derive(Debug)]
 pub(crate) struct Sinks;
 
-impl Mailboxes for Sinks {
+impl MailboxFamily for Sinks {
     type Mailbox<T: Send + 'static> = Sink;
 }
 
@@ -135,7 +135,7 @@ impl Mailboxes for Sinks {
 pub(crate) struct Sink;
 
 impl<T: Send + 'static> Mailbox<T> for Sink {
-    fn try_deliver(&self, _item: T) -> Result<(), Undelivered<T>> {
+    fn try_send(&self, _item: T) -> Result<(), TrySendError<T>> {
         Ok(())
     }
 

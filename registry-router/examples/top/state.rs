@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use registry_router::{
-    AdmissionState, Alarm, Cap, CapUse, HealthChange, HealthSettings, HotId, Imbalance, LatencyStats, Meeting,
-    Operation, Pace, ShardStats,
+    AdmissionState, Alarm, ContentionKind, HealthChange, HealthSettings, HotId, Imbalance, LatencyStats, Limit,
+    LimitUsage, Operation, ShardStats, SlowOps,
 };
 
 use crate::controls::Controls;
@@ -19,13 +19,13 @@ const CHANGES: usize = 100;
 
 /// What the map of the shards shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Measure {
+pub(crate) enum AlarmMetric {
     Lookups,
     P99,
     Entries,
 }
 
-impl Measure {
+impl AlarmMetric {
     pub(crate) fn next(self) -> Self {
         match self {
             Self::Lookups => Self::P99,
@@ -36,7 +36,7 @@ impl Measure {
 
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Lookups => "look-ups per second",
+            Self::Lookups => "lookups per second",
             Self::P99 => "p99 of reads or writes",
             Self::Entries => "entries",
         }
@@ -55,10 +55,10 @@ impl Measure {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) backend: &'static str,
-    pub(crate) measure: Measure,
+    pub(crate) metric: AlarmMetric,
     pub(crate) controls: Controls,
     /// Caps on what is registered, by name.
-    pub(crate) caps: Vec<(&'static str, usize)>,
+    pub(crate) limits: Vec<(&'static str, usize)>,
     /// So many shards in alarm close admission, and so few open it again.
     pub(crate) closes_at: usize,
     pub(crate) opens_at: usize,
@@ -71,10 +71,10 @@ pub(crate) struct State {
     pub(crate) alarms: Vec<Alarm>,
     pub(crate) uneven: Vec<Imbalance>,
     pub(crate) hot: Vec<HotId>,
-    pub(crate) full: Vec<CapUse>,
+    pub(crate) full: Vec<LimitUsage>,
     /// What has changed, and when; the newest first.
     pub(crate) changes: VecDeque<(Duration, String)>,
-    /// Look-ups per second, the newest last.
+    /// Lookups per second, the newest last.
     pub(crate) history: VecDeque<u64>,
     /// What it said before, and how long before.
     before: Option<(Vec<ShardStats>, Duration)>,
@@ -85,14 +85,14 @@ impl State {
         backend: &'static str,
         shards: usize,
         health: &HealthSettings,
-        caps: Vec<(&'static str, usize)>,
+        limits: Vec<(&'static str, usize)>,
         controls: Controls,
     ) -> Self {
         Self {
             backend,
-            measure: Measure::Lookups,
+            metric: AlarmMetric::Lookups,
             controls,
-            caps,
+            limits,
             closes_at: (health.close_above * shards as f64) as usize + 1,
             opens_at: (health.reopen_at * shards as f64) as usize,
             shards,
@@ -132,10 +132,10 @@ impl State {
                 HealthChange::AlarmCleared(alarm) => self.alarms.retain(|raised| raised.shard != alarm.shard),
                 HealthChange::ImbalanceRaised(uneven) => self.uneven.push(uneven),
                 HealthChange::ImbalanceCleared(even) => self.uneven.retain(|uneven| uneven.kind != even.kind),
-                HealthChange::HotIdNamed(hot) => self.hot.push(hot),
-                HealthChange::HotIdGone(gone) => self.hot.retain(|hot| (hot.kind, &hot.id) != (gone.kind, &gone.id)),
-                HealthChange::CapHit(cap) => self.full.push(cap),
-                HealthChange::CapRelieved(cap) => self.full.retain(|full| full.cap != cap.cap),
+                HealthChange::HotIdDetected(hot) => self.hot.push(hot),
+                HealthChange::HotIdCleared(gone) => self.hot.retain(|hot| (hot.kind, &hot.id) != (gone.kind, &gone.id)),
+                HealthChange::LimitReached(limit) => self.full.push(limit),
+                HealthChange::LimitCleared(limit) => self.full.retain(|full| full.limit != limit.limit),
                 // The state of admission comes with the figures, and so does all that may be told one day.
                 _ => {}
             }
@@ -165,24 +165,24 @@ impl State {
         if passed.is_zero() { 0.0 } else { counted as f64 / passed.as_secs_f64() }
     }
 
-    /// The share of look-ups that found something, lately.
+    /// The share of lookups that found something, lately.
     pub(crate) fn found(&self) -> f64 {
         let lookups = self.rate(|shard| shard.lookups);
         if lookups > 0.0 { self.rate(|shard| shard.hits) / lookups } else { 0.0 }
     }
 
     /// What the maps of the shards count when operations meet, if they can tell.
-    pub(crate) fn meeting(&self) -> Option<Meeting> {
-        self.stats.iter().find_map(|shard| shard.contention).map(|contention| contention.meeting)
+    pub(crate) fn kind(&self) -> Option<ContentionKind> {
+        self.stats.iter().find_map(|shard| shard.contention).map(|contention| contention.kind)
     }
 
     /// What the map shows of a shard.
     pub(crate) fn measured(&self, shard: usize) -> f64 {
         let stats = &self.stats[shard];
-        match self.measure {
-            Measure::Lookups => self.rate_of(shard, |shard| shard.lookups),
-            Measure::P99 => stats.reads.p99_ns.max(stats.writes.p99_ns) as f64,
-            Measure::Entries => (stats.servers + stats.transports) as f64,
+        match self.metric {
+            AlarmMetric::Lookups => self.rate_of(shard, |shard| shard.lookups),
+            AlarmMetric::P99 => stats.reads.p99_ns.max(stats.writes.p99_ns) as f64,
+            AlarmMetric::Entries => (stats.servers + stats.transports) as f64,
         }
     }
 
@@ -193,16 +193,16 @@ impl State {
     }
 
     /// How many of a shard's last operations were slow: what alarms are raised and cleared by.
-    pub(crate) fn pace(&self, shard: usize, operation: Operation) -> Option<&Pace> {
+    pub(crate) fn pace(&self, shard: usize, operation: Operation) -> Option<&SlowOps> {
         let stats = self.stats.get(shard)?;
-        Some(if operation == Operation::Read { &stats.read_pace } else { &stats.write_pace })
+        Some(if operation == Operation::Read { &stats.slow_reads } else { &stats.slow_writes })
     }
 
     /// Whether a cap has turned somebody away lately.
     pub(crate) fn turned_away(&self, name: &str) -> bool {
-        let is_it = |full: &CapUse| match full.cap {
-            Cap::Servers => name == "servers",
-            Cap::Transports => name == "transports",
+        let is_it = |full: &LimitUsage| match full.limit {
+            Limit::Servers => name == "servers",
+            Limit::Transports => name == "transports",
             _ => false,
         };
         self.full.iter().any(is_it)

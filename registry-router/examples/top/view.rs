@@ -21,9 +21,9 @@ pub(crate) const KEYS_HELP: &str = "\
 Keys:
   + -   more or fewer threads that make load
   C c   more or less coming and going of transports; much of it meets the caps
-  h     every second look-up is for one id, or none is
+  h     every second lookup is for one id, or none is
   s     no shard is slow, one is, or most are, which closes admission
-  m     what the map of the shards shows: look-ups, p99, entries
+  m     what the map of the shards shows: lookups, p99, entries
   r     reset all figures; alarms and what is registered stay
   q     quit; so do Esc and Ctrl-C
 

@@ -1,4 +1,4 @@
-//! The receiving end of a mailbox: tokio's receiver, whose end is told to look-ups as well as to the channel.
+//! The receiving end of a mailbox: tokio's receiver, whose end is told to lookups as well as to the channel.
 
 use std::fmt;
 use std::hint;
@@ -7,16 +7,16 @@ use std::task::{Context, Poll, Waker};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
 
-use super::life::Life;
+use super::closed_flag::ClosedFlag;
 
 /// The receiving end of a [`TokioMailbox`](crate::TokioMailbox).
 ///
 /// Its methods are those of tokio's [`Receiver`](mpsc::Receiver), with the same promises.
-/// Dropping or closing it closes the mailbox: from when that has returned, no look-up finds who registered it.
+/// Dropping or closing it closes the mailbox: from when that has returned, no lookup finds who registered it.
 /// Dropping it drops the items that are in it.
 pub struct Inbox<T> {
     receiver: Receiver<T>,
-    life: Life,
+    closed_flag: ClosedFlag,
 }
 
 /// A receiver of items or of boxes, as the [sending end](crate::TokioMailbox) has it.
@@ -42,8 +42,8 @@ macro_rules! with_receiver {
 }
 
 impl<T> Inbox<T> {
-    pub(super) fn new(receiver: Receiver<T>, life: Life) -> Self {
-        Self { receiver, life }
+    pub(super) fn new(receiver: Receiver<T>, closed_flag: ClosedFlag) -> Self {
+        Self { receiver, closed_flag }
     }
 
     /// The next item; `None` when the inbox is empty and closed, or all sending ends are gone. Cancel-safe.
@@ -104,7 +104,7 @@ impl<T> Inbox<T> {
     pub fn close(&mut self) {
         // In this order, for the reason that is given where the inbox is dropped.
         with_receiver!(mut self, receiver => receiver.close());
-        self.life.end();
+        self.closed_flag.end();
     }
 
     /// Whether the inbox has been closed, or all sending ends are gone.

@@ -3,24 +3,23 @@
 use std::fmt;
 use std::hint::black_box;
 
-use registry_core::{Closed, Mailbox, Mailboxes, ReservingMailbox, Slot, Undelivered};
+use registry_core::{Closed, Mailbox, MailboxFamily, Permit, ReserveMailbox, TrySendError};
 use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
 
+use super::closed_flag::ClosedFlag;
 use super::inbox::{Inbox, Receiver};
 use super::is_large;
-use super::life::Life;
 
 /// Makes the two ends of a channel, which must have room for at least one item.
 pub(super) fn pair<T>(capacity: usize) -> (TokioMailbox<T>, Inbox<T>) {
-    let life = Life::begin();
-    let told = life.clone();
+    let closed_flag = ClosedFlag::begin();
+    let told = closed_flag.clone();
     if const { is_large::<T>() } {
         let (sender, receiver) = mpsc::channel(capacity);
-        (TokioMailbox(Channel::Boxed(life, sender)), Inbox::new(Receiver::Boxed(receiver), told))
+        (TokioMailbox(Channel::Boxed(closed_flag, sender)), Inbox::new(Receiver::Boxed(receiver), told))
     } else {
         let (sender, receiver) = mpsc::channel(capacity);
-        (TokioMailbox(Channel::ByValue(life, sender)), Inbox::new(Receiver::ByValue(receiver), told))
+        (TokioMailbox(Channel::ByValue(closed_flag, sender)), Inbox::new(Receiver::ByValue(receiver), told))
     }
 }
 
@@ -28,14 +27,14 @@ pub(super) fn pair<T>(capacity: usize) -> (TokioMailbox<T>, Inbox<T>) {
 ///
 /// Items of more than 1,024 bytes lie in the channel in boxes of their own.
 ///
-/// Made from a channel's own [`Sender`](mpsc::Sender) it works as well; look-ups then ask the channel whether its
+/// Made from a channel's own [`Sender`](mpsc::Sender) it works as well; lookups then ask the channel whether its
 /// receiver is gone, which is a cache miss, and not the [`Inbox`].
 pub struct TokioMailbox<T>(Channel<T>);
 
 /// A channel of items or of boxes; with the share in the slot inside, so that both take 16 bytes.
 enum Channel<T> {
-    ByValue(Life, mpsc::Sender<T>),
-    Boxed(Life, mpsc::Sender<Box<T>>),
+    ByValue(ClosedFlag, mpsc::Sender<T>),
+    Boxed(ClosedFlag, mpsc::Sender<Box<T>>),
 }
 
 /// Does the same with either sender.
@@ -82,24 +81,24 @@ impl<T> TokioMailbox<T> {
     }
 
     #[inline]
-    fn life(&self) -> &Life {
+    fn closed_flag(&self) -> &ClosedFlag {
         match &self.0 {
-            Channel::ByValue(life, _) | Channel::Boxed(life, _) => life,
+            Channel::ByValue(closed_flag, _) | Channel::Boxed(closed_flag, _) => closed_flag,
         }
     }
 }
 
 impl<T> From<mpsc::Sender<T>> for TokioMailbox<T> {
     fn from(sender: mpsc::Sender<T>) -> Self {
-        Self(Channel::ByValue(Life::untold(), sender))
+        Self(Channel::ByValue(ClosedFlag::untold(), sender))
     }
 }
 
 impl<T> Clone for TokioMailbox<T> {
     fn clone(&self) -> Self {
         Self(match &self.0 {
-            Channel::ByValue(life, sender) => Channel::ByValue(life.clone(), sender.clone()),
-            Channel::Boxed(life, sender) => Channel::Boxed(life.clone(), sender.clone()),
+            Channel::ByValue(closed_flag, sender) => Channel::ByValue(closed_flag.clone(), sender.clone()),
+            Channel::Boxed(closed_flag, sender) => Channel::Boxed(closed_flag.clone(), sender.clone()),
         })
     }
 }
@@ -116,29 +115,29 @@ impl<T> fmt::Debug for TokioMailbox<T> {
 
 impl<T: Send + 'static> Mailbox<T> for TokioMailbox<T> {
     #[inline]
-    fn try_deliver(&self, item: T) -> Result<(), Undelivered<T>> {
+    fn try_send(&self, item: T) -> Result<(), TrySendError<T>> {
         match &self.0 {
-            Channel::ByValue(_, sender) => sender.try_send(item).map_err(undelivered),
+            Channel::ByValue(_, sender) => sender.try_send(item).map_err(try_send_error),
             Channel::Boxed(..) => {
-                self.try_deliver_boxed(Box::new(item)).map_err(|undelivered| undelivered.map(|item| *item))
+                self.try_send_boxed(Box::new(item)).map_err(|try_send_error| try_send_error.map(|item| *item))
             }
         }
     }
 
-    fn try_deliver_boxed(&self, item: Box<T>) -> Result<(), Undelivered<Box<T>>> {
+    fn try_send_boxed(&self, item: Box<T>) -> Result<(), TrySendError<Box<T>>> {
         match &self.0 {
             Channel::ByValue(_, sender) => by_value(sender, item),
-            Channel::Boxed(_, sender) => sender.try_send(item).map_err(undelivered),
+            Channel::Boxed(_, sender) => sender.try_send(item).map_err(try_send_error),
         }
     }
 
     #[inline]
     fn is_closed(&self) -> bool {
-        self.life().is_over().unwrap_or_else(|| with_sender!(self, sender => sender.is_closed()))
+        self.closed_flag().is_over().unwrap_or_else(|| with_sender!(self, sender => sender.is_closed()))
     }
 
     #[inline]
-    fn approach(&self) {
+    fn prefetch(&self) {
         with_sender!(self, sender => black_box(sender.is_closed()));
     }
 }
@@ -146,47 +145,47 @@ impl<T: Send + 'static> Mailbox<T> for TokioMailbox<T> {
 /// Apart, so that no other way through has room for an item on its stack.
 #[inline(never)]
 #[expect(clippy::boxed_local, reason = "it comes in a box, for which there is no room in the channel")]
-fn by_value<T>(sender: &mpsc::Sender<T>, item: Box<T>) -> Result<(), Undelivered<Box<T>>> {
-    sender.try_send(*item).map_err(|error| undelivered(error).map(Box::new))
+fn by_value<T>(sender: &mpsc::Sender<T>, item: Box<T>) -> Result<(), TrySendError<Box<T>>> {
+    sender.try_send(*item).map_err(|error| try_send_error(error).map(Box::new))
 }
 
 #[inline]
-fn undelivered<T>(error: TrySendError<T>) -> Undelivered<T> {
+fn try_send_error<T>(error: mpsc::error::TrySendError<T>) -> TrySendError<T> {
     match error {
-        TrySendError::Full(item) => Undelivered::Full(item),
-        TrySendError::Closed(item) => Undelivered::Closed(item),
+        mpsc::error::TrySendError::Full(item) => TrySendError::Full(item),
+        mpsc::error::TrySendError::Closed(item) => TrySendError::Closed(item),
     }
 }
 
-impl<T: Send + 'static> ReservingMailbox<T> for TokioMailbox<T> {
-    type Slot<'a> = TokioSlot<'a, T>;
+impl<T: Send + 'static> ReserveMailbox<T> for TokioMailbox<T> {
+    type Permit<'a> = TokioPermit<'a, T>;
 
-    async fn reserve(&self) -> Result<TokioSlot<'_, T>, Closed> {
+    async fn reserve(&self) -> Result<TokioPermit<'_, T>, Closed> {
         let room = match &self.0 {
             Channel::ByValue(_, sender) => sender.reserve().await.map(Room::ByValue),
             Channel::Boxed(_, sender) => sender.reserve().await.map(Room::Boxed),
         };
-        room.map(TokioSlot).map_err(|_| Closed)
+        room.map(TokioPermit).map_err(|_| Closed)
     }
 }
 
 /// Room for one message in a [`TokioMailbox`].
-pub struct TokioSlot<'a, T>(Room<'a, T>);
+pub struct TokioPermit<'a, T>(Room<'a, T>);
 
 enum Room<'a, T> {
     ByValue(mpsc::Permit<'a, T>),
     Boxed(mpsc::Permit<'a, Box<T>>),
 }
 
-impl<T> Slot<T> for TokioSlot<'_, T> {
-    fn fill(self, item: T) {
+impl<T> Permit<T> for TokioPermit<'_, T> {
+    fn send(self, item: T) {
         match self.0 {
             Room::ByValue(room) => room.send(item),
             Room::Boxed(room) => room.send(Box::new(item)),
         }
     }
 
-    fn fill_boxed(self, item: Box<T>) {
+    fn send_boxed(self, item: Box<T>) {
         match self.0 {
             Room::ByValue(room) => room.send(*item),
             Room::Boxed(room) => room.send(item),
@@ -194,7 +193,7 @@ impl<T> Slot<T> for TokioSlot<'_, T> {
     }
 }
 
-impl<T> fmt::Debug for TokioSlot<'_, T> {
+impl<T> fmt::Debug for TokioPermit<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokioSlot").finish_non_exhaustive()
     }
@@ -204,7 +203,7 @@ impl<T> fmt::Debug for TokioSlot<'_, T> {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tokio;
 
-impl Mailboxes for Tokio {
+impl MailboxFamily for Tokio {
     type Mailbox<T: Send + 'static> = TokioMailbox<T>;
 }
 

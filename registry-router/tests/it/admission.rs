@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use registry_core::Backend;
 use registry_router::{
-    BindError, BuildError, Cap, Cause, LabelCap, Limits, Metadata, RateLimit, RegisterReason, Registry, ServerId,
-    ShardStats,
+    BindError, BuildError, DenyReason, LabelLimit, Limit, Limits, Metadata, RateLimit, RegisterErrorKind, Registry,
+    ServerId, ShardStats,
 };
 
 use crate::hands::Hands;
@@ -36,11 +36,11 @@ fn limited<B: Backend>(shards: usize, limits: Limits) -> Registry<u64, B> {
     Registry::builder().shards(shards).limits(limits).build().unwrap()
 }
 
-fn cause(reason: &RegisterReason) -> &Cause {
+fn cause(reason: &RegisterErrorKind) -> &DenyReason {
     match reason {
-        RegisterReason::Refused(refusal) => {
-            assert!(!refusal.reason.is_empty() && refusal.retry_after.is_some_and(|wait| !wait.is_zero()));
-            &refusal.cause
+        RegisterErrorKind::Refused(refusal) => {
+            assert!(!refusal.message.is_empty() && refusal.retry_after.is_some_and(|wait| !wait.is_zero()));
+            &refusal.reason
         }
         other => panic!("refused for another reason: {other}"),
     }
@@ -73,7 +73,7 @@ fn as_many_get_in_as_there_are_places<B: Backend>(shards: usize) {
                                     Some(lease)
                                 }
                                 Err(refused) => {
-                                    assert_eq!(cause(&refused.reason), &Cause::Cap(Cap::Transports));
+                                    assert_eq!(cause(&refused.kind), &DenyReason::Limit(Limit::Transports));
                                     assert_eq!(refused.metadata, metadata);
                                     None
                                 }
@@ -85,7 +85,7 @@ fn as_many_get_in_as_there_are_places<B: Backend>(shards: usize) {
                 .collect();
             threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
         });
-        assert_eq!((leases.len(), registry.len_transports(), most.into_inner()), (10, 10, 10));
+        assert_eq!((leases.len(), registry.transport_count(), most.into_inner()), (10, 10, 10));
         // Servers are another matter.
         let _s = registry.register_server("s", unread_server_mailbox(), ()).unwrap();
         drop(leases);
@@ -102,7 +102,7 @@ fn a_full_registry_takes_out_the_dead_and_asks_again<B: Backend>(shards: usize) 
         bury(&registry, &format!("dead-{number}"));
     }
     let _s = registry.register_server("s", unread_server_mailbox(), ()).unwrap();
-    assert_eq!(registry.len_servers(), 1);
+    assert_eq!(registry.server_count(), 1);
 }
 
 fn a_full_registry_does_not_sweep_for_everybody<B: Backend>(shards: usize) {
@@ -112,7 +112,7 @@ fn a_full_registry_does_not_sweep_for_everybody<B: Backend>(shards: usize) {
     registry.register_server("one", unread_server_mailbox(), ()).unwrap().release();
     fill();
     let refused = registry.register_server("two", unread_server_mailbox(), ()).unwrap_err();
-    assert_eq!(cause(&refused.reason), &Cause::Cap(Cap::Servers));
+    assert_eq!(cause(&refused.kind), &DenyReason::Limit(Limit::Servers));
     assert_eq!(registry.sweep().servers, 2);
     registry.register_server("two", refused.mailbox, ()).unwrap().release();
 }
@@ -127,16 +127,16 @@ fn the_name_of_the_dead_is_free_at_a_full_cap<B: Backend>(shards: usize) {
         bury(&registry, "s");
     }
     let _s = registry.register_server("s", unread_server_mailbox(), ()).unwrap();
-    assert_eq!(registry.len_servers(), 1);
+    assert_eq!(registry.server_count(), 1);
     for _ in 0..3 {
         let (mailbox, inbox) = transport_mailbox();
         registry.register_transport_bound_to("t", mailbox, (), "s").unwrap().detach();
         drop(inbox);
     }
     let refused = registry.register_transport_bound_to("u", unread_transport_mailbox(), (), "s").unwrap_err();
-    assert!(matches!(refused.reason, RegisterReason::ServerFull { max: 1, .. }));
+    assert!(matches!(refused.kind, RegisterErrorKind::ServerFull { max: 1, .. }));
     let _t = registry.register_transport_bound_to("t", refused.mailbox, (), "s").unwrap();
-    assert_eq!((registry.len_transports(), registry.len_bindings()), (1, 1));
+    assert_eq!((registry.transport_count(), registry.binding_count()), (1, 1));
 }
 
 fn who_is_in_goes_on_when_it_is_full<B: Backend>(shards: usize) {
@@ -157,19 +157,19 @@ fn who_is_in_goes_on_when_it_is_full<B: Backend>(shards: usize) {
     registry.register_server("s", unread_server_mailbox(), ()).unwrap_err();
     assert!(s.release());
     registry.register_server("x", refused.mailbox, ()).unwrap().release();
-    assert_eq!(registry.len_servers(), 0);
+    assert_eq!(registry.server_count(), 0);
 }
 
 fn tenants_have_caps_of_their_own<B: Backend>(shards: usize) {
-    let label = LabelCap { key: "tenant".to_owned(), servers: Some(1), transports: None };
+    let label = LabelLimit { key: "tenant".to_owned(), servers: Some(1), transports: None };
     let registry = limited::<B>(shards, Limits { label: Some(label), sweep_every: NEVER, ..Limits::default() });
     let register = |id: &str, tenant: &str| {
         registry.register_server(id, unread_server_mailbox(), Metadata::new().with("tenant", tenant))
     };
     let acme = register("one", "acme").unwrap();
     let refused = register("two", "acme").unwrap_err();
-    let full = Cap::Label { kind: registry_router::Kind::Server, key: "tenant".into(), value: "acme".into() };
-    assert_eq!(cause(&refused.reason), &Cause::Cap(full));
+    let full = Limit::Label { kind: registry_router::Kind::Server, key: "tenant".into(), value: "acme".into() };
+    assert_eq!(cause(&refused.kind), &DenyReason::Limit(full));
     let _other = register("two", "umbrella").unwrap();
     let _none = registry.register_server("three", unread_server_mailbox(), ()).unwrap();
     drop(acme);
@@ -186,17 +186,17 @@ fn a_rate_refuses_and_gives_everything_back<B: Backend>(shards: usize) {
         match registry.register_server(format!("s{number}"), unread_server_mailbox(), metadata.clone()) {
             Ok(lease) => lease.detach(),
             Err(error) => {
-                assert_eq!(cause(&error.reason), &Cause::Cap(Cap::Rate));
+                assert_eq!(cause(&error.kind), &DenyReason::Limit(Limit::Rate));
                 assert_eq!(error.metadata, metadata);
                 refused += 1;
             }
         }
     }
-    assert!((3..50).contains(&registry.len_servers()));
-    assert_eq!(registry.len_servers() as u64 + refused, 50);
+    assert!((3..50).contains(&registry.server_count()));
+    assert_eq!(registry.server_count() as u64 + refused, 50);
     // A name that is taken is a rejection and no refusal; the rate may say no as well.
     let taken = registry.register_server("s0", unread_server_mailbox(), ()).unwrap_err();
-    let taken = u64::from(matches!(taken.reason, RegisterReason::Taken { .. }));
+    let taken = u64::from(matches!(taken.kind, RegisterErrorKind::Taken { .. }));
     let sum = |of: fn(&ShardStats) -> u64| registry.all_shard_stats().iter().map(of).sum::<u64>();
     assert_eq!((sum(|shard| shard.rejections), sum(|shard| shard.refused)), (refused + 1, refused + 1 - taken));
 }
@@ -233,8 +233,8 @@ fn a_server_has_no_more_transports_than_it_may<B: Backend>(shards: usize) {
     assert_eq!(registry.bind_transport_to_server("third", "s"), Err(full));
     assert_eq!(registry.server_for_transport("third"), Some(ServerId::new("other").unwrap()), "it stays where it was");
     let refused = registry.register_transport_bound_to("fourth", unread_transport_mailbox(), (), "s").unwrap_err();
-    assert_eq!(refused.reason, RegisterReason::ServerFull { max: 2, retry_after: Duration::from_secs(1) });
-    assert_eq!(registry.len_transports(), 3);
+    assert_eq!(refused.kind, RegisterErrorKind::ServerFull { max: 2, retry_after: Duration::from_secs(1) });
+    assert_eq!(registry.transport_count(), 3);
     // Who is bound may be bound again, and who leaves makes room.
     registry.bind_transport_to_server("bound", "s").unwrap();
     drop(born);
@@ -252,7 +252,7 @@ fn a_full_server_takes_out_its_dead<B: Backend>(shards: usize) {
     }
     let _t = registry.register_transport("t", unread_transport_mailbox(), ()).unwrap();
     registry.bind_transport_to_server("t", "s").unwrap();
-    assert_eq!((registry.len_bindings(), registry.len_transports()), (1, 1));
+    assert_eq!((registry.binding_count(), registry.transport_count()), (1, 1));
     let report = registry.broadcast("s", 7);
     assert_eq!((report.delivered, report.closed.len()), (1, 0));
 }
@@ -286,9 +286,9 @@ fn transports_that_race_for_a_server_fill_it_exactly<B: Backend>(shards: usize) 
                     .collect();
                 threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
             });
-            assert_eq!((leases.len(), registry.transports_of("s").len(), registry.len_bindings()), (5, 5, 5));
+            assert_eq!((leases.len(), registry.transports_of("s").len(), registry.binding_count()), (5, 5, 5));
             drop(s);
-            assert_eq!(registry.len_bindings(), 0);
+            assert_eq!(registry.binding_count(), 0);
         }
     });
 }
@@ -300,20 +300,20 @@ fn bindings_are_counted_where_the_server_is<B: Backend>(shards: usize) {
     let transports: Vec<_> = (0..30)
         .map(|n| registry.register_transport_bound_to(format!("t{n}"), unread_transport_mailbox(), (), "s").unwrap())
         .collect();
-    assert_eq!((bindings("s"), registry.len_bindings()), (30, 30));
+    assert_eq!((bindings("s"), registry.binding_count()), (30, 30));
     let other = registry.register_server("other", unread_server_mailbox(), ()).unwrap();
     for lease in &transports[..10] {
         registry.bind_transport_to_server(lease.id(), "other").unwrap();
     }
     registry.unbind_transport("t29");
     let expected = if registry.shard_of("s") == registry.shard_of("other") { (29, 29) } else { (19, 10) };
-    assert_eq!((bindings("s"), bindings("other"), registry.len_bindings()), (expected.0, expected.1, 29));
+    assert_eq!((bindings("s"), bindings("other"), registry.binding_count()), (expected.0, expected.1, 29));
     drop(transports);
-    assert_eq!(registry.len_bindings(), 0);
+    assert_eq!(registry.binding_count(), 0);
     let _t = registry.register_transport_bound_to("t", unread_transport_mailbox(), (), "s").unwrap();
     drop(s);
     drop(other);
-    assert_eq!(registry.len_bindings(), 0);
+    assert_eq!(registry.binding_count(), 0);
     registry.route_to_server("s", &transport("t"), 1).unwrap_err();
 }
 

@@ -1,7 +1,7 @@
 //! Binding transports to servers: both sides, moves, and what a death undoes.
 
 use registry_core::Backend;
-use registry_router::{BindError, RegisterReason, Registry, ServerLease, TransportLease};
+use registry_router::{BindError, RegisterErrorKind, Registry, ServerLease, TransportLease};
 
 use crate::support::{registry, unread_server_mailbox, unread_transport_mailbox};
 
@@ -179,14 +179,14 @@ fn a_birth_that_fails_leaves_no_binding<B: Backend>(shards: usize) {
     let registry = registry::<B>(shards);
     let mailbox = unread_transport_mailbox();
     let error = registry.register_transport_bound_to("t", mailbox, (), "s").unwrap_err();
-    assert_eq!(error.reason, RegisterReason::ServerNotFound);
-    assert_eq!(registry.len_transports(), 0);
+    assert_eq!(error.kind, RegisterErrorKind::ServerNotFound);
+    assert_eq!(registry.transport_count(), 0);
     let _s = server(&registry, "s");
     let t = transport(&registry, "t");
     let error = registry.register_transport_bound_to("t", error.mailbox, (), "s").unwrap_err();
-    assert_eq!(error.reason, RegisterReason::Taken { by: t.incarnation() });
+    assert_eq!(error.kind, RegisterErrorKind::Taken { by: t.incarnation() });
     assert_eq!((server_of(&registry, "t"), transports_of(&registry, "s")), (None, vec![]));
-    assert_eq!(registry.len_bindings(), 0);
+    assert_eq!(registry.binding_count(), 0);
     let error = registry.register_transport_bound_to("", error.mailbox, (), "s").unwrap_err();
-    assert!(matches!(error.reason, RegisterReason::InvalidId(_)));
+    assert!(matches!(error.kind, RegisterErrorKind::InvalidId(_)));
 }

@@ -1,4 +1,4 @@
-//! Work in bulk: as single look-ups and messages are, each at an instant of its own.
+//! Work in bulk: as single lookups and messages are, each at an instant of its own.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -345,7 +345,7 @@ fn every_one_of_many_messages_is_delivered_or_returned<B: Backend>(shards: usize
     });
 }
 
-mod trap {
+mod reentrancy {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     use registry_core::Backend;

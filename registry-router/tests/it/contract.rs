@@ -47,7 +47,7 @@ fn a_program_against_the_contract_runs<B: Backend>(shards: usize) {
     assert_eq!(Observe::shard_count(&gateway.0), shards);
     assert!(Ownership::release(server));
     assert!(!gateway.forward(lease.id(), 3));
-    assert_eq!((Directory::len_servers(&registry), Directory::len_transports(&registry)), (0, 1));
+    assert_eq!((Directory::server_count(&registry), Directory::transport_count(&registry)), (0, 1));
 }
 
 /// These are promises of types, so it is the compiler that tests them.

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::ops::ControlFlow;
 
-use registry_core::{Backend, Head, Key, NotInserted, Shard, State};
+use registry_core::{Backend, Key, NotInserted, Shard, State, Value};
 use registry_router::Registry;
 
 use crate::support::{unread_server_mailbox, unread_transport_mailbox};
@@ -38,15 +38,15 @@ struct CountingShard<T>(T);
 impl<B: Backend> Backend for Counting<B> {
     const NAME: &'static str = B::NAME;
 
-    type Shard<K: Key, H: Head, S: State> = CountingShard<B::Shard<K, H, S>>;
+    type Shard<K: Key, V: Value, S: State> = CountingShard<B::Shard<K, V, S>>;
 
-    fn shard<K: Key, H: Head, S: State>(&self, capacity: usize) -> Self::Shard<K, H, S> {
+    fn shard<K: Key, V: Value, S: State>(&self, capacity: usize) -> Self::Shard<K, V, S> {
         CountingShard(self.0.shard(capacity))
     }
 }
 
-impl<K: Key, H: Head, S: State, T: Shard<K, H, S>> Shard<K, H, S> for CountingShard<T> {
-    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &H, &S) -> R) -> Option<R> {
+impl<K: Key, V: Value, S: State, T: Shard<K, V, S>> Shard<K, V, S> for CountingShard<T> {
+    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &V, &S) -> R) -> Option<R> {
         touch();
         self.0.with(hash, key, read)
     }
@@ -55,23 +55,23 @@ impl<K: Key, H: Head, S: State, T: Shard<K, H, S>> Shard<K, H, S> for CountingSh
         &self,
         hash: u64,
         key: K,
-        head: H,
+        value: V,
         state: S,
-        complete: impl FnOnce(&mut [H]) -> Result<(), E>,
-    ) -> Result<(), NotInserted<H, S, E>> {
+        complete: impl FnOnce(&mut [V]) -> Result<(), E>,
+    ) -> Result<(), NotInserted<V, S, E>> {
         touch();
-        self.0.insert_new_with(hash, key, head, state, complete)
+        self.0.insert_new_with(hash, key, value, state, complete)
     }
 
-    fn remove_if(&self, hash: u64, key: &[u8], owned: impl FnMut(&K, &H, &S) -> bool) -> bool {
+    fn remove_if(&self, hash: u64, key: &[u8], owned: impl FnMut(&K, &V, &S) -> bool) -> bool {
         touch();
         self.0.remove_if(hash, key, owned)
     }
 
-    fn for_each(&self, mut visit: impl FnMut(&K, &H, &S) -> ControlFlow<()>) {
-        self.0.for_each(|key, head, state| {
+    fn for_each(&self, mut visit: impl FnMut(&K, &V, &S) -> ControlFlow<()>) {
+        self.0.for_each(|key, value, state| {
             touch();
-            visit(key, head, state)
+            visit(key, value, state)
         });
     }
 
@@ -88,9 +88,9 @@ fn a_servers_death_costs_the_same_with_any_number_of_transports<B: Backend>(shar
             let id = format!("t{number}");
             registry.register_transport_bound_to(id, unread_transport_mailbox(), (), "s").unwrap().detach();
         }
-        assert_eq!(registry.len_bindings(), transports);
+        assert_eq!(registry.binding_count(), transports);
         let cost = touches(|| drop(server));
-        assert_eq!(registry.len_bindings(), 0);
+        assert_eq!(registry.binding_count(), 0);
         cost
     });
     assert_eq!(cost, [cost[0]; 3], "by how many transports were bound");

@@ -98,7 +98,7 @@ fn counts_equal_what_many_threads_did_to_the_last_one<B: Backend>(shards: usize)
             assert_eq!(counted(&stats), tallied(shards, &workers));
             let bindings = workers.iter().map(Worker::bound).sum::<usize>();
             assert_eq!(stats.iter().map(|shard| shard.bindings).sum::<usize>(), bindings);
-            assert_eq!(registry.len_transports(), workers.iter().map(Worker::transports).sum::<usize>());
+            assert_eq!(registry.transport_count(), workers.iter().map(Worker::transports).sum::<usize>());
         }
         let total = tallied(shards, &workers).iter().fold(Tally::default(), |sum, tally| sum.plus(tally));
         for (name, count) in total.named() {
@@ -173,7 +173,7 @@ fn a_reset_in_the_middle_loses_nothing_but_the_figures<B: Backend>(shards: usize
         assert!(taken > 0 && left > 0, "it was not in the middle: {taken} and {left}");
         assert_eq!(registry.contention_status().alarmed, alarmed);
         let bindings = workers.iter().map(Worker::bound).sum::<usize>();
-        assert_eq!((registry.len_bindings(), registry.transports_of("nobody").len()), (bindings, 0));
+        assert_eq!((registry.binding_count(), registry.transports_of("nobody").len()), (bindings, 0));
         workers.iter_mut().for_each(Worker::leave);
         drop(world);
         assert_eq!(there(&registry.all_shard_stats()), vec![(0, 0, 0); shards]);

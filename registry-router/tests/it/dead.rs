@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use registry_core::{Backend, Event, Operation, Probe, ShardStats};
-use registry_router::{BindError, RegisterReason, Registry, Tokio, TransportId};
+use registry_router::{BindError, RegisterErrorKind, Registry, Tokio, TransportId};
 
 use crate::support::{
     block_on, registry, server_mailbox, transport, transport_mailbox, unread_server_mailbox, unread_transport_mailbox,
@@ -39,7 +39,7 @@ fn no_look_up_finds_the_dead<B: Backend>(shards: usize) {
     assert!(registry.transports_of("s").is_empty());
     // They are registered all the same, until somebody does something about it.
     assert!(s.is_current() && t.is_current());
-    assert_eq!((registry.len_servers(), registry.len_transports(), registry.len_bindings()), (1, 1, 1));
+    assert_eq!((registry.server_count(), registry.transport_count(), registry.binding_count()), (1, 1, 1));
 }
 
 fn nobody_is_bound_to_or_from_the_dead<B: Backend>(shards: usize) {
@@ -52,8 +52,8 @@ fn nobody_is_bound_to_or_from_the_dead<B: Backend>(shards: usize) {
     drop(requests);
     assert_eq!(registry.bind_transport_to_server("t", "s"), Err(BindError::ServerNotFound));
     let birth = registry.register_transport_bound_to("u", unread_transport_mailbox(), (), "s");
-    assert_eq!(birth.unwrap_err().reason, RegisterReason::ServerNotFound);
-    assert_eq!(registry.len_bindings(), 0);
+    assert_eq!(birth.unwrap_err().kind, RegisterErrorKind::ServerNotFound);
+    assert_eq!(registry.binding_count(), 0);
 }
 
 fn the_name_of_the_dead_can_be_taken<B: Backend>(shards: usize) {
@@ -62,14 +62,14 @@ fn the_name_of_the_dead_can_be_taken<B: Backend>(shards: usize) {
     let dead = registry.register_server("s", to_server, ()).unwrap();
     let _t = registry.register_transport_bound_to("t", unread_transport_mailbox(), (), "s").unwrap();
     let taken = registry.register_server("s", unread_server_mailbox(), ()).unwrap_err();
-    assert_eq!(taken.reason, RegisterReason::Taken { by: dead.incarnation() });
+    assert_eq!(taken.kind, RegisterErrorKind::Taken { by: dead.incarnation() });
     drop(requests);
     let successor = registry.register_server("s", taken.mailbox, ()).unwrap();
     assert!(!dead.is_current());
     assert_eq!(registry.server_for_transport("t"), None, "a successor inherits nothing");
     drop(dead);
     assert!(successor.is_current());
-    assert_eq!((registry.len_servers(), registry.len_bindings()), (1, 0));
+    assert_eq!((registry.server_count(), registry.binding_count()), (1, 0));
 }
 
 fn a_sweep_takes_out_the_dead_and_nobody_else<B: Backend>(shards: usize) {
@@ -86,14 +86,14 @@ fn a_sweep_takes_out_the_dead_and_nobody_else<B: Backend>(shards: usize) {
     }
     let swept = registry.sweep();
     assert_eq!((swept.servers, swept.transports), (75, 75));
-    assert_eq!((registry.len_servers(), registry.len_transports()), (25, 25));
+    assert_eq!((registry.server_count(), registry.transport_count()), (25, 25));
     assert_eq!((registry.list_servers().len(), registry.list_transports().len()), (25, 25));
     assert_eq!(registry.sweep(), Default::default());
     let told: u64 = registry.all_shard_stats().iter().map(|shard| shard.swept).sum();
     assert_eq!(told, 150);
     drop(alive);
     assert_eq!(registry.sweep().servers, 25);
-    assert_eq!((registry.len_servers(), registry.len_transports()), (0, 0));
+    assert_eq!((registry.server_count(), registry.transport_count()), (0, 0));
 }
 
 fn a_sweep_undoes_bindings<B: Backend>(shards: usize) {
@@ -105,9 +105,9 @@ fn a_sweep_undoes_bindings<B: Backend>(shards: usize) {
     let (to_transport, replies) = transport_mailbox();
     let _u = registry.register_transport_bound_to("u", to_transport, (), "other").unwrap();
     drop((requests, replies));
-    assert_eq!(registry.len_bindings(), 2);
+    assert_eq!(registry.binding_count(), 2);
     registry.sweep();
-    assert_eq!(registry.len_bindings(), 0);
+    assert_eq!(registry.binding_count(), 0);
     assert_eq!(registry.server_for_transport("t"), None);
     assert!(registry.transports_of("other").is_empty());
 }
@@ -130,24 +130,24 @@ fn a_sweep_tells_how_long_they_can_have_been_dead<B: Backend>(shards: usize) {
 fn a_sweeper_finds_the_dead_by_itself<B: Backend>(shards: usize) {
     block_on(async move {
         let registry = registry::<B>(shards);
-        let sweeper = tokio::spawn(registry.sweeper(SECOND));
+        let sweep_task = tokio::spawn(registry.sweep_task(SECOND));
         for number in 0..100 {
             let (to_server, _requests) = server_mailbox();
             registry.register_server(number.to_string(), to_server, ()).unwrap().detach();
         }
         let _alive = registry.register_server("alive", unread_server_mailbox(), ()).unwrap();
         tokio::time::sleep(2 * SECOND).await;
-        assert_eq!(registry.len_servers(), 1);
-        sweeper.abort();
+        assert_eq!(registry.server_count(), 1);
+        sweep_task.abort();
     });
 }
 
 fn a_sweeper_ends_with_its_registry<B: Backend>(shards: usize) {
     block_on(async move {
         let registry = registry::<B>(shards);
-        let sweeper = tokio::spawn(registry.sweeper(Duration::ZERO));
+        let sweep_task = tokio::spawn(registry.sweep_task(Duration::ZERO));
         drop(registry);
-        sweeper.await.unwrap();
+        sweep_task.await.unwrap();
     });
 }
 
@@ -183,7 +183,7 @@ impl Probe for Heir {
         false
     }
 
-    fn took(&self, _shard: usize, _operation: Operation, _began: Instant, _ended: Instant) {}
+    fn record_latency(&self, _shard: usize, _operation: Operation, _began: Instant, _ended: Instant) {}
 
     fn stats(&self, _shard: usize, _now: Instant) -> ShardStats {
         ShardStats::default()
@@ -200,7 +200,7 @@ fn a_death_is_told_when_the_name_is_free<B: Backend>(shards: usize) {
     let t = registry.register_transport("t", unread_transport_mailbox(), ()).unwrap();
     let (asked, id): (_, TransportId) = (registry.clone(), transport("t"));
     *question.lock().unwrap() =
-        Some(Box::new(move || asked.len_transports() > 0 || asked.find_transport(&id).is_some()));
+        Some(Box::new(move || asked.transport_count() > 0 || asked.find_transport(&id).is_some()));
     t.release();
     *question.lock().unwrap() = None;
     assert_eq!(*answers.lock().unwrap(), [false], "told once, and the name is free");

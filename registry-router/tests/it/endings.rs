@@ -58,7 +58,7 @@ fn both_orders<B: Backend>(shards: usize, body: fn(&Registry<u64, B>), after: fn
             thread.join().unwrap();
             after(&registry);
             assert!(registry.find_server("there").is_some());
-            assert_eq!((registry.len_servers(), registry.len_transports(), registry.len_bindings()), (1, 0, 0));
+            assert_eq!((registry.server_count(), registry.transport_count(), registry.binding_count()), (1, 0, 0));
             drop(registry.register_server("a", server_mailbox().0, ()).unwrap());
             drop(registry.register_transport("a", transport_mailbox().0, ()).unwrap());
         });
@@ -136,6 +136,6 @@ fn a_worker_of_a_runtime_may_end_with_leases<B: Backend>(shards: usize) {
         }
         assert_eq!(tell.iter().take(8).count(), 8);
         drop(runtime);
-        assert_eq!(registry.len_servers(), 0);
+        assert_eq!(registry.server_count(), 0);
     });
 }

@@ -1,11 +1,11 @@
-//! What is told by `tracing`: exactly what the documentation lists, and nothing for look-ups and messages.
+//! What is told by `tracing`: exactly what the documentation lists, and nothing for lookups and messages.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use registry_core::Backend;
-use registry_router::{Clock, HealthSettings, LabelCap, Limits, Metadata, MonitorSettings, Registry, ServerId};
+use registry_router::{Clock, HealthSettings, LabelLimit, Limits, Metadata, MonitorSettings, Registry, ServerId};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
 use tracing::{Event, Subscriber};
@@ -166,26 +166,27 @@ fn all_that_is_documented_is_told_and_nothing_else<B: Backend>(shards: usize) {
     assert_eq!([field(raised, "shard"), field(raised, "operation"), field(raised, "measure")], ["0", "lookup", "p99"]);
     assert_eq!(field(raised, "threshold_seconds"), "0.0001");
     assert_eq!(of("alarm_cleared").len(), 1);
-    let [hot] = of("hot_id_named")[..] else { panic!("{all:#?}") };
+    let [hot] = of("hot_id_detected")[..] else { panic!("{all:#?}") };
     assert_eq!([field(hot, "id"), field(hot, "kind")], [first.as_ref(), "server"]);
     let causes: BTreeSet<String> = of("registration_refused").iter().map(|told| field(told, "cause")).collect();
-    assert_eq!(causes.into_iter().collect::<Vec<_>>(), ["cap", "closed", "server_full"]);
+    assert_eq!(causes.into_iter().collect::<Vec<_>>(), ["closed", "limit", "server_full"]);
     let [renamed] = of("export_renamed")[..] else { panic!("{all:#?}") };
     assert_eq!([field(renamed, "name"), field(renamed, "label")], ["name", "name-2"]);
     let [swept] = of("dead_swept")[..] else { panic!("{all:#?}") };
     assert_eq!([field(swept, "servers"), field(swept, "transports")], ["0", "1"]);
-    let caps: Vec<String> = of("cap_hit").iter().map(|told| field(told, "cap")).collect();
-    let (by_label, others): (Vec<_>, Vec<_>) = caps.into_iter().partition(|cap| cap == "servers per value of `tenant`");
+    let limits: Vec<String> = of("limit_reached").iter().map(|told| field(told, "limit")).collect();
+    let (by_label, others): (Vec<_>, Vec<_>) =
+        limits.into_iter().partition(|limit| limit == "servers per value of `tenant`");
     assert_eq!(by_label.len(), 64);
     let others: BTreeSet<String> = others.into_iter().collect();
     assert_eq!(others.into_iter().collect::<Vec<_>>(), ["servers", "transports bound to one server"]);
-    let [more] = of("more_caps_hit")[..] else { panic!("{all:#?}") };
+    let [more] = of("more_limits_reached")[..] else { panic!("{all:#?}") };
     assert_eq!(field(more, "caps"), "6");
 }
 
 /// What is told of seventy tenants who are all turned away, and then no more.
 fn told_of_many_tenants<B: Backend>(shards: usize, ear: &Ear) -> Vec<Told> {
-    let label = LabelCap { key: "tenant".to_owned(), servers: Some(1), transports: None };
+    let label = LabelLimit { key: "tenant".to_owned(), servers: Some(1), transports: None };
     let limits = Limits { label: Some(label), ..Limits::default() };
     let (clock, builder) = (Hands::new(), Registry::<u64, B>::builder());
     let registry = builder.shards(shards).limits(limits).clock(clock.clone()).build().unwrap();

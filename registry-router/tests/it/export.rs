@@ -7,8 +7,8 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use prometheus_parse::{Scrape, Value};
 use registry_core::Backend;
 use registry_router::{
-    Admission, AdmissionState, AlarmRule, Cap, CapUse, Clock, HealthSettings, Kind, LabelCap, Limits, Metadata,
-    MonitorSettings, Refusal, Registry, describe_metrics,
+    Admission, AdmissionError, AdmissionState, AlarmRule, Clock, HealthSettings, Kind, LabelLimit, Limit, LimitUsage,
+    Limits, Metadata, MonitorSettings, Registry, describe_metrics,
 };
 
 use crate::hands::Hands;
@@ -88,8 +88,8 @@ fn counters_never_fall_and_never_double_across_resets<B: Backend>(shards: usize)
         let now = scrape(&one);
         assert_eq!(sum(&now, "registry_lookups_total"), f64::from(lookups));
         assert_eq!(sum(&now, "registry_registrations_total"), 1.0);
-        let timed = now[r#"registry_timed_total {"operation": "lookup"}"#].1;
-        let seconds = now[r#"registry_timed_seconds {"operation": "lookup"}"#].1;
+        let timed = now[r#"registry_operation_seconds_count {"operation": "lookup"}"#].1;
+        let seconds = now[r#"registry_operation_seconds_sum {"operation": "lookup"}"#].1;
         assert_eq!(timed, f64::from(lookups));
         assert!((seconds - f64::from(lookups) / 1_000.0).abs() < 1e-9, "{seconds}");
         for (series, (is_counter, value)) in &now {
@@ -131,7 +131,7 @@ fn a_reset_while_others_work_loses_and_doubles_nothing<B: Backend>(shards: usize
 }
 
 fn there_are_never_more_series_whatever_is_registered<B: Backend>(shards: usize) {
-    let label = LabelCap { key: "tenant".to_owned(), servers: Some(1), transports: None };
+    let label = LabelLimit { key: "tenant".to_owned(), servers: Some(1), transports: None };
     let registry: Registry<u64, B> = Registry::builder()
         .shards(shards)
         .monitor(MonitorSettings { sample_every: 1, ..MonitorSettings::default() })
@@ -213,7 +213,7 @@ fn in_trouble<B: Backend>(shards: usize, clock: &Hands) -> Registry<u64, B> {
     let registry: Registry<u64, B> = Registry::builder()
         .shards(shards)
         .monitor(MonitorSettings { sample_every: 1, ..MonitorSettings::default() })
-        .alarm(AlarmRule { enough: 1, ..AlarmRule::default() })
+        .alarm(AlarmRule { min_samples: 1, ..AlarmRule::default() })
         .health(HealthSettings { close_above: 0.0, reopen_at: 0.0, ..HealthSettings::default() })
         .limits(Limits { servers: Some(20 * shards), ..Limits::default() })
         .clock(clock.clone())
@@ -296,7 +296,7 @@ fn a_registry_may_end_where_there_is_no_recorder<B: Backend>(shards: usize) {
 struct Passing(std::sync::atomic::AtomicBool);
 
 impl Admission for Passing {
-    fn admit(&self, _: Kind, _: &Metadata, _: std::time::Instant) -> Result<(), Refusal> {
+    fn admit(&self, _: Kind, _: &Metadata, _: std::time::Instant) -> Result<(), AdmissionError> {
         Ok(())
     }
 
@@ -307,9 +307,9 @@ impl Admission for Passing {
     }
 
     /// There is one each second time.
-    fn caps(&self) -> Vec<CapUse> {
+    fn limit_usage(&self) -> Vec<LimitUsage> {
         let is_there = !self.0.fetch_xor(true, std::sync::atomic::Ordering::Relaxed);
-        Vec::from_iter(is_there.then_some(CapUse { cap: Cap::Servers, max: 7, used: 5, hits: 3 }))
+        Vec::from_iter(is_there.then_some(LimitUsage { limit: Limit::Servers, max: 7, used: 5, hits: 3 }))
     }
 }
 
@@ -319,7 +319,7 @@ fn series_that_are_not_published_any_more_end<B: Backend>(shards: usize) {
     for expected in [(7.0, 5.0), (0.0, 0.0), (7.0, 5.0), (0.0, 0.0)] {
         export(&registry, &recorder);
         let series = scrape(&recorder);
-        assert_eq!((sum(&series, "registry_cap_max"), sum(&series, "registry_cap_used")), expected);
+        assert_eq!((sum(&series, "registry_limit_max"), sum(&series, "registry_limit_used")), expected);
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use registry_core::Backend;
 use registry_router::{
-    AdmissionState, Cause, HealthChange, HealthSettings, Inbox, Limits, Metadata, MonitorSettings, Operation,
-    RegisterReason, ServerId, ToServer, TokioMailbox,
+    AdmissionState, DenyReason, HealthChange, HealthSettings, Inbox, Limits, Metadata, MonitorSettings, Operation,
+    RegisterErrorKind, ServerId, ToServer, TokioMailbox,
 };
 
 use crate::faulty::{Call, Deed, Faulted, Faults, alarms, faulted, ids};
@@ -29,7 +29,7 @@ const WINDOW: u32 = 12;
 /// After so many seconds without a fault, no window has it any more and every hold has passed.
 const RECOVERY: u32 = 18;
 
-/// What happens in every shard in every second: twelve registrations, as many ends and as many look-ups, all timed.
+/// What happens in every shard in every second: twelve registrations, as many ends and as many lookups, all timed.
 struct Load<'a, B: Backend> {
     registry: &'a Faulted<B>,
     faults: &'a Faults,
@@ -58,7 +58,7 @@ impl<'a, B: Backend> Load<'a, B> {
                         lease.release();
                     }
                     Err(error) => {
-                        assert!(matches!(error.reason, RegisterReason::Refused(_)), "{error:?}");
+                        assert!(matches!(error.kind, RegisterErrorKind::Refused(_)), "{error:?}");
                         self.refused.set(self.refused.get() + 1);
                         self.registry.with_server(id, |_| ());
                     }
@@ -133,17 +133,19 @@ fn admission_closes_above_exactly_the_share_and_reopens<B: Backend>(shards: usiz
 
         faults.slow(0..=most);
         let changes = load.seconds(2);
-        assert!(matches!(&changes[..], [.., HealthChange::AdmissionClosed(door)] if door.alarmed == most + 1));
+        assert!(
+            matches!(&changes[..], [.., HealthChange::AdmissionClosed(alarmed_shards)] if alarmed_shards.alarmed == most + 1)
+        );
         assert_eq!(alarms(&changes), [(most, true)]);
         assert_eq!(registry.contention_status().admission, AdmissionState::Closed);
         // The new are refused and get everything back.
         let (mailbox, mut returned) = transport_mailbox();
         let metadata = Metadata::new().with("region", "eu");
         let refused = registry.register_transport_bound_to("new", mailbox, metadata.clone(), "in").unwrap_err();
-        let RegisterReason::Refused(refusal) = &refused.reason else { panic!("{}", refused.reason) };
-        assert_eq!((&refusal.cause, refusal.retry_after), (&Cause::Closed, Some(5 * SECOND)));
+        let RegisterErrorKind::Refused(refusal) = &refused.kind else { panic!("{}", refused.kind) };
+        assert_eq!((&refusal.reason, refusal.retry_after), (&DenyReason::Closed, Some(5 * SECOND)));
         assert_eq!(refused.metadata, metadata);
-        assert!(!refusal.reason.is_empty() && registry.find_transport("new").is_none());
+        assert!(!refusal.message.is_empty() && registry.find_transport("new").is_none());
         // Those who are in go on.
         registry.bind_transport_to_server("t", "in").unwrap();
         registry.route_to_server("in", t.id(), 7).unwrap();
@@ -159,7 +161,10 @@ fn admission_closes_above_exactly_the_share_and_reopens<B: Backend>(shards: usiz
         faults.slow(0..fewest);
         let reopened = load.seconds(RECOVERY + 5);
         let doors: Vec<_> = reopened.iter().filter(|change| !matches!(change, HealthChange::AlarmCleared(_))).collect();
-        assert!(matches!(doors[..], [HealthChange::AdmissionReopened(door)] if door.alarmed == fewest), "{doors:?}");
+        assert!(
+            matches!(doors[..], [HealthChange::AdmissionReopened(alarmed_shards)] if alarmed_shards.alarmed == fewest),
+            "{doors:?}"
+        );
         assert_eq!(registry.contention_status().alarmed, (0..fewest).collect::<Vec<_>>());
         let lease = registry.register_transport_bound_to("new", refused.mailbox, refused.metadata, "in").unwrap();
         registry.route_to_transport("new", &ServerId::new("in").unwrap(), 8).unwrap();
@@ -182,7 +187,7 @@ impl Dice {
 
 fn a_noisy_hour_below_the_router_does_not_flap<B: Backend>(shards: usize) {
     const LOOKUPS: u64 = 100;
-    /// How many of a thousand look-ups are slow: far below what raises an alarm, around it, and far above.
+    /// How many of a thousand lookups are slow: far below what raises an alarm, around it, and far above.
     const NOISES: [u64; 3] = [2, 10, 40];
     // Shards are judged each for itself, and an hour of checks of 64 would be a long one.
     let shards = shards.min(8);
@@ -255,7 +260,7 @@ fn a_shard_that_panics_leaves_the_registry_usable<B: Backend>(shards: usize) {
             faults.set(new, Call::Insert, deed);
             assert!(panics(|| registry.register_server("new", unread_server_mailbox(), ())));
             assert!(panics(|| registry.register_transport_bound_to("new", unread_transport_mailbox(), (), "s")));
-            assert_eq!(registry.len_bindings(), 1);
+            assert_eq!(registry.binding_count(), 1);
         }
         faults.set(of_s, Call::Remove, Deed::Panic);
         faults.set(of_t, Call::Remove, Deed::Panic);
@@ -270,11 +275,11 @@ fn a_shard_that_panics_leaves_the_registry_usable<B: Backend>(shards: usize) {
     registry.route_to_server("s", t.id(), 2).unwrap();
     assert_eq!(inbox.try_recv().unwrap().message, 2);
     assert!(s.is_current() && t.is_current());
-    assert_eq!((registry.len_servers(), registry.len_transports(), registry.len_bindings()), (1, 1, 1));
+    assert_eq!((registry.server_count(), registry.transport_count(), registry.binding_count()), (1, 1, 1));
     assert_eq!(registry.transports_of("s"), [t.id().clone()]);
     let new = registry.register_server("new", unread_server_mailbox(), ()).unwrap();
     let born = registry.register_transport_bound_to("new", unread_transport_mailbox(), (), "s").unwrap();
-    assert_eq!(registry.len_bindings(), 2);
+    assert_eq!(registry.binding_count(), 2);
     assert!(new.release() && born.release());
     assert_eq!(load.seconds(3), [], "there is no alarm");
     // A lease whose end fails leaves its registration to whoever ends it by name.
@@ -282,9 +287,9 @@ fn a_shard_that_panics_leaves_the_registry_usable<B: Backend>(shards: usize) {
     assert!(panics(|| s.release()));
     faults.heal();
     assert!(registry.find_server("s").is_some() && registry.unregister_server("s"));
-    assert_eq!((registry.len_bindings(), registry.server_for_transport("t")), (0, None));
+    assert_eq!((registry.binding_count(), registry.server_for_transport("t")), (0, None));
     drop(t);
-    assert_eq!((registry.len_servers(), registry.len_transports()), (0, 0));
+    assert_eq!((registry.server_count(), registry.transport_count()), (0, 0));
     let sum = registry
         .all_shard_stats()
         .iter()
@@ -306,8 +311,8 @@ fn a_shard_that_refuses_for_no_reason_is_asked_again<B: Backend>(shards: usize) 
     faults.set(shard, Call::Remove, Deed::Refuse);
     let _t = registry.register_transport_bound_to("t", unread_transport_mailbox(), (), "s").unwrap();
     assert!(!s.release());
-    assert_eq!((registry.len_servers(), registry.len_bindings()), (1, 1));
-    assert!(registry.unregister_server("s") && registry.len_servers() == 0);
+    assert_eq!((registry.server_count(), registry.binding_count()), (1, 1));
+    assert!(registry.unregister_server("s") && registry.server_count() == 0);
     let stats = registry.shard_stats(shard).unwrap();
     let of_t = u64::from(registry.shard_of("t") == shard);
     assert_eq!((stats.registrations, stats.removals, stats.rejections), (1 + of_t, 1, 0));

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use registry_core::{Backend, Contention, Head, Key, Meeting, NotInserted, Shard, State};
+use registry_core::{Backend, Contention, ContentionKind, Key, NotInserted, Shard, State, Value};
 use registry_router::{Builder, Clock, HealthChange, Registry, Tokio};
 
 /// How long a call of a healthy shard takes.
@@ -188,17 +188,17 @@ impl<T> FaultyShard<T> {
 impl<B: Backend> Backend for Faulty<B> {
     const NAME: &'static str = B::NAME;
 
-    type Shard<K: Key, H: Head, S: State> = FaultyShard<B::Shard<K, H, S>>;
+    type Shard<K: Key, V: Value, S: State> = FaultyShard<B::Shard<K, V, S>>;
 
-    fn shard<K: Key, H: Head, S: State>(&self, capacity: usize) -> Self::Shard<K, H, S> {
+    fn shard<K: Key, V: Value, S: State>(&self, capacity: usize) -> Self::Shard<K, V, S> {
         let number = self.made.fetch_add(1, Ordering::Relaxed) % self.faults.deeds.len();
         let refused = AtomicU64::new(0);
         FaultyShard { inner: self.inner.shard(capacity), faults: self.faults.clone(), number, refused }
     }
 }
 
-impl<K: Key, H: Head, S: State, T: Shard<K, H, S>> Shard<K, H, S> for FaultyShard<T> {
-    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &H, &S) -> R) -> Option<R> {
+impl<K: Key, V: Value, S: State, T: Shard<K, V, S>> Shard<K, V, S> for FaultyShard<T> {
+    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &V, &S) -> R) -> Option<R> {
         match self.meet(Call::Read) {
             Deed::Take(_) => self.inner.with(hash, key, read),
             Deed::Panic | Deed::PanicInside => self.inner.with(hash, key, |_, _, _| panic!("a read that fails")),
@@ -210,22 +210,22 @@ impl<K: Key, H: Head, S: State, T: Shard<K, H, S>> Shard<K, H, S> for FaultyShar
         &self,
         hash: u64,
         key: K,
-        head: H,
+        value: V,
         state: S,
-        complete: impl FnOnce(&mut [H]) -> Result<(), E>,
-    ) -> Result<(), NotInserted<H, S, E>> {
+        complete: impl FnOnce(&mut [V]) -> Result<(), E>,
+    ) -> Result<(), NotInserted<V, S, E>> {
         match self.meet(Call::Insert) {
-            Deed::Take(_) => self.inner.insert_new_with(hash, key, head, state, complete),
+            Deed::Take(_) => self.inner.insert_new_with(hash, key, value, state, complete),
             Deed::Panic => panic!("an insertion that fails"),
-            Deed::PanicInside => self.inner.insert_new_with(hash, key, head, state, |heads| {
-                complete(heads)?;
+            Deed::PanicInside => self.inner.insert_new_with(hash, key, value, state, |values| {
+                complete(values)?;
                 panic!("an insertion that fails")
             }),
-            Deed::Refuse => Err(NotInserted::Occupied(head, state)),
+            Deed::Refuse => Err(NotInserted::Occupied(value, state)),
         }
     }
 
-    fn remove_if(&self, hash: u64, key: &[u8], owned: impl FnMut(&K, &H, &S) -> bool) -> bool {
+    fn remove_if(&self, hash: u64, key: &[u8], owned: impl FnMut(&K, &V, &S) -> bool) -> bool {
         match self.meet(Call::Remove) {
             Deed::Take(_) => self.inner.remove_if(hash, key, owned),
             Deed::Panic | Deed::PanicInside => {
@@ -235,7 +235,7 @@ impl<K: Key, H: Head, S: State, T: Shard<K, H, S>> Shard<K, H, S> for FaultyShar
         }
     }
 
-    fn for_each(&self, visit: impl FnMut(&K, &H, &S) -> ControlFlow<()>) {
+    fn for_each(&self, visit: impl FnMut(&K, &V, &S) -> ControlFlow<()>) {
         self.inner.for_each(visit);
     }
 
@@ -244,6 +244,6 @@ impl<K: Key, H: Head, S: State, T: Shard<K, H, S>> Shard<K, H, S> for FaultyShar
     }
 
     fn contention(&self) -> Option<Contention> {
-        Some(Contention { meeting: Meeting::LockWait, count: self.refused.load(Ordering::Relaxed) })
+        Some(Contention { kind: ContentionKind::LockWait, count: self.refused.load(Ordering::Relaxed) })
     }
 }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use registry_core::{Backend, Kind};
 use registry_router::{
-    Admission, AdmissionState, AdmitAll, AlarmRule, Cap, Clock, HealthChange, HealthSettings, LabelCap, Limits,
-    Metadata, MonitorSettings, Refusal, Registry, TryNextError, Watched,
+    Admission, AdmissionError, AdmissionState, AdmitAll, AlarmRule, Clock, HealthChange, HealthEvent, HealthSettings,
+    LabelLimit, Limit, Limits, Metadata, MonitorSettings, Registry, TryNextError,
 };
 
 use crate::faulty::{Call, Deed, Faulted, Faults, alarms, faulted, ids};
@@ -94,11 +94,11 @@ fn a_hot_id_is_named<B: Backend>(shards: usize) {
         let _ = registry.route_to_server("hot", leases[0].id(), 1);
     }
     let changes = registry.tick(faults.hands.now());
-    let [HealthChange::HotIdNamed(hot)] = &changes[..] else { panic!("{changes:?}") };
+    let [HealthChange::HotIdDetected(hot)] = &changes[..] else { panic!("{changes:?}") };
     assert_eq!((&*hot.id, hot.kind, hot.shard, hot.samples), ("hot", Kind::Server, registry.shard_of("hot"), 300));
     assert!(hot.share_at_least <= 1.0 / 3.0 && 1.0 / 3.0 <= hot.share && hot.share < 0.36, "{hot:?}");
     let gone = rest(&registry, &faults, 2 * RECOVERY);
-    assert!(matches!(&gone[..], [HealthChange::HotIdGone(hot)] if &*hot.id == "hot"), "{gone:?}");
+    assert!(matches!(&gone[..], [HealthChange::HotIdCleared(hot)] if &*hot.id == "hot"), "{gone:?}");
 }
 
 fn a_cap_that_is_hit_is_told<B: Backend>(shards: usize) {
@@ -107,27 +107,27 @@ fn a_cap_that_is_hit_is_told<B: Backend>(shards: usize) {
     let _s = registry.register_server("s", unread_server_mailbox(), ()).unwrap();
     let _t = registry.register_transport_bound_to("t", unread_transport_mailbox(), (), "s").unwrap();
     let now = Instant::now();
-    let caps = |changes: Vec<HealthChange>| -> Vec<(Cap, bool)> {
-        let cap = |change| match change {
-            HealthChange::CapHit(used) => Some((used.cap, true)),
-            HealthChange::CapRelieved(used) => Some((used.cap, false)),
+    let limits = |changes: Vec<HealthChange>| -> Vec<(Limit, bool)> {
+        let limit = |change| match change {
+            HealthChange::LimitReached(used) => Some((used.limit, true)),
+            HealthChange::LimitCleared(used) => Some((used.limit, false)),
             _ => None,
         };
-        changes.into_iter().filter_map(cap).collect()
+        changes.into_iter().filter_map(limit).collect()
     };
-    assert_eq!(caps(registry.tick(now)), []);
+    assert_eq!(limits(registry.tick(now)), []);
     registry.register_server("x", unread_server_mailbox(), ()).unwrap_err();
-    assert_eq!(caps(registry.tick(now)), [(Cap::Servers, true)]);
+    assert_eq!(limits(registry.tick(now)), [(Limit::Servers, true)]);
     registry.register_transport_bound_to("u", unread_transport_mailbox(), (), "s").unwrap_err();
-    assert_eq!(caps(registry.tick(now + SECOND)), [(Cap::TransportsPerServer, true)]);
-    let mut relieved = caps((2..30).flat_map(|second| registry.tick(now + second * SECOND)).collect());
-    relieved.sort_by_key(|(cap, _)| cap.to_string());
-    assert_eq!(relieved, [(Cap::Servers, false), (Cap::TransportsPerServer, false)]);
+    assert_eq!(limits(registry.tick(now + SECOND)), [(Limit::TransportsPerServer, true)]);
+    let mut relieved = limits((2..30).flat_map(|second| registry.tick(now + second * SECOND)).collect());
+    relieved.sort_by_key(|(limit, _)| limit.to_string());
+    assert_eq!(relieved, [(Limit::Servers, false), (Limit::TransportsPerServer, false)]);
 }
 
 /// A registry in which each tenant may have one transport.
 fn tenants<B: Backend>(shards: usize) -> Registry<u64, B> {
-    let label = LabelCap { key: "tenant".to_owned(), servers: None, transports: Some(1) };
+    let label = LabelLimit { key: "tenant".to_owned(), servers: None, transports: Some(1) };
     let limits = Limits { label: Some(label), sweep_every: 1_000_000 * SECOND, ..Limits::default() };
     // Nothing is timed, so that a busy machine raises no alarm.
     let monitor = MonitorSettings { enabled: false, ..MonitorSettings::default() };
@@ -146,9 +146,9 @@ fn a_cap_that_is_hit_at_every_visit_is_not_relieved<B: Backend>(shards: usize) {
         }
         told.extend(registry.tick(start + second * SECOND).into_iter().map(|change| (second, change)));
     }
-    assert!(matches!(&told[..], [(0, HealthChange::CapHit(_))]), "{told:#?}");
+    assert!(matches!(&told[..], [(0, HealthChange::LimitReached(_))]), "{told:#?}");
     told.extend((30..40).flat_map(|second| registry.tick(start + second * SECOND)).map(|change| (40, change)));
-    assert!(matches!(&told[1..], [(40, HealthChange::CapRelieved(_))]), "{told:#?}");
+    assert!(matches!(&told[1..], [(40, HealthChange::LimitCleared(_))]), "{told:#?}");
 }
 
 fn however_many_tenants_are_turned_away_a_check_tells_few_changes<B: Backend>(shards: usize) {
@@ -165,12 +165,12 @@ fn however_many_tenants_are_turned_away_a_check_tells_few_changes<B: Backend>(sh
         let changes = registry.tick(start + second * SECOND);
         assert!(changes.len() <= 64 + 2, "{} changes in one check", changes.len());
         for change in changes {
-            assert_eq!(watch.try_next(), Ok(Watched::Change(change.clone())));
+            assert_eq!(watch.try_next(), Ok(HealthEvent::Change(change.clone())));
             match change {
-                HealthChange::CapHit(_) => hit += 1,
-                HealthChange::CapRelieved(_) => relieved += 1,
-                HealthChange::MoreCapsHit(more) => hit += more.caps as usize,
-                HealthChange::MoreCapsRelieved(more) => relieved += more.caps as usize,
+                HealthChange::LimitReached(_) => hit += 1,
+                HealthChange::LimitCleared(_) => relieved += 1,
+                HealthChange::MoreLimitsReached(more) => hit += more.limits as usize,
+                HealthChange::MoreLimitsCleared(more) => relieved += more.limits as usize,
                 other => panic!("{other}"),
             }
         }
@@ -187,7 +187,7 @@ struct Curious<B: Backend> {
 }
 
 impl<B: Backend> Admission for Curious<B> {
-    fn admit(&self, _: Kind, _: &Metadata, _: Instant) -> Result<(), Refusal> {
+    fn admit(&self, _: Kind, _: &Metadata, _: Instant) -> Result<(), AdmissionError> {
         Ok(())
     }
 
@@ -220,8 +220,8 @@ fn a_policy_may_check_when_it_is_told<B: Backend>(shards: usize) {
         assert!(matches!(changes.last(), Some(HealthChange::AdmissionClosed(_))), "{changes:?}");
         assert_eq!(*told.lock().unwrap(), [AdmissionState::Closed, AdmissionState::Open]);
         let watched: Vec<_> = std::iter::from_fn(|| watch.try_next().ok()).collect();
-        assert_eq!(watched[..changes.len()], changes.into_iter().map(Watched::Change).collect::<Vec<_>>());
-        let reopened = |change: &Watched| matches!(change, Watched::Change(HealthChange::AdmissionReopened(_)));
+        assert_eq!(watched[..changes.len()], changes.into_iter().map(HealthEvent::Change).collect::<Vec<_>>());
+        let reopened = |change: &HealthEvent| matches!(change, HealthEvent::Change(HealthChange::AdmissionReopened(_)));
         assert!(watched.iter().any(reopened), "{watched:?}");
     });
 }
@@ -231,7 +231,7 @@ fn a_policy_may_check_when_it_is_told<B: Backend>(shards: usize) {
 struct Fragile;
 
 impl Admission for Fragile {
-    fn admit(&self, _: Kind, _: &Metadata, _: Instant) -> Result<(), Refusal> {
+    fn admit(&self, _: Kind, _: &Metadata, _: Instant) -> Result<(), AdmissionError> {
         Ok(())
     }
 
@@ -289,8 +289,8 @@ fn changes_are_told_in_order_when_many_check<B: Backend>(shards: usize) {
         let mut full = std::collections::HashSet::new();
         for change in std::iter::from_fn(|| watch.try_next().ok()) {
             match change {
-                Watched::Change(HealthChange::CapHit(hit)) => assert!(full.insert(hit.cap), "hit twice"),
-                Watched::Change(HealthChange::CapRelieved(relieved)) => assert!(full.remove(&relieved.cap)),
+                HealthEvent::Change(HealthChange::LimitReached(hit)) => assert!(full.insert(hit.limit), "hit twice"),
+                HealthEvent::Change(HealthChange::LimitCleared(relieved)) => assert!(full.remove(&relieved.limit)),
                 other => panic!("{other:?}"),
             }
         }
@@ -310,10 +310,10 @@ fn a_slow_watcher_loses_the_oldest_and_is_told<B: Backend>(shards: usize) {
         all.extend(registry.tick(faults.hands.now()));
         all.extend(rest(&registry, &faults, RECOVERY));
     }
-    let Ok(Watched::Lost(lost)) = watch.try_next() else { panic!("nothing was lost") };
+    let Ok(HealthEvent::Lagged(lost)) = watch.try_next() else { panic!("nothing was lost") };
     let kept: Vec<_> = std::iter::from_fn(|| watch.try_next().ok()).collect();
     assert!(kept.len() >= 256 && lost as usize + kept.len() == all.len(), "{lost} lost of {}", all.len());
-    let newest: Vec<_> = all.into_iter().skip(lost as usize).map(Watched::Change).collect();
+    let newest: Vec<_> = all.into_iter().skip(lost as usize).map(HealthEvent::Change).collect();
     assert_eq!(kept, newest);
     assert_eq!(watch.try_next(), Err(TryNextError::Empty));
     // What was found before the end is told after it, and then that it is the end.
@@ -324,7 +324,7 @@ fn a_slow_watcher_loses_the_oldest_and_is_told<B: Backend>(shards: usize) {
     assert!(!last.is_empty());
     drop(registry);
     for change in last {
-        assert_eq!(other.try_next(), Ok(Watched::Change(change)));
+        assert_eq!(other.try_next(), Ok(HealthEvent::Change(change)));
     }
     assert_eq!([other.try_next(), other.try_next()], [Err(TryNextError::Closed), Err(TryNextError::Closed)]);
 }
@@ -337,7 +337,7 @@ fn the_task_checks_and_ends_with_its_registry<B: Backend>(shards: usize) {
             work(&registry);
             let mut watch = registry.watch_health();
             let task = tokio::spawn(registry.health_task(SECOND));
-            let Some(Watched::Change(HealthChange::AlarmRaised(alarm))) = watch.next().await else { panic!() };
+            let Some(HealthEvent::Change(HealthChange::AlarmRaised(alarm))) = watch.next().await else { panic!() };
             assert_eq!(alarm.shard, 0);
             drop(registry);
             task.await.unwrap();
@@ -347,7 +347,8 @@ fn the_task_checks_and_ends_with_its_registry<B: Backend>(shards: usize) {
 }
 
 fn the_original_rule_can_be_set<B: Backend>(shards: usize) {
-    let (registry, faults) = faulted::<B>(shards, |builder| builder.alarm(AlarmRule::original()).admission(AdmitAll));
+    let (registry, faults) =
+        faulted::<B>(shards, |builder| builder.alarm(AlarmRule::mean_of_last_writes()).admission(AdmitAll));
     let shard = registry.shard_of("s");
     let work = |times, latency| {
         for call in Call::ALL {

@@ -4,8 +4,8 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
-use registry_core::{Backend, Head, Key, NotInserted, Shard, State};
-use registry_router::{Incarnation, Lease, RegisterReason, Registry};
+use registry_core::{Backend, Key, NotInserted, Shard, State, Value};
+use registry_router::{Incarnation, Lease, RegisterErrorKind, Registry};
 
 use crate::support::{unread_server_mailbox, unread_transport_mailbox};
 
@@ -39,15 +39,15 @@ impl<B> fmt::Debug for Preceded<B> {
 impl<B: Backend> Backend for Preceded<B> {
     const NAME: &'static str = B::NAME;
 
-    type Shard<K: Key, H: Head, S: State> = PrecededShard<B::Shard<K, H, S>>;
+    type Shard<K: Key, V: Value, S: State> = PrecededShard<B::Shard<K, V, S>>;
 
-    fn shard<K: Key, H: Head, S: State>(&self, capacity: usize) -> Self::Shard<K, H, S> {
+    fn shard<K: Key, V: Value, S: State>(&self, capacity: usize) -> Self::Shard<K, V, S> {
         PrecededShard { inner: self.inner.shard(capacity), before: Arc::clone(&self.before) }
     }
 }
 
-impl<K: Key, H: Head, S: State, T: Shard<K, H, S>> Shard<K, H, S> for PrecededShard<T> {
-    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &H, &S) -> R) -> Option<R> {
+impl<K: Key, V: Value, S: State, T: Shard<K, V, S>> Shard<K, V, S> for PrecededShard<T> {
+    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &V, &S) -> R) -> Option<R> {
         self.inner.with(hash, key, read)
     }
 
@@ -55,22 +55,22 @@ impl<K: Key, H: Head, S: State, T: Shard<K, H, S>> Shard<K, H, S> for PrecededSh
         &self,
         hash: u64,
         key: K,
-        head: H,
+        value: V,
         state: S,
-        complete: impl FnOnce(&mut [H]) -> Result<(), E>,
-    ) -> Result<(), NotInserted<H, S, E>> {
+        complete: impl FnOnce(&mut [V]) -> Result<(), E>,
+    ) -> Result<(), NotInserted<V, S, E>> {
         let before = self.before.lock().unwrap().take();
         if let Some(before) = before {
             before();
         }
-        self.inner.insert_new_with(hash, key, head, state, complete)
+        self.inner.insert_new_with(hash, key, value, state, complete)
     }
 
-    fn remove_if(&self, hash: u64, key: &[u8], owned: impl FnMut(&K, &H, &S) -> bool) -> bool {
+    fn remove_if(&self, hash: u64, key: &[u8], owned: impl FnMut(&K, &V, &S) -> bool) -> bool {
         self.inner.remove_if(hash, key, owned)
     }
 
-    fn for_each(&self, visit: impl FnMut(&K, &H, &S) -> ControlFlow<()>) {
+    fn for_each(&self, visit: impl FnMut(&K, &V, &S) -> ControlFlow<()>) {
         self.inner.for_each(visit);
     }
 
@@ -132,10 +132,10 @@ fn a_later_owner_that_is_born_bound_has_the_greater_incarnation<B: Backend>(shar
     let lease = registry.register_transport_bound_to("t", unread_transport_mailbox(), (), "s").unwrap();
     assert!(Some(lease.incarnation()) > *rival.lock().unwrap());
     assert_eq!(registry.find_transport("t").unwrap().incarnation, lease.incarnation());
-    assert_eq!((registry.transports_of("s"), registry.len_bindings()), (vec![lease.id().clone()], 1));
+    assert_eq!((registry.transports_of("s"), registry.binding_count()), (vec![lease.id().clone()], 1));
     assert_eq!(registry.server_for_transport("t").as_ref(), Some(s.id()));
     drop(lease);
-    assert_eq!(registry.len_bindings(), 0);
+    assert_eq!(registry.binding_count(), 0);
 }
 
 fn a_server_that_ends_before_the_name_is_won_leaves_nothing_registered<B: Backend>(shards: usize) {
@@ -143,7 +143,7 @@ fn a_server_that_ends_before_the_name_is_won_leaves_nothing_registered<B: Backen
     registry.register_server("s", unread_server_mailbox(), ()).unwrap().detach();
     meanwhile(&registry, &before, |registry| assert!(registry.unregister_server("s")));
     let refused = registry.register_transport_bound_to("t", unread_transport_mailbox(), (), "s").unwrap_err();
-    assert_eq!(refused.reason, RegisterReason::ServerNotFound);
-    assert_eq!((registry.len_transports(), registry.len_bindings()), (0, 0));
+    assert_eq!(refused.kind, RegisterErrorKind::ServerNotFound);
+    assert_eq!((registry.transport_count(), registry.binding_count()), (0, 0));
     registry.register_transport("t", refused.mailbox, refused.metadata).unwrap().detach();
 }

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use registry_core::{Backend, Mailbox, Undelivered};
+use registry_core::{Backend, Mailbox, TrySendError};
 use registry_router::{
-    BoundRoute, BoundRouteError, Delivery, Inbox, Mailboxes, Registry, RouteError, SendError, ServerId, ToServer,
+    BoundRoute, BoundRouteError, Delivery, Inbox, MailboxFamily, Registry, RouteError, SendError, ServerId, ToServer,
     ToTransport, TransportId, mailbox,
 };
 
@@ -214,14 +214,14 @@ impl<T> Clone for One<T> {
 }
 
 impl<T: Send + 'static> Mailbox<T> for One<T> {
-    fn try_deliver(&self, item: T) -> Result<(), Undelivered<T>> {
-        self.try_deliver_boxed(Box::new(item)).map_err(|undelivered| undelivered.map(|item| *item))
+    fn try_send(&self, item: T) -> Result<(), TrySendError<T>> {
+        self.try_send_boxed(Box::new(item)).map_err(|try_send_error| try_send_error.map(|item| *item))
     }
 
-    fn try_deliver_boxed(&self, item: Box<T>) -> Result<(), Undelivered<Box<T>>> {
+    fn try_send_boxed(&self, item: Box<T>) -> Result<(), TrySendError<Box<T>>> {
         let mut room = self.0.lock().unwrap();
         if room.is_some() {
-            return Err(Undelivered::Full(item));
+            return Err(TrySendError::Full(item));
         }
         *room = Some(item);
         Ok(())
@@ -234,7 +234,7 @@ impl<T: Send + 'static> Mailbox<T> for One<T> {
 
 struct Ones;
 
-impl Mailboxes for Ones {
+impl MailboxFamily for Ones {
     type Mailbox<T: Send + 'static> = One<T>;
 }
 

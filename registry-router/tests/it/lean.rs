@@ -1,7 +1,7 @@
 //! The mailbox that takes little: the same answers as from any other, and the same death.
 
 use registry_core::Backend;
-use registry_router::{Lean, Registry, RouteError, lean_mailbox};
+use registry_router::{Flume, Registry, RouteError, flume_mailbox};
 
 use crate::support::{block_on, transport, within_time_limit};
 
@@ -10,13 +10,13 @@ over_every_backend! {
     a_task_that_waits_on_a_lean_inbox_is_woken,
 }
 
-fn registry<B: Backend>(shards: usize) -> Registry<u64, B, Lean> {
+fn registry<B: Backend>(shards: usize) -> Registry<u64, B, Flume> {
     Registry::builder().shards(shards).build().unwrap()
 }
 
 fn a_lean_mailbox_takes_messages_and_dies_with_its_inbox<B: Backend>(shards: usize) {
     let registry = registry::<B>(shards);
-    let (mailbox, inbox) = lean_mailbox(2).unwrap();
+    let (mailbox, inbox) = flume_mailbox(2).unwrap();
     let lease = registry.register_server("s", mailbox, ()).unwrap();
     let t = transport("t");
     for message in [1, 2] {
@@ -28,14 +28,14 @@ fn a_lean_mailbox_takes_messages_and_dies_with_its_inbox<B: Backend>(shards: usi
     assert!(registry.find_server("s").is_none(), "its owner is dead");
     assert!(lease.is_current(), "until somebody finds out");
     assert_eq!(registry.route_to_server("s", &t, 4), Err(RouteError::Closed(4)));
-    assert_eq!(registry.len_servers(), 0);
+    assert_eq!(registry.server_count(), 0);
 }
 
 fn a_task_that_waits_on_a_lean_inbox_is_woken<B: Backend>(shards: usize) {
     within_time_limit(move || {
         block_on(async {
             let registry = registry::<B>(shards);
-            let (mailbox, inbox) = lean_mailbox(1).unwrap();
+            let (mailbox, inbox) = flume_mailbox(1).unwrap();
             let _lease = registry.register_server("s", mailbox, ()).unwrap();
             let waits = tokio::spawn(async move { inbox.recv().await.map(|delivery| delivery.message) });
             tokio::task::yield_now().await;

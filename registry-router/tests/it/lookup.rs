@@ -72,7 +72,7 @@ fn lists_show_everything_once<B: Backend>(shards: usize) {
     let _leases = servers(&registry, &ids);
     assert_eq!(selected(&registry, Select::all()), ids.iter().map(|(id, _)| *id).collect::<Vec<_>>());
     assert_eq!(registry.list_servers().len(), 500);
-    assert_eq!(registry.len_servers(), 500);
+    assert_eq!(registry.server_count(), 500);
     assert!(registry.list_servers().iter().all(|listing| listing.metadata.get("region") == Some("eu")));
 }
 
@@ -102,7 +102,7 @@ fn a_filter_may_write<B: Backend>(shards: usize) {
         registry.register_transport(region, mailbox, ()).unwrap().detach();
         true
     }));
-    assert_eq!((taken.len(), registry.len_transports()), (2, 2));
+    assert_eq!((taken.len(), registry.transport_count()), (2, 2));
 }
 
 fn long_and_odd_names_work<B: Backend>(shards: usize) {
@@ -119,11 +119,11 @@ fn long_and_odd_names_work<B: Backend>(shards: usize) {
         assert_eq!(registry.with_server(name, |entry| entry.incarnation), Some(lease.incarnation()));
     }
     drop(leases);
-    assert_eq!(registry.len_servers(), 0);
+    assert_eq!(registry.server_count(), 0);
 }
 
-/// See `registry_core::trap`.
-mod trap {
+/// See `registry_core::reentrancy`.
+mod reentrancy {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     use registry_core::Backend;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use registry_core::Backend;
-use registry_router::{Mailbox, Mailboxes, Registry, RouteError, ToServer, Undelivered};
+use registry_router::{Mailbox, MailboxFamily, Registry, RouteError, ToServer, TrySendError};
 
 use crate::support::transport;
 
@@ -40,11 +40,11 @@ impl<T> fmt::Debug for Pigeonhole<T> {
 }
 
 impl<T: Send + 'static> Mailbox<T> for Pigeonhole<T> {
-    fn try_deliver(&self, item: T) -> Result<(), Undelivered<T>> {
+    fn try_send(&self, item: T) -> Result<(), TrySendError<T>> {
         let mut state = self.0.lock().unwrap();
         assert!(!state.panics, "told to panic");
         if state.items.len() == 2 {
-            return Err(Undelivered::Full(item));
+            return Err(TrySendError::Full(item));
         }
         state.items.push(item);
         Ok(())
@@ -58,7 +58,7 @@ impl<T: Send + 'static> Mailbox<T> for Pigeonhole<T> {
 #[derive(Debug)]
 struct Pigeonholes;
 
-impl Mailboxes for Pigeonholes {
+impl MailboxFamily for Pigeonholes {
     type Mailbox<T: Send + 'static> = Pigeonhole<T>;
 }
 
@@ -86,5 +86,5 @@ fn a_panicking_mailbox_harms_nobody_else<B: Backend>(shards: usize) {
     registry.route_to_server("good", &t, 2).unwrap();
     assert_eq!(good.0.lock().unwrap().items[0].message, 2);
     assert!(bad.release());
-    assert_eq!(registry.len_servers(), 1);
+    assert_eq!(registry.server_count(), 1);
 }

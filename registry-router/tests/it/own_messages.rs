@@ -35,7 +35,7 @@ macro_rules! programs {
                         assert!(gateway.registry.route_to_server("s", &from, message).is_ok());
                         let there = std::thread::spawn(move || {
                             let Message::Ask(gateway) = inbox.try_recv().unwrap().message;
-                            gateway.registry.len_servers()
+                            gateway.registry.server_count()
                         });
                         assert_eq!(there.join().unwrap(), 1);
                         drop(lease);

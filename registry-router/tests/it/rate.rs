@@ -1,4 +1,4 @@
-//! How many look-ups are timed follows the load, from check to check.
+//! How many lookups are timed follows the load, from check to check.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ fn about_as_many_look_ups_are_timed_whatever_the_load<B: Backend>(shards: usize)
     let (registry, faults) = faulted::<B>(shards, |builder| builder.monitor(monitor));
     let all = servers(&registry);
     let mut seconds = 0;
-    // What is timed of so many look-ups, and a check a second after the last one.
+    // What is timed of so many lookups, and a check a second after the last one.
     let mut timed_in_a_second = |lookups: usize| {
         let timed = || registry.all_shard_stats().iter().map(|shard| shard.reads_total.count).sum::<u64>();
         let before = timed();
@@ -57,7 +57,7 @@ fn a_slow_shard_is_told_soon_though_one_look_up_in_a_thousand_is_timed<B: Backen
     let all = servers(&registry);
     let slow = shards / 3;
     faults.set(slow, Call::Read, Deed::Take(SECOND / 1_000));
-    // One thread, which waits for the slow shard again and again: a thousand look-ups in each shard in a second.
+    // One thread, which waits for the slow shard again and again: a thousand lookups in each shard in a second.
     let second = |number: u32| {
         while faults.hands.until(Duration::ZERO) < faults.hands.start() + number * SECOND {
             all.iter().for_each(|(lease, _)| registry.with_server(lease.id(), |_| ()).unwrap());

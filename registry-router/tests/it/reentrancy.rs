@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Waker};
 
-use registry_core::{Backend, Mailbox, Mailboxes, Undelivered};
+use registry_core::{Backend, Mailbox, MailboxFamily, TrySendError};
 use registry_router::{Limits, Registry, RouteError, ServerId};
 
 use crate::support::{registry, transport_mailbox, unread_server_mailbox, unread_transport_mailbox, within_time_limit};
@@ -57,13 +57,13 @@ fn sending_to_the_dead_inside_a_read_takes_them_out_after_it<B: Backend>(shards:
             dead(&registry, &names);
             registry.with_transport("alive", |_| {
                 registry.with_server("s", |_| send(&registry, &names, &from));
-                assert_eq!(registry.len_transports(), names.len() + 1, "the outer read has not ended");
+                assert_eq!(registry.transport_count(), names.len() + 1, "the outer read has not ended");
                 assert_eq!(registry.find_transport("dead-0").map(|entry| entry.id), None);
             });
-            assert_eq!(registry.len_transports(), 1, "they are gone when the read has ended");
+            assert_eq!(registry.transport_count(), 1, "they are gone when the read has ended");
             dead(&registry, &names);
             registry.with_many_transports(&["alive"], |_, _| send(&registry, &names, &from));
-            assert_eq!(registry.len_transports(), 1);
+            assert_eq!(registry.transport_count(), 1);
         }
         registry.with_transport("alive", |_| registry.route_to_transport("alive", &from, 8)).unwrap().unwrap();
         assert_eq!(inbox.try_recv().unwrap().message, 8);
@@ -84,7 +84,7 @@ fn a_broadcast_inside_a_read_takes_the_dead_out_after_it<B: Backend>(shards: usi
         inboxes.truncate(5);
         let report = registry.with_server("s", |_| registry.broadcast("s", 7)).unwrap();
         assert_eq!((report.delivered, report.closed.len()), (5, 15));
-        assert_eq!((registry.len_transports(), registry.len_bindings()), (5, 5));
+        assert_eq!((registry.transport_count(), registry.binding_count()), (5, 5));
     });
 }
 
@@ -140,7 +140,7 @@ fn a_lease_that_a_panic_drops_inside_a_read_ends_after_it<B: Backend>(shards: us
         });
         assert!(catch_unwind(read).is_err());
         assert!(registry.with_server("s", |_| ()).is_some());
-        assert_eq!(registry.len_servers(), 1);
+        assert_eq!(registry.server_count(), 1);
     });
 }
 
@@ -152,7 +152,7 @@ fn what_is_looked_up_or_sent_in_a_filter_works<B: Backend>(shards: usize) {
         let from = ServerId::new("s").unwrap();
         let filter = |_: &registry_router::Metadata| registry.route_to_transport("dead", &from, 1).is_err();
         assert_eq!(registry.select_servers(registry_router::Select::all().filter(filter)).len(), 1);
-        assert_eq!(registry.len_transports(), 0);
+        assert_eq!(registry.transport_count(), 0);
     });
 }
 
@@ -162,7 +162,7 @@ fn a_mailbox_may_send_to_the_dead<B: Backend>(shards: usize) {
 
     struct Calling<B>(PhantomData<B>);
 
-    impl<B: Backend> Mailboxes for Calling<B> {
+    impl<B: Backend> MailboxFamily for Calling<B> {
         type Mailbox<T: Send + 'static> = Calls<B, T>;
     }
 
@@ -173,8 +173,8 @@ fn a_mailbox_may_send_to_the_dead<B: Backend>(shards: usize) {
     }
 
     impl<B: Backend, T: Send + 'static> Mailbox<T> for Calls<B, T> {
-        fn try_deliver(&self, item: T) -> Result<(), Undelivered<T>> {
-            let Some(registry) = self.0.get() else { return Err(Undelivered::Closed(item)) };
+        fn try_send(&self, item: T) -> Result<(), TrySendError<T>> {
+            let Some(registry) = self.0.get() else { return Err(TrySendError::Closed(item)) };
             assert!(registry.find_server("s").is_some());
             let from = ServerId::new("s").unwrap();
             assert_eq!(registry.route_to_transport("dead", &from, 1), Err(RouteError::Closed(1)));
@@ -195,8 +195,8 @@ fn a_mailbox_may_send_to_the_dead<B: Backend>(shards: usize) {
         for message in 0..3 {
             registry.route_to_server("s", &crate::support::transport("t"), message).unwrap();
         }
-        assert_eq!(registry.len_transports(), 1, "it is still to be taken out");
+        assert_eq!(registry.transport_count(), 1, "it is still to be taken out");
         registry.tick(std::time::Instant::now());
-        assert_eq!(registry.len_transports(), 0);
+        assert_eq!(registry.transport_count(), 0);
     });
 }

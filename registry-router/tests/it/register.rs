@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicIsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
-use registry_core::{Admission, AdmissionState, Backend, Cause, Kind, Refusal};
-use registry_router::{InvalidId, Metadata, RegisterReason, Registry, ServerId};
+use registry_core::{Admission, AdmissionError, AdmissionState, Backend, DenyReason, Kind};
+use registry_router::{InvalidId, Metadata, RegisterErrorKind, Registry, ServerId};
 
 use crate::support::{registry, server_mailbox, transport_mailbox, unread_server_mailbox, within_time_limit};
 
@@ -36,14 +36,14 @@ fn a_lease_holds_the_name_and_frees_it<B: Backend>(shards: usize) {
     assert_eq!((entry.incarnation, entry.metadata.get("region")), (lease.incarnation(), Some("eu")));
     drop(lease);
     assert!(registry.find_server("s").is_none());
-    assert_eq!(registry.len_servers(), 0);
+    assert_eq!(registry.server_count(), 0);
 
     let (mailbox, _inbox) = transport_mailbox();
     let lease = registry.register_transport("t", mailbox, ()).unwrap();
     assert!(registry.find_transport("t").is_some());
     drop(lease);
     assert!(registry.find_transport("t").is_none());
-    assert_eq!(registry.len_transports(), 0);
+    assert_eq!(registry.transport_count(), 0);
 }
 
 fn a_taken_name_gives_everything_back<B: Backend>(shards: usize) {
@@ -53,7 +53,7 @@ fn a_taken_name_gives_everything_back<B: Backend>(shards: usize) {
     let (mailbox, mut inbox) = server_mailbox();
     let metadata = Metadata::new().with("version", "2");
     let error = registry.register_server("s", mailbox, metadata.clone()).unwrap_err();
-    assert_eq!(error.reason, RegisterReason::Taken { by: lease.incarnation() });
+    assert_eq!(error.kind, RegisterErrorKind::Taken { by: lease.incarnation() });
     assert_eq!(error.metadata, metadata);
     assert_eq!(error.to_string(), format!("cannot register: the id is taken by incarnation {}", lease.incarnation()));
     // The mailbox is the very one, and it works.
@@ -74,7 +74,7 @@ fn invalid_ids_give_everything_back<B: Backend>(shards: usize) {
         let (mailbox, _inbox) = server_mailbox();
         let metadata = Metadata::new().with("kept", "yes");
         let error = registry.register_server(id.as_str(), mailbox, metadata.clone()).unwrap_err();
-        assert_eq!(error.reason, RegisterReason::InvalidId(reason));
+        assert_eq!(error.kind, RegisterErrorKind::InvalidId(reason));
         assert_eq!(error.metadata, metadata);
         // What cannot be registered is never found, and asking for it is no error.
         assert!(registry.find_server(&id).is_none());
@@ -105,7 +105,7 @@ fn exactly_one_of_many_wins<B: Backend>(shards: usize) {
             assert_eq!(leases.len(), 1, "round {round}");
             assert!(leases[0].is_current());
         }
-        assert_eq!(registry.len_servers(), 0);
+        assert_eq!(registry.server_count(), 0);
     });
 }
 
@@ -129,7 +129,7 @@ fn a_detached_registration_stays<B: Backend>(shards: usize) {
     registry.register_transport("t", mailbox, ()).unwrap().detach();
     assert!(registry.find_transport("t").is_some());
     assert!(registry.unregister_transport("t"));
-    assert_eq!(registry.len_transports(), 0);
+    assert_eq!(registry.transport_count(), 0);
 }
 
 fn a_release_says_whether_it_ended_anything<B: Backend>(shards: usize) {
@@ -150,7 +150,7 @@ fn a_lease_dropped_by_a_panic_frees_the_name<B: Backend>(shards: usize) {
         panic!("the owner fails");
     }));
     assert!(panicked.is_err());
-    assert_eq!(registry.len_servers(), 0);
+    assert_eq!(registry.server_count(), 0);
     let (mailbox, _inbox) = server_mailbox();
     registry.register_server("s", mailbox, ()).unwrap().detach();
 }
@@ -202,7 +202,7 @@ fn failed_registrations_leave_nothing<B: Backend>(shards: usize) {
         mailbox = registry.register_transport_bound_to("t", mailbox, (), "s").unwrap_err().mailbox;
         mailbox = registry.register_transport("t", mailbox, ()).unwrap_err().mailbox;
     }
-    assert_eq!((registry.len_transports(), registry.len_servers()), (1, 1));
+    assert_eq!((registry.transport_count(), registry.server_count()), (1, 1));
     assert!(registry.transports_of("s").is_empty());
     drop(lease);
     assert!(registry.list_transports().is_empty());
@@ -210,19 +210,23 @@ fn failed_registrations_leave_nothing<B: Backend>(shards: usize) {
 
 /// Lets in a fixed number, and counts who is in.
 #[derive(Clone, Debug)]
-struct Cap {
+struct Limit {
     room: Arc<AtomicIsize>,
 }
 
-impl Admission for Cap {
-    fn admit(&self, kind: Kind, metadata: &Metadata, _now: Instant) -> Result<(), Refusal> {
+impl Admission for Limit {
+    fn admit(&self, kind: Kind, metadata: &Metadata, _now: Instant) -> Result<(), AdmissionError> {
         assert_eq!((kind, metadata.get("tenant")), (Kind::Server, Some("acme")));
         let before = self.room.fetch_sub(1, Ordering::SeqCst);
         if before > 0 {
             return Ok(());
         }
         self.room.fetch_add(1, Ordering::SeqCst);
-        Err(Refusal { cause: Cause::Policy, reason: "no room".into(), retry_after: Some(Duration::from_secs(1)) })
+        Err(AdmissionError {
+            reason: DenyReason::Policy,
+            message: "no room".into(),
+            retry_after: Some(Duration::from_secs(1)),
+        })
     }
 
     fn release(&self, kind: Kind, metadata: &Metadata) {
@@ -236,19 +240,23 @@ impl Admission for Cap {
 }
 
 fn refusals_give_everything_back_and_permits_balance<B: Backend>(shards: usize) {
-    let cap = Cap { room: Arc::new(AtomicIsize::new(2)) };
-    let registry: Registry<u64, B> = Registry::builder().shards(shards).admission(cap.clone()).build().unwrap();
+    let limit = Limit { room: Arc::new(AtomicIsize::new(2)) };
+    let registry: Registry<u64, B> = Registry::builder().shards(shards).admission(limit.clone()).build().unwrap();
     let metadata = Metadata::new().with("tenant", "acme");
     let (mailbox, inbox) = server_mailbox();
     let register = |id: &str| registry.register_server(id, mailbox.clone(), metadata.clone());
     let one = register("one").unwrap();
     // A permit comes back when the name turns out to be taken.
-    assert!(matches!(register("one").unwrap_err().reason, RegisterReason::Taken { .. }));
+    assert!(matches!(register("one").unwrap_err().kind, RegisterErrorKind::Taken { .. }));
     let _two = register("two").unwrap();
     assert_eq!(registry.contention_status().admission, AdmissionState::Closed);
     let refused = register("three").unwrap_err();
-    let reason = Refusal { cause: Cause::Policy, reason: "no room".into(), retry_after: Some(Duration::from_secs(1)) };
-    assert_eq!(refused.reason, RegisterReason::Refused(reason));
+    let reason = AdmissionError {
+        reason: DenyReason::Policy,
+        message: "no room".into(),
+        retry_after: Some(Duration::from_secs(1)),
+    };
+    assert_eq!(refused.kind, RegisterErrorKind::Refused(reason));
     assert_eq!(refused.metadata, metadata);
     // Those who are in are served and may leave; then there is room again.
     assert!(registry.find_server("two").is_some());
@@ -257,5 +265,5 @@ fn refusals_give_everything_back_and_permits_balance<B: Backend>(shards: usize) 
     drop(inbox);
     // A closed mailbox ends a registration, and its permit comes back once.
     registry.route_to_server("two", &crate::support::transport("t"), 1).unwrap_err();
-    assert_eq!(cap.room.load(Ordering::SeqCst), 1);
+    assert_eq!(limit.room.load(Ordering::SeqCst), 1);
 }

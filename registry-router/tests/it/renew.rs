@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use registry_core::Backend;
 use registry_router::{
-    Admission, AdmissionState, Cause, Kind, LabelCap, Limits, Metadata, RateLimit, Refusal, RegisterReason, Registry,
+    Admission, AdmissionError, AdmissionState, DenyReason, Kind, LabelLimit, Limits, Metadata, RateLimit,
+    RegisterErrorKind, Registry,
 };
 
 use crate::hands::Hands;
@@ -42,12 +43,12 @@ fn a_renewal_is_another_registration_in_the_same_place<B: Backend>(shards: usize
     assert_eq!((found.incarnation, found.metadata.get("build")), (lease.incarnation(), Some("2")));
     let stats = registry.all_shard_stats();
     let sum = |of: fn(&registry_router::ShardStats) -> u64| stats.iter().map(of).sum::<u64>();
-    assert_eq!((registry.len_servers(), sum(|s| s.registrations), sum(|s| s.removals)), (1, 2, 1));
+    assert_eq!((registry.server_count(), sum(|s| s.registrations), sum(|s| s.removals)), (1, 2, 1));
     // The place is given back once, and with it there is one for somebody else.
     drop(lease);
     let refused = registry.register_server("other", unread_server_mailbox(), ()).unwrap_err();
     assert!(
-        matches!(refused.reason, RegisterReason::Refused(Refusal { cause: Cause::Cap(cap), .. }) if !cap.counts_the_living())
+        matches!(refused.kind, RegisterErrorKind::Refused(AdmissionError { reason: DenyReason::Limit(limit), .. }) if !limit.counts_live_entries())
     );
 }
 
@@ -58,7 +59,7 @@ fn a_renewal_inherits_no_binding<B: Backend>(shards: usize) {
     let mut lease = registry.register_transport_bound_to("t", mailbox, (), "s").unwrap();
     let (mailbox, _inbox) = transport_mailbox();
     registry.renew_transport(&mut lease, mailbox, ()).unwrap();
-    assert_eq!((registry.server_for_transport("t"), registry.len_bindings()), (None, 0));
+    assert_eq!((registry.server_for_transport("t"), registry.binding_count()), (None, 0));
     registry.bind_transport_to_server("t", "s").unwrap();
     registry.renew_server(&mut server, unread_server_mailbox(), ()).unwrap();
     assert_eq!((registry.server_for_transport("t"), registry.transports_of("s").len()), (None, 0));
@@ -66,12 +67,15 @@ fn a_renewal_inherits_no_binding<B: Backend>(shards: usize) {
 
 /// Refuses all who are new while it is shut.
 #[derive(Debug)]
-struct Door(Arc<AtomicBool>);
+struct AlarmedShards(Arc<AtomicBool>);
 
-impl Admission for Door {
-    fn admit(&self, _kind: Kind, _metadata: &Metadata, _now: Instant) -> Result<(), Refusal> {
-        let refusal =
-            Refusal { cause: Cause::Closed, reason: "shut".into(), retry_after: Some(Duration::from_secs(1)) };
+impl Admission for AlarmedShards {
+    fn admit(&self, _kind: Kind, _metadata: &Metadata, _now: Instant) -> Result<(), AdmissionError> {
+        let refusal = AdmissionError {
+            reason: DenyReason::Closed,
+            message: "shut".into(),
+            retry_after: Some(Duration::from_secs(1)),
+        };
         if self.0.load(Ordering::SeqCst) { Err(refusal) } else { Ok(()) }
     }
 
@@ -84,8 +88,8 @@ impl Admission for Door {
 
 fn a_renewal_passes_a_closed_door<B: Backend>(shards: usize) {
     let shut = Arc::new(AtomicBool::new(false));
-    let door = Door(Arc::clone(&shut));
-    let registry = Registry::<u64, B>::builder().shards(shards).admission(door).build().unwrap();
+    let alarmed_shards = AlarmedShards(Arc::clone(&shut));
+    let registry = Registry::<u64, B>::builder().shards(shards).admission(alarmed_shards).build().unwrap();
     let mut lease = registry.register_server("s", unread_server_mailbox(), Metadata::new().with("a", "1")).unwrap();
     shut.store(true, Ordering::SeqCst);
     assert!(registry.register_server("new", unread_server_mailbox(), ()).is_err());
@@ -93,17 +97,17 @@ fn a_renewal_passes_a_closed_door<B: Backend>(shards: usize) {
     // A policy of one's own that does not say what it counts by is not passed by with other metadata.
     let refused =
         registry.renew_server(&mut lease, unread_server_mailbox(), Metadata::new().with("a", "2")).unwrap_err();
-    assert!(matches!(refused.reason, RegisterReason::Refused(_)));
+    assert!(matches!(refused.kind, RegisterErrorKind::Refused(_)));
     assert!(lease.is_current());
 }
 
 fn a_renewal_cannot_change_the_label_that_is_limited<B: Backend>(shards: usize) {
-    let label = LabelCap { key: "tenant".into(), servers: Some(1), transports: None };
+    let label = LabelLimit { key: "tenant".into(), servers: Some(1), transports: None };
     let registry = limited::<B>(shards, Limits { label: Some(label), ..Limits::default() });
     let of = |tenant: &str, build: &str| Metadata::new().with("tenant", tenant).with("build", build);
     let mut lease = registry.register_server("s", unread_server_mailbox(), of("a", "1")).unwrap();
     let refused = registry.renew_server(&mut lease, unread_server_mailbox(), of("b", "1")).unwrap_err();
-    assert!(matches!(refused.reason, RegisterReason::Refused(Refusal { cause: Cause::Policy, .. })));
+    assert!(matches!(refused.kind, RegisterErrorKind::Refused(AdmissionError { reason: DenyReason::Policy, .. })));
     assert_eq!((refused.metadata, lease.is_current()), (of("b", "1"), true));
     registry.renew_server(&mut lease, unread_server_mailbox(), of("a", "2")).unwrap();
     assert!(registry.register_server("rival", unread_server_mailbox(), of("a", "1")).is_err());
@@ -116,7 +120,7 @@ fn what_has_ended_cannot_be_renewed<B: Backend>(shards: usize) {
     let ended = |registry: &Registry<u64, B>, lease: &mut _| {
         let refused =
             registry.renew_server(lease, unread_server_mailbox(), Metadata::new().with("a", "1")).unwrap_err();
-        assert_eq!((refused.reason, refused.metadata.len()), (RegisterReason::Ended, 1));
+        assert_eq!((refused.kind, refused.metadata.len()), (RegisterErrorKind::LeaseExpired, 1));
     };
     let mut lease = registry.register_server("s", unread_server_mailbox(), ()).unwrap();
     registry.unregister_server("s");
@@ -127,7 +131,7 @@ fn what_has_ended_cannot_be_renewed<B: Backend>(shards: usize) {
     let mut other = elsewhere.register_server("s", unread_server_mailbox(), ()).unwrap();
     ended(&registry, &mut other);
     assert!(other.is_current());
-    assert_eq!(registry.len_servers(), 1);
+    assert_eq!(registry.server_count(), 1);
 }
 
 fn of_a_renewal_and_its_rivals_one_has_the_name<B: Backend>(shards: usize) {
@@ -152,7 +156,7 @@ fn of_a_renewal_and_its_rivals_one_has_the_name<B: Backend>(shards: usize) {
             over.store(true, Ordering::SeqCst);
         });
         assert!(lease.release());
-        assert_eq!(registry.len_servers(), 0);
+        assert_eq!(registry.server_count(), 0);
         assert!(registry.register_server("s", unread_server_mailbox(), ()).is_ok(), "the place is free again");
     });
 }

@@ -68,7 +68,7 @@ fn a_closed_mailbox_returns_the_message_and_frees_the_name<B: Backend>(shards: u
     assert_eq!(registry.route_to_server("s", t.id(), 7), Err(RouteError::Closed(7)));
     assert_eq!(registry.route_to_server("s", t.id(), 7), Err(RouteError::NotFound(7)));
     assert!(!s.is_current());
-    assert_eq!((registry.len_servers(), registry.len_transports()), (0, 0));
+    assert_eq!((registry.server_count(), registry.transport_count()), (0, 0));
 }
 
 fn only_the_incarnation_that_was_found_closed_is_taken_out<B: Backend>(shards: usize) {

@@ -2,7 +2,7 @@
 
 use registry_core::Backend;
 use registry_router::{
-    BuildError, IdRule, InvalidId, Limits, Metadata, MetadataLimit, RegisterReason, Registry, RouteError, ServerId,
+    BuildError, IdRule, InvalidId, Limits, Metadata, MetadataLimit, RegisterErrorKind, Registry, RouteError, ServerId,
 };
 
 use crate::support::{registry, transport, unread_server_mailbox, unread_transport_mailbox};
@@ -29,22 +29,22 @@ fn metadata_that_are_too_large_are_refused_and_come_back<B: Backend>(shards: usi
         (Metadata::new().with("key", "12345678"), 1, 11),
     ];
     for (round, (metadata, labels, bytes)) in cases.into_iter().enumerate() {
-        let expected = RegisterReason::MetadataTooLarge { labels, bytes, max_labels: 2, max_bytes: 10 };
+        let expected = RegisterErrorKind::MetadataTooLarge { labels, bytes, max_labels: 2, max_bytes: 10 };
         let error = registry.register_server("x", unread_server_mailbox(), metadata.clone()).unwrap_err();
-        assert_eq!((&error.reason, &error.metadata), (&expected, &metadata));
+        assert_eq!((&error.kind, &error.metadata), (&expected, &metadata));
         let error = registry.register_transport("t", unread_transport_mailbox(), metadata.clone()).unwrap_err();
-        assert_eq!((&error.reason, &error.metadata), (&expected, &metadata));
+        assert_eq!((&error.kind, &error.metadata), (&expected, &metadata));
         let mailbox = unread_transport_mailbox();
         let error = registry.register_transport_bound_to("t", mailbox, metadata.clone(), "s").unwrap_err();
-        assert_eq!((&error.reason, &error.metadata), (&expected, &metadata));
+        assert_eq!((&error.kind, &error.metadata), (&expected, &metadata));
         // An owner who comes back is refused too, and keeps what he has.
         let error = registry.renew_server(&mut server, unread_server_mailbox(), metadata.clone()).unwrap_err();
-        assert_eq!((&error.reason, &error.metadata), (&expected, &metadata));
+        assert_eq!((&error.kind, &error.metadata), (&expected, &metadata));
         let rejections: u64 = registry.all_shard_stats().iter().map(|shard| shard.rejections).sum();
         assert_eq!(rejections, 4 * (round as u64 + 1));
     }
     assert!(server.is_current() && server.incarnation() == incarnation);
-    assert_eq!((registry.len_servers(), registry.len_transports(), registry.len_bindings()), (1, 0, 0));
+    assert_eq!((registry.server_count(), registry.transport_count(), registry.binding_count()), (1, 0, 0));
     // What was refused took nothing: the limit itself can be reached, and the place is there.
     registry.renew_server(&mut server, unread_server_mailbox(), most).unwrap();
     drop(server);
@@ -57,8 +57,8 @@ fn by_default_metadata_may_be_large_but_not_endless<B: Backend>(shards: usize) {
     assert!(registry.register_server("s", unread_server_mailbox(), labels(256)).is_ok());
     for metadata in [labels(200_001), Metadata::new().with("k", "v".repeat(50 << 20))] {
         let error = registry.register_server("s", unread_server_mailbox(), metadata).unwrap_err();
-        let RegisterReason::MetadataTooLarge { max_labels: 256, max_bytes: 65_536, .. } = error.reason else {
-            panic!("{}", error.reason)
+        let RegisterErrorKind::MetadataTooLarge { max_labels: 256, max_bytes: 65_536, .. } = error.kind else {
+            panic!("{}", error.kind)
         };
     }
 }
@@ -78,15 +78,15 @@ fn invisible_ids_are_refused_where_the_rule_says_so<B: Backend>(shards: usize) {
     let all = registry::<B>(shards);
     assert!(all.register_server(hidden, unread_server_mailbox(), ()).is_ok());
     let registry: Registry<u64, B> = Registry::builder().shards(shards).ids(IdRule::Visible).build().unwrap();
-    let expected = RegisterReason::InvalidId(InvalidId::Invisible { character: '\u{200b}', at: 5 });
+    let expected = RegisterErrorKind::InvalidId(InvalidId::Invisible { character: '\u{200b}', at: 5 });
     let id = ServerId::new(hidden).unwrap();
     let metadata = Metadata::new().with("k", "v");
     let error = registry.register_server(&id, unread_server_mailbox(), metadata.clone()).unwrap_err();
-    assert_eq!((error.reason, error.metadata), (expected.clone(), metadata));
+    assert_eq!((error.kind, error.metadata), (expected.clone(), metadata));
     let error = registry.register_transport(hidden, unread_transport_mailbox(), ()).unwrap_err();
-    assert_eq!(error.reason, expected);
+    assert_eq!(error.kind, expected);
     let error = registry.register_transport("ab\u{202e}", unread_transport_mailbox(), ()).unwrap_err();
-    assert_eq!(error.reason, InvalidId::Invisible { character: '\u{202e}', at: 2 }.into());
+    assert_eq!(error.kind, InvalidId::Invisible { character: '\u{202e}', at: 2 }.into());
     // Asking for one is no error.
     assert!(registry.find_server(&id).is_none());
     assert_eq!(registry.route_to_server(hidden, &transport("t"), 7), Err(RouteError::NotFound(7)));

@@ -4,9 +4,9 @@ use std::fmt::{Debug, Display};
 
 use registry_core::Backend;
 use registry_router::{
-    BoundRouteError, Cap, CapUse, Cause, Clock, Delivery, HealthChange, LabelCap, Limits, Metadata, Refusal,
-    RegisterReason, Registry, RouteError, Select, SendError, ServerId, Settings, ToTransport, TransportId, Undelivered,
-    Watched, mailbox,
+    AdmissionError, BoundRouteError, Clock, Delivery, DenyReason, HealthChange, HealthEvent, LabelLimit, Limit,
+    LimitUsage, Limits, Metadata, RegisterErrorKind, Registry, RouteError, Select, SendError, ServerId, Settings,
+    ToTransport, TransportId, TrySendError, mailbox,
 };
 
 use crate::hands::Hands;
@@ -58,7 +58,7 @@ fn secrets_stay_in<B: Backend>(shards: usize) {
 
     let mut settings = Settings::default();
     (settings.shards, settings.seed) = (shards, SEED);
-    let label = LabelCap { key: "tenant".to_owned(), servers: None, transports: Some(1) };
+    let label = LabelLimit { key: "tenant".to_owned(), servers: None, transports: Some(1) };
     settings.limits = Limits { label: Some(label), transports_per_server: Some(1), ..Limits::default() };
     shown.debug("settings", &settings);
     let builder = Registry::<String, B>::builder().settings(settings).clock(clock.clone());
@@ -88,25 +88,27 @@ fn secrets_stay_in<B: Backend>(shards: usize) {
     // A name that is taken, and a cap on the label: what `unwrap` would print.
     shown.both("taken", &registry.register_server("s", mailbox(1).0, tenant()).unwrap_err());
     let refused = registry.register_transport("u", mailbox(1).0, tenant()).unwrap_err();
-    let RegisterReason::Refused(Refusal { cause: Cause::Cap(cap), .. }) = &refused.reason else { panic!("{refused}") };
-    assert!(matches!(cap, Cap::Label { value, .. } if &**value == SECRET), "a program is told the value");
-    assert!(cap.to_string().contains("tenant"), "the key is shown: {cap}");
+    let RegisterErrorKind::Refused(AdmissionError { reason: DenyReason::Limit(limit), .. }) = &refused.kind else {
+        panic!("{refused}")
+    };
+    assert!(matches!(limit, Limit::Label { value, .. } if &**value == SECRET), "a program is told the value");
+    assert!(limit.to_string().contains("tenant"), "the key is shown: {limit}");
     shown.both("refused", &refused);
-    shown.both("reason", &refused.reason);
-    let RegisterReason::Refused(refusal) = refused.reason else { unreachable!() };
+    shown.both("reason", &refused.kind);
+    let RegisterErrorKind::Refused(refusal) = refused.kind else { unreachable!() };
     shown.both("refusal", &refusal);
-    shown.debug("cause", &refusal.cause);
-    let Cause::Cap(cap) = refusal.cause else { unreachable!() };
-    shown.both("cap", &cap);
-    shown.both("use of a cap", &CapUse { cap: cap.clone(), max: 1, used: 1, hits: 1 });
+    shown.debug("cause", &refusal.reason);
+    let DenyReason::Limit(limit) = refusal.reason else { unreachable!() };
+    shown.both("limit", &limit);
+    shown.both("use of a cap", &LimitUsage { limit: limit.clone(), max: 1, used: 1, hits: 1 });
     registry.register_transport_bound_to("v", mailbox(1).0, (), "s").map(drop).unwrap_err();
 
     let changes = registry.tick(clock.now());
-    let is_hit = |change: &HealthChange| matches!(change, HealthChange::CapHit(hit) if hit.cap == cap);
+    let is_hit = |change: &HealthChange| matches!(change, HealthChange::LimitReached(hit) if hit.limit == limit);
     assert!(changes.iter().any(is_hit), "{changes:?}");
     for change in &changes {
         shown.both("change", change);
-        shown.debug("what is watched", &Watched::Change(change.clone()));
+        shown.debug("what is watched", &HealthEvent::Change(change.clone()));
     }
     shown.debug("what a watcher gets", &watch.try_next());
     shown.debug("status", &registry.contention_status());
@@ -140,17 +142,17 @@ fn secrets_stay_in<B: Backend>(shards: usize) {
         shown.both("send error", &error);
     }
     let delivery: ToTransport<String> = Delivery { from: s, message: secret() };
-    shown.both("undelivered", &Undelivered::Full(delivery));
+    shown.both("undelivered", &TrySendError::Full(delivery));
     drop((server, transport, t));
     #[cfg(feature = "flume")]
     {
-        let (mailbox, inbox) = registry_router::lean_mailbox(1).unwrap();
-        registry_router::Mailbox::try_deliver(&mailbox, secret()).unwrap();
+        let (mailbox, inbox) = registry_router::flume_mailbox(1).unwrap();
+        registry_router::Mailbox::try_send(&mailbox, secret()).unwrap();
         shown.debug("lean mailbox", &(&mailbox, &inbox));
     }
     #[cfg(feature = "tracing")]
     {
-        assert!(log.text().contains("cap_hit") && log.text().contains("registration_refused"));
+        assert!(log.text().contains("limit_reached") && log.text().contains("registration_refused"));
         shown.text("events", log.text());
     }
     #[cfg(feature = "metrics")]

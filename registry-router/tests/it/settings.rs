@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use registry_router::backends::Reference;
 use registry_router::{
-    AlarmRule, BuildError, Builder, HealthSettings, HotRule, LabelCap, Limits, MonitorSettings, Registry, Settings,
+    AlarmRule, BuildError, Builder, HealthSettings, HotRule, LabelLimit, Limits, MonitorSettings, Registry, Settings,
     Tokio,
 };
 
@@ -55,25 +55,25 @@ fn absurd_judgements_are_errors() {
     };
     let alarm = |alarm| name(builder().alarm(alarm));
     assert_eq!(alarm(AlarmRule { threshold: Duration::ZERO, ..AlarmRule::default() }), "alarm.threshold");
-    assert_eq!(alarm(AlarmRule { enough: 0, ..AlarmRule::default() }), "alarm.enough");
+    assert_eq!(alarm(AlarmRule { min_samples: 0, ..AlarmRule::default() }), "alarm.enough");
     let health = |health| name(builder().health(health));
     assert_eq!(health(HealthSettings { close_above: 1.5, ..HealthSettings::default() }), "health.close_above");
     assert_eq!(health(HealthSettings { reopen_at: 0.9, ..HealthSettings::default() }), "health.reopen_at");
-    let monitor = |last_writes| MonitorSettings { last_writes, ..MonitorSettings::default() };
+    let monitor = |recent_writes| MonitorSettings { recent_writes, ..MonitorSettings::default() };
     assert_eq!([0, 1_001].map(|last| name(builder().monitor(monitor(last)))), ["monitor.last_writes"; 2]);
-    assert!(builder().alarm(AlarmRule::original()).build().is_ok());
+    assert!(builder().alarm(AlarmRule::mean_of_last_writes()).build().is_ok());
 }
 
 #[test]
 fn a_limit_that_limits_nothing_is_an_error() {
-    let label = LabelCap { key: "tenant".to_owned(), servers: None, transports: None };
+    let label = LabelLimit { key: "tenant".to_owned(), servers: None, transports: None };
     let error = builder().limits(Limits { label: Some(label), ..Limits::default() }).build().unwrap_err();
     assert!(matches!(error, BuildError::Setting { name: "limits.label", .. }), "{error}");
 }
 
 #[test]
 fn what_no_format_can_hold_is_an_error() {
-    let hot = HotRule { times_fair: f64::INFINITY, ..HotRule::default() };
+    let hot = HotRule { min_fair_ratio: f64::INFINITY, ..HotRule::default() };
     let error = builder().health(HealthSettings { hot, ..HealthSettings::default() }).build().unwrap_err();
     assert!(matches!(error, BuildError::Setting { name: "health.hot.times_fair", .. }), "{error}");
 }
@@ -135,7 +135,7 @@ mod misspelt {
 
     #[test]
     fn an_unknown_key_is_refused_at_any_depth() {
-        let label = LabelCap { key: "tenant".to_owned(), servers: Some(1), transports: None };
+        let label = LabelLimit { key: "tenant".to_owned(), servers: Some(1), transports: None };
         let rate = RateLimit { per_second: 10, burst: 2 };
         let mut settings = Settings::default();
         settings.limits = Limits { label: Some(label.clone()), rate: Some(rate), ..Limits::default() };
@@ -151,7 +151,7 @@ mod misspelt {
         refuses_unknown_keys(&rate);
         refuses_unknown_keys(&MetadataLimit::default());
         refuses_unknown_keys(&MonitorSettings::default());
-        refuses_unknown_keys(&AlarmRule::original());
+        refuses_unknown_keys(&AlarmRule::mean_of_last_writes());
         refuses_unknown_keys(&HealthSettings::default());
         refuses_unknown_keys(&HotRule::default());
         refuses_unknown_keys(&ImbalanceRule::default());

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use registry_router::backends::Reference;
 use registry_router::{
-    Admission, AdmissionState, Alarm, BroadcastReport, Cap, CapCount, CapUse, Cause, Clock, ContentionStatus, Door,
-    HealthChange, HotId, Imbalance, Kind, LabelCap, LastWrites, LatencyStats, Limits, Listing, Measure,
-    MonitorSettings, Operation, Pace, RateLimit, Refusal, RegisterReason, Registry, ServerId, Settings, ShardStats,
-    Swept, Watched,
+    Admission, AdmissionError, AdmissionState, Alarm, AlarmMetric, AlarmedShards, BroadcastReport, Clock,
+    ContentionStatus, DenyReason, EntryInfo, HealthChange, HealthEvent, HotId, Imbalance, Kind, LabelLimit,
+    LatencyStats, Limit, LimitCount, LimitUsage, Limits, MonitorSettings, Operation, RateLimit, RecentWrites,
+    RegisterErrorKind, Registry, ServerId, Settings, ShardStats, SlowOps, SweepReport,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -49,21 +49,21 @@ fn what_a_registry_says_of_itself_comes_back() {
     let report: BroadcastReport = registry.broadcast("s", 7);
     assert_eq!(report.delivered, 1);
     round_trip(&report);
-    let listed: Vec<Listing<ServerId>> = registry.list_servers();
+    let listed: Vec<EntryInfo<ServerId>> = registry.list_servers();
     round_trip(&listed);
     let refused = registry.register_server("x", unread_server_mailbox(), ()).unwrap_err();
-    let RegisterReason::Refused(refusal) = refused.reason else { panic!("{}", refused.reason) };
-    let text = round_trip::<Refusal>(&refusal);
-    assert!(text.starts_with(r#"{"cause":{"cap":"servers"}"#), "{text}");
+    let RegisterErrorKind::Refused(refusal) = refused.kind else { panic!("{}", refused.kind) };
+    let text = round_trip::<AdmissionError>(&refusal);
+    assert!(text.starts_with(r#"{"reason":{"limit":"servers"}"#), "{text}");
     drop(inbox);
     clock.turn(MS);
-    let swept: Swept = registry.sweep();
+    let swept: SweepReport = registry.sweep();
     assert_eq!(swept.transports, 1);
     round_trip(&swept);
     let changes: Vec<HealthChange> = registry.tick(clock.now());
     assert!(changes.len() >= 3, "an alarm, the door and a cap: {changes:?}");
     round_trip(&changes);
-    let watched: Vec<Watched> = std::iter::from_fn(|| watch.try_next().ok()).collect();
+    let watched: Vec<HealthEvent> = std::iter::from_fn(|| watch.try_next().ok()).collect();
     assert_eq!(watched.len(), changes.len());
     round_trip(&watched);
     let stats: Vec<ShardStats> = registry.all_shard_stats();
@@ -82,44 +82,44 @@ fn every_change_and_every_part_of_it_comes_back() {
     let kinds = [Kind::Server, Kind::Transport];
     let mut alarms = Vec::new();
     for operation in [Operation::Read, Operation::Write, Operation::CleanUp] {
-        for measure in [Measure::P99, Measure::Mean, Measure::MeanOfLast] {
-            alarms.push(Alarm::new(7, operation, measure, 5 * MS));
+        for metric in [AlarmMetric::P99, AlarmMetric::Mean, AlarmMetric::MeanOfLast] {
+            alarms.push(Alarm::new(7, operation, metric, 5 * MS));
         }
     }
-    let caps = [Cap::Servers, Cap::Transports, Cap::Rate, Cap::TransportsPerServer]
+    let limits = [Limit::Servers, Limit::Transports, Limit::Rate, Limit::TransportsPerServer]
         .into_iter()
-        .chain(kinds.map(|kind| Cap::Label { kind, key: "tenant".into(), value: "a \"quoted\" name".into() }));
-    let caps: Vec<CapUse> = caps.map(|cap| CapUse { cap, max: 9, used: 8, hits: u64::MAX }).collect();
-    let door = Door { alarmed: 33, shards: 64 };
+        .chain(kinds.map(|kind| Limit::Label { kind, key: "tenant".into(), value: "a \"quoted\" name".into() }));
+    let limits: Vec<LimitUsage> = limits.map(|limit| LimitUsage { limit, max: 9, used: 8, hits: u64::MAX }).collect();
+    let alarmed_shards = AlarmedShards { alarmed: 33, shards: 64 };
     let mut changes: Vec<HealthChange> = Vec::new();
     for kind in kinds {
-        let uneven = Imbalance { kind, shard: 1, entries: 2, mean: 0.1, probability: 1e-300 };
+        let uneven = Imbalance { kind, shard: 1, entries: 2, mean: 0.1, p_value: 1e-300 };
         let hot = HotId { kind, id: "\u{fffd}".into(), shard: 3, share: 0.3, share_at_least: 0.1 + 0.2, samples: 4 };
         changes.extend([HealthChange::ImbalanceRaised(uneven.clone()), HealthChange::ImbalanceCleared(uneven)]);
-        changes.extend([HealthChange::HotIdNamed(hot.clone()), HealthChange::HotIdGone(hot)]);
+        changes.extend([HealthChange::HotIdDetected(hot.clone()), HealthChange::HotIdCleared(hot)]);
     }
     for alarm in alarms {
         changes.extend([HealthChange::AlarmRaised(alarm.clone()), HealthChange::AlarmCleared(alarm)]);
     }
-    for cap in &caps {
-        changes.extend([HealthChange::CapHit(cap.clone()), HealthChange::CapRelieved(cap.clone())]);
+    for limit in &limits {
+        changes.extend([HealthChange::LimitReached(limit.clone()), HealthChange::LimitCleared(limit.clone())]);
     }
-    let more = CapCount { caps: u64::MAX };
-    changes.extend([HealthChange::MoreCapsHit(more), HealthChange::MoreCapsRelieved(more)]);
-    changes.extend([HealthChange::AdmissionClosed(door), HealthChange::AdmissionReopened(door)]);
+    let more = LimitCount { limits: u64::MAX };
+    changes.extend([HealthChange::MoreLimitsReached(more), HealthChange::MoreLimitsCleared(more)]);
+    changes.extend([HealthChange::AdmissionClosed(alarmed_shards), HealthChange::AdmissionReopened(alarmed_shards)]);
     let texts: HashSet<String> = changes.iter().map(round_trip).collect();
     assert_eq!(texts.len(), changes.len(), "no two are written alike");
     for change in changes {
-        round_trip(&Watched::Change(change));
+        round_trip(&HealthEvent::Change(change));
     }
-    assert_eq!(round_trip(&Watched::Lost(3)), r#"{"lost":3}"#);
-    let caps = caps.into_iter().map(|used| Cause::Cap(used.cap));
-    for cause in caps.chain([Cause::Closed, Cause::Policy]) {
-        round_trip(&Refusal { cause: cause.clone(), reason: "why".into(), retry_after: None });
-        round_trip(&Refusal { cause, reason: "why".into(), retry_after: Some(MS) });
+    assert_eq!(round_trip(&HealthEvent::Lagged(3)), r#"{"lost":3}"#);
+    let limits = limits.into_iter().map(|used| DenyReason::Limit(used.limit));
+    for cause in limits.chain([DenyReason::Closed, DenyReason::Policy]) {
+        round_trip(&AdmissionError { reason: cause.clone(), message: "why".into(), retry_after: None });
+        round_trip(&AdmissionError { reason: cause, message: "why".into(), retry_after: Some(MS) });
     }
     round_trip(&[AdmissionState::Open, AdmissionState::Closed]);
-    round_trip(&(LatencyStats::default(), LastWrites::default(), Pace::default(), Swept::default()));
+    round_trip(&(LatencyStats::default(), RecentWrites::default(), SlowOps::default(), SweepReport::default()));
     let mut report = BroadcastReport::default();
     report.server = Some(ServerId::new("s").unwrap());
     (report.full, report.closed) = (vec![transport("f")], vec![transport("c")]);
@@ -131,9 +131,9 @@ fn settings_come_back() {
     let mut settings = Settings::default();
     round_trip(&settings);
     settings.seed = u64::MAX;
-    settings.limits.label = Some(LabelCap { key: "tenant".to_owned(), servers: Some(1), transports: None });
+    settings.limits.label = Some(LabelLimit { key: "tenant".to_owned(), servers: Some(1), transports: None });
     settings.limits.rate = Some(RateLimit { per_second: 10, burst: 2 });
-    settings.monitor.alarm = registry_router::AlarmRule::original();
+    settings.monitor.alarm = registry_router::AlarmRule::mean_of_last_writes();
     settings.health.close_above = 0.75;
     round_trip(&settings);
 }
@@ -142,6 +142,6 @@ fn settings_come_back() {
 fn a_policy_is_no_snapshot_but_its_state_is() {
     let limiter = registry_router::Limiter::new(Limits::default(), std::time::Instant::now());
     round_trip(&limiter.state());
-    round_trip(&limiter.caps());
+    round_trip(&limiter.limit_usage());
     round_trip(limiter.limits());
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use registry_core::Backend;
 use registry_router::backends::Reference;
-use registry_router::{Contention, Meeting, MonitorSettings, Registry, ServerId, ShardStats, Tokio};
+use registry_router::{Contention, ContentionKind, MonitorSettings, Registry, ServerId, ShardStats, Tokio};
 
 use crate::faulty::{Call, Deed, faulted, ids};
 use crate::support::{registry, server_mailbox, transport, transport_mailbox, within_time_limit};
@@ -48,7 +48,7 @@ fn counts_are_what_was_done<B: Backend>(shards: usize) {
     let (mailbox, _inbox) = transport_mailbox();
     let t = registry.register_transport("t", mailbox.clone(), ()).unwrap();
     registry.register_transport("t", mailbox, ()).unwrap_err(); // a rejection
-    registry.find_server("s").unwrap(); // look-up 1
+    registry.find_server("s").unwrap(); // lookup 1
     assert!(registry.find_server("nobody").is_none()); // 2, a miss
     registry.bind_transport_to_server("t", "s").unwrap(); // 3 and 4
     registry.unbind_transport("t"); // 5
@@ -106,7 +106,7 @@ fn a_reset_clears_figures_and_nothing_else<B: Backend>(shards: usize) {
     let after = total(&registry);
     assert_eq!((after.servers, after.transports), (1, 1));
     assert_eq!((after.lookups, after.registrations, after.binds), (0, 0, 0));
-    assert_eq!(registry.transports_of("s").len(), 1); // a look-up
+    assert_eq!(registry.transports_of("s").len(), 1); // a lookup
     assert_eq!(total(&registry).lookups, 1);
 }
 
@@ -115,7 +115,7 @@ fn meetings_are_told_of_their_shard_until_a_reset<B: Backend>(shards: usize) {
     let met = || -> Vec<u64> {
         let of = |stats: ShardStats| stats.contention.expect("it can tell");
         let all: Vec<Contention> = registry.all_shard_stats().into_iter().map(of).collect();
-        assert!(all.iter().all(|contention| contention.meeting == Meeting::LockWait));
+        assert!(all.iter().all(|contention| contention.kind == ContentionKind::LockWait));
         all.iter().map(|contention| contention.count).collect()
     };
     let ids = ids(&registry);

@@ -140,18 +140,18 @@ impl Gate {
             return;
         }
         for _ in 0..PATIENCE {
-            if self.is_open() {
+            if self.is_active() {
                 return;
             }
             hint::spin_loop();
         }
         let mut asleep = lock(&self.asleep);
-        while !self.is_open() {
+        while !self.is_active() {
             asleep = self.wake.wait(asleep).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    fn is_open(&self) -> bool {
+    fn is_active(&self) -> bool {
         self.come.load(Ordering::SeqCst) == THREADS
     }
 }

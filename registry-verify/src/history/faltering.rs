@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use std::{fmt, hint, thread};
 
-use registry_core::{Event, Mailbox, Mailboxes, Operation, Probe, ShardStats, Undelivered};
+use registry_core::{Event, Mailbox, MailboxFamily, Operation, Probe, ShardStats, TrySendError};
 
 use super::post::{Post, Receive, TurnedDown};
 
@@ -54,7 +54,7 @@ impl Probe for FalteringProbe {
         false
     }
 
-    fn took(&self, _shard: usize, _operation: Operation, _began: Instant, _ended: Instant) {}
+    fn record_latency(&self, _shard: usize, _operation: Operation, _began: Instant, _ended: Instant) {}
 
     fn stats(&self, shard: usize, _now: Instant) -> ShardStats {
         let mut stats = ShardStats::default();
@@ -65,7 +65,7 @@ impl Probe for FalteringProbe {
     fn reset(&self) {}
 }
 
-impl Mailboxes for Faltering {
+impl MailboxFamily for Faltering {
     type Mailbox<T: Send + 'static> = FalteringMailbox<T>;
 }
 
@@ -80,15 +80,15 @@ impl Post for Faltering {
 }
 
 impl<T: Send + 'static> Mailbox<T> for FalteringMailbox<T> {
-    fn try_deliver(&self, item: T) -> Result<(), Undelivered<T>> {
+    fn try_send(&self, item: T) -> Result<(), TrySendError<T>> {
         falter();
         let mut queue = self.queue();
         let outcome = if queue.closed {
             queue.turned_down.closed += 1;
-            Err(Undelivered::Closed(item))
+            Err(TrySendError::Closed(item))
         } else if queue.items.len() == queue.capacity {
             queue.turned_down.full += 1;
-            Err(Undelivered::Full(item))
+            Err(TrySendError::Full(item))
         } else {
             queue.items.push(item);
             Ok(())

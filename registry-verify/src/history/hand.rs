@@ -7,8 +7,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use registry_core::{
-    Backend, BindError, Incarnation, Probe, RegisterError, RegisterReason, RouteError, ServerId, ToServer, ToTransport,
-    TransportId,
+    Backend, BindError, Incarnation, Probe, RegisterError, RegisterErrorKind, RouteError, ServerId, ToServer,
+    ToTransport, TransportId,
 };
 use registry_router::Registry;
 
@@ -58,7 +58,7 @@ pub(super) enum Answer {
     NotFound,
     Full,
     Closed,
-    Swept(usize, usize),
+    SweepReport(usize, usize),
     Counted(usize, usize, usize),
 }
 
@@ -200,9 +200,9 @@ fn tick(clock: &AtomicU64) -> u64 {
 }
 
 fn turned_down<Mb>(error: RegisterError<Mb>) -> Answer {
-    match error.reason {
-        RegisterReason::Taken { by } => Answer::Taken(by),
-        RegisterReason::ServerNotFound => Answer::NoServer,
+    match error.kind {
+        RegisterErrorKind::Taken { by } => Answer::Taken(by),
+        RegisterErrorKind::ServerNotFound => Answer::NoServer,
         other => panic!("nobody refuses here: {other}"),
     }
 }
@@ -233,9 +233,9 @@ fn ask<B: Backend, X: Post, P: Probe>(registry: &Registry<u64, B, X, P>, todo: T
         Todo::TransportsOf(server) => Answer::Transports(numbers(&registry.transports_of(server_name(server.id)))),
         Todo::Sweep => {
             let swept = registry.sweep();
-            Answer::Swept(swept.servers, swept.transports)
+            Answer::SweepReport(swept.servers, swept.transports)
         }
-        Todo::Count => Answer::Counted(registry.len_servers(), registry.len_transports(), registry.len_bindings()),
+        Todo::Count => Answer::Counted(registry.server_count(), registry.transport_count(), registry.binding_count()),
         _ => unreachable!("{todo:?} needs more than the registry"),
     }
 }

@@ -41,7 +41,7 @@ pub fn judge<B: Backend, X: Post, P: Probe>(
     }
     let history = recorded(&hands)?;
     judge_history(&history)?;
-    let left = (registry.len_servers(), registry.len_transports(), registry.len_bindings());
+    let left = (registry.server_count(), registry.transport_count(), registry.binding_count());
     if left != (0, 0, 0) {
         return Err(format!(
             "when all leases were gone, servers, transports and bindings were left: {left:?}\n{}",
@@ -190,7 +190,7 @@ fn in_words(record: &Record, owners: &Numbering, messages: &Messages) -> Result<
             };
             Call::Route(name, routed)
         }
-        (Todo::Sweep, Answer::Swept(servers, transports)) => Call::Sweep(few(*servers)?, few(*transports)?),
+        (Todo::Sweep, Answer::SweepReport(servers, transports)) => Call::Sweep(few(*servers)?, few(*transports)?),
         (Todo::Count, Answer::Counted(servers, transports, bindings)) => {
             Call::Count(few(*servers)?, few(*transports)?, few(*bindings)?)
         }

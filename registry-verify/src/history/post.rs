@@ -1,10 +1,10 @@
 //! Families of mailboxes that a thread of a history can open, read and close.
 
-use registry_core::Mailboxes;
+use registry_core::MailboxFamily;
 use registry_router::{Inbox, Tokio};
 
 /// A family of mailboxes of which both ends are known.
-pub trait Post: Mailboxes {
+pub trait Post: MailboxFamily {
     /// The receiving end.
     type Inbox<T: Send + 'static>: Receive<T>;
 

@@ -90,5 +90,5 @@ fn transport_id(id: &str) -> TransportId {
 
 /// Asserts that nothing is left.
 fn nothing_is_left<B: Backend>(world: &World<B>) {
-    assert_eq!((world.len_servers(), world.len_transports(), world.len_bindings()), (0, 0, 0), "something is left");
+    assert_eq!((world.server_count(), world.transport_count(), world.binding_count()), (0, 0, 0), "something is left");
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicIsize, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
-use registry_core::{Admission, AdmissionState, Event, Kind, Metadata, Operation, Probe, Refusal, ShardStats};
+use registry_core::{Admission, AdmissionError, AdmissionState, Event, Kind, Metadata, Operation, Probe, ShardStats};
 use shuttle::sync::Mutex;
 use shuttle::sync::mpsc::{Receiver, Sender, channel};
 
@@ -36,7 +36,7 @@ impl Probe for Listener {
         false
     }
 
-    fn took(&self, _shard: usize, _operation: Operation, _began: Instant, _ended: Instant) {}
+    fn record_latency(&self, _shard: usize, _operation: Operation, _began: Instant, _ended: Instant) {}
 
     fn stats(&self, _shard: usize, _now: Instant) -> ShardStats {
         ShardStats::default()
@@ -62,7 +62,7 @@ impl Headcount {
 }
 
 impl Admission for Headcount {
-    fn admit(&self, _kind: Kind, _metadata: &Metadata, _now: Instant) -> Result<(), Refusal> {
+    fn admit(&self, _kind: Kind, _metadata: &Metadata, _now: Instant) -> Result<(), AdmissionError> {
         self.0.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }

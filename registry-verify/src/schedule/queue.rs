@@ -5,14 +5,14 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
-use registry_core::{Closed, Mailbox, Mailboxes, ReservingMailbox, Slot, Undelivered};
+use registry_core::{Closed, Mailbox, MailboxFamily, ReserveMailbox, Slot, TrySendError};
 use shuttle::sync::{Mutex, MutexGuard};
 
 /// The family of [`Queue`]s.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Queues;
 
-impl Mailboxes for Queues {
+impl MailboxFamily for Queues {
     type Mailbox<T: Send + 'static> = Queue<T>;
 }
 
@@ -72,13 +72,13 @@ impl<T> Clone for Queue<T> {
 }
 
 impl<T: Send + 'static> Mailbox<T> for Queue<T> {
-    fn try_deliver(&self, item: T) -> Result<(), Undelivered<T>> {
+    fn try_send(&self, item: T) -> Result<(), TrySendError<T>> {
         let mut inner = self.lock();
         if inner.closed {
-            return Err(Undelivered::Closed(item));
+            return Err(TrySendError::Closed(item));
         }
         if inner.room == 0 {
-            return Err(Undelivered::Full(item));
+            return Err(TrySendError::Full(item));
         }
         inner.room -= 1;
         inner.items.push_back(item);
@@ -90,7 +90,7 @@ impl<T: Send + 'static> Mailbox<T> for Queue<T> {
     }
 }
 
-impl<T: Send + 'static> ReservingMailbox<T> for Queue<T> {
+impl<T: Send + 'static> ReserveMailbox<T> for Queue<T> {
     type Slot<'a> = Room<'a, T>;
 
     async fn reserve(&self) -> Result<Room<'_, T>, Closed> {

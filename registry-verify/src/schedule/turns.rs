@@ -7,7 +7,7 @@
 use std::ops::ControlFlow;
 use std::sync::{PoisonError, TryLockError};
 
-use registry_core::{Backend, Head, Key, NotInserted, Shard, State};
+use registry_core::{Backend, Key, NotInserted, Shard, State, Value};
 use shuttle::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use shuttle::thread;
 
@@ -25,15 +25,15 @@ pub struct TurnsShard<T> {
 impl<B: Backend> Backend for Turns<B> {
     const NAME: &'static str = B::NAME;
 
-    type Shard<K: Key, H: Head, S: State> = TurnsShard<B::Shard<K, H, S>>;
+    type Shard<K: Key, V: Value, S: State> = TurnsShard<B::Shard<K, V, S>>;
 
-    fn shard<K: Key, H: Head, S: State>(&self, capacity: usize) -> Self::Shard<K, H, S> {
+    fn shard<K: Key, V: Value, S: State>(&self, capacity: usize) -> Self::Shard<K, V, S> {
         TurnsShard { lock: RwLock::new(()), shard: self.0.shard(capacity) }
     }
 }
 
-impl<K: Key, H: Head, S: State, T: Shard<K, H, S>> Shard<K, H, S> for TurnsShard<T> {
-    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &H, &S) -> R) -> Option<R> {
+impl<K: Key, V: Value, S: State, T: Shard<K, V, S>> Shard<K, V, S> for TurnsShard<T> {
+    fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &V, &S) -> R) -> Option<R> {
         let _turn = self.read();
         self.shard.with(hash, key, read)
     }
@@ -42,20 +42,20 @@ impl<K: Key, H: Head, S: State, T: Shard<K, H, S>> Shard<K, H, S> for TurnsShard
         &self,
         hash: u64,
         key: K,
-        head: H,
+        value: V,
         state: S,
-        complete: impl FnOnce(&mut [H]) -> Result<(), E>,
-    ) -> Result<(), NotInserted<H, S, E>> {
+        complete: impl FnOnce(&mut [V]) -> Result<(), E>,
+    ) -> Result<(), NotInserted<V, S, E>> {
         let _turn = self.write();
-        self.shard.insert_new_with(hash, key, head, state, complete)
+        self.shard.insert_new_with(hash, key, value, state, complete)
     }
 
-    fn remove_if(&self, hash: u64, key: &[u8], owned: impl FnMut(&K, &H, &S) -> bool) -> bool {
+    fn remove_if(&self, hash: u64, key: &[u8], owned: impl FnMut(&K, &V, &S) -> bool) -> bool {
         let _turn = self.write();
         self.shard.remove_if(hash, key, owned)
     }
 
-    fn for_each(&self, visit: impl FnMut(&K, &H, &S) -> ControlFlow<()>) {
+    fn for_each(&self, visit: impl FnMut(&K, &V, &S) -> ControlFlow<()>) {
         let _turn = self.read();
         self.shard.for_each(visit);
     }

@@ -257,6 +257,6 @@ impl Model {
         for (side, id) in &dead {
             self.end(*side, *id);
         }
-        Outcome::Swept(servers, dead.len() - servers)
+        Outcome::SweepReport(servers, dead.len() - servers)
     }
 }

@@ -37,7 +37,7 @@ pub enum Outcome {
     /// A broadcast: whether the server was there, how many took the message, who had no room, who was closed.
     Broadcast(bool, usize, Vec<u8>, Vec<u8>),
     /// So many servers and transports were dead, and were taken out.
-    Swept(usize, usize),
+    SweepReport(usize, usize),
     /// What was in an inbox: who sent it, and what.
     Read(Vec<(u8, u64)>),
 }

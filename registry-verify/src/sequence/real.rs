@@ -1,6 +1,6 @@
 //! The same operations on a registry, with its answers put into the words of the model.
 
-use registry_core::{Backend, BindError, BoundRouteError, Incarnation, RegisterError, RegisterReason, RouteError};
+use registry_core::{Backend, BindError, BoundRouteError, Incarnation, RegisterError, RegisterErrorKind, RouteError};
 use registry_router::{
     BoundRoute, Inbox, Registry, ServerId, ServerLease, ToServer, ToTransport, TransportId, TransportLease, mailbox,
 };
@@ -113,7 +113,7 @@ impl<B: Backend> Real<B> {
             }
             Op::Sweep => {
                 let swept = self.registry.sweep();
-                Outcome::Swept(swept.servers, swept.transports)
+                Outcome::SweepReport(swept.servers, swept.transports)
             }
             Op::FindMany(Side::Server, ids) => {
                 let found = self.registry.find_many_servers(&ids.map(server));
@@ -159,7 +159,7 @@ impl<B: Backend> Real<B> {
     /// All that can be seen.
     pub fn view(&self) -> View {
         let registry = &self.registry;
-        let lengths = (registry.len_servers(), registry.len_transports(), registry.len_bindings());
+        let lengths = (registry.server_count(), registry.transport_count(), registry.binding_count());
         let mut view = View { lengths, ..View::default() };
         for id in 0..IDS {
             if let Some(incarnation) = self.registry.with_server(server(id), |entry| entry.incarnation) {
@@ -223,9 +223,9 @@ impl<B: Backend> Real<B> {
                 self.owners.push(Owner { incarnation, lease: Some(lease), route: None, inbox });
                 Outcome::Registered(self.owners.len() - 1)
             }
-            Err(error) => match error.reason {
-                RegisterReason::Taken { by } => Outcome::Taken(self.owner_of(by)),
-                RegisterReason::ServerNotFound => Outcome::NoServer,
+            Err(error) => match error.kind {
+                RegisterErrorKind::Taken { by } => Outcome::Taken(self.owner_of(by)),
+                RegisterErrorKind::ServerNotFound => Outcome::NoServer,
                 other => panic!("nobody refuses here: {other}"),
             },
         }

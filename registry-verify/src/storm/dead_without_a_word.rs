@@ -7,7 +7,7 @@
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use registry_core::{Admission, AdmissionState, Backend, BindError, Kind, Metadata, Refusal, RouteError};
+use registry_core::{Admission, AdmissionError, AdmissionState, Backend, BindError, Kind, Metadata, RouteError};
 use registry_router::{Registry, ServerId, TransportId};
 use tokio::runtime::Builder;
 
@@ -113,14 +113,14 @@ fn found_by_nobody<B: Backend>(registry: &Registry<u64, B>, town: &Town, logbook
         + town.transports.iter().filter(|id| registry.with_transport(id, |_| ()).is_some()).count()
         + town.transports.iter().filter(|id| registry.server_for_transport(id).is_some()).count()
         + town.servers.iter().filter(|id| !registry.transports_of(id).is_empty()).count();
-    logbook.expect_eq("look-ups that found a dead one", found, 0);
+    logbook.expect_eq("lookups that found a dead one", found, 0);
     let listed = (registry.list_servers().len(), registry.list_transports().len());
     logbook.expect_eq("servers and transports in lists", listed, (living, living));
     let at_home: usize = town.homes.iter().map(|home| registry.transports_of(home).len()).sum();
     logbook.expect_eq("transports of the living", at_home, living);
     let bindings = town.transports.iter().map(|id| registry.bind_transport_to_server(id, home));
     logbook.expect_each("bindings of the dead", bindings, &Err(BindError::TransportNotFound));
-    let registered = (registry.len_servers(), registry.len_transports());
+    let registered = (registry.server_count(), registry.transport_count());
     logbook.expect_eq("registrations, dead ones among them", registered, (living + dead, living + dead));
 }
 
@@ -180,7 +180,7 @@ fn swept_in_the_background<B: Backend>(
     logbook.died(deaths);
     // Of earlier ends, which have all been told by now.
     while ended.try_recv().is_ok() {}
-    let sweeper = runtime.spawn(registry.sweeper(EVERY));
+    let sweep_task = runtime.spawn(registry.sweep_task(EVERY));
     let began = Instant::now();
     owners.into_iter().for_each(Owner::vanish);
     let last = ended.iter().take(deaths).last();
@@ -188,14 +188,15 @@ fn swept_in_the_background<B: Backend>(
     logbook.lagged(lag);
     logbook.figure("lag_in_rounds_x", lag.as_secs_f64() / EVERY.as_secs_f64());
     town.only_the_living(registry, "after sweeps in the background", logbook);
-    sweeper.abort();
-    let cancelled = runtime.block_on(sweeper).is_err_and(|error| error.is_cancelled());
+    sweep_task.abort();
+    let cancelled = runtime.block_on(sweep_task).is_err_and(|error| error.is_cancelled());
     logbook.expect(cancelled, || "the sweeper ended although the registry was there".to_owned());
 
     let short_lived: Registry<u64, B> = super::field::registry();
-    let sweeper = runtime.spawn(short_lived.sweeper(EVERY));
+    let sweep_task = runtime.spawn(short_lived.sweep_task(EVERY));
     drop(short_lived);
-    logbook.expect(runtime.block_on(sweeper).is_ok(), || "the sweeper panicked when its registry was gone".to_owned());
+    logbook
+        .expect(runtime.block_on(sweep_task).is_ok(), || "the sweeper panicked when its registry was gone".to_owned());
 }
 
 /// Refuses nobody, and is told of every end, when the name is free.
@@ -203,7 +204,7 @@ fn swept_in_the_background<B: Backend>(
 struct Told(Sender<Instant>);
 
 impl Admission for Told {
-    fn admit(&self, _kind: Kind, _metadata: &Metadata, _now: Instant) -> Result<(), Refusal> {
+    fn admit(&self, _kind: Kind, _metadata: &Metadata, _now: Instant) -> Result<(), AdmissionError> {
         Ok(())
     }
 

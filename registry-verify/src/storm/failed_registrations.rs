@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
 
 use registry_core::{
-    Admission, AdmissionState, Backend, Cause, InvalidId, Kind, MAX_ID_BYTES, Metadata, Refusal, RegisterReason,
+    Admission, AdmissionError, AdmissionState, Backend, DenyReason, InvalidId, Kind, MAX_ID_BYTES, Metadata,
+    RegisterErrorKind,
 };
 use registry_router::{MonitorSettings, Registry, ServerMailbox, TransportMailbox, mailbox};
 
@@ -121,32 +122,32 @@ impl<B: Backend> Loser<'_, B> {
         };
         let is_right = matches!(
             (number % REASONS, &reason),
-            (0..=2, Some(RegisterReason::Taken { .. }))
-                | (3, Some(RegisterReason::ServerNotFound))
-                | (4, Some(RegisterReason::Refused(_)))
-                | (5, Some(RegisterReason::InvalidId(InvalidId::Empty)))
-                | (6, Some(RegisterReason::InvalidId(InvalidId::TooLong { .. })))
-                | (7, Some(RegisterReason::InvalidId(InvalidId::ControlCharacter { .. })))
+            (0..=2, Some(RegisterErrorKind::Taken { .. }))
+                | (3, Some(RegisterErrorKind::ServerNotFound))
+                | (4, Some(RegisterErrorKind::Refused(_)))
+                | (5, Some(RegisterErrorKind::InvalidId(InvalidId::Empty)))
+                | (6, Some(RegisterErrorKind::InvalidId(InvalidId::TooLong { .. })))
+                | (7, Some(RegisterErrorKind::InvalidId(InvalidId::ControlCharacter { .. })))
         );
         (!is_right).then(|| format!("{reason:?}"))
     }
 
     /// The reason why a server was not registered.
-    fn lose_server(&mut self, id: &str, metadata: Metadata) -> Option<RegisterReason> {
+    fn lose_server(&mut self, id: &str, metadata: Metadata) -> Option<RegisterErrorKind> {
         let error = self.registry.register_server(id, self.to_server.take()?, metadata).err()?;
         self.to_server = Some(error.mailbox);
-        Some(error.reason)
+        Some(error.kind)
     }
 
     /// The reason why a transport was not registered, bound to a server or to none.
-    fn lose_transport(&mut self, id: &str, bound_to: Option<&str>) -> Option<RegisterReason> {
+    fn lose_transport(&mut self, id: &str, bound_to: Option<&str>) -> Option<RegisterErrorKind> {
         let mailbox = self.to_transport.take()?;
         let error = match bound_to {
             Some(server) => self.registry.register_transport_bound_to(id, mailbox, (), server).err()?,
             None => self.registry.register_transport(id, mailbox, ()).err()?,
         };
         self.to_transport = Some(error.mailbox);
-        Some(error.reason)
+        Some(error.kind)
     }
 }
 
@@ -158,9 +159,13 @@ const UNWANTED: &str = "unwanted";
 struct Picky(Arc<AtomicI64>);
 
 impl Admission for Picky {
-    fn admit(&self, _kind: Kind, metadata: &Metadata, _now: Instant) -> Result<(), Refusal> {
+    fn admit(&self, _kind: Kind, metadata: &Metadata, _now: Instant) -> Result<(), AdmissionError> {
         if metadata.get(UNWANTED).is_some() {
-            return Err(Refusal { cause: Cause::Policy, reason: "it is not wanted".into(), retry_after: None });
+            return Err(AdmissionError {
+                reason: DenyReason::Policy,
+                message: "it is not wanted".into(),
+                retry_after: None,
+            });
         }
         self.0.fetch_add(1, Ordering::Relaxed);
         Ok(())

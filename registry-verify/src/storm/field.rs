@@ -1,6 +1,6 @@
 //! Where storms rage: a registry of plain numbers with default settings, and names to fill it with.
 
-use registry_core::{Backend, Mailboxes, Probe};
+use registry_core::{Backend, MailboxFamily, Probe};
 use registry_router::{Registry, ServerId, TransportId};
 
 use super::logbook::Left;
@@ -21,6 +21,10 @@ pub(super) fn transport(kind: &str, number: usize) -> TransportId {
 }
 
 /// What a registry holds.
-pub(super) fn held<B: Backend, X: Mailboxes, P: Probe>(registry: &Registry<u64, B, X, P>) -> Left {
-    Left { servers: registry.len_servers(), transports: registry.len_transports(), bindings: registry.len_bindings() }
+pub(super) fn held<B: Backend, X: MailboxFamily, P: Probe>(registry: &Registry<u64, B, X, P>) -> Left {
+    Left {
+        servers: registry.server_count(),
+        transports: registry.transport_count(),
+        bindings: registry.binding_count(),
+    }
 }

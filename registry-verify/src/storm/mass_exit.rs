@@ -17,7 +17,7 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use registry_core::{Backend, Mailbox, Mailboxes, Undelivered};
+use registry_core::{Backend, Mailbox, MailboxFamily, TrySendError};
 use registry_router::{Inbox, Registry, ServerMailbox, ToTransport, TokioMailbox, TransportMailbox, mailbox};
 
 use super::field::{held, server, transport};
@@ -94,7 +94,7 @@ fn leases(logbook: &Logbook) -> usize {
 }
 
 /// Registers servers, and transports bound to them in turn.
-fn fill<B: Backend, X: Mailboxes>(
+fn fill<B: Backend, X: MailboxFamily>(
     registry: &Registry<u64, B, X>,
     logbook: &mut Logbook,
     order: Order,
@@ -160,7 +160,7 @@ fn exit_on_two_threads(mut leases: Vec<AnyLease>) -> Duration {
 /// Mailboxes with nothing to drop.
 enum Nothing {}
 
-impl Mailboxes for Nothing {
+impl MailboxFamily for Nothing {
     type Mailbox<T: Send + 'static> = Nowhere;
 }
 
@@ -169,8 +169,8 @@ impl Mailboxes for Nothing {
 struct Nowhere;
 
 impl<T: Send + 'static> Mailbox<T> for Nowhere {
-    fn try_deliver(&self, item: T) -> Result<(), Undelivered<T>> {
-        Err(Undelivered::Full(item))
+    fn try_send(&self, item: T) -> Result<(), TrySendError<T>> {
+        Err(TrySendError::Full(item))
     }
 
     fn is_closed(&self) -> bool {

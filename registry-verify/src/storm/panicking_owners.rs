@@ -1,7 +1,7 @@
 //! Threads and tasks panic while they own leases.
 //!
 //! They unwind without the panic hook, which belongs to the whole program and would print thousands of panics that are
-//! meant. Some panic in the middle of a look-up or of a list, in the registry's hands.
+//! meant. Some panic in the middle of a lookup or of a list, in the registry's hands.
 
 use std::panic::resume_unwind;
 use std::sync::Barrier;

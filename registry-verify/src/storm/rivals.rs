@@ -1,14 +1,14 @@
 //! Three threads register, renew and drop one name while another one looks it up, and its incarnation never falls.
 //!
 //! Two look. Each owner, while it has the name, compares its incarnation with the greatest of those that had the name
-//! before, so that each registration is compared with all earlier ones. And a look-up is compared with the one before it.
+//! before, so that each registration is compared with all earlier ones. And a lookup is compared with the one before it.
 //! It is done for servers and for transports, with 1 shard and with 64.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use registry_core::{Backend, Incarnation, RegisterReason};
+use registry_core::{Backend, Incarnation, RegisterErrorKind};
 use registry_router::{Inbox, Registry, ServerMailbox, ToServer, ToTransport, TransportMailbox, mailbox};
 
 use super::field::held;
@@ -21,7 +21,7 @@ const RIVALS: usize = 3;
 /// Every so many registrations of a rival are renewed once.
 const RENEWED: usize = 4;
 
-/// So often a rival tries in vain, when the look-ups are over, before it gives up.
+/// So often a rival tries in vain, when the lookups are over, before it gives up.
 const PATIENCE: usize = 1_000_000;
 
 /// The name that all want.
@@ -36,7 +36,7 @@ pub(super) fn run<B: Backend>(logbook: &mut Logbook) {
         let race = Race::<B>::new(shards, side);
         let (seen, owned) = race.run(look_ups, least);
         let when = format!("{side:?}, {shards} shards");
-        logbook.expect_eq(&format!("incarnations that fell in look-ups ({when})"), &seen.first_fall, &None);
+        logbook.expect_eq(&format!("incarnations that fell in lookups ({when})"), &seen.first_fall, &None);
         for rival in &owned {
             logbook.expect(rival.registrations >= least, || {
                 format!("a rival had the name only {} times ({when})", rival.registrations)
@@ -72,7 +72,7 @@ struct Tally {
     falls: u64,
     first_fall: Option<(u64, u64)>,
     /// Why it was refused, if it was and the name was not taken.
-    refused: Option<RegisterReason>,
+    refused: Option<RegisterErrorKind>,
 }
 
 impl Tally {
@@ -111,7 +111,7 @@ impl<B: Backend> Race<B> {
         }
     }
 
-    /// So many look-ups, while each rival registers at least so often. What was seen, and what each rival found.
+    /// So many lookups, while each rival registers at least so often. What was seen, and what each rival found.
     fn run(&self, look_ups: usize, least: usize) -> (Tally, Vec<Tally>) {
         thread::scope(|scope| {
             let rivals: Vec<_> = (0..RIVALS).map(|_| scope.spawn(|| self.contend(least))).collect();
@@ -178,26 +178,26 @@ impl<B: Backend> Race<B> {
         tally.registrations += 1;
     }
 
-    fn register(&self) -> Result<AnyLease, RegisterReason> {
+    fn register(&self) -> Result<AnyLease, RegisterErrorKind> {
         match self.side {
             Side::Server => {
                 let lease = self.registry.register_server(NAME, self.to_server.clone(), ());
-                lease.map(AnyLease::Server).map_err(|error| error.reason)
+                lease.map(AnyLease::Server).map_err(|error| error.kind)
             }
             Side::Transport => {
                 let lease = self.registry.register_transport(NAME, self.to_transport.clone(), ());
-                lease.map(AnyLease::Transport).map_err(|error| error.reason)
+                lease.map(AnyLease::Transport).map_err(|error| error.kind)
             }
         }
     }
 
-    fn renew(&self, lease: &mut AnyLease) -> Result<(), RegisterReason> {
+    fn renew(&self, lease: &mut AnyLease) -> Result<(), RegisterErrorKind> {
         match lease {
             AnyLease::Server(lease) => {
-                self.registry.renew_server(lease, self.to_server.clone(), ()).map_err(|error| error.reason)
+                self.registry.renew_server(lease, self.to_server.clone(), ()).map_err(|error| error.kind)
             }
             AnyLease::Transport(lease) => {
-                self.registry.renew_transport(lease, self.to_transport.clone(), ()).map_err(|error| error.reason)
+                self.registry.renew_transport(lease, self.to_transport.clone(), ()).map_err(|error| error.kind)
             }
         }
     }
@@ -211,8 +211,8 @@ impl<B: Backend> Race<B> {
 }
 
 /// That another one has the name is what a race is about.
-fn refused(reason: RegisterReason, tally: &mut Tally) {
-    if !matches!(reason, RegisterReason::Taken { .. }) {
+fn refused(reason: RegisterErrorKind, tally: &mut Tally) {
+    if !matches!(reason, RegisterErrorKind::Taken { .. }) {
         tally.refused.get_or_insert(reason);
     }
 }

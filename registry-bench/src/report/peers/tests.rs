@@ -21,7 +21,7 @@ fn measured(ns: f64) -> Outcome {
     Outcome::Measured { ns, ops_per_s: 2e9 / ns }
 }
 
-/// Three rounds: a map that is faster than one of ours at look-ups, an actor's registry that is not, and one that is
+/// Three rounds: a map that is faster than one of ours at lookups, an actor's registry that is not, and one that is
 /// not installed.
 fn document() -> Document {
     let mut lines = Vec::new();

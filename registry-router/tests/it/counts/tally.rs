@@ -16,7 +16,7 @@ pub(crate) struct Tally {
     pub(crate) routes: u64,
     pub(crate) full: u64,
     pub(crate) closed: u64,
-    /// Look-ups, where hits are not to be told.
+    /// Lookups, where hits are not to be told.
     lookups: u64,
 }
 
@@ -44,19 +44,19 @@ impl Tally {
         }
     }
 
-    /// What the registry says while others run, with all look-ups in one: a reset during a look-up may leave its miss to
-    /// be counted after it, so hits and misses are told by one too few or too many then, and look-ups are not.
+    /// What the registry says while others run, with all lookups in one: a reset during a lookup may leave its miss to
+    /// be counted after it, so hits and misses are told by one too few or too many then, and lookups are not.
     pub(crate) fn counted_meanwhile(stats: &ShardStats) -> Self {
         let counts = Self { hits: 0, misses: 0, ..Self::of(stats) };
         Self { lookups: stats.lookups, ..counts }
     }
 
-    /// The same with all look-ups in one.
+    /// The same with all lookups in one.
     pub(crate) fn without_hits(self) -> Self {
         Self { hits: 0, misses: 0, lookups: self.lookups(), ..self }
     }
 
-    /// All look-ups, hits and misses.
+    /// All lookups, hits and misses.
     pub(crate) fn lookups(&self) -> u64 {
         self.hits + self.misses + self.lookups
     }
@@ -75,7 +75,7 @@ impl Tally {
         self.named().iter().zip(other.named()).all(|(part, all)| part.1 <= all.1) && self.lookups <= other.lookups
     }
 
-    /// Everything that is counted, but look-ups without hits.
+    /// Everything that is counted, but lookups without hits.
     pub(crate) fn named(&self) -> [(&'static str, u64); 11] {
         [
             ("hit", self.hits),

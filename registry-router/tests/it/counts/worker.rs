@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use registry_core::Backend;
 use registry_router::{
-    BindError, Inbox, RegisterReason, Registry, RouteError, ServerId, ServerLease, ToServer, ToTransport, TransportId,
-    TransportLease, mailbox,
+    BindError, Inbox, RegisterErrorKind, Registry, RouteError, ServerId, ServerLease, ToServer, ToTransport,
+    TransportId, TransportLease, mailbox,
 };
 
 use super::tally::Tally;
@@ -32,7 +32,7 @@ pub(crate) const TRANSPORTS_PER_SERVER: usize = 6;
 /// Room in a mailbox: little, so that some are full.
 const ROOM: usize = 4;
 
-/// A look-up is counted at most so often by one operation.
+/// A lookup is counted at most so often by one operation.
 const MOST_LOOKUPS: u64 = 2;
 
 /// A name and its shard.
@@ -48,7 +48,7 @@ pub(crate) struct World<'a, B: Backend> {
     contested: Vec<Name>,
     transports: Vec<Name>,
     nobody: Vec<Name>,
-    /// For each worker, at least how many look-ups it has begun.
+    /// For each worker, at least how many lookups it has begun.
     begun: [AtomicU64; WORKERS],
 }
 
@@ -75,7 +75,7 @@ impl<'a, B: Backend> World<'a, B> {
         }
     }
 
-    /// At least how many look-ups have begun, all workers together.
+    /// At least how many lookups have begun, all workers together.
     pub(crate) fn begun(&self) -> u64 {
         self.begun.iter().map(|begun| begun.load(Ordering::Acquire)).sum()
     }
@@ -254,16 +254,16 @@ impl<'a, B: Backend> Worker<'a, B> {
                 self.at(contested).registrations += 1;
                 self.contested.push(Owned { name, lease, inbox: Some(inbox), bound: None });
             }
-            Err(error) => self.turned_down(contested, &error.reason),
+            Err(error) => self.turned_down(contested, &error.kind),
         }
     }
 
-    fn turned_down(&mut self, name: &Name, reason: &RegisterReason) {
+    fn turned_down(&mut self, name: &Name, reason: &RegisterErrorKind) {
         let tally = self.at(name);
         tally.rejections += 1;
         tally.refused += match reason {
-            RegisterReason::Refused(_) | RegisterReason::ServerFull { .. } => 1,
-            RegisterReason::Taken { .. } | RegisterReason::ServerNotFound => 0,
+            RegisterErrorKind::Refused(_) | RegisterErrorKind::ServerFull { .. } => 1,
+            RegisterErrorKind::Taken { .. } | RegisterErrorKind::ServerNotFound => 0,
             other => panic!("nobody should be told: {other}"),
         };
     }
@@ -372,7 +372,7 @@ impl<'a, B: Backend> Worker<'a, B> {
                 tally.binds += u64::from(to.is_some());
                 self.transports.push(Owned { name, lease, inbox: Some(inbox), bound: to });
             }
-            Err(error) => self.turned_down(transport, &error.reason),
+            Err(error) => self.turned_down(transport, &error.kind),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Bindings: none outlives a side, none is inherited, and a move leaves no gap.
 
-use registry_core::{Backend, BindError, RegisterReason};
+use registry_core::{Backend, BindError, RegisterErrorKind};
 use shuttle::thread;
 
 use super::{nothing_is_left, server, server_id, transport, transport_id, world};
@@ -20,7 +20,7 @@ pub(super) fn bind_against_the_transports_death<B: Backend>() {
     });
     assert_eq!(world.server_for_transport("t"), None);
     assert!(world.transports_of("s").is_empty());
-    assert_eq!(world.len_bindings(), 0, "the dead are still in the index");
+    assert_eq!(world.binding_count(), 0, "the dead are still in the index");
     drop(s);
     nothing_is_left(&world);
 }
@@ -42,7 +42,7 @@ pub(super) fn bind_against_the_servers_death<B: Backend>() {
     assert!(matches!(bound, Ok(()) | Err(BindError::ServerNotFound)));
     assert_eq!(world.server_for_transport("t"), Some(server_id("other")), "bound to a server that had ended");
     assert_eq!(world.transports_of("other"), [transport_id("t")]);
-    assert_eq!(world.len_bindings(), 1);
+    assert_eq!(world.binding_count(), 1);
     drop((t, other));
     nothing_is_left(&world);
 }
@@ -104,7 +104,7 @@ pub(super) fn born_bound_against_a_rival<B: Backend>() {
     assert!(bound.is_some() != unbound.is_some(), "exactly one wins");
     assert_eq!(world.server_for_transport("t").is_some(), bound.is_some());
     assert_eq!(world.transports_of("s").len(), usize::from(bound.is_some()));
-    assert_eq!(world.len_bindings(), usize::from(bound.is_some()), "a failed birth left a binding");
+    assert_eq!(world.binding_count(), usize::from(bound.is_some()), "a failed birth left a binding");
     drop((bound, unbound, s));
     nothing_is_left(&world);
 }
@@ -122,8 +122,8 @@ pub(super) fn born_bound_against_the_servers_death<B: Backend>() {
     match born {
         Ok(lease) => assert!(lease.is_current()),
         Err(error) => {
-            assert_eq!(error.reason, RegisterReason::ServerNotFound);
-            assert_eq!(world.len_transports(), 0);
+            assert_eq!(error.reason, RegisterErrorKind::ServerNotFound);
+            assert_eq!(world.transport_count(), 0);
         }
     }
     world.unregister_transport("t");
@@ -146,7 +146,7 @@ pub(super) fn move_seen<B: Backend>() {
             }
         });
     });
-    assert_eq!(world.len_bindings(), 1);
+    assert_eq!(world.binding_count(), 1);
     drop((a, b, t));
     nothing_is_left(&world);
 }

@@ -1,6 +1,6 @@
 //! Names: who has one, and who takes it away.
 
-use registry_core::{Backend, RegisterReason};
+use registry_core::{Backend, RegisterErrorKind};
 use registry_router::Registry;
 use shuttle::thread;
 
@@ -93,7 +93,7 @@ pub(super) fn sweep_against_reregistration<B: Backend>() {
         });
         (successor.join().expect("nobody panics"), sweep.join().expect("nobody panics"))
     });
-    assert!(!matches!(successor, Err(RegisterReason::Taken { .. })), "the dead keep their names");
+    assert!(!matches!(successor, Err(RegisterErrorKind::Taken { .. })), "the dead keep their names");
     assert!(successor.as_ref().is_ok_and(|lease| lease.is_current()) && !dead.is_current());
     assert!(swept <= 1);
     drop((dead, successor));
