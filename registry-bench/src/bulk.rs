@@ -180,11 +180,11 @@ impl<'a, B: Backend> On<'a, B> {
         let mut routes: Vec<BoundRoute<Message>> = self.pairs(thread, threads).into_iter().map(of).collect();
         // The first message finds the way.
         for route in &mut routes {
-            registry.route_through(route, 1).expect("the mailboxes are empty");
+            route.try_send(&registry, 1).expect("the mailboxes are empty");
         }
         self.world.drain_all();
         Box::new(move |start, operations| {
-            time_mut(&mut routes, start, operations, |route| registry.route_through(route, 1))
+            time_mut(&mut routes, start, operations, |route| route.try_send(&registry, 1))
         })
     }
 

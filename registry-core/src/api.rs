@@ -9,6 +9,7 @@ use crate::entry::{Entry, EntryInfo, EntryRef};
 use crate::error::{BindError, BroadcastReport, RegisterError, RouteError};
 use crate::id::{InvalidId, ServerId, TransportId};
 use crate::incarnation::Incarnation;
+use crate::key::AsId;
 use crate::metadata::Metadata;
 use crate::select::Select;
 use crate::stats::{ContentionStatus, ShardStats};
@@ -26,24 +27,24 @@ pub trait Directory {
     /// Reads a server in place. The closure must not write to the registry.
     fn with_server<R>(
         &self,
-        id: impl AsRef<[u8]>,
+        id: impl AsId<ServerId>,
         read: impl FnOnce(EntryRef<'_, ServerId, Self::ServerMailbox>) -> R,
     ) -> Option<R>;
 
     /// Reads a transport in place. The closure must not write to the registry.
     fn with_transport<R>(
         &self,
-        id: impl AsRef<[u8]>,
+        id: impl AsId<TransportId>,
         read: impl FnOnce(EntryRef<'_, TransportId, Self::TransportMailbox>) -> R,
     ) -> Option<R>;
 
     /// An owned handle to a server.
-    fn find_server(&self, id: impl AsRef<[u8]>) -> Option<Entry<ServerId, Self::ServerMailbox>> {
+    fn find_server(&self, id: impl AsId<ServerId>) -> Option<Entry<ServerId, Self::ServerMailbox>> {
         self.with_server(id, |entry| entry.to_entry())
     }
 
     /// An owned handle to a transport.
-    fn find_transport(&self, id: impl AsRef<[u8]>) -> Option<Entry<TransportId, Self::TransportMailbox>> {
+    fn find_transport(&self, id: impl AsId<TransportId>) -> Option<Entry<TransportId, Self::TransportMailbox>> {
         self.with_transport(id, |entry| entry.to_entry())
     }
 
@@ -70,16 +71,20 @@ pub trait Bindings {
     /// # Errors
     ///
     /// [`BindError`], telling which side is missing; what was bound before stays as it was.
-    fn bind_transport_to_server(&self, transport: impl AsRef<[u8]>, server: impl AsRef<[u8]>) -> Result<(), BindError>;
+    fn bind_transport_to_server(
+        &self,
+        transport: impl AsId<TransportId>,
+        server: impl AsId<ServerId>,
+    ) -> Result<(), BindError>;
 
     /// Undoes the binding of a transport, and says whether there was one.
-    fn unbind_transport(&self, transport: impl AsRef<[u8]>) -> bool;
+    fn unbind_transport(&self, transport: impl AsId<TransportId>) -> bool;
 
     /// The server that a transport is bound to.
-    fn server_for_transport(&self, transport: impl AsRef<[u8]>) -> Option<ServerId>;
+    fn server_for_transport(&self, transport: impl AsId<TransportId>) -> Option<ServerId>;
 
     /// The transports that are bound to a server, in no order.
-    fn transports_of(&self, server: impl AsRef<[u8]>) -> Vec<TransportId>;
+    fn transports_of(&self, server: impl AsId<ServerId>) -> Vec<TransportId>;
 }
 
 /// Delivers messages.
@@ -91,18 +96,23 @@ pub trait Route<M> {
     /// # Errors
     ///
     /// [`RouteError`] with the message.
-    fn route_to_server(&self, server: impl AsRef<[u8]>, from: &TransportId, message: M) -> Result<(), RouteError<M>>;
+    fn route_to_server(&self, server: impl AsId<ServerId>, from: &TransportId, message: M)
+    -> Result<(), RouteError<M>>;
 
     /// Puts a message into the mailbox of a transport.
     ///
     /// # Errors
     ///
     /// [`RouteError`] with the message.
-    fn route_to_transport(&self, transport: impl AsRef<[u8]>, from: &ServerId, message: M)
-    -> Result<(), RouteError<M>>;
+    fn route_to_transport(
+        &self,
+        transport: impl AsId<TransportId>,
+        from: &ServerId,
+        message: M,
+    ) -> Result<(), RouteError<M>>;
 
     /// Puts a copy of a message into the mailbox of every transport that is bound to `server`.
-    fn broadcast(&self, server: impl AsRef<[u8]>, message: M) -> BroadcastReport
+    fn broadcast(&self, server: impl AsId<ServerId>, message: M) -> BroadcastReport
     where
         M: Clone;
 }
@@ -154,17 +164,17 @@ pub trait Register: Directory {
         id: I,
         mailbox: Self::TransportMailbox,
         metadata: impl Into<Metadata>,
-        server: impl AsRef<[u8]>,
+        server: impl AsId<ServerId>,
     ) -> Result<Self::TransportLease, RegisterError<Self::TransportMailbox>>
     where
         I: TryInto<TransportId>,
         I::Error: Into<InvalidId>;
 
     /// Ends a server's registration, whoever owns it, and says whether there was one.
-    fn unregister_server(&self, id: impl AsRef<[u8]>) -> bool;
+    fn unregister_server(&self, id: impl AsId<ServerId>) -> bool;
 
     /// Ends a transport's registration, whoever owns it, and says whether there was one.
-    fn unregister_transport(&self, id: impl AsRef<[u8]>) -> bool;
+    fn unregister_transport(&self, id: impl AsId<TransportId>) -> bool;
 }
 
 /// Ownership of one registration: a lease. Dropping it must end exactly that registration.

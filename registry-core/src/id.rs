@@ -100,7 +100,7 @@ macro_rules! id {
         ///
         /// 1 to 255 bytes of UTF-8 without control characters.
         /// Cloning never allocates: up to 38 bytes are copied, a longer text is shared.
-        /// Ids compare, order and hash as their bytes do.
+        /// Ids compare, order and hash as their text does, so a map from ids is looked up with a `&str`.
         #[derive(Clone)]
         pub struct $name(Text);
 
@@ -132,6 +132,12 @@ macro_rules! id {
             #[inline]
             fn as_ref(&self) -> &[u8] {
                 self.as_bytes()
+            }
+        }
+
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                self.as_str()
             }
         }
 
@@ -185,7 +191,8 @@ macro_rules! id {
         impl Hash for $name {
             #[inline]
             fn hash<H: Hasher>(&self, state: &mut H) {
-                self.as_bytes().hash(state);
+                // As `str` does, which `Borrow<str>` promises.
+                self.as_str().hash(state);
             }
         }
 
@@ -260,6 +267,8 @@ id! {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, HashMap};
+
     use super::*;
 
     #[test]
@@ -296,6 +305,18 @@ mod tests {
         assert!(long < short);
         assert_eq!(format!("{short:>3}"), "  b");
         assert_eq!(format!("{short:?}"), "ServerId(\"b\")");
+    }
+
+    #[test]
+    fn a_map_from_ids_is_looked_up_with_text() {
+        let long = "x".repeat(200);
+        let ids = ["b", &long].map(|text| ServerId::new(text).unwrap());
+        let hashed: HashMap<ServerId, usize> = ids.iter().cloned().zip(0..).collect();
+        let sorted: BTreeMap<ServerId, usize> = ids.iter().cloned().zip(0..).collect();
+        for (text, expected) in [("b", Some(&0)), (&long, Some(&1)), ("c", None)] {
+            assert_eq!(hashed.get(text), expected);
+            assert_eq!(sorted.get(text), expected);
+        }
     }
 
     #[cfg(feature = "serde")]

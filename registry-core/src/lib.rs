@@ -22,6 +22,7 @@ mod health;
 mod id;
 mod id_rule;
 mod incarnation;
+mod key;
 mod mailbox;
 mod metadata;
 mod probe;
@@ -42,6 +43,7 @@ pub use health::{
 pub use id::{InvalidId, MAX_ID_BYTES, ServerId, TransportId};
 pub use id_rule::IdRule;
 pub use incarnation::Incarnation;
+pub use key::AsId;
 pub use mailbox::{
     Closed, Delivery, Mailbox, MailboxFamily, Permit, ReserveMailbox, ToServer, ToTransport, TrySendError,
 };

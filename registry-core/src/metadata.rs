@@ -1,6 +1,6 @@
 //! What a registrant says of itself: a small immutable table of text, shared by every copy.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
@@ -87,6 +87,30 @@ impl From<()> for Metadata {
     }
 }
 
+impl<K: Into<Box<str>>, V: Into<Box<str>>, const N: usize> From<[(K, V); N]> for Metadata {
+    fn from(labels: [(K, V); N]) -> Self {
+        labels.into_iter().collect()
+    }
+}
+
+impl<K: Into<Box<str>>, V: Into<Box<str>>> From<Vec<(K, V)>> for Metadata {
+    fn from(labels: Vec<(K, V)>) -> Self {
+        labels.into_iter().collect()
+    }
+}
+
+impl<K: Into<Box<str>>, V: Into<Box<str>>, S> From<HashMap<K, V, S>> for Metadata {
+    fn from(labels: HashMap<K, V, S>) -> Self {
+        labels.into_iter().collect()
+    }
+}
+
+impl<K: Into<Box<str>>, V: Into<Box<str>>> From<BTreeMap<K, V>> for Metadata {
+    fn from(labels: BTreeMap<K, V>) -> Self {
+        labels.into_iter().collect()
+    }
+}
+
 impl<K: Into<Box<str>>, V: Into<Box<str>>> FromIterator<(K, V)> for Metadata {
     fn from_iter<T: IntoIterator<Item = (K, V)>>(labels: T) -> Self {
         let labels: Labels = labels.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
@@ -117,6 +141,16 @@ mod tests {
         assert_eq!(size_of::<Metadata>(), size_of::<usize>());
         assert_eq!(Metadata::from(()), Metadata::from_iter(Vec::<(&str, &str)>::new()));
         assert!(Metadata::new().is_empty());
+    }
+
+    #[test]
+    fn it_is_made_from_pairs_and_from_maps() {
+        let metadata = Metadata::new().with("a", "1").with("b", "2");
+        let pairs = [("a", "1"), ("b", "2")];
+        assert_eq!(Metadata::from(pairs), metadata);
+        assert_eq!(Metadata::from(pairs.to_vec()), metadata);
+        assert_eq!(Metadata::from(HashMap::from(pairs)), metadata);
+        assert_eq!(Metadata::from(BTreeMap::from(pairs)), metadata);
     }
 
     #[test]

@@ -9,7 +9,7 @@
 //!   [`Registry::select_servers`] a list.
 //! - To bind: [`Registry::bind_transport_to_server`], or [`Registry::register_transport_bound_to`] at birth.
 //! - To send: [`Registry::route_to_server`] at once or not at all, [`Registry::send_to_server`] with patience,
-//!   [`Registry::broadcast`] to all transports of a server, [`Registry::route_through`] from a transport to its own one.
+//!   [`Registry::broadcast`] to all transports of a server, [`BoundRoute::try_send`] from a transport to its own one.
 //! - To do much at once: [`Registry::find_many_servers`], [`Registry::route_many_to_servers`].
 //! - To clean up after owners that died without a word: [`Registry::sweep`], or [`Registry::sweep_task`] as a task.
 //! - To watch: [`Registry::shard_stats`], [`Registry::contention_status`], [`Registry::watch_health`]; nothing is judged
@@ -74,7 +74,7 @@ pub use observe::metrics::describe_metrics;
 pub use registry::{Registry, ServerMailbox, TransportMailbox};
 pub use registry_core::api;
 pub use registry_core::{
-    Admission, AdmissionError, AdmissionState, AdmitAll, Alarm, AlarmMetric, AlarmedShards, Backend, BindError,
+    Admission, AdmissionError, AdmissionState, AdmitAll, Alarm, AlarmMetric, AlarmedShards, AsId, Backend, BindError,
     BoundRouteError, BroadcastReport, BuildError, Closed, Contention, ContentionKind, ContentionStatus, Delivery,
     DenyReason, Entry, EntryInfo, EntryRef, Event, HealthChange, HotId, IdRule, Imbalance, Incarnation, InvalidId,
     Kind, LatencyStats, Limit, LimitCount, LimitHits, LimitUsage, MAX_ID_BYTES, Mailbox, MailboxFamily, Metadata,

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64 as PlainAtomicU64, Ordering};
 
 use crossbeam_utils::CachePadded;
 use registry_core::{
-    Admission, Backend, Entry, EntryInfo, EntryRef, Incarnation, MailboxFamily, Probe, Select, ServerId, ToServer,
-    ToTransport, TransportId,
+    Admission, AsId, Backend, Entry, EntryInfo, EntryRef, Incarnation, MailboxFamily, Probe, Select, ServerId,
+    ToServer, ToTransport, TransportId,
 };
 use registry_monitor::Monitor;
 
@@ -78,8 +78,20 @@ pub struct Registry<
     pub(crate) inner: Arc<Shared<M, B, X, P>>,
 }
 
+/// Tells one registry of this process from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RegistryId(u64);
+
+impl RegistryId {
+    fn next() -> Self {
+        static NEXT: PlainAtomicU64 = PlainAtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
 /// What all handles of one registry share.
 pub(crate) struct Inner<M: Send + 'static, B: Backend, X: MailboxFamily, P> {
+    pub(crate) id: RegistryId,
     pub(crate) servers: Table<ServerId, ServerMailbox<M, X>, B>,
     pub(crate) transports: Table<TransportId, TransportMailbox<M, X>, B>,
     pub(crate) partition: Partition,
@@ -127,6 +139,7 @@ where
         let start = time.now();
         let limits = &settings.limits;
         let inner = Inner {
+            id: RegistryId::next(),
             servers: Table::new(backend, settings.shards, settings.capacity),
             transports: Table::new(backend, settings.shards, settings.capacity),
             partition: Partition::new(settings.shards, settings.seed),
@@ -163,10 +176,10 @@ where
     #[inline]
     pub fn with_server<R>(
         &self,
-        id: impl AsRef<[u8]>,
+        id: impl AsId<ServerId>,
         read: impl FnOnce(EntryRef<'_, ServerId, ServerMailbox<M, X>>) -> R,
     ) -> Option<R> {
-        let result = self.inner.find(id.as_ref(), |id: &ServerId, record, _| read(record.entry(id)));
+        let result = self.inner.find(id.as_id(), |id: &ServerId, record, _| read(record.entry(id)));
         self.inner.settle();
         result
     }
@@ -177,10 +190,10 @@ where
     #[inline]
     pub fn with_transport<R>(
         &self,
-        id: impl AsRef<[u8]>,
+        id: impl AsId<TransportId>,
         read: impl FnOnce(EntryRef<'_, TransportId, TransportMailbox<M, X>>) -> R,
     ) -> Option<R> {
-        let result = self.inner.find(id.as_ref(), |id: &TransportId, record, _| read(record.entry(id)));
+        let result = self.inner.find(id.as_id(), |id: &TransportId, record, _| read(record.entry(id)));
         self.inner.settle();
         result
     }
@@ -189,7 +202,7 @@ where
     ///
     /// Clones the mailbox and the metadata, so touches their reference counts; [`with_server`](Self::with_server) does
     /// not.
-    pub fn find_server(&self, id: impl AsRef<[u8]>) -> Option<Entry<ServerId, ServerMailbox<M, X>>> {
+    pub fn find_server(&self, id: impl AsId<ServerId>) -> Option<Entry<ServerId, ServerMailbox<M, X>>> {
         self.with_server(id, |entry| entry.to_entry())
     }
 
@@ -197,7 +210,7 @@ where
     ///
     /// Clones the mailbox and the metadata, so touches their reference counts;
     /// [`with_transport`](Self::with_transport) does not.
-    pub fn find_transport(&self, id: impl AsRef<[u8]>) -> Option<Entry<TransportId, TransportMailbox<M, X>>> {
+    pub fn find_transport(&self, id: impl AsId<TransportId>) -> Option<Entry<TransportId, TransportMailbox<M, X>>> {
         self.with_transport(id, |entry| entry.to_entry())
     }
 

@@ -2,8 +2,8 @@
 
 use registry_core::api::{Bindings, Directory, Observe, Register, Route};
 use registry_core::{
-    Backend, BindError, BroadcastReport, ContentionStatus, EntryInfo, EntryRef, InvalidId, MailboxFamily, Metadata,
-    Probe, RegisterError, RouteError, Select, ServerId, ShardStats, TransportId,
+    AsId, Backend, BindError, BroadcastReport, ContentionStatus, EntryInfo, EntryRef, InvalidId, MailboxFamily,
+    Metadata, Probe, RegisterError, RouteError, Select, ServerId, ShardStats, TransportId,
 };
 
 use crate::lifecycle::lease::{ServerLease, TransportLease};
@@ -16,7 +16,7 @@ impl<M: Send + 'static, B: Backend, X: MailboxFamily, P: Probe> Directory for Re
     #[inline]
     fn with_server<R>(
         &self,
-        id: impl AsRef<[u8]>,
+        id: impl AsId<ServerId>,
         read: impl FnOnce(EntryRef<'_, ServerId, Self::ServerMailbox>) -> R,
     ) -> Option<R> {
         self.with_server(id, read)
@@ -25,7 +25,7 @@ impl<M: Send + 'static, B: Backend, X: MailboxFamily, P: Probe> Directory for Re
     #[inline]
     fn with_transport<R>(
         &self,
-        id: impl AsRef<[u8]>,
+        id: impl AsId<TransportId>,
         read: impl FnOnce(EntryRef<'_, TransportId, Self::TransportMailbox>) -> R,
     ) -> Option<R> {
         self.with_transport(id, read)
@@ -49,40 +49,49 @@ impl<M: Send + 'static, B: Backend, X: MailboxFamily, P: Probe> Directory for Re
 }
 
 impl<M: Send + 'static, B: Backend, X: MailboxFamily, P: Probe> Bindings for Registry<M, B, X, P> {
-    fn bind_transport_to_server(&self, transport: impl AsRef<[u8]>, server: impl AsRef<[u8]>) -> Result<(), BindError> {
+    fn bind_transport_to_server(
+        &self,
+        transport: impl AsId<TransportId>,
+        server: impl AsId<ServerId>,
+    ) -> Result<(), BindError> {
         self.bind_transport_to_server(transport, server)
     }
 
-    fn unbind_transport(&self, transport: impl AsRef<[u8]>) -> bool {
+    fn unbind_transport(&self, transport: impl AsId<TransportId>) -> bool {
         self.unbind_transport(transport)
     }
 
-    fn server_for_transport(&self, transport: impl AsRef<[u8]>) -> Option<ServerId> {
+    fn server_for_transport(&self, transport: impl AsId<TransportId>) -> Option<ServerId> {
         self.server_for_transport(transport)
     }
 
-    fn transports_of(&self, server: impl AsRef<[u8]>) -> Vec<TransportId> {
+    fn transports_of(&self, server: impl AsId<ServerId>) -> Vec<TransportId> {
         self.transports_of(server)
     }
 }
 
 impl<M: Send + 'static, B: Backend, X: MailboxFamily, P: Probe> Route<M> for Registry<M, B, X, P> {
     #[inline]
-    fn route_to_server(&self, server: impl AsRef<[u8]>, from: &TransportId, message: M) -> Result<(), RouteError<M>> {
+    fn route_to_server(
+        &self,
+        server: impl AsId<ServerId>,
+        from: &TransportId,
+        message: M,
+    ) -> Result<(), RouteError<M>> {
         self.route_to_server(server, from, message)
     }
 
     #[inline]
     fn route_to_transport(
         &self,
-        transport: impl AsRef<[u8]>,
+        transport: impl AsId<TransportId>,
         from: &ServerId,
         message: M,
     ) -> Result<(), RouteError<M>> {
         self.route_to_transport(transport, from, message)
     }
 
-    fn broadcast(&self, server: impl AsRef<[u8]>, message: M) -> BroadcastReport
+    fn broadcast(&self, server: impl AsId<ServerId>, message: M) -> BroadcastReport
     where
         M: Clone,
     {
@@ -125,7 +134,7 @@ impl<M: Send + 'static, B: Backend, X: MailboxFamily, P: Probe> Register for Reg
         id: I,
         mailbox: Self::TransportMailbox,
         metadata: impl Into<Metadata>,
-        server: impl AsRef<[u8]>,
+        server: impl AsId<ServerId>,
     ) -> Result<TransportLease, RegisterError<Self::TransportMailbox>>
     where
         I: TryInto<TransportId>,
@@ -134,11 +143,11 @@ impl<M: Send + 'static, B: Backend, X: MailboxFamily, P: Probe> Register for Reg
         self.register_transport_bound_to(id, mailbox, metadata, server)
     }
 
-    fn unregister_server(&self, id: impl AsRef<[u8]>) -> bool {
+    fn unregister_server(&self, id: impl AsId<ServerId>) -> bool {
         self.unregister_server(id)
     }
 
-    fn unregister_transport(&self, id: impl AsRef<[u8]>) -> bool {
+    fn unregister_transport(&self, id: impl AsId<TransportId>) -> bool {
         self.unregister_transport(id)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use registry_core::{Backend, BindError, Event, Incarnation, MailboxFamily, Probe, ServerId, TransportId};
+use registry_core::{AsId, Backend, BindError, Event, Incarnation, MailboxFamily, Probe, ServerId, TransportId};
 
 use crate::binding::group::Group;
 use crate::binding::slot::Joined;
@@ -34,10 +34,10 @@ where
     /// transport was bound to stays.
     pub fn bind_transport_to_server(
         &self,
-        transport: impl AsRef<[u8]>,
-        server: impl AsRef<[u8]>,
+        transport: impl AsId<TransportId>,
+        server: impl AsId<ServerId>,
     ) -> Result<(), BindError> {
-        let (transport, server) = (transport.as_ref(), server.as_ref());
+        let (transport, server) = (transport.as_id(), server.as_id());
         let location = self.inner.location(transport);
         // The dead may be in the way, if the server has all the transports that it may have.
         let bind = || self.bind(location, transport, server);
@@ -61,8 +61,8 @@ where
     }
 
     /// Undoes the binding of a transport, and says whether there was one.
-    pub fn unbind_transport(&self, transport: impl AsRef<[u8]>) -> bool {
-        let transport = transport.as_ref();
+    pub fn unbind_transport(&self, transport: impl AsId<TransportId>) -> bool {
+        let transport = transport.as_id();
         let location = self.inner.location(transport);
         let parted = self
             .inner
@@ -78,8 +78,8 @@ where
     ///
     /// A binding lasts as long as both registrations do. Whether the server is dead, a message to it will tell.
     /// Costs a lookup and the transport's own lock, which only its binding and unbinding share.
-    pub fn server_for_transport(&self, transport: impl AsRef<[u8]>) -> Option<ServerId> {
-        let group = self.inner.find(transport.as_ref(), |_: &TransportId, _, slot| slot.group()).flatten()?;
+    pub fn server_for_transport(&self, transport: impl AsId<TransportId>) -> Option<ServerId> {
+        let group = self.inner.find(transport.as_id(), |_: &TransportId, _, slot| slot.group()).flatten()?;
         Some(group.server().clone())
     }
 
@@ -87,8 +87,8 @@ where
     ///
     /// O(transports of the server), with a lookup for each. A transport that is bound throughout the call is listed,
     /// one that is not bound at any time during it is not.
-    pub fn transports_of(&self, server: impl AsRef<[u8]>) -> Vec<TransportId> {
-        let Some(group) = self.inner.find(server.as_ref(), |_: &ServerId, _, slot| slot.group()).flatten() else {
+    pub fn transports_of(&self, server: impl AsId<ServerId>) -> Vec<TransportId> {
+        let Some(group) = self.inner.find(server.as_id(), |_: &ServerId, _, slot| slot.group()).flatten() else {
             return Vec::new();
         };
         let bound = |(incarnation, id): &(Incarnation, TransportId)| {

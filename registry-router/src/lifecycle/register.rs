@@ -5,8 +5,8 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use registry_core::{
-    Backend, BindError, Event, Incarnation, InvalidId, MailboxFamily, Metadata, NotInserted, Probe, RegisterError,
-    RegisterErrorKind, ServerId, TransportId, reentrancy,
+    AsId, Backend, BindError, Event, Incarnation, InvalidId, MailboxFamily, Metadata, NotInserted, Probe,
+    RegisterError, RegisterErrorKind, ServerId, TransportId, reentrancy,
 };
 
 use crate::binding::group::Group;
@@ -82,13 +82,13 @@ where
         id: I,
         mailbox: TransportMailbox<M, X>,
         metadata: impl Into<Metadata>,
-        server: impl AsRef<[u8]>,
+        server: impl AsId<ServerId>,
     ) -> Result<TransportLease, RegisterError<TransportMailbox<M, X>>>
     where
         I: TryInto<TransportId>,
         I::Error: Into<InvalidId>,
     {
-        let server = server.as_ref();
+        let server = server.as_id();
         self.claim(id, Claim { mailbox, metadata: metadata.into() }, |id: &TransportId| {
             let group = self.inner.group_led_by(server).ok_or(RegisterErrorKind::ServerNotFound)?;
             Ok(Some(JoinGuard::new(id.clone(), group)))
@@ -98,15 +98,15 @@ where
     /// Ends a server's registration, whoever owns it, and says whether there was one.
     ///
     /// All of its bindings end with it, at one instant and just before its name is free, however many there are.
-    pub fn unregister_server(&self, id: impl AsRef<[u8]>) -> bool {
-        self.inner.end_by_name::<ServerId>(id.as_ref())
+    pub fn unregister_server(&self, id: impl AsId<ServerId>) -> bool {
+        self.inner.end_by_name::<ServerId>(id.as_id())
     }
 
     /// Ends a transport's registration, whoever owns it, and says whether there was one.
     ///
     /// Its binding ends with it, just before its name is free.
-    pub fn unregister_transport(&self, id: impl AsRef<[u8]>) -> bool {
-        self.inner.end_by_name::<TransportId>(id.as_ref())
+    pub fn unregister_transport(&self, id: impl AsId<TransportId>) -> bool {
+        self.inner.end_by_name::<TransportId>(id.as_id())
     }
 }
 

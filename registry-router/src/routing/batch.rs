@@ -5,7 +5,8 @@
 //! where nothing is held.
 
 use registry_core::{
-    Backend, Batch, Entry, EntryRef, Event, MAX_BATCH, Mailbox, MailboxFamily, Probe, RouteError, ServerId, TransportId,
+    AsId, Backend, Batch, Entry, EntryRef, Event, MAX_BATCH, Mailbox, MailboxFamily, Probe, RouteError, ServerId,
+    TransportId,
 };
 
 use crate::binding::slot::BindingSlot;
@@ -36,7 +37,7 @@ where
     /// faster. Takes no lock of ours, allocates nothing and touches no reference count.
     pub fn with_many_servers(
         &self,
-        ids: &[impl AsRef<[u8]>],
+        ids: &[impl AsId<ServerId>],
         read: impl FnMut(usize, Option<EntryRef<'_, ServerId, ServerMailbox<M, X>>>),
     ) {
         self.inner.find_each::<ServerId>(ids, read);
@@ -46,7 +47,7 @@ where
     /// Reads many transports in place, as [`with_many_servers`](Self::with_many_servers) does servers.
     pub fn with_many_transports(
         &self,
-        ids: &[impl AsRef<[u8]>],
+        ids: &[impl AsId<TransportId>],
         read: impl FnMut(usize, Option<EntryRef<'_, TransportId, TransportMailbox<M, X>>>),
     ) {
         self.inner.find_each::<TransportId>(ids, read);
@@ -57,7 +58,7 @@ where
     ///
     /// As [`with_many_servers`](Self::with_many_servers), but clones mailboxes and metadata, so touches their reference
     /// counts, and allocates the list.
-    pub fn find_many_servers(&self, ids: &[impl AsRef<[u8]>]) -> Vec<Option<Entry<ServerId, ServerMailbox<M, X>>>> {
+    pub fn find_many_servers(&self, ids: &[impl AsId<ServerId>]) -> Vec<Option<Entry<ServerId, ServerMailbox<M, X>>>> {
         self.inner.find_many(ids)
     }
 
@@ -66,7 +67,7 @@ where
     /// As [`find_many_servers`](Self::find_many_servers).
     pub fn find_many_transports(
         &self,
-        ids: &[impl AsRef<[u8]>],
+        ids: &[impl AsId<TransportId>],
     ) -> Vec<Option<Entry<TransportId, TransportMailbox<M, X>>>> {
         self.inner.find_many(ids)
     }
@@ -83,7 +84,7 @@ where
     ///
     /// `messages` is asked for more while nothing is held. Allocates only the list, and only if there is something in it;
     /// and a box for each message of more than 1,024 bytes.
-    pub fn route_many_to_servers<'f, S: AsRef<[u8]>>(
+    pub fn route_many_to_servers<'f, S: AsId<ServerId>>(
         &self,
         messages: impl IntoIterator<Item = (S, &'f TransportId, M)>,
     ) -> Vec<(usize, RouteError<M>)> {
@@ -97,7 +98,7 @@ where
     /// Puts many messages into mailboxes of transports, each at once or not at all.
     ///
     /// As [`route_many_to_servers`](Self::route_many_to_servers), the other way round.
-    pub fn route_many_to_transports<'f, T: AsRef<[u8]>>(
+    pub fn route_many_to_transports<'f, T: AsId<TransportId>>(
         &self,
         messages: impl IntoIterator<Item = (T, &'f ServerId, M)>,
     ) -> Vec<(usize, RouteError<M>)> {
@@ -185,11 +186,11 @@ where
     /// Lookups of registrations that are not dead, counted.
     fn find_each<I: Endpoint>(
         &self,
-        ids: &[impl AsRef<[u8]>],
+        ids: &[impl AsId<I>],
         mut read: impl FnMut(usize, Option<EntryRef<'_, I, MailboxOf<I, M, X>>>),
     ) {
         for (number, ids) in ids.chunks(MAX_BATCH).enumerate() {
-            let (located, length) = self.ask(ids.iter().map(AsRef::as_ref));
+            let (located, length) = self.ask(ids.iter().map(AsId::as_id));
             I::table(self).read_each(self.instruments(), I::KIND, &located[..length], |first, batch| {
                 // All are asked whether they live before one is shown, for the answers are cache misses too.
                 let alive = alive_in::<I, M, X>(batch);
@@ -204,13 +205,13 @@ where
         }
     }
 
-    fn find_many<I: Endpoint>(&self, ids: &[impl AsRef<[u8]>]) -> Vec<Option<Found<I, M, X>>> {
+    fn find_many<I: Endpoint>(&self, ids: &[impl AsId<I>]) -> Vec<Option<Found<I, M, X>>> {
         let mut found = Vec::with_capacity(ids.len());
         self.find_each::<I>(ids, |_, entry| found.push(entry.map(|entry| entry.to_entry())));
         found
     }
 
-    fn route_many<'f, I: Endpoint, S: AsRef<[u8]>, C: Carrier<I::Peer, M>>(
+    fn route_many<'f, I: Endpoint, S: AsId<I>, C: Carrier<I::Peer, M>>(
         &self,
         messages: impl IntoIterator<Item = (S, &'f I::Peer, M)>,
     ) -> Vec<(usize, RouteError<M>)> {
@@ -226,7 +227,7 @@ where
                 *pending = PendingDelivery::Waiting(carrier);
                 length += 1;
             }
-            let (located, _) = self.ask(receivers.iter().flatten().map(AsRef::as_ref));
+            let (located, _) = self.ask(receivers.iter().flatten().map(AsId::as_id));
             self.deliver_each::<I, C>(&located[..length], &mut pending);
             for ((location, pending), located) in (number * MAX_BATCH..).zip(pending).zip(&located[..length]) {
                 match pending {

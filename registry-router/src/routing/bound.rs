@@ -4,30 +4,28 @@ use std::fmt;
 use std::sync::Arc;
 
 use registry_core::{
-    Backend, BoundRouteError, Event, Incarnation, MailboxFamily, Probe, RouteError, ServerId, TransportId,
+    AsId, Backend, BoundRouteError, Event, Incarnation, MailboxFamily, Probe, RouteError, ServerId, TransportId,
 };
 
-use crate::binding::counts::BindingCounts;
 use crate::binding::group::Group;
 use crate::binding::token::BindingToken;
 use crate::mailbox::{Tokio, is_large};
-use crate::registry::{Inner, Registry, ServerMailbox};
+use crate::registry::{Inner, Registry, RegistryId, ServerMailbox};
 use crate::routing::delivery::{ByValue, Carrier, PendingDelivery, give_back};
 use crate::seeded::SeededBug;
 use crate::storage::table::Location;
 
 /// A transport's way to the server that it is bound to, remembered from message to message.
 ///
-/// Made by [`Registry::bound_route`] for one registration of a transport, and taken by [`Registry::route_through`].
+/// Made by [`Registry::bound_route`] for one registration of a transport, and taken by [`try_send`](Self::try_send).
 /// It does not keep its registry alive. Once it has been taken, it keeps a clone of the server's mailbox, until it is
 /// taken again or dropped; so a server that ends should close its inbox, and not wait for all senders to go.
 pub struct BoundRoute<M: Send + 'static, X: MailboxFamily = Tokio> {
     transport: TransportId,
     location: Location,
     incarnation: Incarnation,
-    /// Each registry has one, so it tells which one this route is of.
-    binding_counts: Arc<BindingCounts>,
-    way: Option<CachedRoute<M, X>>,
+    registry: RegistryId,
+    cached: Option<CachedRoute<M, X>>,
 }
 
 /// Where a binding leads, and how to see whether it still does.
@@ -52,43 +50,12 @@ where
     ///
     /// It is for this registration of the transport: for whoever has the name after it, it leads nowhere.
     /// One lookup. The first message finds the way.
-    pub fn bound_route(&self, transport: impl AsRef<[u8]>) -> Option<BoundRoute<M, X>> {
-        let location = self.inner.location(transport.as_ref());
+    pub fn bound_route(&self, transport: impl AsId<TransportId>) -> Option<BoundRoute<M, X>> {
+        let location = self.inner.location(transport.as_id());
         let (transport, incarnation) =
-            self.inner.find_at(location, transport.as_ref(), |id: &TransportId, record, _| {
-                (id.clone(), record.incarnation)
-            })?;
-        Some(BoundRoute {
-            transport,
-            location,
-            incarnation,
-            binding_counts: Arc::clone(&self.inner.binding_counts),
-            way: None,
-        })
-    }
-
-    /// Puts a message into the mailbox of the server that the route's transport is bound to, at once or not at all.
-    ///
-    /// While the binding is the one of the message before, this is no lookup: two loads of what changes with bindings
-    /// only, and one `try_send`. Otherwise the way is found anew, by two lookups, to whichever server the transport is
-    /// bound to by then.
-    /// A call that starts after unbinding, moving, or the end of either registration has returned does not deliver to the
-    /// old server, and none ever delivers to a successor under its name.
-    ///
-    /// Counted as a message in the server's shard, and as lookups only if there are some.
-    /// Else as [`route_to_server`](Self::route_to_server), to which messages of one thread stay in order.
-    ///
-    /// # Errors
-    ///
-    /// [`BoundRouteError`] with the message. A server whose mailbox is found closed is taken out of the registry. A route
-    /// of another registry is one of a transport that is not registered.
-    #[inline]
-    pub fn route_through(&self, route: &mut BoundRoute<M, X>, message: M) -> Result<(), BoundRouteError<M>> {
-        if const { is_large::<M>() } {
-            self.inner.route_through_as::<Box<_>>(route, message)
-        } else {
-            self.inner.route_through_as::<ByValue<_, _>>(route, message)
-        }
+            self.inner
+                .find_at(location, transport.as_id(), |id: &TransportId, record, _| (id.clone(), record.incarnation))?;
+        Some(BoundRoute { transport, location, incarnation, registry: self.inner.id, cached: None })
     }
 
     /// Puts a message into the mailbox of the server that a transport is bound to, at once or not at all, in the name of
@@ -101,16 +68,48 @@ where
     /// # Errors
     ///
     /// [`BoundRouteError`] with the message. A server whose mailbox is found closed is taken out of the registry.
-    pub fn route_to_bound_server(&self, transport: impl AsRef<[u8]>, message: M) -> Result<(), BoundRouteError<M>> {
+    pub fn route_to_bound_server(
+        &self,
+        transport: impl AsId<TransportId>,
+        message: M,
+    ) -> Result<(), BoundRouteError<M>> {
         if const { is_large::<M>() } {
-            self.inner.route_to_bound::<Box<_>>(transport.as_ref(), message)
+            self.inner.route_to_bound::<Box<_>>(transport.as_id(), message)
         } else {
-            self.inner.route_to_bound::<ByValue<_, _>>(transport.as_ref(), message)
+            self.inner.route_to_bound::<ByValue<_, _>>(transport.as_id(), message)
         }
     }
 }
 
 impl<M: Send + 'static, X: MailboxFamily> BoundRoute<M, X> {
+    /// Puts a message into the mailbox of the server that the route's transport is bound to, at once or not at all.
+    ///
+    /// While the binding is the one of the message before, this is no lookup: two loads of what changes with bindings
+    /// only, and one `try_send`. Otherwise the way is found anew, by two lookups, to whichever server the transport is
+    /// bound to by then.
+    /// A call that starts after unbinding, moving, or the end of either registration has returned does not deliver to the
+    /// old server, and none ever delivers to a successor under its name.
+    ///
+    /// Counted as a message in the server's shard, and as lookups only if there are some.
+    /// Else as [`Registry::route_to_server`], to which messages of one thread stay in order.
+    ///
+    /// # Errors
+    ///
+    /// [`BoundRouteError`] with the message. A server whose mailbox is found closed is taken out of the registry. A route
+    /// of another registry is one of a transport that is not registered.
+    #[inline]
+    pub fn try_send<B: Backend, P: Probe>(
+        &mut self,
+        registry: &Registry<M, B, X, P>,
+        message: M,
+    ) -> Result<(), BoundRouteError<M>> {
+        if const { is_large::<M>() } {
+            registry.inner.route_bound::<Box<_>>(self, message)
+        } else {
+            registry.inner.route_bound::<ByValue<_, _>>(self, message)
+        }
+    }
+
     /// The transport.
     pub fn transport(&self) -> &TransportId {
         &self.transport
@@ -123,7 +122,7 @@ impl<M: Send + 'static, X: MailboxFamily> BoundRoute<M, X> {
 
     /// Whether the next message needs no lookup, if nothing changes: there was one before, and its binding holds.
     pub fn is_known(&self) -> bool {
-        self.way.as_ref().is_some_and(CachedRoute::holds)
+        self.cached.as_ref().is_some_and(CachedRoute::holds)
     }
 }
 
@@ -159,16 +158,14 @@ where
     P: Probe,
 {
     #[inline]
-    fn route_through_as<C: Carrier<TransportId, M>>(
+    fn route_bound<C: Carrier<TransportId, M>>(
         &self,
         route: &mut BoundRoute<M, X>,
         message: M,
     ) -> Result<(), BoundRouteError<M>> {
         let carrier = C::load(route.transport.clone(), message);
-        let outcome = match &route.way {
-            Some(way) if way.holds() && Arc::ptr_eq(&route.binding_counts, &self.binding_counts) => {
-                self.go(way, carrier)
-            }
+        let outcome = match &route.cached {
+            Some(way) if way.holds() && route.registry == self.id => self.go(way, carrier),
             _ => self.find_cached_route(route, carrier),
         };
         match outcome {
@@ -201,9 +198,9 @@ where
         carrier: C,
     ) -> Result<(), BoundRouteError<C>> {
         // A mailbox that is not needed any more is dropped here, with no shard held.
-        route.way = None;
+        route.cached = None;
         // Incarnations count in each registry from one.
-        if !Arc::ptr_eq(&route.binding_counts, &self.binding_counts) {
+        if route.registry != self.id {
             return Err(BoundRouteError::TransportNotFound(carrier));
         }
         loop {
@@ -222,7 +219,7 @@ where
             });
             // If there is none, the server has ended meanwhile, and the binding with it: see what there is now.
             if let Some(mailbox) = mailbox.flatten() {
-                let way = route.way.insert(CachedRoute { mailbox, server, group, transport: incarnation, token });
+                let way = route.cached.insert(CachedRoute { mailbox, server, group, transport: incarnation, token });
                 return self.go(way, carrier);
             }
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use registry_core::{
-    Backend, BroadcastReport, Delivery, Event, Incarnation, MAX_BATCH, Mailbox, MailboxFamily, Probe, RouteError,
+    AsId, Backend, BroadcastReport, Delivery, Event, Incarnation, MAX_BATCH, Mailbox, MailboxFamily, Probe, RouteError,
     ServerId, TransportId, TrySendError,
 };
 
@@ -34,11 +34,11 @@ where
     #[inline]
     pub fn route_to_server(
         &self,
-        server: impl AsRef<[u8]>,
+        server: impl AsId<ServerId>,
         from: &TransportId,
         message: M,
     ) -> Result<(), RouteError<M>> {
-        self.inner.route::<ServerId>(server.as_ref(), from, message)
+        self.inner.route::<ServerId>(server.as_id(), from, message)
     }
 
     /// Puts a message into the mailbox of a transport, at once or not at all.
@@ -51,11 +51,11 @@ where
     #[inline]
     pub fn route_to_transport(
         &self,
-        transport: impl AsRef<[u8]>,
+        transport: impl AsId<TransportId>,
         from: &ServerId,
         message: M,
     ) -> Result<(), RouteError<M>> {
-        self.inner.route::<TransportId>(transport.as_ref(), from, message)
+        self.inner.route::<TransportId>(transport.as_id(), from, message)
     }
 
     /// Puts a copy of a message into the mailbox of every transport that is bound to `server`, and reports.
@@ -64,14 +64,14 @@ where
     /// A transport that is bound throughout the call is tried, one that is not bound when its turn comes is not; so when
     /// unbinding or moving a transport has returned, no broadcast of its old server reaches it any more.
     /// Transports whose mailbox is found closed are taken out of the registry.
-    pub fn broadcast(&self, server: impl AsRef<[u8]>, message: M) -> BroadcastReport
+    pub fn broadcast(&self, server: impl AsId<ServerId>, message: M) -> BroadcastReport
     where
         M: Clone,
     {
         if const { is_large::<M>() } {
-            self.inner.broadcast::<Box<_>>(server.as_ref(), message)
+            self.inner.broadcast::<Box<_>>(server.as_id(), message)
         } else {
-            self.inner.broadcast::<ByValue<_, _>>(server.as_ref(), message)
+            self.inner.broadcast::<ByValue<_, _>>(server.as_id(), message)
         }
     }
 }

@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use registry_core::{
-    Backend, Closed, Delivery, Event, Mailbox, MailboxFamily, Permit, Probe, ReserveMailbox, SendError, ServerId,
+    AsId, Backend, Closed, Delivery, Event, Mailbox, MailboxFamily, Permit, Probe, ReserveMailbox, SendError, ServerId,
     ToServer, ToTransport, TransportId,
 };
 
@@ -44,7 +44,7 @@ where
     /// With a limit, when polled outside of a tokio runtime whose clock is enabled.
     pub fn send_to_server(
         &self,
-        server: impl AsRef<[u8]> + Send,
+        server: impl AsId<ServerId> + Send,
         from: &TransportId,
         message: M,
         limit: Option<Duration>,
@@ -54,7 +54,7 @@ where
     {
         let delivery = Box::new(Delivery { from: from.clone(), message });
         async move {
-            match self.inner.send::<ServerId>(server.as_ref(), delivery, limit).await {
+            match self.inner.send::<ServerId>(server.as_id(), delivery, limit).await {
                 Ok(()) => Ok(()),
                 Err(error) => give_back(error),
             }
@@ -78,7 +78,7 @@ where
     /// With a limit, when polled outside of a tokio runtime whose clock is enabled.
     pub fn send_to_transport(
         &self,
-        transport: impl AsRef<[u8]> + Send,
+        transport: impl AsId<TransportId> + Send,
         from: &ServerId,
         message: M,
         limit: Option<Duration>,
@@ -88,7 +88,7 @@ where
     {
         let delivery = Box::new(Delivery { from: from.clone(), message });
         async move {
-            match self.inner.send::<TransportId>(transport.as_ref(), delivery, limit).await {
+            match self.inner.send::<TransportId>(transport.as_id(), delivery, limit).await {
                 Ok(()) => Ok(()),
                 Err(error) => give_back(error),
             }

@@ -50,7 +50,7 @@ fn a_known_route_looks_nothing_up<B: Backend>(shards: usize) {
     assert!(!route.is_known());
     assert_eq!(sum(&registry, |shard| shard.lookups), 2);
     for message in 0..8 {
-        assert_eq!(registry.route_through(&mut route, message), Ok(()));
+        assert_eq!(route.try_send(&registry, message), Ok(()));
         assert!(route.is_known());
         assert_eq!(inbox.try_recv(), Ok(Delivery { from: t.id().clone(), message }));
     }
@@ -64,16 +64,16 @@ fn a_route_follows_its_transport<B: Backend>(shards: usize) {
     let ((_a, mut of_a), (_b, mut of_b)) = (server(&registry, "a"), server(&registry, "b"));
     let _t = registry.register_transport("t", unread_transport_mailbox(), ()).unwrap();
     let mut route = registry.bound_route("t").unwrap();
-    assert_eq!(registry.route_through(&mut route, 0), Err(BoundRouteError::NotBound(0)));
+    assert_eq!(route.try_send(&registry, 0), Err(BoundRouteError::NotBound(0)));
     registry.bind_transport_to_server("t", "a").unwrap();
-    assert_eq!(registry.route_through(&mut route, 1), Ok(()));
+    assert_eq!(route.try_send(&registry, 1), Ok(()));
     registry.bind_transport_to_server("t", "b").unwrap();
     assert!(!route.is_known());
-    assert_eq!(registry.route_through(&mut route, 2), Ok(()));
+    assert_eq!(route.try_send(&registry, 2), Ok(()));
     registry.bind_transport_to_server("t", "b").unwrap();
     assert!(route.is_known(), "binding it again changes nothing");
     registry.bind_transport_to_server("t", "a").unwrap();
-    assert_eq!(registry.route_through(&mut route, 3), Ok(()));
+    assert_eq!(route.try_send(&registry, 3), Ok(()));
     assert_eq!((read(&mut of_a), read(&mut of_b)), (vec![1, 3], vec![2]));
 }
 
@@ -82,19 +82,19 @@ fn a_route_ends_with_its_binding<B: Backend>(shards: usize) {
     let (s, mut inbox) = server(&registry, "s");
     let _t = bound(&registry, "t", "s");
     let mut route = registry.bound_route("t").unwrap();
-    assert_eq!(registry.route_through(&mut route, 1), Ok(()));
+    assert_eq!(route.try_send(&registry, 1), Ok(()));
     registry.unbind_transport("t");
-    assert_eq!(registry.route_through(&mut route, 2), Err(BoundRouteError::NotBound(2)));
+    assert_eq!(route.try_send(&registry, 2), Err(BoundRouteError::NotBound(2)));
     registry.bind_transport_to_server("t", "s").unwrap();
-    assert_eq!(registry.route_through(&mut route, 3), Ok(()));
+    assert_eq!(route.try_send(&registry, 3), Ok(()));
     s.release();
     let (_heir, mut of_heir) = server(&registry, "s");
     for message in 4..6 {
-        assert_eq!(registry.route_through(&mut route, message), Err(BoundRouteError::NotBound(message)));
+        assert_eq!(route.try_send(&registry, message), Err(BoundRouteError::NotBound(message)));
     }
     assert_eq!((read(&mut inbox), read(&mut of_heir)), (vec![1, 3], vec![]));
     registry.bind_transport_to_server("t", "s").unwrap();
-    assert_eq!(registry.route_through(&mut route, 6), Ok(()));
+    assert_eq!(route.try_send(&registry, 6), Ok(()));
     assert_eq!(read(&mut of_heir), [6]);
 }
 
@@ -103,11 +103,11 @@ fn a_route_is_for_one_registration_of_its_transport<B: Backend>(shards: usize) {
     let (_s, mut inbox) = server(&registry, "s");
     let t = bound(&registry, "t", "s");
     let (mut used, mut unused) = (registry.bound_route("t").unwrap(), registry.bound_route("t").unwrap());
-    assert_eq!(registry.route_through(&mut used, 1), Ok(()));
+    assert_eq!(used.try_send(&registry, 1), Ok(()));
     drop(t);
     let ends = |used: &mut BoundRoute<u64>, unused: &mut BoundRoute<u64>| {
         for route in [used, unused] {
-            assert_eq!(registry.route_through(route, 2), Err(BoundRouteError::TransportNotFound(2)));
+            assert_eq!(route.try_send(&registry, 2), Err(BoundRouteError::TransportNotFound(2)));
         }
     };
     ends(&mut used, &mut unused);
@@ -122,15 +122,15 @@ fn a_full_or_closed_server_returns_the_message<B: Backend>(shards: usize) {
     let s = registry.register_server("s", mailbox, ()).unwrap();
     let t = bound(&registry, "t", "s");
     let mut route = registry.bound_route("t").unwrap();
-    assert_eq!(registry.route_through(&mut route, 1), Ok(()));
+    assert_eq!(route.try_send(&registry, 1), Ok(()));
     assert_eq!(registry.route_to_bound_server("t", 2), Ok(()));
-    assert_eq!(registry.route_through(&mut route, 3), Err(BoundRouteError::Full(3)));
+    assert_eq!(route.try_send(&registry, 3), Err(BoundRouteError::Full(3)));
     assert_eq!(registry.route_to_bound_server("t", 4), Err(BoundRouteError::Full(4)));
     assert_eq!(read(&mut inbox), [1, 2]);
     drop(inbox);
-    assert_eq!(registry.route_through(&mut route, 5), Err(BoundRouteError::Closed(5)));
+    assert_eq!(route.try_send(&registry, 5), Err(BoundRouteError::Closed(5)));
     assert!(!s.is_current() && t.is_current(), "the closed server is taken out");
-    let returned = registry.route_through(&mut route, 6);
+    let returned = route.try_send(&registry, 6);
     assert_eq!(returned, Err(BoundRouteError::NotBound(6)));
     assert_eq!(returned.unwrap_err().into_message(), 6);
     assert_eq!((sum(&registry, |s| s.routes), sum(&registry, |s| s.full), sum(&registry, |s| s.closed)), (2, 2, 1));
@@ -148,15 +148,15 @@ fn a_route_does_not_keep_its_registry_alive<B: Backend>(shards: usize) {
     let (mailbox, mut replies) = transport_mailbox();
     let _t = one.register_transport_bound_to("t", mailbox, (), "s").unwrap();
     let mut route = one.bound_route("t").unwrap();
-    assert_eq!(one.route_through(&mut route, 1), Ok(()));
+    assert_eq!(route.try_send(&one, 1), Ok(()));
     // In another registry, where all has the same names and numbers, it leads nowhere.
     let two = registry::<B>(shards);
     let (_s, mut others) = server(&two, "s");
     let t = bound(&two, "t", "s");
     assert_eq!(t.incarnation(), route.incarnation());
-    assert_eq!(two.route_through(&mut route, 2), Err(BoundRouteError::TransportNotFound(2)));
-    assert_eq!(one.route_through(&mut route, 3), Ok(()));
-    assert_eq!(two.route_through(&mut route, 4), Err(BoundRouteError::TransportNotFound(4)));
+    assert_eq!(route.try_send(&two, 2), Err(BoundRouteError::TransportNotFound(2)));
+    assert_eq!(route.try_send(&one, 3), Ok(()));
+    assert_eq!(route.try_send(&two, 4), Err(BoundRouteError::TransportNotFound(4)));
     assert!(others.try_recv().is_err());
     drop(one);
     assert!(replies.blocking_recv().is_none(), "the registry had the only sending end");
@@ -195,7 +195,7 @@ fn a_route_that_is_used_meanwhile_never_lags_behind<B: Backend>(shards: usize) {
             scope.spawn(|| {
                 let mut route = registry.bound_route("t").unwrap();
                 while !done.load(Ordering::SeqCst) {
-                    if let Err(error) = registry.route_through(&mut route, FROM_ELSEWHERE) {
+                    if let Err(error) = route.try_send(&registry, FROM_ELSEWHERE) {
                         assert_eq!(error.into_message(), FROM_ELSEWHERE);
                         std::thread::yield_now();
                     }
@@ -207,7 +207,7 @@ fn a_route_that_is_used_meanwhile_never_lags_behind<B: Backend>(shards: usize) {
                 let (mailbox, mut inbox) = mailbox(1_024);
                 let s = registry.register_server("s", mailbox, ()).unwrap();
                 registry.bind_transport_to_server("t", "s").unwrap();
-                let sent = registry.route_through(&mut route, round);
+                let sent = route.try_send(&registry, round);
                 // The other thread may have filled it.
                 assert!(matches!(sent, Ok(()) | Err(BoundRouteError::Full(_))), "{sent:?}");
                 match round % 3 {
@@ -215,7 +215,7 @@ fn a_route_that_is_used_meanwhile_never_lags_behind<B: Backend>(shards: usize) {
                     1 => registry.bind_transport_to_server("t", "idle").unwrap(),
                     _ => assert!(s.release()),
                 }
-                let after = registry.route_through(&mut route, round + MOVES);
+                let after = route.try_send(&registry, round + MOVES);
                 let own = read(&mut inbox).into_iter().filter(|message| *message != FROM_ELSEWHERE);
                 assert_eq!(own.collect::<Vec<_>>(), if sent.is_ok() { vec![round] } else { vec![] });
                 assert!(round % 3 == 1 || after == Err(BoundRouteError::NotBound(round + MOVES)), "{after:?}");

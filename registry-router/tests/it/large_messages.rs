@@ -96,7 +96,7 @@ fn broadcast<B: Backend>(both: &Both<B>, content: u8) -> (usize, usize) {
 
 #[inline(never)]
 fn through<B: Backend>(both: &Both<B>, route: &mut BoundRoute<Large>, content: u8) -> Outcome {
-    bound_outcome(&both.registry.route_through(route, Large::new(content)))
+    bound_outcome(&route.try_send(&both.registry, Large::new(content)))
 }
 
 #[inline(never)]

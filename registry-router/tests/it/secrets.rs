@@ -125,9 +125,9 @@ fn secrets_stay_in<B: Backend>(shards: usize) {
     shown.both("send", &waited.unwrap_err());
     shown.debug("many", &registry.route_many_to_transports([("t", &s, secret()), ("nobody", &s, secret())]));
     let mut route = registry.bound_route("t").unwrap();
-    registry.route_through(&mut route, secret()).unwrap();
+    route.try_send(&registry, secret()).unwrap();
     shown.debug("bound route", &route);
-    shown.both("full route", &registry.route_through(&mut route, secret()).unwrap_err());
+    shown.both("full route", &route.try_send(&registry, secret()).unwrap_err());
     shown.debug("delivery to a server", &server_inbox.try_recv().unwrap());
     shown.debug("delivery to a transport", &inbox.try_recv().unwrap());
     for error in [RouteError::NotFound, RouteError::Full, RouteError::Closed].map(|error| error(secret())) {

@@ -69,7 +69,7 @@ fn what_a_registry_says_of_itself_comes_back() {
     let stats: Vec<ShardStats> = registry.all_shard_stats();
     assert!(stats[0].alarm && stats[0].reads.count > 20 && stats[0].reads_total.p99_ns > 2_000_000, "{stats:?}");
     let text = round_trip(&stats);
-    for part in ["reads_total", "writes_total", "cleanup_lag_total", "read_pace", "last_writes"] {
+    for part in ["reads_total", "writes_total", "cleanup_lag_total", "slow_reads", "recent_writes"] {
         assert!(text.contains(part), "{part} is missing in {text}");
     }
     let status: ContentionStatus = registry.contention_status();
@@ -133,7 +133,7 @@ fn settings_come_back() {
     settings.seed = u64::MAX;
     settings.limits.label = Some(LabelLimit { key: "tenant".to_owned(), servers: Some(1), transports: None });
     settings.limits.rate = Some(RateLimit { per_second: 10, burst: 2 });
-    settings.monitor.alarm = registry_router::AlarmRule::mean_of_last_writes();
+    settings.monitor.alarm = registry_router::AlarmRule::mean_of_recent_writes();
     settings.health.close_above = 0.75;
     round_trip(&settings);
 }

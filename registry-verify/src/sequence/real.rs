@@ -151,7 +151,7 @@ impl<B: Backend> Real<B> {
                     return Outcome::Nothing;
                 };
                 self.next += 1;
-                bound(self.registry.route_through(route, self.next))
+                bound(route.try_send(&self.registry, self.next))
             }
         }
     }

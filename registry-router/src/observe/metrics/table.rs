@@ -170,7 +170,9 @@ mod tests {
     #[test]
     fn rules_and_their_tests_name_only_what_is_exported() {
         let known: HashSet<&str> = ALL.iter().map(|metric| metric.name).collect();
-        for text in [include_str!("../../../../docs/alerts.rules.yml"), include_str!("../../../../docs/alerts.test.yml")] {
+        for text in
+            [include_str!("../../../../docs/alerts.rules.yml"), include_str!("../../../../docs/alerts.test.yml")]
+        {
             let named = named(text);
             assert!(!named.is_empty());
             let unknown: Vec<_> = named.difference(&known).collect();

@@ -15,17 +15,17 @@ pub(super) fn bound_route_against_moves<B: Backend>() {
     let (t, _replies) = transport(&world, "t");
     world.bind_transport_to_server("t", "s").expect("both are there");
     let [mut one, mut two] = [(); 2].map(|()| world.bound_route("t").expect("it is there"));
-    world.route_through(&mut one, 1).expect("there is room");
-    assert_eq!(world.route_through(&mut two, 2), Ok(()));
+    one.try_send(&world, 1).expect("there is room");
+    assert_eq!(two.try_send(&world, 2), Ok(()));
     assert_eq!(requests.drain().len(), 2);
     let meanwhile = thread::scope(|scope| {
-        let meanwhile = scope.spawn(|| world.route_through(&mut one, 3));
+        let meanwhile = scope.spawn(|| one.try_send(&world, 3));
         scope.spawn(|| {
             assert!(world.unbind_transport("t"));
-            let unbound = world.route_through(&mut two, 4);
+            let unbound = two.try_send(&world, 4);
             assert_eq!(unbound, Err(BoundRouteError::NotBound(4)), "sent by a binding that was undone");
             world.bind_transport_to_server("t", "other").expect("both are there");
-            assert_eq!(world.route_through(&mut two, 5), Ok(()));
+            assert_eq!(two.try_send(&world, 5), Ok(()));
             assert!(others.drain().iter().any(|delivery| delivery.message == 5), "sent by a binding that was moved");
         });
         meanwhile.join().expect("nobody panics")
@@ -50,17 +50,17 @@ pub(super) fn bound_route_against_the_servers_death<B: Backend>() {
     world.bind_transport_to_server("t", "s").expect("both are there");
     let [mut one, mut two] = [(); 2].map(|()| world.bound_route("t").expect("it is there"));
     for route in [&mut one, &mut two] {
-        world.route_through(route, 0).expect("there is room");
+        route.try_send(&world, 0).expect("there is room");
     }
     assert_eq!(requests.drain().len(), 2);
     let heirs = Queue::new(4);
     let sent = thread::scope(|scope| {
-        let through = scope.spawn(|| world.route_through(&mut one, 1));
+        let through = scope.spawn(|| one.try_send(&world, 1));
         let by_name = scope.spawn(|| world.route_to_bound_server("t", 2));
         scope.spawn(|| {
             drop(s);
             world.register_server("s", heirs.clone(), ()).expect("the name is free").detach();
-            let after = world.route_through(&mut two, 3);
+            let after = two.try_send(&world, 3);
             assert_eq!(after, Err(BoundRouteError::NotBound(3)), "sent to whom is gone");
         });
         [through.join().expect("nobody panics"), by_name.join().expect("nobody panics")]
