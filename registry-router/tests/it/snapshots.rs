@@ -133,7 +133,7 @@ fn settings_come_back() {
     settings.seed = u64::MAX;
     settings.limits.label = Some(LabelLimit { key: "tenant".to_owned(), servers: Some(1), transports: None });
     settings.limits.rate = Some(RateLimit { per_second: 10, burst: 2 });
-    settings.monitor.alarm = registry_router::AlarmRule::mean_of_recent_writes();
+    settings.monitor.alarm = registry_router::AlarmRule::mean_of_last_writes();
     settings.health.close_above = 0.75;
     round_trip(&settings);
 }
