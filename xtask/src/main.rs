@@ -8,6 +8,7 @@ mod ci;
 mod host;
 mod instructions;
 mod rules;
+mod seeded;
 mod steps;
 mod test;
 mod tidy;

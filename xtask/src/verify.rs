@@ -13,6 +13,7 @@ use clap::Args;
 
 use crate::cargo;
 use crate::host::Host;
+use crate::seeded;
 use crate::steps::{self, Programs};
 
 /// Checks every promise on every backend.
@@ -40,7 +41,8 @@ pub(crate) struct Verify {
 
 const PROGRAM: &str = "registry-verify";
 
-/// Explores schedules; built with all locks and atomics replaced, and so in a directory of its own.
+/// Explores schedules; built from the copy with seeded bugs, with all locks and atomics replaced, and so in a directory of
+/// its own.
 const SCHEDULES: &str = "registry-schedules";
 
 impl Verify {
@@ -51,7 +53,7 @@ impl Verify {
         }
         let target = steps::target()?;
         eprintln!("building {PROGRAM}");
-        build(PROGRAM, &target, None)?;
+        build(PROGRAM, None, &target, None)?;
         let programs = Programs::lie_in(target.join("release"));
         if self.list {
             return cargo::run(programs.command(PROGRAM).arg("list"));
@@ -62,8 +64,8 @@ impl Verify {
         let apart = target.join("shuttle");
         if plan.steps.iter().any(|step| step.program == SCHEDULES) {
             eprintln!("building {SCHEDULES}");
-            let (name, flags) = with_cfg(|name| std::env::var_os(name), "shuttle");
-            build(SCHEDULES, &apart, Some((name, flags)))?;
+            let flags = with_cfgs(|name| std::env::var_os(name), &["shuttle", "seeded"]);
+            build(SCHEDULES, Some(&seeded::workspace(&target)?), &apart, Some(flags))?;
         }
         let programs = programs.but(SCHEDULES, apart.join("release"));
         let host = serde_json::to_string(&Host::here())?;
@@ -97,25 +99,31 @@ impl Verify {
     }
 }
 
-fn build(program: &str, target: &Path, flags: Option<(&str, OsString)>) -> Result<()> {
+/// Builds a program from this workspace, or from the one in `source`.
+fn build(program: &str, source: Option<&Path>, target: &Path, flags: Option<(&str, OsString)>) -> Result<()> {
     let mut build = cargo::cargo()?;
     build.args(["build", "--release", "--package", PROGRAM, "--bin", program]).arg("--target-dir").arg(target);
+    if let Some(source) = source {
+        build.current_dir(source);
+    }
     build.envs(flags);
     cargo::run(&mut build)
 }
 
-/// The variable that cargo takes the compiler's flags from, with one more `--cfg` at its end.
-fn with_cfg(variable: impl Fn(&str) -> Option<OsString>, cfg: &str) -> (&'static str, OsString) {
+/// The variable that cargo takes the compiler's flags from, with a `--cfg` for each name at its end.
+fn with_cfgs(variable: impl Fn(&str) -> Option<OsString>, cfgs: &[&str]) -> (&'static str, OsString) {
     // If both are there, cargo reads the first only.
     let (name, separator, set) = match variable("CARGO_ENCODED_RUSTFLAGS") {
         Some(set) => ("CARGO_ENCODED_RUSTFLAGS", "\x1f", set),
         None => ("RUSTFLAGS", " ", variable("RUSTFLAGS").unwrap_or_default()),
     };
     let mut flags = set;
-    if !flags.is_empty() {
-        flags.push(separator);
+    for cfg in cfgs {
+        if !flags.is_empty() {
+            flags.push(separator);
+        }
+        flags.push(format!("--cfg{separator}{cfg}"));
     }
-    flags.push(format!("--cfg{separator}{cfg}"));
     (name, flags)
 }
 
@@ -142,12 +150,12 @@ mod tests {
     fn flags_that_are_set_are_kept() {
         let flags = |plain: Option<&str>, encoded: Option<&str>| {
             let variable = |name: &str| if name == "RUSTFLAGS" { plain } else { encoded }.map(OsString::from);
-            let (name, flags) = with_cfg(variable, "shuttle");
+            let (name, flags) = with_cfgs(variable, &["shuttle", "seeded"]);
             (name, flags.into_string().unwrap())
         };
-        assert_eq!(flags(None, None), ("RUSTFLAGS", "--cfg shuttle".to_owned()));
-        assert_eq!(flags(Some("-Ctarget-cpu=native"), None).1, "-Ctarget-cpu=native --cfg shuttle");
-        let encoded = ("CARGO_ENCODED_RUSTFLAGS", "-C\x1flto\x1f--cfg\x1fshuttle".to_owned());
+        assert_eq!(flags(None, None), ("RUSTFLAGS", "--cfg shuttle --cfg seeded".to_owned()));
+        assert_eq!(flags(Some("-Ctarget-cpu=native"), None).1, "-Ctarget-cpu=native --cfg shuttle --cfg seeded");
+        let encoded = ("CARGO_ENCODED_RUSTFLAGS", "-C\x1flto\x1f--cfg\x1fshuttle\x1f--cfg\x1fseeded".to_owned());
         assert_eq!(flags(Some("-g"), Some("-C\x1flto")), encoded);
     }
 }
