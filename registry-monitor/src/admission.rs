@@ -12,14 +12,14 @@ use registry_core::{
 };
 
 use labels::Labels;
-use places::Places;
-use rate::Rate;
+use rate_limiter::Rate;
 pub use settings::{LabelLimit, Limits, MetadataLimit, RateLimit};
+use usage::Places;
 
 mod labels;
-mod places;
-mod rate;
+mod rate_limiter;
 mod settings;
+mod usage;
 
 /// The policy that keeps [`Limits`], and sheds load when it hears that too many shards are in alarm.
 ///

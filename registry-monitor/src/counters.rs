@@ -4,7 +4,7 @@
 //!
 //! Each counter has one writer, the thread that owns the block, so adding one is a load and a store: no locked
 //! instruction, and no cache line that another core wants to write.
-//! A block goes with a [seat](crate::seat), which a thread that ends leaves to a new one, so "the owner" may be several
+//! A block goes with a [seat](thread_slot), which a thread that ends leaves to a new one, so "the owner" may be several
 //! threads, one after the other. That is safe: who takes a seat sees all that those did who had it before.
 //! A thread without a seat counts too: one that is ending and has given its own back, or one too many. Such counts go
 //! to one shared block, by locked instructions.
@@ -14,7 +14,7 @@
 //! The same word that counts a thread's lookups in a shard counts down to the next one that is to be timed, in its low
 //! bits: see [`Block`]. So a lookup that is not timed pays one load, one addition, one store and one test.
 //!
-//! How many are timed may change. Then the counters take a new [name](recent::Owner), so each thread looks for its block
+//! How many are timed may change. Then the counters take a new [name](thread_cache::Owner), so each thread looks for its block
 //! when it counts next, and sets its own count-downs anew.
 //!
 //! # What readers see
@@ -30,13 +30,15 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use crossbeam_utils::CachePadded;
 use registry_core::Event;
 
-use crate::recent::{self, Owner};
 use crate::sampling::{Present, Sampling};
-use crate::seat::{SEATS, seat};
 
-use self::block::Block;
+use block::Block;
+use thread_cache::Owner;
+use thread_slot::{SEATS, seat};
 
 mod block;
+mod thread_cache;
+mod thread_slot;
 
 /// What was counted in one shard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -124,8 +126,10 @@ impl Counters {
     #[inline(always)]
     pub(crate) fn lookup(&self, shard: usize) -> bool {
         self.assert_is_there(shard);
-        recent::recall(self.owner.name(), |words| Block::of(words, self.shards).lookup_alone(shard, &self.sampling))
-            .unwrap_or_else(|| self.first_lookup(shard))
+        thread_cache::recall(self.owner.name(), |words| {
+            Block::of(words, self.shards).lookup_alone(shard, &self.sampling)
+        })
+        .unwrap_or_else(|| self.first_lookup(shard))
     }
 
     /// Counts an event.
@@ -137,7 +141,7 @@ impl Counters {
     #[inline(always)]
     pub(crate) fn event(&self, shard: usize, event: Event) {
         self.assert_is_there(shard);
-        recent::recall(self.owner.name(), |words| Block::of(words, self.shards).event_alone(shard, event))
+        thread_cache::recall(self.owner.name(), |words| Block::of(words, self.shards).event_alone(shard, event))
             .unwrap_or_else(|| self.first_event(shard, event));
     }
 
@@ -182,7 +186,7 @@ impl Counters {
 
     #[cold]
     fn first_lookup(&self, shard: usize) -> bool {
-        if let Some(words) = recent::recall_other(self.owner.name()) {
+        if let Some(words) = thread_cache::recall_other(self.owner.name()) {
             return Block::of(words, self.shards).lookup_alone(shard, &self.sampling);
         }
         if self.is_off() {
@@ -196,7 +200,7 @@ impl Counters {
 
     #[cold]
     fn first_event(&self, shard: usize, event: Event) {
-        if let Some(words) = recent::recall_other(self.owner.name()) {
+        if let Some(words) = thread_cache::recall_other(self.owner.name()) {
             return Block::of(words, self.shards).event_alone(shard, event);
         }
         if self.is_off() {
@@ -219,7 +223,7 @@ impl Counters {
             Some(seat) => {
                 let block = made(&self.blocks[seat]);
                 block.adopt(sampling);
-                recent::remember(name, block.words());
+                thread_cache::remember(name, block.words());
                 Ok(block)
             }
             None => Err(made(&self.standing)),

@@ -9,14 +9,18 @@ use registry_core::{
     AdmissionState, AlarmedShards, HealthChange, HotId, Imbalance, Kind, LimitHits, LimitUsage, ShardStats,
 };
 
-use crate::alarm::AlarmRule;
-use crate::imbalance::p_value;
-use crate::latch::{Flip, Latch, Verdict};
-use crate::timeline::Timeline;
+use crate::latency::timeline::Timeline;
 
+use alarm::AlarmRule;
+use hysteresis::{Flip, Latch, Verdict};
+use imbalance::p_value;
 use limits::Caps;
 pub use settings::{HealthSettings, HotRule, ImbalanceRule};
 
+pub(crate) mod alarm;
+mod chi_square;
+mod hysteresis;
+pub(crate) mod imbalance;
 mod limits;
 mod settings;
 

@@ -44,31 +44,19 @@
 //! ```
 
 mod admission;
-mod alarm;
-#[cfg(test)]
-mod chance;
-mod chi_square;
 mod counters;
-mod frequent;
 mod health;
-mod hot;
-mod imbalance;
-mod last;
-mod latch;
-mod latencies;
+mod hot_keys;
+mod latency;
 mod monitor;
-mod pace;
-mod rate;
-mod recent;
 mod sampling;
-mod seat;
 mod settings;
-mod timeline;
-mod window;
+#[cfg(test)]
+mod split_mix64;
 
 pub use admission::{LabelLimit, Limiter, Limits, MetadataLimit, RateLimit};
-pub use alarm::AlarmRule;
+pub use health::alarm::AlarmRule;
+pub use health::imbalance::{imbalance, p_value, skew};
 pub use health::{Health, HealthSettings, HotRule, ImbalanceRule};
-pub use imbalance::{imbalance, p_value, skew};
 pub use monitor::Monitor;
 pub use settings::MonitorSettings;

@@ -8,15 +8,15 @@ use crossbeam_utils::CachePadded;
 use registry_core::{Event, HotId, Kind, LatencyStats, Operation, Probe, ShardStats, SlowOps};
 
 use crate::counters::{Counters, Totals};
-use crate::hot::Hot;
-use crate::last::Last;
-use crate::latencies::{AllTime, Latencies};
-use crate::pace::{Bounds, Paces, SLICES};
-use crate::rate::Rate;
+use crate::hot_keys::Hot;
+use crate::latency::histogram::{AllTime, Latencies};
+use crate::latency::recent_writes::Last;
+use crate::latency::slow_ops::{Bounds, Paces, SLICES};
+use crate::latency::timeline::Timeline;
+use crate::latency::window::{Since, Slices, Window};
 use crate::sampling::Sampling;
+use crate::sampling::controller::Rate;
 use crate::settings::MonitorSettings;
-use crate::timeline::Timeline;
-use crate::window::{Since, Slices, Window};
 
 /// Counts what happens in all shards of one registry, and keeps the latencies of the last seconds and the sum of all
 /// before.

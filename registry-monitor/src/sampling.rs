@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub(crate) mod controller;
+
 /// 2³² over the golden ratio: its multiples, cut to any number of the top bits of 32, spread evenly over them.
 const GOLDEN: u64 = 0x9E37_79B9;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::alarm::AlarmRule;
+use crate::health::alarm::AlarmRule;
 
 /// What can be set about monitoring: plain data, with defaults that suit most.
 ///

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use registry_core::Event;
 
 use super::Totals;
-use crate::recent::Words;
+use super::thread_cache::Words;
 use crate::sampling::{Present, Sampling};
 
 /// A counter of lookups per shard, then for each event one per shard, then the sampling that lookups are counted down by.
@@ -20,7 +20,7 @@ use crate::sampling::{Present, Sampling};
 /// 8 lines warm, and not one for each shard. Padding at both ends keeps the block from sharing a line with what others
 /// write.
 ///
-/// The words are never freed, for a thread [remembers](crate::recent) them beyond the registry that they count for. The
+/// The words are never freed, for a thread [remembers](crate::counters::thread_cache) them beyond the registry that they count for. The
 /// next block of the same size uses them again, so there are never more of them than there were blocks at one time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Block {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use registry_core::{HealthChange, Limit, LimitCount, LimitHits, LimitUsage};
 
-use crate::latch::{Flip, Latch, Verdict};
+use super::hysteresis::{Flip, Latch, Verdict};
 
 /// The most changes of single caps by label that one check tells; those beyond are told by their number.
 ///

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use registry_core::{Limit, Operation, Probe};
 
 use super::*;
-use crate::chance::Chance;
-use crate::pace::{Bounds, Paces};
+use crate::latency::slow_ops::{Bounds, Paces};
+use crate::split_mix64::Chance;
 use crate::{Monitor, MonitorSettings};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -142,7 +142,7 @@ fn a_reset_before_each_check_hides_nothing() {
             let changes = health.check(&[stats], &monitor.hot_ids(now), &[], &NO_HITS, now);
             told.extend(names(&changes).into_iter().filter(|name| !name.starts_with("Admission")));
         }
-        assert_eq!(told, ["AlarmRaised", "HotIdNamed"], "{alarm:?}");
+        assert_eq!(told, ["AlarmRaised", "HotIdDetected"], "{alarm:?}");
     }
 }
 
@@ -245,7 +245,7 @@ fn where_there_are_few_none_is_hot_and_few_samples_tell_nothing() {
         [],
         "a share that may be small tells nothing"
     );
-    assert_eq!(names(&health(1).check(&[few], &[hot("s", 0.8, 200)], &[], &NO_HITS, now)), ["HotIdNamed"]);
+    assert_eq!(names(&health(1).check(&[few], &[hot("s", 0.8, 200)], &[], &NO_HITS, now)), ["HotIdDetected"]);
 }
 
 #[test]
@@ -275,16 +275,16 @@ fn a_cap_is_hit_once_however_often_it_refuses() {
     let mut check =
         |second: u32, limits: &[LimitUsage]| names(&health.check(&[], &[], limits, &NO_HITS, start + second * SECOND));
     assert_eq!(check(0, &[used(0)]), [""; 0]);
-    assert_eq!(check(1, &[used(5)]), ["CapHit"]);
+    assert_eq!(check(1, &[used(5)]), ["LimitReached"]);
     assert_eq!(check(2, &[used(9)]), [""; 0]);
     assert_eq!(check(3, &[used(9)]), [""; 0]);
     assert_eq!(check(12, &[]), [""; 0]);
-    assert_eq!(check(13, &[]), ["CapRelieved"]);
-    assert_eq!(check(14, &[used(1)]), ["CapHit"]);
+    assert_eq!(check(13, &[]), ["LimitCleared"]);
+    assert_eq!(check(14, &[used(1)]), ["LimitReached"]);
     assert_eq!(check(15, &[used(1)]), [""; 0]);
-    assert_eq!(check(25, &[used(1)]), ["CapRelieved"]);
+    assert_eq!(check(25, &[used(1)]), ["LimitCleared"]);
     assert_eq!(check(26, &[used(1)]), [""; 0]);
-    assert_eq!(check(27, &[used(2)]), ["CapHit"]);
+    assert_eq!(check(27, &[used(2)]), ["LimitReached"]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::alarm::AlarmRule;
+use crate::health::alarm::AlarmRule;
 
 const MS: Duration = Duration::from_millis(1);
 

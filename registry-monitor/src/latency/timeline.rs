@@ -8,7 +8,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::latencies::nanoseconds;
+use crate::latency::histogram::nanoseconds;
 
 /// No instant is behind at present.
 const NONE: u64 = u64::MAX;

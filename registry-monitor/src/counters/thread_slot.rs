@@ -1,14 +1,14 @@
 //! Which thread this is: a small number, its *seat*, that no other living thread has.
 //!
 //! A thread takes the lowest free seat when it first asks, and gives it back when it ends.
-//! What is counted at it is [remembered](crate::recent) until then.
+//! What is counted at it is [remembered](crate::counters::thread_cache) until then.
 
 use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::{Mutex, PoisonError};
 
-use crate::recent;
+use crate::counters::thread_cache;
 
 /// How many threads can have a seat at a time; whoever comes then has none until it ends.
 pub(crate) const SEATS: usize = 512;
@@ -61,7 +61,7 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         // First leave, then let somebody else sit down.
         SEAT.set(LEFT);
-        recent::forget();
+        thread_cache::forget();
         if let Some(seat) = self.0 {
             HOUSE.lock().unwrap_or_else(PoisonError::into_inner).free.push(Reverse(seat));
         }

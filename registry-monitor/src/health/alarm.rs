@@ -1,13 +1,13 @@
 //! When a shard is slow: the rule by which its latencies are judged.
 //!
-//! A rule is a pure function of figures; what is remembered from check to check is a [latch](crate::latch).
+//! A rule is a pure function of figures; what is remembered from check to check is a [latch](super::hysteresis).
 
 use std::time::Duration;
 
 use registry_core::{Alarm, AlarmMetric, BuildError, LatencyStats, Operation, ShardStats, SlowOps};
 
-use crate::latch::Verdict;
-use crate::pace::{Bounds, is_calm, is_slow};
+use super::hysteresis::Verdict;
+use crate::latency::slow_ops::{Bounds, is_calm, is_slow};
 
 /// Alarm when a shard is slow, and all clear when it has been fast for a while.
 ///

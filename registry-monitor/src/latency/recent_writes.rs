@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use registry_core::RecentWrites;
 
-use crate::latencies::nanoseconds;
+use crate::latency::histogram::nanoseconds;
 
 /// The newest latencies, up to a number that the caller gives.
 #[derive(Debug, Default)]

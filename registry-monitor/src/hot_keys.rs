@@ -7,7 +7,9 @@ use std::sync::{Mutex, PoisonError, TryLockError};
 use crossbeam_utils::CachePadded;
 use registry_core::{HotId, Kind};
 
-use crate::frequent::{Frequent, Times};
+use space_saving::{Frequent, Times};
+
+mod space_saving;
 
 /// Counts the sampled lookups of all shards by id.
 ///

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::latencies::{AllTime, Latencies};
+use crate::latency::histogram::{AllTime, Latencies};
 
 /// How time is cut into slices, alike for all windows of a monitor.
 #[derive(Clone, Copy, Debug)]

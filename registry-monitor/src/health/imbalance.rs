@@ -1,6 +1,6 @@
 //! How unevenly entries lie over the shards, as a figure for people and as one that chance does not fool.
 
-use crate::chi_square::upper_tail;
+use super::chi_square::upper_tail;
 
 /// (most − fewest) / mean of the entries per shard; 0 when there are no shards or no entries.
 ///
@@ -50,7 +50,7 @@ fn mean(entries: &[usize]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chance::Chance;
+    use crate::split_mix64::Chance;
 
     #[test]
     fn nothing_is_even() {

@@ -154,7 +154,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::chance::Chance;
+    use crate::split_mix64::Chance;
 
     /// Compares with exact counts, by what the module promises.
     fn check(stream: impl Iterator<Item = u64>) {

@@ -15,7 +15,7 @@ use governor::{Quota, RateLimiter};
 use registry_core::{Limit, LimitUsage};
 
 use super::settings::RateLimit;
-use crate::timeline::Timeline;
+use crate::latency::timeline::Timeline;
 
 /// An instant that lies so far behind the latest one may be late; if those that come lie further behind for as long, the
 /// latest one was wrong.
