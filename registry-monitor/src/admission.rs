@@ -11,10 +11,10 @@ use registry_core::{
     Admission, AdmissionError, AdmissionState, DenyReason, Kind, Limit, LimitHits, LimitUsage, Metadata,
 };
 
-use labels::Labels;
-use rate_limiter::Rate;
+use labels::LabelLimiter;
+use rate_limiter::RateLimiter;
 pub use settings::{LabelLimit, Limits, MetadataLimit, RateLimit};
-use usage::Places;
+use usage::UsageCounter;
 
 mod labels;
 mod rate_limiter;
@@ -32,10 +32,10 @@ mod usage;
 /// given back what the others gave. Only what the rate has given is spent, whatever becomes of the registration.
 pub struct Limiter {
     limits: Limits,
-    servers: Option<Places>,
-    transports: Option<Places>,
-    labels: Option<Labels>,
-    rate: Option<Rate>,
+    servers: Option<UsageCounter>,
+    transports: Option<UsageCounter>,
+    labels: Option<LabelLimiter>,
+    rate: Option<RateLimiter>,
     /// Zero while the door is open; else for how many nanoseconds to stay away.
     closed_for_ns: AtomicU64,
 }
@@ -46,12 +46,12 @@ impl Limiter {
     /// Limits are taken as they are; [`Limits::check`] says whether they make sense.
     #[must_use]
     pub fn new(limits: Limits, start: Instant) -> Self {
-        let places = |max: Option<usize>| max.map(Places::new);
+        let usage = |max: Option<usize>| max.map(UsageCounter::new);
         Self {
-            servers: places(limits.servers),
-            transports: places(limits.transports),
-            labels: limits.label.clone().map(Labels::new),
-            rate: limits.rate.as_ref().map(|rate| Rate::new(rate, start)),
+            servers: usage(limits.servers),
+            transports: usage(limits.transports),
+            labels: limits.label.clone().map(LabelLimiter::new),
+            rate: limits.rate.as_ref().map(|rate| RateLimiter::new(rate, start)),
             closed_for_ns: AtomicU64::new(0),
             limits,
         }
@@ -63,28 +63,28 @@ impl Limiter {
         &self.limits
     }
 
-    fn places(&self, kind: Kind) -> Option<&Places> {
+    fn usage(&self, kind: Kind) -> Option<&UsageCounter> {
         match kind {
             Kind::Server => self.servers.as_ref(),
             Kind::Transport => self.transports.as_ref(),
         }
     }
 
-    fn full(&self, limit: Limit, max: usize) -> AdmissionError {
+    fn limit_reached(&self, limit: Limit, max: usize) -> AdmissionError {
         let reason = format!("the cap of {max} {limit} is reached").into();
         AdmissionError { reason: DenyReason::Limit(limit), message: reason, retry_after: Some(self.limits.retry_after) }
     }
 
     /// Reserves what is counted; the rate is not.
     fn reserve(&self, kind: Kind, metadata: &Metadata) -> Result<(), AdmissionError> {
-        if let Some(places) = self.places(kind).filter(|places| !places.take()) {
-            return Err(self.full(cap_on(kind), places.max()));
+        if let Some(usage) = self.usage(kind).filter(|usage| !usage.try_acquire()) {
+            return Err(self.limit_reached(limit_on(kind), usage.max()));
         }
-        match self.labels.as_ref().map_or(Ok(()), |labels| labels.take(kind, metadata)) {
+        match self.labels.as_ref().map_or(Ok(()), |labels| labels.try_acquire(kind, metadata)) {
             Ok(()) => Ok(()),
             Err((limit, max)) => {
-                self.places(kind).into_iter().for_each(Places::give_back);
-                Err(self.full(limit, max))
+                self.usage(kind).into_iter().for_each(UsageCounter::release);
+                Err(self.limit_reached(limit, max))
             }
         }
     }
@@ -99,14 +99,14 @@ impl Admission for Limiter {
             return Err(AdmissionError { reason: DenyReason::Closed, message: reason, retry_after });
         }
         self.reserve(kind, metadata)?;
-        let Some(Err(wait)) = self.rate.as_ref().map(|rate| rate.take(now)) else { return Ok(()) };
+        let Some(Err(wait)) = self.rate.as_ref().map(|rate| rate.try_acquire(now)) else { return Ok(()) };
         self.release(kind, metadata);
         let reason = "registrations come faster than the limit".into();
         Err(AdmissionError { reason: DenyReason::Limit(Limit::Rate), message: reason, retry_after: Some(wait) })
     }
 
     fn renew(&self, kind: Kind, old: &Metadata, new: &Metadata) -> Result<(), AdmissionError> {
-        if self.labels.as_ref().is_none_or(|labels| labels.are_alike(kind, old, new)) {
+        if self.labels.as_ref().is_none_or(|labels| labels.have_same_value(kind, old, new)) {
             return Ok(());
         }
         let reason = "a renewal must keep the label that is limited".into();
@@ -115,9 +115,9 @@ impl Admission for Limiter {
 
     fn release(&self, kind: Kind, metadata: &Metadata) {
         if let Some(labels) = &self.labels {
-            labels.give_back(kind, metadata);
+            labels.release(kind, metadata);
         }
-        self.places(kind).into_iter().for_each(Places::give_back);
+        self.usage(kind).into_iter().for_each(UsageCounter::release);
     }
 
     fn state(&self) -> AdmissionState {
@@ -137,23 +137,23 @@ impl Admission for Limiter {
 
     fn limit_usage(&self) -> Vec<LimitUsage> {
         let counted = [Kind::Server, Kind::Transport].into_iter().filter_map(|kind| {
-            self.places(kind).map(|places| LimitUsage {
-                limit: cap_on(kind),
-                max: places.max() as u64,
-                used: places.used() as u64,
-                hits: places.hits(),
+            self.usage(kind).map(|usage| LimitUsage {
+                limit: limit_on(kind),
+                max: usage.max() as u64,
+                used: usage.used() as u64,
+                hits: usage.hits(),
             })
         });
-        let rated = self.rate.iter().map(Rate::usage);
+        let rated = self.rate.iter().map(RateLimiter::usage);
         counted.chain(rated).collect()
     }
 
     fn take_limit_hits(&self) -> LimitHits {
-        self.labels.as_ref().map(Labels::take_limit_hits).unwrap_or_default()
+        self.labels.as_ref().map(LabelLimiter::take_limit_hits).unwrap_or_default()
     }
 }
 
-fn cap_on(kind: Kind) -> Limit {
+fn limit_on(kind: Kind) -> Limit {
     match kind {
         Kind::Server => Limit::Servers,
         Kind::Transport => Limit::Transports,

@@ -14,7 +14,7 @@
 //! The same word that counts a thread's lookups in a shard counts down to the next one that is to be timed, in its low
 //! bits: see [`Block`]. So a lookup that is not timed pays one load, one addition, one store and one test.
 //!
-//! How many are timed may change. Then the counters take a new [name](thread_cache::Owner), so each thread looks for its block
+//! How many are timed may change. Then the counters take a new [name](thread_cache::AtomicCacheKey), so each thread looks for its block
 //! when it counts next, and sets its own count-downs anew.
 //!
 //! # What readers see
@@ -30,11 +30,11 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use crossbeam_utils::CachePadded;
 use registry_core::Event;
 
-use crate::sampling::{Present, Sampling};
+use crate::sampling::{AtomicSampling, Sampling};
 
 use block::Block;
-use thread_cache::Owner;
-use thread_slot::{SEATS, seat};
+use thread_cache::AtomicCacheKey;
+use thread_slot::{MAX_SLOTS, thread_slot};
 
 mod block;
 mod thread_cache;
@@ -72,11 +72,11 @@ impl Totals {
 pub(crate) struct Counters {
     /// A block for each seat where somebody sat down.
     blocks: Box<[OnceLock<Block>]>,
-    owner: Owner,
+    cache_key: AtomicCacheKey,
     shards: usize,
-    sampling: Present,
+    sampling: AtomicSampling,
     /// For threads without a seat; see the module documentation.
-    standing: OnceLock<Block>,
+    shared_block: OnceLock<Block>,
     /// What each shard's sum was at the last reset. Blocks belong to their threads, so a reset writes to none.
     ///
     /// On lines of its own, because lookups read what lies beside it.
@@ -87,11 +87,11 @@ impl Counters {
     /// Counters for so many shards, with one lookup in so many timed; see [`Sampling::new`].
     pub(crate) fn new(shards: usize, sample_every: u32) -> Self {
         Self {
-            blocks: std::iter::repeat_with(OnceLock::new).take(SEATS).collect(),
-            owner: Owner::new(),
+            blocks: std::iter::repeat_with(OnceLock::new).take(MAX_SLOTS).collect(),
+            cache_key: AtomicCacheKey::new(),
             shards,
-            sampling: Present::new(Sampling::new(sample_every)),
-            standing: OnceLock::new(),
+            sampling: AtomicSampling::new(Sampling::new(sample_every)),
+            shared_block: OnceLock::new(),
             baseline: CachePadded::new(Mutex::new(vec![Totals::default(); shards])),
         }
     }
@@ -101,10 +101,10 @@ impl Counters {
     pub(crate) fn off() -> Self {
         Self {
             blocks: Box::default(),
-            owner: Owner::nobody(),
+            cache_key: AtomicCacheKey::unused(),
             shards: 0,
-            sampling: Present::new(Sampling::new(1)),
-            standing: OnceLock::new(),
+            sampling: AtomicSampling::new(Sampling::new(1)),
+            shared_block: OnceLock::new(),
             baseline: CachePadded::default(),
         }
     }
@@ -125,11 +125,11 @@ impl Counters {
     // A call, with its registers to save, would cost as much as what it does.
     #[inline(always)]
     pub(crate) fn lookup(&self, shard: usize) -> bool {
-        self.assert_is_there(shard);
-        thread_cache::recall(self.owner.name(), |words| {
-            Block::of(words, self.shards).lookup_alone(shard, &self.sampling)
+        self.debug_assert_in_range(shard);
+        thread_cache::with_newest(self.cache_key.load(), |words| {
+            Block::from_words(words, self.shards).lookup_exclusive(shard, &self.sampling)
         })
-        .unwrap_or_else(|| self.first_lookup(shard))
+        .unwrap_or_else(|| self.lookup_uncached(shard))
     }
 
     /// Counts an event.
@@ -140,21 +140,23 @@ impl Counters {
     // The slot is a constant wherever this is called, so it should end up there.
     #[inline(always)]
     pub(crate) fn event(&self, shard: usize, event: Event) {
-        self.assert_is_there(shard);
-        thread_cache::recall(self.owner.name(), |words| Block::of(words, self.shards).event_alone(shard, event))
-            .unwrap_or_else(|| self.first_event(shard, event));
+        self.debug_assert_in_range(shard);
+        thread_cache::with_newest(self.cache_key.load(), |words| {
+            Block::from_words(words, self.shards).event_exclusive(shard, event)
+        })
+        .unwrap_or_else(|| self.event_uncached(shard, event));
     }
 
     /// Which lookups are timed at present, on each thread and in each shard.
     pub(crate) fn sampling(&self) -> Sampling {
-        self.sampling.get()
+        self.sampling.load()
     }
 
     /// From now on those are timed that this sampling picks. Threads without a seat follow when their count-down ends.
-    pub(crate) fn sample_by(&self, sampling: Sampling) {
+    pub(crate) fn set_sampling(&self, sampling: Sampling) {
         if !self.is_off() {
-            self.sampling.set(sampling);
-            self.owner.rename();
+            self.sampling.store(sampling);
+            self.cache_key.renew();
         }
     }
 
@@ -185,58 +187,58 @@ impl Counters {
     }
 
     #[cold]
-    fn first_lookup(&self, shard: usize) -> bool {
-        if let Some(words) = thread_cache::recall_other(self.owner.name()) {
-            return Block::of(words, self.shards).lookup_alone(shard, &self.sampling);
+    fn lookup_uncached(&self, shard: usize) -> bool {
+        if let Some(words) = thread_cache::find_older(self.cache_key.load()) {
+            return Block::from_words(words, self.shards).lookup_exclusive(shard, &self.sampling);
         }
         if self.is_off() {
             return false;
         }
-        match self.find_block() {
-            Ok(block) => block.lookup_alone(shard, &self.sampling),
-            Err(standing) => standing.lookup_shared(shard, self.sampling.get()),
+        match self.find_or_create_block() {
+            Ok(block) => block.lookup_exclusive(shard, &self.sampling),
+            Err(shared_block) => shared_block.lookup_shared(shard, self.sampling.load()),
         }
     }
 
     #[cold]
-    fn first_event(&self, shard: usize, event: Event) {
-        if let Some(words) = thread_cache::recall_other(self.owner.name()) {
-            return Block::of(words, self.shards).event_alone(shard, event);
+    fn event_uncached(&self, shard: usize, event: Event) {
+        if let Some(words) = thread_cache::find_older(self.cache_key.load()) {
+            return Block::from_words(words, self.shards).event_exclusive(shard, event);
         }
         if self.is_off() {
             return;
         }
-        match self.find_block() {
-            Ok(block) => block.event_alone(shard, event),
-            Err(standing) => standing.event_shared(shard, event),
+        match self.find_or_create_block() {
+            Ok(block) => block.event_exclusive(shard, event),
+            Err(shared_block) => shared_block.event_shared(shard, event),
         }
     }
 
     /// The calling thread's block, remembered from now on, or the one for those without a seat.
-    fn find_block(&self) -> Result<Block, Block> {
+    fn find_or_create_block(&self) -> Result<Block, Block> {
         #[cfg(test)]
         tests::SEARCHES.set(tests::SEARCHES.get() + 1);
         // The name first: if there is a new one by the end, the block is looked for again.
-        let (name, sampling) = (self.owner.name(), self.sampling.get());
-        let made = |place: &OnceLock<Block>| *place.get_or_init(|| Block::new(self.shards, sampling));
-        match seat() {
-            Some(seat) => {
-                let block = made(&self.blocks[seat]);
-                block.adopt(sampling);
-                thread_cache::remember(name, block.words());
+        let (key, sampling) = (self.cache_key.load(), self.sampling.load());
+        let get_or_create = |place: &OnceLock<Block>| *place.get_or_init(|| Block::new(self.shards, sampling));
+        match thread_slot() {
+            Some(thread_slot) => {
+                let block = get_or_create(&self.blocks[thread_slot]);
+                block.set_sampling(sampling);
+                thread_cache::insert(key, block.words());
                 Ok(block)
             }
-            None => Err(made(&self.standing)),
+            None => Err(get_or_create(&self.shared_block)),
         }
     }
 
     #[inline(always)]
-    fn assert_is_there(&self, shard: usize) {
+    fn debug_assert_in_range(&self, shard: usize) {
         debug_assert!(shard < self.shards || self.is_off(), "no shard {shard} among {}", self.shards);
     }
 
     fn blocks(&self) -> impl Iterator<Item = Block> {
-        self.blocks.iter().chain([&self.standing]).filter_map(OnceLock::get).copied()
+        self.blocks.iter().chain([&self.shared_block]).filter_map(OnceLock::get).copied()
     }
 
     fn sum(&self, shard: usize) -> Totals {
@@ -250,7 +252,7 @@ impl Counters {
 
 impl Drop for Counters {
     fn drop(&mut self) {
-        self.blocks().for_each(Block::give_back);
+        self.blocks().for_each(Block::recycle);
     }
 }
 

@@ -12,9 +12,9 @@ use registry_core::{
 use crate::latency::timeline::Timeline;
 
 use alarm::AlarmRule;
-use hysteresis::{Flip, Latch, Verdict};
+use hysteresis::{Condition, Hysteresis, Transition};
 use imbalance::p_value;
-use limits::Caps;
+use limits::ReachedLimits;
 pub use settings::{HealthSettings, HotRule, ImbalanceRule};
 
 pub(crate) mod alarm;
@@ -31,20 +31,20 @@ mod settings;
 pub struct Health {
     alarm: AlarmRule,
     settings: HealthSettings,
-    alarms: Vec<Latch>,
-    servers: Latch,
-    transports: Latch,
+    alarms: Vec<Hysteresis>,
+    servers: Hysteresis,
+    transports: Hysteresis,
     /// Those alone that are hot.
-    hot: HashMap<(Kind, Box<str>), (Latch, HotId)>,
-    alarmed_shards: Latch,
-    limits: Caps,
+    hot: HashMap<(Kind, Box<str>), (Hysteresis, HotId)>,
+    alarmed_shards: Hysteresis,
+    limits: ReachedLimits,
     /// Made by the first check.
-    time: Option<Time>,
+    clock: Option<CheckClock>,
 }
 
 /// The time of the checks, which never goes back and heals when one of their instants was wrong.
 #[derive(Debug)]
-struct Time {
+struct CheckClock {
     start: Instant,
     timeline: Timeline,
     now: Instant,
@@ -53,14 +53,14 @@ struct Time {
 /// A check that comes from further back than this finds that the clock was wrong, if the next ones do so too.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-impl Time {
+impl CheckClock {
     fn new(start: Instant) -> Self {
         Self { start, timeline: Timeline::new(start, PATIENCE, PATIENCE), now: start }
     }
 
-    fn follow(&mut self, now: Instant) -> Instant {
-        let time = self.start.checked_add(Duration::from_nanos(self.timeline.follow(now)));
-        self.now = time.map_or(self.now, |time| time.max(self.now));
+    fn advance(&mut self, now: Instant) -> Instant {
+        let clock = self.start.checked_add(Duration::from_nanos(self.timeline.advance(now)));
+        self.now = clock.map_or(self.now, |clock| clock.max(self.now));
         self.now
     }
 }
@@ -72,13 +72,13 @@ impl Health {
         Self {
             alarm,
             settings,
-            alarms: vec![Latch::default(); shards],
-            servers: Latch::default(),
-            transports: Latch::default(),
+            alarms: vec![Hysteresis::default(); shards],
+            servers: Hysteresis::default(),
+            transports: Hysteresis::default(),
             hot: HashMap::new(),
-            alarmed_shards: Latch::default(),
-            limits: Caps::default(),
-            time: None,
+            alarmed_shards: Hysteresis::default(),
+            limits: ReachedLimits::default(),
+            clock: None,
         }
     }
 
@@ -98,13 +98,13 @@ impl Health {
         hits: &LimitHits,
         now: Instant,
     ) -> Vec<HealthChange> {
-        let now = self.time.get_or_insert_with(|| Time::new(now)).follow(now);
+        let now = self.clock.get_or_insert_with(|| CheckClock::new(now)).advance(now);
         let mut changes = Vec::new();
         self.check_alarms(stats, now, &mut changes);
         self.check_imbalance(Kind::Server, stats, now, &mut changes);
         self.check_imbalance(Kind::Transport, stats, now, &mut changes);
         self.check_hot(stats, hot, now, &mut changes);
-        self.check_door(now, &mut changes);
+        self.check_admission(now, &mut changes);
         self.limits.check(limits, hits, self.settings.caps_clear_after, now, &mut changes);
         changes
     }
@@ -112,7 +112,7 @@ impl Health {
     /// Whether a shard is in alarm; one that there is not is not.
     #[must_use]
     pub fn is_alarmed(&self, shard: usize) -> bool {
-        self.alarms.get(shard).is_some_and(Latch::is_raised)
+        self.alarms.get(shard).is_some_and(Hysteresis::is_raised)
     }
 
     /// Whether so many shards are in alarm that nobody new should be taken.
@@ -129,37 +129,39 @@ impl Health {
 
     fn check_alarms(&mut self, stats: &[ShardStats], now: Instant, changes: &mut Vec<HealthChange>) {
         for shard in stats {
-            let Some(latch) = self.alarms.get_mut(shard.shard) else { continue };
-            let (verdict, alarm) = self.alarm.judge(shard);
-            changes.extend(latch.check(verdict, self.alarm.clear_after, now).map(|flip| match flip {
-                Flip::Raised => HealthChange::AlarmRaised(alarm),
-                Flip::Cleared => HealthChange::AlarmCleared(alarm),
-            }));
+            let Some(hysteresis) = self.alarms.get_mut(shard.shard) else { continue };
+            let (condition, alarm) = self.alarm.evaluate(shard);
+            changes.extend(hysteresis.check(condition, self.alarm.clear_after, now).map(
+                |transition| match transition {
+                    Transition::Raised => HealthChange::AlarmRaised(alarm),
+                    Transition::Cleared => HealthChange::AlarmCleared(alarm),
+                },
+            ));
         }
     }
 
     /// Servers and transports are judged apart: the same text may name one of each, which then lie in the same shard,
     /// and two that go together are twice what chance would put there.
     fn check_imbalance(&mut self, kind: Kind, stats: &[ShardStats], now: Instant, changes: &mut Vec<HealthChange>) {
-        let (latch, of): (_, fn(&ShardStats) -> usize) = match kind {
+        let (hysteresis, of): (_, fn(&ShardStats) -> usize) = match kind {
             Kind::Server => (&mut self.servers, |shard| shard.servers),
             Kind::Transport => (&mut self.transports, |shard| shard.transports),
         };
         let rule = &self.settings.imbalance;
         let entries: Vec<usize> = stats.iter().map(of).collect();
         let p_value = p_value(&entries);
-        let verdict = match () {
-            () if p_value < rule.false_alarm => Verdict::Bad,
-            () if p_value < rule.false_alarm.sqrt() => Verdict::Between,
-            () => Verdict::Calm,
+        let condition = match () {
+            () if p_value < rule.false_alarm => Condition::Bad,
+            () if p_value < rule.false_alarm.sqrt() => Condition::Marginal,
+            () => Condition::Good,
         };
-        let Some(flip) = latch.check(verdict, rule.clear_after, now) else { return };
+        let Some(transition) = hysteresis.check(condition, rule.clear_after, now) else { return };
         let Some(fullest) = stats.iter().max_by_key(|shard| of(shard)) else { return };
         let mean = entries.iter().sum::<usize>() as f64 / entries.len() as f64;
         let imbalance = Imbalance { kind, shard: fullest.shard, entries: of(fullest), mean, p_value };
-        changes.push(match flip {
-            Flip::Raised => HealthChange::ImbalanceRaised(imbalance),
-            Flip::Cleared => HealthChange::ImbalanceCleared(imbalance),
+        changes.push(match transition {
+            Transition::Raised => HealthChange::ImbalanceRaised(imbalance),
+            Transition::Cleared => HealthChange::ImbalanceCleared(imbalance),
         });
     }
 
@@ -167,46 +169,48 @@ impl Health {
         let rule = &self.settings.hot;
         let entries: usize = stats.iter().map(|shard| shard.servers + shard.transports).sum();
         let limit = rule.share.max(rule.min_fair_ratio / entries.max(1) as f64);
-        let judge = |id: &HotId| match () {
-            () if id.share < limit / 2.0 => Verdict::Calm,
-            () if id.share_at_least >= limit && id.samples >= rule.min_samples => Verdict::Bad,
-            () => Verdict::Between,
+        let evaluate = |id: &HotId| match () {
+            () if id.share < limit / 2.0 => Condition::Good,
+            () if id.share_at_least >= limit && id.samples >= rule.min_samples => Condition::Bad,
+            () => Condition::Marginal,
         };
         let listed: HashMap<(Kind, &str), &HotId> = hot.iter().map(|hot| ((hot.kind, &*hot.id), hot)).collect();
-        let mut gone = Vec::new();
-        self.hot.retain(|(kind, id), (latch, known)| {
+        let mut cleared = Vec::new();
+        self.hot.retain(|(kind, id), (hysteresis, known)| {
             match listed.get(&(*kind, &**id)) {
                 Some(present) => known.clone_from(*present),
                 None => (known.share, known.share_at_least, known.samples) = (0.0, 0.0, 0),
             }
-            let flip = latch.check(judge(known), rule.clear_after, now);
-            gone.extend(flip.map(|_| known.clone()));
-            latch.is_raised()
+            let transition = hysteresis.check(evaluate(known), rule.clear_after, now);
+            cleared.extend(transition.map(|_| known.clone()));
+            hysteresis.is_raised()
         });
         // In an order that depends on nothing but what they are.
-        gone.sort_unstable_by(|one, two| (&one.id, one.kind as u8).cmp(&(&two.id, two.kind as u8)));
-        changes.extend(gone.into_iter().map(HealthChange::HotIdCleared));
-        for id in hot.iter().filter(|id| judge(id) == Verdict::Bad) {
-            let known = self.hot.entry((id.kind, id.id.clone())).or_insert_with(|| (Latch::default(), id.clone()));
-            let flip = known.0.check(Verdict::Bad, rule.clear_after, now);
-            changes.extend(flip.map(|_| HealthChange::HotIdDetected(id.clone())));
+        cleared.sort_unstable_by(|one, two| (&one.id, one.kind as u8).cmp(&(&two.id, two.kind as u8)));
+        changes.extend(cleared.into_iter().map(HealthChange::HotIdCleared));
+        for id in hot.iter().filter(|id| evaluate(id) == Condition::Bad) {
+            let known = self.hot.entry((id.kind, id.id.clone())).or_insert_with(|| (Hysteresis::default(), id.clone()));
+            let transition = known.0.check(Condition::Bad, rule.clear_after, now);
+            changes.extend(transition.map(|_| HealthChange::HotIdDetected(id.clone())));
         }
     }
 
-    fn check_door(&mut self, now: Instant, changes: &mut Vec<HealthChange>) {
+    fn check_admission(&mut self, now: Instant, changes: &mut Vec<HealthChange>) {
         let shards = self.alarms.len();
-        let alarmed = self.alarms.iter().filter(|latch| latch.is_raised()).count();
+        let alarmed = self.alarms.iter().filter(|hysteresis| hysteresis.is_raised()).count();
         // Numbers of shards are powers of two, so the product is exact.
         let above = |share: f64| alarmed as f64 > share * shards as f64;
-        let verdict = match () {
-            () if above(self.settings.close_above) => Verdict::Bad,
-            () if above(self.settings.reopen_at) => Verdict::Between,
-            () => Verdict::Calm,
+        let condition = match () {
+            () if above(self.settings.close_above) => Condition::Bad,
+            () if above(self.settings.reopen_at) => Condition::Marginal,
+            () => Condition::Good,
         };
         let alarmed_shards = AlarmedShards { alarmed, shards };
-        changes.extend(self.alarmed_shards.check(verdict, self.settings.reopen_after, now).map(|flip| match flip {
-            Flip::Raised => HealthChange::AdmissionClosed(alarmed_shards),
-            Flip::Cleared => HealthChange::AdmissionReopened(alarmed_shards),
+        changes.extend(self.alarmed_shards.check(condition, self.settings.reopen_after, now).map(|transition| {
+            match transition {
+                Transition::Raised => HealthChange::AdmissionClosed(alarmed_shards),
+                Transition::Cleared => HealthChange::AdmissionReopened(alarmed_shards),
+            }
         }));
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError, TryLockError};
 use crossbeam_utils::CachePadded;
 use registry_core::{HotId, Kind};
 
-use space_saving::{Frequent, Times};
+use space_saving::{CountBounds, SpaceSaving};
 
 mod space_saving;
 
@@ -15,60 +15,63 @@ mod space_saving;
 ///
 /// Nobody who looks up ever waits in here: a sample that comes while another thread is at it is left out.
 #[derive(Debug, Default)]
-pub(crate) struct Hot {
+pub(crate) struct HotKeys {
     /// The number of the newest slice, to be read without the lock.
-    number: AtomicU64,
+    slice: AtomicU64,
     sketches: CachePadded<Mutex<Sketches>>,
 }
 
 #[derive(Debug, Default)]
 struct Sketches {
-    number: u64,
-    newest: Frequent,
-    /// Of the slice `number − 1`.
-    before: Frequent,
+    slice: u64,
+    current: SpaceSaving,
+    /// Of the slice `slice − 1`.
+    previous: SpaceSaving,
 }
 
-impl Hot {
+impl HotKeys {
     /// Counts a lookup in the present slice.
     pub(crate) fn record(&self, kind: Kind, shard: usize, id: &[u8]) {
-        self.try_with(|sketches| sketches.newest.record(kind, shard, id));
+        self.try_with(|sketches| sketches.current.record(kind, shard, id));
     }
 
     /// Tells that time has come to the slice of this number.
     ///
     /// A sample brings no instant. The lookup that it is of does so when it ends, which is soon enough.
-    pub(crate) fn turn(&self, number: u64) {
-        if number > self.number.load(Ordering::Relaxed) {
+    pub(crate) fn advance_to(&self, slice: u64) {
+        if slice > self.slice.load(Ordering::Relaxed) {
             self.try_with(|sketches| {
-                sketches.turn(number);
-                self.number.store(sketches.number, Ordering::Relaxed);
+                sketches.advance_to(slice);
+                self.slice.store(sketches.slice, Ordering::Relaxed);
             });
         }
     }
 
     /// The ids of the window whose present slice has this number, the hottest first.
-    pub(crate) fn read(&self, number: u64) -> Vec<HotId> {
+    pub(crate) fn snapshot(&self, slice: u64) -> Vec<HotId> {
         let sketches = self.sketches.lock().unwrap_or_else(PoisonError::into_inner);
         let halves = [
-            Some(&sketches.newest).filter(|_| number <= sketches.number.saturating_add(1)),
-            Some(&sketches.before).filter(|_| number <= sketches.number),
+            Some(&sketches.current).filter(|_| slice <= sketches.slice.saturating_add(1)),
+            Some(&sketches.previous).filter(|_| slice <= sketches.slice),
         ];
         let halves = || halves.into_iter().flatten();
-        let samples: u64 = halves().map(Frequent::total).sum();
+        let samples: u64 = halves().map(SpaceSaving::total).sum();
         let (mut hot, mut seen) = (Vec::new(), HashSet::new());
-        for row in halves().flat_map(Frequent::iter) {
-            let id: Box<str> = String::from_utf8_lossy(&row.id).into();
-            if !seen.insert((row.kind, id.clone())) {
+        for entry in halves().flat_map(SpaceSaving::iter) {
+            let id: Box<str> = String::from_utf8_lossy(&entry.id).into();
+            if !seen.insert((entry.kind, id.clone())) {
                 continue;
             }
-            let times = halves().map(|half| half.times(row.kind, &row.id)).fold(Times::default(), |sum, times| Times {
-                at_least: sum.at_least + times.at_least,
-                at_most: sum.at_most + times.at_most,
-            });
+            let count_bounds = halves().map(|half| half.count_bounds(entry.kind, &entry.id)).fold(
+                CountBounds::default(),
+                |sum, count_bounds| CountBounds {
+                    at_least: sum.at_least + count_bounds.at_least,
+                    at_most: sum.at_most + count_bounds.at_most,
+                },
+            );
             let share = |count: u64| count as f64 / samples as f64;
-            let (share, share_at_least) = (share(times.at_most), share(times.at_least));
-            hot.push(HotId { kind: row.kind, id, shard: row.shard, share, share_at_least, samples });
+            let (share, share_at_least) = (share(count_bounds.at_most), share(count_bounds.at_least));
+            hot.push(HotId { kind: entry.kind, id, shard: entry.shard, share, share_at_least, samples });
         }
         drop(sketches);
         hot.sort_by(|one: &HotId, two| two.share_at_least.total_cmp(&one.share_at_least));
@@ -85,15 +88,15 @@ impl Hot {
 }
 
 impl Sketches {
-    fn turn(&mut self, number: u64) {
-        if number > self.number {
-            if number - self.number == 1 {
-                std::mem::swap(&mut self.newest, &mut self.before);
+    fn advance_to(&mut self, slice: u64) {
+        if slice > self.slice {
+            if slice - self.slice == 1 {
+                std::mem::swap(&mut self.current, &mut self.previous);
             } else {
-                self.before.clear();
+                self.previous.clear();
             }
-            self.newest.clear();
-            self.number = number;
+            self.current.clear();
+            self.slice = slice;
         }
     }
 }
@@ -102,33 +105,33 @@ impl Sketches {
 mod tests {
     use super::*;
 
-    fn shares(hot: &Hot, number: u64) -> Vec<(String, f64)> {
-        hot.read(number).into_iter().map(|hot| (hot.id.into(), hot.share)).collect()
+    fn shares(hot: &HotKeys, slice: u64) -> Vec<(String, f64)> {
+        hot.snapshot(slice).into_iter().map(|hot| (hot.id.into(), hot.share)).collect()
     }
 
     #[test]
     fn shares_are_those_of_both_halves_of_the_window() {
-        let hot = Hot::default();
+        let hot = HotKeys::default();
         (0..30).for_each(|_| hot.record(Kind::Server, 1, b"a"));
-        hot.turn(1);
+        hot.advance_to(1);
         (0..10).for_each(|_| hot.record(Kind::Server, 1, b"b"));
         assert_eq!(shares(&hot, 1), [("a".to_owned(), 0.75), ("b".to_owned(), 0.25)]);
         assert_eq!(shares(&hot, 0), shares(&hot, 1), "a reader who is late gets what there is");
         assert_eq!(shares(&hot, 2), [("b".to_owned(), 1.0)]);
         assert_eq!(shares(&hot, 3), []);
-        hot.turn(2);
+        hot.advance_to(2);
         hot.record(Kind::Transport, 1, b"b");
-        assert_eq!(hot.read(2).len(), 2, "kinds are apart");
-        hot.turn(9);
+        assert_eq!(hot.snapshot(2).len(), 2, "kinds are apart");
+        hot.advance_to(9);
         assert_eq!(shares(&hot, 9), []);
     }
 
     #[test]
     fn a_sample_does_not_wait() {
-        let hot = Hot::default();
+        let hot = HotKeys::default();
         let held = hot.sketches.lock().unwrap();
         hot.record(Kind::Server, 0, b"a");
-        hot.turn(5);
+        hot.advance_to(5);
         drop(held);
         assert_eq!(shares(&hot, 0), []);
         hot.record(Kind::Server, 0, &[0xff]);
@@ -137,12 +140,12 @@ mod tests {
 
     #[test]
     fn a_share_is_bounded_from_both_sides() {
-        let hot = Hot::default();
-        for number in 0_u32..1_000 {
-            hot.record(Kind::Server, 0, &number.to_le_bytes());
+        let hot = HotKeys::default();
+        for slice in 0_u32..1_000 {
+            hot.record(Kind::Server, 0, &slice.to_le_bytes());
             hot.record(Kind::Server, 7, b"hot");
         }
-        let hottest = &hot.read(0)[0];
+        let hottest = &hot.snapshot(0)[0];
         assert_eq!((&*hottest.id, hottest.shard, hottest.samples), ("hot", 7, 2_000));
         assert!(hottest.share_at_least <= 0.5 && 0.5 <= hottest.share && hottest.share - hottest.share_at_least < 0.02);
     }

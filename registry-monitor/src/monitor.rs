@@ -8,14 +8,14 @@ use crossbeam_utils::CachePadded;
 use registry_core::{Event, HotId, Kind, LatencyStats, Operation, Probe, ShardStats, SlowOps};
 
 use crate::counters::{Counters, Totals};
-use crate::hot_keys::Hot;
-use crate::latency::histogram::{AllTime, Latencies};
-use crate::latency::recent_writes::Last;
-use crate::latency::slow_ops::{Bounds, Paces, SLICES};
+use crate::hot_keys::HotKeys;
+use crate::latency::histogram::{LatencyHistogram, LifetimeHistogram};
+use crate::latency::recent_writes::RecentWritesWindow;
+use crate::latency::slow_ops::{SLICES, SlowOpsWindow, SlowThresholds};
 use crate::latency::timeline::Timeline;
-use crate::latency::window::{Since, Slices, Window};
+use crate::latency::window::{Slices, TotalsSince, Window};
 use crate::sampling::Sampling;
-use crate::sampling::controller::Rate;
+use crate::sampling::controller::SampleRateController;
 use crate::settings::MonitorSettings;
 
 /// Counts what happens in all shards of one registry, and keeps the latencies of the last seconds and the sum of all
@@ -61,40 +61,40 @@ pub struct Monitor {
 }
 
 /// A clock that was wrong is got over in no less than this, however short the window is.
-const LEAST_PERIOD: Duration = Duration::from_secs(1);
+const MIN_RECOVERY: Duration = Duration::from_secs(1);
 
 struct Active {
     time: Timeline,
-    slices: Slices,
-    pace_slices: Slices,
-    bounds: Bounds,
+    window_slices: Slices,
+    slow_ops_slices: Slices,
+    thresholds: SlowThresholds,
     recent_writes: usize,
-    shards: Box<[Latency]>,
-    hot: Hot,
-    rate: Mutex<Rate>,
+    shards: Box<[ShardLatencies]>,
+    hot_keys: HotKeys,
+    sample_rate: Mutex<SampleRateController>,
     /// What was counted in each shard before the last reset; empty until there is one.
-    forgotten: Mutex<Vec<ShardStats>>,
+    before_reset: Mutex<Vec<ShardStats>>,
 }
 
 /// The windows of one shard. Reads and writes come from different threads more often than not.
 #[derive(Default)]
-struct Latency {
-    reads: CachePadded<Mutex<Timed>>,
-    writes: CachePadded<Writes>,
+struct ShardLatencies {
+    reads: CachePadded<Mutex<OperationLatencies>>,
+    writes: CachePadded<WriteLatencies>,
 }
 
 /// What is kept of the latencies of one kind of operation.
 #[derive(Default)]
-struct Timed {
+struct OperationLatencies {
     window: Window,
-    paces: Paces,
+    slow_ops: SlowOpsWindow,
     /// Of writes alone.
-    last: Last,
+    recent_writes: RecentWritesWindow,
 }
 
 #[derive(Default)]
-struct Writes {
-    timed: Mutex<Timed>,
+struct WriteLatencies {
+    operation_stats: Mutex<OperationLatencies>,
     /// Made by the first that a sweep finds: most registries are never swept.
     cleanups: OnceLock<Box<Mutex<Window>>>,
 }
@@ -107,16 +107,20 @@ impl Monitor {
     pub fn new(shards: usize, settings: MonitorSettings, start: Instant) -> Self {
         let active = settings.enabled.then(|| Active {
             // Heals within a window; what is late by half of one is still in it.
-            time: Timeline::new(start, settings.window.max(LEAST_PERIOD) / 2, settings.window.max(LEAST_PERIOD) / 2),
-            slices: Slices::new(settings.window),
+            time: Timeline::new(start, settings.window.max(MIN_RECOVERY) / 2, settings.window.max(MIN_RECOVERY) / 2),
+            window_slices: Slices::new(settings.window),
             // A slice is half of what it is given.
-            pace_slices: Slices::new(settings.window / (SLICES as u32 / 2)),
-            bounds: settings.alarm.bounds(),
+            slow_ops_slices: Slices::new(settings.window / (SLICES as u32 / 2)),
+            thresholds: settings.alarm.thresholds(),
             recent_writes: settings.recent_writes,
-            shards: std::iter::repeat_with(Latency::default).take(shards).collect(),
-            hot: Hot::default(),
-            rate: Mutex::new(Rate::new(Sampling::new(settings.sample_every), settings.samples_per_second, start)),
-            forgotten: Mutex::default(),
+            shards: std::iter::repeat_with(ShardLatencies::default).take(shards).collect(),
+            hot_keys: HotKeys::default(),
+            sample_rate: Mutex::new(SampleRateController::new(
+                Sampling::new(settings.sample_every),
+                settings.samples_per_second,
+                start,
+            )),
+            before_reset: Mutex::default(),
         });
         let counters = if settings.enabled { Counters::new(shards, settings.sample_every) } else { Counters::off() };
         Self { settings, counters, active }
@@ -145,7 +149,7 @@ impl Probe for Monitor {
     #[cold]
     fn on_sample(&self, shard: usize, kind: Kind, id: &[u8]) {
         if let Some(active) = &self.active {
-            active.hot.record(kind, shard, id);
+            active.hot_keys.record(kind, shard, id);
         }
     }
 
@@ -162,68 +166,68 @@ impl Probe for Monitor {
     fn record_latency(&self, shard: usize, operation: Operation, began: Instant, ended: Instant) {
         let Some(active) = &self.active else { return };
         let latency = ended.saturating_duration_since(began);
-        let since_start = active.time.follow(ended);
-        let number = active.slices.number_at(since_start);
-        let pace_number = active.pace_slices.number_at(since_start);
+        let since_start = active.time.advance(ended);
+        let slice = active.window_slices.number_at(since_start);
+        let slow_ops_slice = active.slow_ops_slices.number_at(since_start);
         let shard = &active.shards[shard];
         match operation {
             // One sample more or less does not matter, waiting for a lock does.
             Operation::Read => {
-                active.hot.turn(number);
-                let mut timed = match shard.reads.try_lock() {
-                    Ok(timed) => timed,
-                    Err(TryLockError::Poisoned(timed)) => timed.into_inner(),
+                active.hot_keys.advance_to(slice);
+                let mut operation_stats = match shard.reads.try_lock() {
+                    Ok(operation_stats) => operation_stats,
+                    Err(TryLockError::Poisoned(operation_stats)) => operation_stats.into_inner(),
                     Err(TryLockError::WouldBlock) => return,
                 };
-                timed.window.record(number, latency);
-                timed.paces.record(pace_number, latency, &active.bounds);
+                operation_stats.window.record(slice, latency);
+                operation_stats.slow_ops.record(slow_ops_slice, latency, &active.thresholds);
             }
             // All writes count for the alarm, so this waits; the lock is held for one record or one copy at a time.
             Operation::Write => {
-                let mut timed = locked(&shard.writes.timed);
-                timed.window.record(number, latency);
-                timed.paces.record(pace_number, latency, &active.bounds);
-                timed.last.record(latency, active.recent_writes);
+                let mut operation_stats = lock(&shard.writes.operation_stats);
+                operation_stats.window.record(slice, latency);
+                operation_stats.slow_ops.record(slow_ops_slice, latency, &active.thresholds);
+                operation_stats.recent_writes.record(latency, active.recent_writes);
             }
             Operation::CleanUp => {
-                locked(shard.writes.cleanups.get_or_init(Box::default)).record(number, latency);
+                lock(shard.writes.cleanups.get_or_init(Box::default)).record(slice, latency);
             }
         }
     }
 
     fn stats(&self, shard: usize, now: Instant) -> ShardStats {
-        self.figures(shard, Since::Cleared, now)
+        self.shard_stats(shard, TotalsSince::LastReset, now)
     }
 
     fn stats_since_start(&self, shard: usize, now: Instant) -> ShardStats {
-        self.figures(shard, Since::Made, now)
+        self.shard_stats(shard, TotalsSince::Start, now)
     }
 
     fn latency(&self, operation: Operation, now: Instant) -> LatencyStats {
         let Some(active) = &self.active else { return LatencyStats::default() };
-        let number = active.number(now);
-        let mut all = Latencies::default();
-        for Latency { reads, writes } in &active.shards {
+        let slice = active.slice(now);
+        let mut all = LatencyHistogram::default();
+        for ShardLatencies { reads, writes } in &active.shards {
             match operation {
-                Operation::Read => all.add(&locked(reads).window.read(number)),
-                Operation::Write => all.add(&locked(&writes.timed).window.read(number)),
+                Operation::Read => all.add(&lock(reads).window.read(slice)),
+                Operation::Write => all.add(&lock(&writes.operation_stats).window.read(slice)),
                 Operation::CleanUp => {
-                    writes.cleanups.get().into_iter().for_each(|all_of| all.add(&locked(all_of).read(number)))
+                    writes.cleanups.get().into_iter().for_each(|cleanups| all.add(&lock(cleanups).read(slice)))
                 }
             }
         }
-        all.summary(active.slices.reach())
+        all.summary(active.window_slices.window_length())
     }
 
     fn hot_ids(&self, now: Instant) -> Vec<HotId> {
-        self.active.as_ref().map_or_else(Vec::new, |active| active.hot.read(active.number(now)))
+        self.active.as_ref().map_or_else(Vec::new, |active| active.hot_keys.snapshot(active.slice(now)))
     }
 
     fn on_health_check(&self, now: Instant) {
         let Some(active) = &self.active else { return };
-        let mut rate = locked(&active.rate);
-        if let Some(sampling) = rate.judge(self.counters.sampling(), self.counters.all_lookups(), now) {
-            self.counters.sample_by(sampling);
+        let mut sample_rate = lock(&active.sample_rate);
+        if let Some(sampling) = sample_rate.update(self.counters.sampling(), self.counters.all_lookups(), now) {
+            self.counters.set_sampling(sampling);
         }
     }
 
@@ -231,33 +235,33 @@ impl Probe for Monitor {
         let Some(active) = &self.active else { return };
         {
             // Held meanwhile, so that whoever asks for all since the start misses nothing between the two.
-            let mut forgotten = locked(&active.forgotten);
+            let mut before_reset = lock(&active.before_reset);
             let totals = self.counters.reset();
-            forgotten.resize_with(totals.len(), ShardStats::default);
-            forgotten.iter_mut().zip(&totals).for_each(|(sum, totals)| add_counts(sum, totals));
+            before_reset.resize_with(totals.len(), ShardStats::default);
+            before_reset.iter_mut().zip(&totals).for_each(|(sum, totals)| add_counts(sum, totals));
         }
         // What health is judged by stays until it leaves its window: a reset before each check would hide everything.
-        for Latency { reads, writes } in &active.shards {
-            locked(reads).window.clear();
-            locked(&writes.timed).window.clear();
+        for ShardLatencies { reads, writes } in &active.shards {
+            lock(reads).window.clear();
+            lock(&writes.operation_stats).window.clear();
             if let Some(cleanups) = writes.cleanups.get() {
-                locked(cleanups).clear();
+                lock(cleanups).clear();
             }
         }
     }
 }
 
 impl Monitor {
-    fn figures(&self, shard: usize, since: Since, now: Instant) -> ShardStats {
+    fn shard_stats(&self, shard: usize, since: TotalsSince, now: Instant) -> ShardStats {
         let mut stats = ShardStats::default();
         stats.shard = shard;
         let Some(active) = &self.active else { return stats };
         match since {
-            Since::Cleared => add_counts(&mut stats, &self.counters.totals(shard)),
-            Since::Made => {
-                let forgotten = locked(&active.forgotten);
-                if let Some(forgotten) = forgotten.get(shard) {
-                    stats.clone_from(forgotten);
+            TotalsSince::LastReset => add_counts(&mut stats, &self.counters.totals(shard)),
+            TotalsSince::Start => {
+                let before_reset = lock(&active.before_reset);
+                if let Some(before_reset) = before_reset.get(shard) {
+                    stats.clone_from(before_reset);
                     stats.shard = shard;
                 }
                 add_counts(&mut stats, &self.counters.totals(shard));
@@ -265,13 +269,15 @@ impl Monitor {
         }
         // Saturating, because a reset may have come between a lookup and its miss.
         stats.hits = stats.lookups.saturating_sub(stats.misses);
-        let Latency { reads, writes } = &active.shards[shard];
-        (stats.reads, stats.reads_total, stats.slow_reads) = active.timed(reads, since, now, |_| ());
+        let ShardLatencies { reads, writes } = &active.shards[shard];
+        (stats.reads, stats.reads_total, stats.slow_reads) = active.operation_stats(reads, since, now, |_| ());
         (stats.writes, stats.writes_total, stats.slow_writes) =
-            active.timed(&writes.timed, since, now, |timed| stats.recent_writes = timed.last.read());
-        stats.cleanup_lag.window = active.slices.reach();
+            active.operation_stats(&writes.operation_stats, since, now, |operation_stats| {
+                stats.recent_writes = operation_stats.recent_writes.read()
+            });
+        stats.cleanup_lag.window = active.window_slices.window_length();
         if let Some(cleanups) = writes.cleanups.get() {
-            let latencies = active.read(&locked(cleanups), since, now);
+            let latencies = active.read(&lock(cleanups), since, now);
             (stats.cleanup_lag, stats.cleanup_lag_total) = active.summaries(latencies);
         }
         stats
@@ -280,41 +286,41 @@ impl Monitor {
 
 impl Active {
     /// The number of the slice that an instant lies in.
-    fn number(&self, now: Instant) -> u64 {
-        self.slices.number_at(self.time.see(now))
+    fn slice(&self, now: Instant) -> u64 {
+        self.window_slices.number_at(self.time.peek(now))
     }
 
     /// What is in the window and what is not.
-    fn read(&self, window: &Window, since: Since, now: Instant) -> (Latencies, AllTime) {
-        let number = self.number(now);
-        (window.read(number), window.read_past(number, since))
+    fn read(&self, window: &Window, since: TotalsSince, now: Instant) -> (LatencyHistogram, LifetimeHistogram) {
+        let slice = self.slice(now);
+        (window.read(slice), window.read_retired(slice, since))
     }
 
     /// Of the window, and of all.
-    fn summaries(&self, (window, mut all): (Latencies, AllTime)) -> (LatencyStats, LatencyStats) {
+    fn summaries(&self, (window, mut all): (LatencyHistogram, LifetimeHistogram)) -> (LatencyStats, LatencyStats) {
         all.add_slice(&window);
-        (window.summary(self.slices.reach()), all.summary(Duration::ZERO))
+        (window.summary(self.window_slices.window_length()), all.summary(Duration::ZERO))
     }
 
-    fn timed(
+    fn operation_stats(
         &self,
-        timed: &Mutex<Timed>,
-        since: Since,
+        operation_stats: &Mutex<OperationLatencies>,
+        since: TotalsSince,
         now: Instant,
-        also: impl FnOnce(&Timed),
+        also: impl FnOnce(&OperationLatencies),
     ) -> (LatencyStats, LatencyStats, SlowOps) {
-        let timed = locked(timed);
-        let latencies = self.read(&timed.window, since, now);
-        let pace = timed.paces.read(
-            self.pace_slices.number_at(self.time.see(now)),
-            self.pace_slices.reach() / 2,
-            &self.bounds,
+        let operation_stats = lock(operation_stats);
+        let latencies = self.read(&operation_stats.window, since, now);
+        let slow_ops = operation_stats.slow_ops.read(
+            self.slow_ops_slices.number_at(self.time.peek(now)),
+            self.slow_ops_slices.window_length() / 2,
+            &self.thresholds,
         );
-        also(&timed);
+        also(&operation_stats);
         // The lock is gone before the summaries are made: whoever records should not wait for percentiles.
-        drop(timed);
+        drop(operation_stats);
         let (window, all) = self.summaries(latencies);
-        (window, all, pace)
+        (window, all, slow_ops)
     }
 }
 
@@ -338,7 +344,7 @@ fn add_counts(stats: &mut ShardStats, totals: &Totals) {
     }
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

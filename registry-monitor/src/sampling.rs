@@ -20,19 +20,19 @@ pub(crate) struct Sampling {
 
 /// A sampling that may be changed while others read it.
 #[derive(Debug)]
-pub(crate) struct Present(AtomicU64);
+pub(crate) struct AtomicSampling(AtomicU64);
 
-impl Present {
+impl AtomicSampling {
     pub(crate) fn new(sampling: Sampling) -> Self {
-        Self(AtomicU64::new(sampling.word()))
+        Self(AtomicU64::new(sampling.to_bits()))
     }
 
-    pub(crate) fn get(&self) -> Sampling {
+    pub(crate) fn load(&self) -> Sampling {
         Sampling { mask: self.0.load(Ordering::Relaxed) }
     }
 
-    pub(crate) fn set(&self, sampling: Sampling) {
-        self.0.store(sampling.word(), Ordering::Relaxed);
+    pub(crate) fn store(&self, sampling: Sampling) {
+        self.0.store(sampling.to_bits(), Ordering::Relaxed);
     }
 }
 
@@ -48,27 +48,27 @@ impl Sampling {
     }
 
     /// What tells it from others.
-    pub(crate) fn word(self) -> u64 {
+    pub(crate) fn to_bits(self) -> u64 {
         self.mask
     }
 
     /// Whether the number, counted from zero, is picked.
     pub(crate) fn picks(self, number: u64) -> bool {
-        self.of_row(number) == number
+        self.pick_in_group(number) == number
     }
 
     /// The first number from this one on that is picked.
-    pub(crate) fn next(self, number: u64) -> u64 {
-        let picked = self.of_row(number);
-        if picked >= number { picked } else { self.of_row((number | self.mask).wrapping_add(1)) }
+    pub(crate) fn next_pick(self, number: u64) -> u64 {
+        let picked = self.pick_in_group(number);
+        if picked >= number { picked } else { self.pick_in_group((number | self.mask).wrapping_add(1)) }
     }
 
     /// The number that is picked of the row that this one is in.
-    fn of_row(self, number: u64) -> u64 {
+    fn pick_in_group(self, number: u64) -> u64 {
         // Setting the low bits leaves what is the same for the whole row. Clearing them would do so too, and pick the
         // very first number: the first lookup of a thread finds cold caches, and would stand for N others.
-        let place = (number | self.mask).wrapping_mul(GOLDEN) >> 32;
-        (number & !self.mask) | (place & self.mask)
+        let offset = (number | self.mask).wrapping_mul(GOLDEN) >> 32;
+        (number & !self.mask) | (offset & self.mask)
     }
 }
 
@@ -80,10 +80,10 @@ mod tests {
     fn each_row_has_exactly_one() {
         for every in [1, 2, 4, 64, 1_024] {
             let sampling = Sampling::new(every);
-            for row in 0..1_000 {
-                let first = row * u64::from(every);
+            for group in 0..1_000 {
+                let first = group * u64::from(every);
                 let picked = (first..first + u64::from(every)).filter(|&number| sampling.picks(number)).count();
-                assert_eq!(picked, 1, "row {row} of {every}");
+                assert_eq!(picked, 1, "row {group} of {every}");
             }
         }
     }
@@ -93,8 +93,8 @@ mod tests {
         for every in [1, 2, 64, 1_024] {
             let sampling = Sampling::new(every);
             for number in 0..5_000 {
-                let next = (number..).find(|&number| sampling.picks(number));
-                assert_eq!(Some(sampling.next(number)), next, "{number} of {every}");
+                let next_pick = (number..).find(|&number| sampling.picks(number));
+                assert_eq!(Some(sampling.next_pick(number)), next_pick, "{number} of {every}");
             }
         }
     }

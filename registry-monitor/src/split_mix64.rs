@@ -1,9 +1,9 @@
 //! Chance for tests: seeded, so that what failed once fails again.
 
 /// SplitMix64: small, and uniform enough to stand for chance.
-pub(crate) struct Chance(u64);
+pub(crate) struct SplitMix64(u64);
 
-impl Chance {
+impl SplitMix64 {
     pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -57,7 +57,7 @@ impl Chance {
 pub(crate) struct Zipf(Vec<f64>);
 
 impl Zipf {
-    pub(crate) fn pick(&self, chance: &mut Chance) -> u64 {
+    pub(crate) fn pick(&self, chance: &mut SplitMix64) -> u64 {
         let at = chance.unit() * self.0.last().copied().unwrap_or(0.0);
         self.0.partition_point(|&sum| sum <= at) as u64
     }

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use governor::Quota;
 use governor::clock::Clock;
 use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
-use governor::{Quota, RateLimiter};
 use registry_core::{Limit, LimitUsage};
 
 use super::settings::RateLimit;
@@ -23,22 +23,22 @@ const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A bucket of registrations that fills at a rate and holds a burst.
 #[derive(Debug)]
-pub(super) struct Rate {
-    time: Timeline,
-    clock: Latest,
-    limiter: RateLimiter<NotKeyed, InMemoryState, Latest, NoOpMiddleware<Nanos>>,
+pub(super) struct RateLimiter {
+    timeline: Timeline,
+    clock: SuppliedClock,
+    limiter: governor::RateLimiter<NotKeyed, InMemoryState, SuppliedClock, NoOpMiddleware<Nanos>>,
     per_second: u32,
     hits: AtomicU64,
 }
 
-impl Rate {
+impl RateLimiter {
     pub(super) fn new(limit: &RateLimit, start: Instant) -> Self {
         let at_least_one = |number: u32| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::per_second(at_least_one(limit.per_second)).allow_burst(at_least_one(limit.burst));
-        let clock = Latest::default();
+        let clock = SuppliedClock::default();
         Self {
-            time: Timeline::new(start, PATIENCE, PATIENCE),
-            limiter: RateLimiter::direct_with_clock(quota, clock.clone()),
+            timeline: Timeline::new(start, PATIENCE, PATIENCE),
+            limiter: governor::RateLimiter::direct_with_clock(quota, clock.clone()),
             clock,
             per_second: limit.per_second,
             hits: AtomicU64::new(0),
@@ -46,8 +46,8 @@ impl Rate {
     }
 
     /// Takes one registration out of the bucket, or says how long it takes until there is one.
-    pub(super) fn take(&self, now: Instant) -> Result<(), Duration> {
-        self.clock.advance_to(self.time.follow(now));
+    pub(super) fn try_acquire(&self, now: Instant) -> Result<(), Duration> {
+        self.clock.advance_to(self.timeline.advance(now));
         self.limiter.check().map_err(|not_yet| {
             self.hits.fetch_add(1, Ordering::Relaxed);
             // Nobody should be told to come back at once.
@@ -63,15 +63,15 @@ impl Rate {
 
 /// A clock that is set forward by its readers, each of whom brings an instant.
 #[derive(Clone, Debug, Default)]
-struct Latest(Arc<AtomicU64>);
+struct SuppliedClock(Arc<AtomicU64>);
 
-impl Latest {
-    fn advance_to(&self, time: u64) {
-        self.0.fetch_max(time, Ordering::Relaxed);
+impl SuppliedClock {
+    fn advance_to(&self, timeline: u64) {
+        self.0.fetch_max(timeline, Ordering::Relaxed);
     }
 }
 
-impl Clock for Latest {
+impl Clock for SuppliedClock {
     type Instant = Nanos;
 
     fn now(&self) -> Nanos {

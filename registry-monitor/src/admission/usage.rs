@@ -4,29 +4,29 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// Places that are taken and given back.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct UsageCounter {
     max: usize,
     used: AtomicUsize,
     hits: AtomicU64,
 }
 
-impl Places {
+impl UsageCounter {
     pub(super) fn new(max: usize) -> Self {
         Self { max, used: AtomicUsize::new(0), hits: AtomicU64::new(0) }
     }
 
     /// Takes a place, and says whether there was one.
-    pub(super) fn take(&self) -> bool {
-        let one_more = |used: usize| (used < self.max).then(|| used + 1);
-        let taken = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok();
-        if !taken {
+    pub(super) fn try_acquire(&self) -> bool {
+        let increment = |used: usize| (used < self.max).then(|| used + 1);
+        let acquired = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, increment).is_ok();
+        if !acquired {
             self.hits.fetch_add(1, Ordering::Relaxed);
         }
-        taken
+        acquired
     }
 
     /// Gives back a place that was taken.
-    pub(super) fn give_back(&self) {
+    pub(super) fn release(&self) {
         let before = self.used.fetch_sub(1, Ordering::Relaxed);
         debug_assert!(before > 0, "a place was given back that nobody had taken");
     }

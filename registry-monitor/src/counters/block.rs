@@ -8,7 +8,7 @@ use registry_core::Event;
 
 use super::Totals;
 use super::thread_cache::Words;
-use crate::sampling::{Present, Sampling};
+use crate::sampling::{AtomicSampling, Sampling};
 
 /// A counter of lookups per shard, then for each event one per shard, then the sampling that lookups are counted down by.
 ///
@@ -29,42 +29,42 @@ pub(super) struct Block {
 }
 
 /// Words that no block uses, by their number.
-static FREE: Mutex<BTreeMap<usize, Vec<Words>>> = Mutex::new(BTreeMap::new());
+static FREE_LISTS: Mutex<BTreeMap<usize, Vec<Words>>> = Mutex::new(BTreeMap::new());
 
 /// In words: 128 bytes, because several processors fetch lines in pairs.
 const PADDING: usize = 16;
 
-const LEFT_BITS: u32 = 12;
-const LEFT: u64 = (1 << LEFT_BITS) - 1;
+const COUNTDOWN_BITS: u32 = 12;
+const COUNTDOWN_MASK: u64 = (1 << COUNTDOWN_BITS) - 1;
 /// One more lookup, one less to go.
-const ONE: u64 = (1 << LEFT_BITS) - 1;
+const INCREMENT: u64 = (1 << COUNTDOWN_BITS) - 1;
 
 impl Block {
     /// A block where nothing was counted yet.
     pub(super) fn new(shards: usize, sampling: Sampling) -> Self {
-        let block = Self { words: take((1 + Event::COUNT) * shards + 1), shards };
-        block.count_down_by(sampling);
+        let block = Self { words: allocate((1 + Event::COUNT) * shards + 1), shards };
+        block.restart_countdowns(sampling);
         block
     }
 
     /// From now on lookups are counted down by this sampling. Nobody else may count here.
-    pub(super) fn adopt(self, sampling: Sampling) {
-        if self.sampling().load(Ordering::Relaxed) != sampling.word() {
-            self.count_down_by(sampling);
+    pub(super) fn set_sampling(self, sampling: Sampling) {
+        if self.sampling().load(Ordering::Relaxed) != sampling.to_bits() {
+            self.restart_countdowns(sampling);
         }
     }
 
-    fn count_down_by(self, sampling: Sampling) {
+    fn restart_countdowns(self, sampling: Sampling) {
         for lookups in &self.words[..self.shards] {
-            let count = lookups.load(Ordering::Relaxed) >> LEFT_BITS;
-            lookups.store(count << LEFT_BITS | left(count, sampling), Ordering::Release);
+            let count = lookups.load(Ordering::Relaxed) >> COUNTDOWN_BITS;
+            lookups.store(count << COUNTDOWN_BITS | countdown(count, sampling), Ordering::Release);
         }
-        self.sampling().store(sampling.word(), Ordering::Relaxed);
+        self.sampling().store(sampling.to_bits(), Ordering::Relaxed);
     }
 
     /// The block that has these words.
     #[inline(always)]
-    pub(super) fn of(words: Words, shards: usize) -> Self {
+    pub(super) fn from_words(words: Words, shards: usize) -> Self {
         Self { words, shards }
     }
 
@@ -73,36 +73,36 @@ impl Block {
     }
 
     /// Leaves the words to whoever needs as many. Nobody may count here any more.
-    pub(super) fn give_back(self) {
+    pub(super) fn recycle(self) {
         self.words.iter().for_each(|word| word.store(0, Ordering::Relaxed));
-        let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = FREE_LISTS.lock().unwrap_or_else(PoisonError::into_inner);
         free.entry(self.words.len()).or_default().push(self.words);
     }
 
     /// Counts a lookup where nobody else writes, and says whether it is to be timed.
     #[inline(always)]
-    pub(super) fn lookup_alone(self, shard: usize, sampling: &Present) -> bool {
+    pub(super) fn lookup_exclusive(self, shard: usize, sampling: &AtomicSampling) -> bool {
         let lookups = self.lookups(shard);
-        let word = lookups.load(Ordering::Relaxed).wrapping_add(ONE);
+        let word = lookups.load(Ordering::Relaxed).wrapping_add(INCREMENT);
         lookups.store(word, Ordering::Release);
-        word & LEFT == 0 && start_over(lookups, word, sampling.get())
+        word & COUNTDOWN_MASK == 0 && restart_countdown(lookups, word, sampling.load())
     }
 
     /// Counts a lookup where others may write too, and says whether it is to be timed.
     pub(super) fn lookup_shared(self, shard: usize, sampling: Sampling) -> bool {
         let count = |word: u64| {
-            let word = word.wrapping_add(ONE);
-            if word & LEFT == 0 { word | left(word >> LEFT_BITS, sampling) } else { word }
+            let word = word.wrapping_add(INCREMENT);
+            if word & COUNTDOWN_MASK == 0 { word | countdown(word >> COUNTDOWN_BITS, sampling) } else { word }
         };
         let lookups = self.lookups(shard);
         let before = lookups.fetch_update(Ordering::Release, Ordering::Relaxed, |word| Some(count(word)));
         let (Ok(before) | Err(before)) = before;
-        before & LEFT == 1 && sampling.picks(before >> LEFT_BITS)
+        before & COUNTDOWN_MASK == 1 && sampling.picks(before >> COUNTDOWN_BITS)
     }
 
     /// Counts an event where nobody else writes.
     #[inline(always)]
-    pub(super) fn event_alone(self, shard: usize, event: Event) {
+    pub(super) fn event_exclusive(self, shard: usize, event: Event) {
         let events = self.events(shard, event as usize);
         events.store(events.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
     }
@@ -116,7 +116,7 @@ impl Block {
     pub(super) fn all_lookups(self) -> u64 {
         self.words[..self.shards]
             .iter()
-            .map(|word| word.load(Ordering::Acquire) >> LEFT_BITS)
+            .map(|word| word.load(Ordering::Acquire) >> COUNTDOWN_BITS)
             .fold(0, u64::wrapping_add)
     }
 
@@ -125,7 +125,7 @@ impl Block {
         for (event, sum) in sum.events.iter_mut().enumerate().rev() {
             *sum = sum.wrapping_add(self.events(shard, event).load(Ordering::Acquire));
         }
-        let lookups = self.lookups(shard).load(Ordering::Acquire) >> LEFT_BITS;
+        let lookups = self.lookups(shard).load(Ordering::Acquire) >> COUNTDOWN_BITS;
         sum.lookups = sum.lookups.wrapping_add(lookups);
     }
 
@@ -145,8 +145,8 @@ impl Block {
 }
 
 /// So many words, all zero, with padding before and behind.
-fn take(length: usize) -> Words {
-    let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+fn allocate(length: usize) -> Words {
+    let mut free = FREE_LISTS.lock().unwrap_or_else(PoisonError::into_inner);
     match free.get_mut(&length).and_then(Vec::pop) {
         Some(words) => words,
         None => {
@@ -160,13 +160,13 @@ fn take(length: usize) -> Words {
 ///
 /// A count-down that is longer than there is room for is done in several.
 #[cold]
-fn start_over(lookups: &AtomicU64, word: u64, sampling: Sampling) -> bool {
-    let count = word >> LEFT_BITS;
-    lookups.store(word | left(count, sampling), Ordering::Release);
+fn restart_countdown(lookups: &AtomicU64, word: u64, sampling: Sampling) -> bool {
+    let count = word >> COUNTDOWN_BITS;
+    lookups.store(word | countdown(count, sampling), Ordering::Release);
     sampling.picks(count.wrapping_sub(1))
 }
 
 /// How many lookups are left, after so many, until one is to be timed, that one included; never zero.
-fn left(count: u64, sampling: Sampling) -> u64 {
-    LEFT.min(sampling.next(count).wrapping_sub(count).saturating_add(1))
+fn countdown(count: u64, sampling: Sampling) -> u64 {
+    COUNTDOWN_MASK.min(sampling.next_pick(count).wrapping_sub(count).saturating_add(1))
 }

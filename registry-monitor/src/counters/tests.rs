@@ -63,7 +63,7 @@ fn another_rate_holds_from_the_next_look_up_on() {
     let timed = |lookups: usize| (0..lookups).filter(|number| counters.lookup(number % 2)).count();
     assert_eq!(timed(2_000), 0);
     for (every, lookups, sampled) in [(4, 4_000, 1_000), (64, 64_000, 1_000), (1, 100, 100), (4_096, 16_384, 4)] {
-        counters.sample_by(Sampling::new(every));
+        counters.set_sampling(Sampling::new(every));
         // The row that a change falls into has at most one of its own in each shard, which may lie behind.
         assert!(timed(lookups).abs_diff(sampled) <= 2, "one in {every}");
         counters.event(0, Event::Miss);
@@ -72,7 +72,7 @@ fn another_rate_holds_from_the_next_look_up_on() {
     assert_eq!([0, 1].map(|shard| counters.totals(shard).lookups()), [counters.all_lookups() / 2; 2]);
     assert_eq!(counters.totals(0).events(Event::Miss), 4);
     let off = Counters::off();
-    off.sample_by(Sampling::new(1));
+    off.set_sampling(Sampling::new(1));
     assert!(!off.lookup(0));
 }
 
@@ -83,7 +83,7 @@ fn rates_that_change_lose_no_count() {
         let counting: Vec<_> =
             (0..4).map(|_| scope.spawn(|| (0..30_000).for_each(|number| _ = counters.lookup(number % 3)))).collect();
         for every in [1, 1 << 14, 64].into_iter().cycle() {
-            counters.sample_by(Sampling::new(every));
+            counters.set_sampling(Sampling::new(every));
             if counting.iter().all(thread::ScopedJoinHandle::is_finished) {
                 break;
             }
@@ -224,7 +224,7 @@ fn what_a_thread_counts_while_it_ends_is_counted() {
     let totals = counters.totals(0);
     assert_eq!([Event::Registered, Event::Removed].map(|event| totals.events(event)), [3, 6]);
     assert_eq!(totals.lookups(), 6);
-    assert!(counters.standing.get().is_some(), "the case that this is about did not arise");
+    assert!(counters.shared_block.get().is_some(), "the case that this is about did not arise");
 }
 
 #[test]
@@ -278,7 +278,7 @@ fn names_that_are_old_take_no_place_at_hand() {
         let [one, two] = [8, 8].map(|shards| Counters::new(shards, 256));
         two.lookup(0);
         for number in 0..10 {
-            one.sample_by(Sampling::new(if number % 2 == 0 { 64 } else { 128 }));
+            one.set_sampling(Sampling::new(if number % 2 == 0 { 64 } else { 128 }));
             one.lookup(0);
             two.lookup(0);
         }

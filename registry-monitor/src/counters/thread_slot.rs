@@ -11,71 +11,71 @@ use std::sync::{Mutex, PoisonError};
 use crate::counters::thread_cache;
 
 /// How many threads can have a seat at a time; whoever comes then has none until it ends.
-pub(crate) const SEATS: usize = 512;
+pub(crate) const MAX_SLOTS: usize = 512;
 
-/// The calling thread's seat, below [`SEATS`].
+/// The calling thread's seat, below [`MAX_SLOTS`].
 ///
 /// `None` for a thread that is ending, in destructors that run after the seat was given back, and for one that found
 /// none free. Who takes a seat sees all that those did who had it before.
-pub(crate) fn seat() -> Option<usize> {
-    let seat = SEAT.get();
-    if seat < SEATS { Some(seat) } else { take_seat(seat) }
+pub(crate) fn thread_slot() -> Option<usize> {
+    let thread_slot = SLOT.get();
+    if thread_slot < MAX_SLOTS { Some(thread_slot) } else { acquire_slot(thread_slot) }
 }
 
 /// Has not asked yet.
-const STANDING: usize = SEATS;
+const UNASSIGNED: usize = MAX_SLOTS;
 /// Has given its seat back, or never got one.
-const LEFT: usize = SEATS + 1;
+const NO_SLOT: usize = MAX_SLOTS + 1;
 
 thread_local! {
-    static SEAT: Cell<usize> = const { Cell::new(STANDING) };
+    static SLOT: Cell<usize> = const { Cell::new(UNASSIGNED) };
     /// Gives the seat back when the thread ends.
-    static TICKET: Ticket = Ticket::take();
+    static GUARD: SlotGuard = SlotGuard::acquire();
 }
 
 /// Who is seated.
-struct House {
+struct SlotPool {
     /// Seats that were given back, the lowest first.
     free: BinaryHeap<Reverse<usize>>,
     /// Seats from here on have never been taken.
-    fresh: usize,
+    unused: usize,
 }
 
-static HOUSE: Mutex<House> = Mutex::new(House { free: BinaryHeap::new(), fresh: 0 });
+static POOL: Mutex<SlotPool> = Mutex::new(SlotPool { free: BinaryHeap::new(), unused: 0 });
 
-struct Ticket(Option<usize>);
+struct SlotGuard(Option<usize>);
 
-impl Ticket {
-    fn take() -> Self {
-        let mut house = HOUSE.lock().unwrap_or_else(PoisonError::into_inner);
-        let seat = house.free.pop().map(|Reverse(seat)| seat).or_else(|| {
-            let fresh = house.fresh;
-            house.fresh = SEATS.min(fresh + 1);
-            (fresh < SEATS).then_some(fresh)
+impl SlotGuard {
+    fn acquire() -> Self {
+        let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+        let thread_slot = pool.free.pop().map(|Reverse(thread_slot)| thread_slot).or_else(|| {
+            let unused = pool.unused;
+            pool.unused = MAX_SLOTS.min(unused + 1);
+            (unused < MAX_SLOTS).then_some(unused)
         });
-        Self(seat)
+        Self(thread_slot)
     }
 }
 
-impl Drop for Ticket {
+impl Drop for SlotGuard {
     fn drop(&mut self) {
         // First leave, then let somebody else sit down.
-        SEAT.set(LEFT);
-        thread_cache::forget();
-        if let Some(seat) = self.0 {
-            HOUSE.lock().unwrap_or_else(PoisonError::into_inner).free.push(Reverse(seat));
+        SLOT.set(NO_SLOT);
+        thread_cache::clear();
+        if let Some(thread_slot) = self.0 {
+            POOL.lock().unwrap_or_else(PoisonError::into_inner).free.push(Reverse(thread_slot));
         }
     }
 }
 
 #[cold]
-fn take_seat(seat: usize) -> Option<usize> {
-    if seat == LEFT {
+fn acquire_slot(thread_slot: usize) -> Option<usize> {
+    if thread_slot == NO_SLOT {
         return None;
     }
-    let taken = TICKET.try_with(|ticket| ticket.0).ok().flatten();
-    SEAT.set(taken.unwrap_or(LEFT));
-    taken
+    let acquired = GUARD.try_with(|guard| guard.0).ok().flatten();
+    SLOT.set(acquired.unwrap_or(NO_SLOT));
+    acquired
 }
 
 #[cfg(test)]
@@ -93,9 +93,9 @@ mod tests {
             let threads: Vec<_> = (0..50)
                 .map(|_| {
                     scope.spawn(|| {
-                        let mine = seat();
+                        let mine = thread_slot();
                         all_seated.wait();
-                        assert_eq!(seat(), mine);
+                        assert_eq!(thread_slot(), mine);
                         mine.expect("there are seats for fifty")
                     })
                 })
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn seats_are_taken_again() {
-        let highest = (0..1_000).map(|_| thread::spawn(seat).join().unwrap().unwrap()).max();
+        let highest = (0..1_000).map(|_| thread::spawn(thread_slot).join().unwrap().unwrap()).max();
         // Other tests of this process have threads too, hence not 0.
         assert!(highest < Some(500), "{highest:?} of 1,000 threads, one after the other");
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use registry_core::{Alarm, AlarmMetric, BuildError, LatencyStats, Operation, ShardStats, SlowOps};
 
-use super::hysteresis::Verdict;
-use crate::latency::slow_ops::{Bounds, is_calm, is_slow};
+use super::hysteresis::Condition;
+use crate::latency::slow_ops::{SlowThresholds, is_fast, is_slow};
 
 /// Alarm when a shard is slow, and all clear when it has been fast for a while.
 ///
@@ -72,64 +72,68 @@ impl AlarmRule {
     }
 
     /// What the pace of a shard is told by.
-    pub(crate) fn bounds(&self) -> Bounds {
+    pub(crate) fn thresholds(&self) -> SlowThresholds {
         let clear_below = if self.clear_below.is_finite() { self.clear_below.clamp(0.0, 1.0) } else { 1.0 };
-        Bounds { slow: self.threshold, elevated: self.threshold.mul_f64(clear_below), min_samples: self.min_samples }
+        SlowThresholds {
+            slow: self.threshold,
+            elevated: self.threshold.mul_f64(clear_below),
+            min_samples: self.min_samples,
+        }
     }
 
     /// What a shard's figures say, and the figure that says it.
-    pub(crate) fn judge(&self, stats: &ShardStats) -> (Verdict, Alarm) {
+    pub(crate) fn evaluate(&self, stats: &ShardStats) -> (Condition, Alarm) {
         match self.metric {
             AlarmMetric::Mean => {
                 let LatencyStats { count, mean_ns, .. } = stats.writes;
-                self.judge_mean(stats, count, mean_ns)
+                self.evaluate_mean(stats, count, mean_ns)
             }
             AlarmMetric::MeanOfLast => {
                 let is_silent = stats.writes.count == 0 && stats.slow_writes.count == 0;
                 let count = if is_silent { 0 } else { stats.recent_writes.count };
-                self.judge_mean(stats, count, stats.recent_writes.mean_ns)
+                self.evaluate_mean(stats, count, stats.recent_writes.mean_ns)
             }
             // New measures fall back to the default one.
             _ => {
-                let reads = self.judge_pace(stats, Operation::Read, &stats.slow_reads, &stats.reads);
-                let writes = self.judge_pace(stats, Operation::Write, &stats.slow_writes, &stats.writes);
+                let reads = self.evaluate_slow_ops(stats, Operation::Read, &stats.slow_reads, &stats.reads);
+                let writes = self.evaluate_slow_ops(stats, Operation::Write, &stats.slow_writes, &stats.writes);
                 if reads.0 > writes.0 { reads } else { writes }
             }
         }
     }
 
-    fn judge_pace(
+    fn evaluate_slow_ops(
         &self,
         stats: &ShardStats,
         operation: Operation,
-        pace: &SlowOps,
+        ops: &SlowOps,
         latency: &LatencyStats,
-    ) -> (Verdict, Alarm) {
-        let verdict = match () {
-            () if is_slow(pace, self.min_samples) => Verdict::Bad,
-            () if is_calm(pace, self.min_samples) => Verdict::Calm,
-            () => Verdict::Between,
+    ) -> (Condition, Alarm) {
+        let condition = match () {
+            () if is_slow(ops, self.min_samples) => Condition::Bad,
+            () if is_fast(ops, self.min_samples) => Condition::Good,
+            () => Condition::Marginal,
         };
         let mut alarm = Alarm::new(stats.shard, operation, AlarmMetric::P99, self.threshold);
         alarm.measured_ns = latency.p99_ns as f64;
-        (alarm.samples, alarm.slow) = (pace.count, pace.slow);
-        (verdict, alarm)
+        (alarm.samples, alarm.slow) = (ops.count, ops.slow);
+        (condition, alarm)
     }
 
-    fn judge_mean(&self, stats: &ShardStats, count: u64, mean_ns: f64) -> (Verdict, Alarm) {
+    fn evaluate_mean(&self, stats: &ShardStats, count: u64, mean_ns: f64) -> (Condition, Alarm) {
         let threshold_ns = self.threshold.as_nanos() as f64;
         // None that is known, but there were some: the figures have been reset.
         let is_unknown = count == 0 && stats.slow_writes.count > 0;
-        let verdict = match () {
-            () if is_unknown => Verdict::Between,
-            () if count == 0 || mean_ns <= threshold_ns * self.clear_below => Verdict::Calm,
-            () if count >= self.min_samples && mean_ns > threshold_ns => Verdict::Bad,
-            () => Verdict::Between,
+        let condition = match () {
+            () if is_unknown => Condition::Marginal,
+            () if count == 0 || mean_ns <= threshold_ns * self.clear_below => Condition::Good,
+            () if count >= self.min_samples && mean_ns > threshold_ns => Condition::Bad,
+            () => Condition::Marginal,
         };
         let mut alarm = Alarm::new(stats.shard, Operation::Write, self.metric, self.threshold);
         alarm.measured_ns = if count == 0 { 0.0 } else { mean_ns };
         alarm.samples = count;
-        (verdict, alarm)
+        (condition, alarm)
     }
 }
 
@@ -149,62 +153,62 @@ impl Default for AlarmRule {
 mod tests {
     use super::*;
 
-    fn paced(count: u64, slow: u64, elevated: u64) -> ShardStats {
+    fn slow_write_stats(count: u64, slow: u64, elevated: u64) -> ShardStats {
         let mut stats = ShardStats::default();
         (stats.slow_writes.count, stats.slow_writes.slow, stats.slow_writes.elevated) = (count, slow, elevated);
         stats
     }
 
-    fn meant(count: u64, mean_ns: f64, last: u64, last_mean_ns: f64) -> ShardStats {
+    fn mean_stats(count: u64, mean_ns: f64, last: u64, last_mean_ns: f64) -> ShardStats {
         let mut stats = ShardStats::default();
         (stats.writes.count, stats.writes.mean_ns) = (count, mean_ns);
         (stats.recent_writes.count, stats.recent_writes.mean_ns) = (last, last_mean_ns);
         stats
     }
 
-    fn verdict(rule: &AlarmRule, stats: &ShardStats) -> Verdict {
-        rule.judge(stats).0
+    fn condition(rule: &AlarmRule, stats: &ShardStats) -> Condition {
+        rule.evaluate(stats).0
     }
 
     #[test]
     fn more_than_one_in_a_hundred_must_be_slow_and_enough_of_them() {
         let rule = AlarmRule::default();
-        assert_eq!(verdict(&rule, &paced(0, 0, 0)), Verdict::Calm);
-        assert_eq!(verdict(&rule, &paced(9, 9, 9)), Verdict::Between);
-        assert_eq!(verdict(&rule, &paced(10, 10, 10)), Verdict::Bad);
-        assert_eq!(verdict(&rule, &paced(1_000, 10, 10)), Verdict::Calm);
-        assert_eq!(verdict(&rule, &paced(1_000, 10, 11)), Verdict::Between);
-        assert_eq!(verdict(&rule, &paced(1_000, 11, 11)), Verdict::Bad);
+        assert_eq!(condition(&rule, &slow_write_stats(0, 0, 0)), Condition::Good);
+        assert_eq!(condition(&rule, &slow_write_stats(9, 9, 9)), Condition::Marginal);
+        assert_eq!(condition(&rule, &slow_write_stats(10, 10, 10)), Condition::Bad);
+        assert_eq!(condition(&rule, &slow_write_stats(1_000, 10, 10)), Condition::Good);
+        assert_eq!(condition(&rule, &slow_write_stats(1_000, 10, 11)), Condition::Marginal);
+        assert_eq!(condition(&rule, &slow_write_stats(1_000, 11, 11)), Condition::Bad);
     }
 
     #[test]
     fn the_worse_of_reads_and_writes_counts() {
-        let mut stats = paced(100, 50, 50);
-        let (verdict, alarm) = AlarmRule::default().judge(&stats);
-        assert_eq!((verdict, alarm.operation, alarm.samples), (Verdict::Bad, Operation::Write, 100));
+        let mut stats = slow_write_stats(100, 50, 50);
+        let (condition, alarm) = AlarmRule::default().evaluate(&stats);
+        assert_eq!((condition, alarm.operation, alarm.samples), (Condition::Bad, Operation::Write, 100));
         stats.slow_reads = std::mem::take(&mut stats.slow_writes);
         stats.reads.p99_ns = 7;
-        let (verdict, alarm) = AlarmRule::default().judge(&stats);
-        assert_eq!((verdict, alarm.operation, alarm.measured_ns), (Verdict::Bad, Operation::Read, 7.0));
+        let (condition, alarm) = AlarmRule::default().evaluate(&stats);
+        assert_eq!((condition, alarm.operation, alarm.measured_ns), (Condition::Bad, Operation::Read, 7.0));
     }
 
     #[test]
     fn the_original_takes_the_mean_of_ten() {
         let rule = AlarmRule::mean_of_last_writes();
-        let of_last = |count, mean_ns| verdict(&rule, &meant(1, 0.0, count, mean_ns));
-        assert_eq!(of_last(10, 100_000_001.0), Verdict::Bad);
-        assert_eq!(of_last(10, 100_000_000.0), Verdict::Calm);
-        assert_eq!(of_last(9, 1e12), Verdict::Between);
-        assert_eq!(verdict(&rule, &meant(0, 0.0, 10, 1e12)), Verdict::Calm, "they are older than the window");
+        let of_last = |count, mean_ns| condition(&rule, &mean_stats(1, 0.0, count, mean_ns));
+        assert_eq!(of_last(10, 100_000_001.0), Condition::Bad);
+        assert_eq!(of_last(10, 100_000_000.0), Condition::Good);
+        assert_eq!(of_last(9, 1e12), Condition::Marginal);
+        assert_eq!(condition(&rule, &mean_stats(0, 0.0, 10, 1e12)), Condition::Good, "they are older than the window");
     }
 
     #[test]
     fn a_mean_is_that_of_the_window() {
         let rule = AlarmRule { metric: AlarmMetric::Mean, ..AlarmRule::default() };
-        let of_window = |count, mean_ns| verdict(&rule, &meant(count, mean_ns, 0, 0.0));
-        assert_eq!(of_window(10, 100_001.0), Verdict::Bad);
-        assert_eq!([of_window(10, 100_000.0), of_window(9, 1e9)], [Verdict::Between; 2]);
-        assert_eq!([of_window(10, 50_000.0), of_window(0, 0.0)], [Verdict::Calm; 2]);
+        let of_window = |count, mean_ns| condition(&rule, &mean_stats(count, mean_ns, 0, 0.0));
+        assert_eq!(of_window(10, 100_001.0), Condition::Bad);
+        assert_eq!([of_window(10, 100_000.0), of_window(9, 1e9)], [Condition::Marginal; 2]);
+        assert_eq!([of_window(10, 50_000.0), of_window(0, 0.0)], [Condition::Good; 2]);
     }
 
     #[test]
@@ -220,8 +224,8 @@ mod tests {
             AlarmRule { clear_below: f64::NAN, ..default() },
         ] {
             assert!(matches!(rule.check(), Err(BuildError::Setting { .. })), "{rule:?}");
-            rule.bounds();
-            rule.judge(&paced(1, 1, 1));
+            rule.thresholds();
+            rule.evaluate(&slow_write_stats(1, 1, 1));
         }
     }
 }

@@ -50,7 +50,7 @@ fn mean(entries: &[usize]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::split_mix64::Chance;
+    use crate::split_mix64::SplitMix64;
 
     #[test]
     fn nothing_is_even() {
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn chance_gives_one_however_many_entries() {
-        let mut chance = Chance::new(42);
+        let mut chance = SplitMix64::new(42);
         for balls in [1_000, 10_000, 100_000] {
             let rounds = 100;
             let mean = (0..rounds).map(|_| imbalance(&chance.throw(balls, 64))).sum::<f64>() / f64::from(rounds);
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn chance_gives_the_skew_that_the_documentation_names() {
-        let mut chance = Chance::new(42);
+        let mut chance = SplitMix64::new(42);
         let mean = (0..100).map(|_| skew(&chance.throw(10_000, 64))).sum::<f64>() / 100.0;
         assert!((0.36..0.40).contains(&mean), "{mean}");
     }
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn chance_is_told_as_rare_as_often_as_it_says() {
         for (balls, shards) in [(40, 4), (640, 64), (10_000, 64), (30, 2)] {
-            let mut chance = Chance::new(7);
+            let mut chance = SplitMix64::new(7);
             let rounds = 20_000;
             let rare = (0..rounds).filter(|_| p_value(&chance.throw(balls, shards)) < 0.01).count();
             // A hundredth of the rounds, which is 200; among few entries whole numbers make it more or less.
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn what_is_aimed_at_one_shard_is_beyond_chance() {
-        let mut entries = Chance::new(1).throw(1_000, 64);
+        let mut entries = SplitMix64::new(1).throw(1_000, 64);
         assert!(p_value(&entries) > 1e-4);
         entries[9] += 60;
         assert!(p_value(&entries) < 1e-20, "{}", p_value(&entries));

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use registry_core::{Limit, Operation, Probe};
 
 use super::*;
-use crate::latency::slow_ops::{Bounds, Paces};
-use crate::split_mix64::Chance;
+use crate::latency::slow_ops::{SlowOpsWindow, SlowThresholds};
+use crate::split_mix64::SplitMix64;
 use crate::{Monitor, MonitorSettings};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -149,11 +149,11 @@ fn a_reset_before_each_check_hides_nothing() {
 #[test]
 fn a_day_of_normal_load_raises_nothing() {
     const SHARDS: usize = 32;
-    let mut chance = Chance::new(24);
+    let mut chance = SplitMix64::new(24);
     let start = Instant::now();
     let mut health = health(SHARDS);
-    let mut paces: Vec<[Paces; 2]> = (0..SHARDS).map(|_| Default::default()).collect();
-    let bounds: Bounds = AlarmRule::default().bounds();
+    let mut paces: Vec<[SlowOpsWindow; 2]> = (0..SHARDS).map(|_| Default::default()).collect();
+    let thresholds: SlowThresholds = AlarmRule::default().thresholds();
     // The same names for servers and transports, as many programs have them.
     let mut stats: Vec<ShardStats> = (0..SHARDS).map(|index| shard(index, 0)).collect();
     for (stats, entries) in stats.iter_mut().zip(chance.throw(10_000, SHARDS)) {
@@ -165,7 +165,7 @@ fn a_day_of_normal_load_raises_nothing() {
                 // From idle at night to two hundred a second; one in five thousand is held up by something else.
                 let busy = 100.0 * (1.0 - (second as f64 / 86_400.0 * std::f64::consts::TAU).cos());
                 stretch.add(second, (busy as u32, chance.poisson(busy / 5_000.0), chance.poisson(busy / 1_000.0)));
-                *pace = stretch.read(second, SECOND, &bounds);
+                *pace = stretch.read(second, SECOND, &thresholds);
             }
         }
         // Some come and some go: where there are more, more go. About two thousand a shard are the balance of it.
@@ -189,7 +189,7 @@ fn a_day_of_popular_ids_names_none_as_hot() {
     // Few samples, so that luck has as much to say as it ever has.
     let hot = HotRule { min_samples: 100, ..HotRule::default() };
     let mut health = Health::new(1, AlarmRule::default(), HealthSettings { hot, ..HealthSettings::default() });
-    let mut chance = Chance::new(3);
+    let mut chance = SplitMix64::new(3);
     let zipf = chance.zipf(10_000, 1.0);
     let mut everyone = shard(0, 0);
     everyone.servers = 10_000;
@@ -250,7 +250,7 @@ fn where_there_are_few_none_is_hot_and_few_samples_tell_nothing() {
 
 #[test]
 fn ids_that_are_aimed_at_one_shard_are_seen_and_the_rest_of_time_is_calm() {
-    let mut chance = Chance::new(5);
+    let mut chance = SplitMix64::new(5);
     let mut stats: Vec<ShardStats> = (0..64).map(|index| shard(index, 0)).collect();
     for (stats, entries) in stats.iter_mut().zip(chance.throw(2_000, 64)) {
         stats.transports = entries;
@@ -352,18 +352,18 @@ fn these_noisy_hours_do_not_flap() {
 /// When alarms were raised, `true`, and cleared in an hour of a thousand operations a second, of which so many were slow on
 /// average; their number goes up and down within 2π times `swing` seconds, from none to twice the mean.
 fn noisy_hour(seed: u64, mean: f64, swing: u32) -> Vec<(u32, bool)> {
-    let mut chance = Chance::new(seed);
+    let mut chance = SplitMix64::new(seed);
     let start = Instant::now();
     let mut health = health(1);
-    let mut paces = Paces::default();
-    let bounds = AlarmRule::default().bounds();
+    let mut paces = SlowOpsWindow::default();
+    let thresholds = AlarmRule::default().thresholds();
     let mut changes = Vec::new();
     for second in 0..3_600_u32 {
         let wave = 1.0 + (f64::from(second) / f64::from(swing)).sin();
         let slow = chance.poisson(mean * wave);
         paces.add(second.into(), (1_000, slow, slow + chance.poisson(mean)));
         let mut stats = shard(0, 0);
-        stats.slow_writes = paces.read(second.into(), SECOND, &bounds);
+        stats.slow_writes = paces.read(second.into(), SECOND, &thresholds);
         for change in health.check(&[stats], &[], &[], &NO_HITS, start + second * SECOND) {
             changes.push((second, matches!(change, HealthChange::AlarmRaised(_) | HealthChange::AdmissionClosed(_))));
         }
@@ -393,14 +393,14 @@ fn judge_noisy_hour(seed: u64, mean: f64, swing: u32) {
 fn an_hour_at_half_the_threshold_is_quiet() {
     for seed in 0..10 {
         for per_second in [1_000, 5_000] {
-            let mut chance = Chance::new(seed);
-            let (mut health, mut paces, start) = (health(1), Paces::default(), Instant::now());
-            let bounds = AlarmRule::default().bounds();
+            let mut chance = SplitMix64::new(seed);
+            let (mut health, mut paces, start) = (health(1), SlowOpsWindow::default(), Instant::now());
+            let thresholds = AlarmRule::default().thresholds();
             for second in 0..3_600_u32 {
                 let slow = chance.poisson(f64::from(per_second) / 200.0);
                 paces.add(second.into(), (per_second, slow, slow));
                 let mut stats = shard(0, 0);
-                stats.slow_writes = paces.read(second.into(), SECOND, &bounds);
+                stats.slow_writes = paces.read(second.into(), SECOND, &thresholds);
                 let changes = health.check(&[stats], &[], &[], &NO_HITS, start + second * SECOND);
                 // What came first is all that there is, and a thousand operations tell little.
                 assert!(second < 10 || changes.is_empty(), "seed {seed}, second {second}: {changes:?}");

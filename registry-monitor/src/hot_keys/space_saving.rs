@@ -14,27 +14,27 @@
 use registry_core::Kind;
 
 /// How many ids are counted at a time, so that shares are right to 1/64.
-pub(crate) const PLACES: usize = 64;
+pub(crate) const CAPACITY: usize = 64;
 
 /// So many fingerprints are compared at once: a line of the cache.
-const AT_ONCE: usize = 16;
+const COMPARE_CHUNK: usize = 16;
 
 /// Counts the frequent ids of a stream.
 #[derive(Clone, Debug)]
-pub(crate) struct Frequent {
-    /// Of the ids, in the order of `rows`, and small, because each record compares with all of them.
-    fingerprints: [u32; PLACES],
-    counts: [u64; PLACES],
-    rows: Vec<Row>,
+pub(crate) struct SpaceSaving {
+    /// Of the ids, in the order of `entries`, and small, because each record compares with all of them.
+    fingerprints: [u32; CAPACITY],
+    counts: [u64; CAPACITY],
+    entries: Vec<Entry>,
     total: u64,
-    /// No count is below this, and those of the places before `least_from` are above it.
-    least: u64,
-    least_from: usize,
+    /// No count is below this, and those of the places before `min_from` are above it.
+    min_count: u64,
+    min_from: usize,
 }
 
 /// An id that is counted.
 #[derive(Clone, Debug)]
-pub(crate) struct Row {
+pub(crate) struct Entry {
     pub(crate) kind: Kind,
     pub(crate) shard: usize,
     pub(crate) id: Vec<u8>,
@@ -44,19 +44,19 @@ pub(crate) struct Row {
 
 /// How often an id came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Times {
+pub(crate) struct CountBounds {
     pub(crate) at_least: u64,
     pub(crate) at_most: u64,
 }
 
-impl Default for Frequent {
+impl Default for SpaceSaving {
     fn default() -> Self {
-        let (fingerprints, counts) = ([0; PLACES], [0; PLACES]);
-        Self { fingerprints, counts, rows: Vec::new(), total: 0, least: 0, least_from: 0 }
+        let (fingerprints, counts) = ([0; CAPACITY], [0; CAPACITY]);
+        Self { fingerprints, counts, entries: Vec::new(), total: 0, min_count: 0, min_from: 0 }
     }
 }
 
-impl Frequent {
+impl SpaceSaving {
     /// Counts an id.
     ///
     /// Compares with one word of each place; all else that it does is O(1), taken over many records. Allocates for an id
@@ -64,23 +64,23 @@ impl Frequent {
     pub(crate) fn record(&mut self, kind: Kind, shard: usize, id: &[u8]) {
         self.total += 1;
         let fingerprint = fingerprint(kind, id);
-        if let Some(place) = self.find(fingerprint, kind, id) {
-            self.counts[place] += 1;
+        if let Some(index) = self.find(fingerprint, kind, id) {
+            self.counts[index] += 1;
             return;
         }
-        let place = self.rows.len();
-        if place < PLACES {
-            (self.fingerprints[place], self.counts[place]) = (fingerprint, 1);
-            self.rows.push(Row { kind, shard, id: id.to_vec(), error: 0 });
+        let index = self.entries.len();
+        if index < CAPACITY {
+            (self.fingerprints[index], self.counts[index]) = (fingerprint, 1);
+            self.entries.push(Entry { kind, shard, id: id.to_vec(), error: 0 });
             return;
         }
-        let place = self.take_least();
-        let row = &mut self.rows[place];
-        (row.kind, row.shard, row.error) = (kind, shard, self.counts[place]);
-        row.id.clear();
-        row.id.extend_from_slice(id);
-        self.fingerprints[place] = fingerprint;
-        self.counts[place] += 1;
+        let index = self.find_min();
+        let entry = &mut self.entries[index];
+        (entry.kind, entry.shard, entry.error) = (kind, shard, self.counts[index]);
+        entry.id.clear();
+        entry.id.extend_from_slice(id);
+        self.fingerprints[index] = fingerprint;
+        self.counts[index] += 1;
     }
 
     /// How many ids came.
@@ -89,52 +89,55 @@ impl Frequent {
     }
 
     /// How often an id came.
-    pub(crate) fn times(&self, kind: Kind, id: &[u8]) -> Times {
+    pub(crate) fn count_bounds(&self, kind: Kind, id: &[u8]) -> CountBounds {
         match self.find(fingerprint(kind, id), kind, id) {
-            Some(place) => Times { at_least: self.counts[place] - self.rows[place].error, at_most: self.counts[place] },
+            Some(index) => {
+                CountBounds { at_least: self.counts[index] - self.entries[index].error, at_most: self.counts[index] }
+            }
             // Whoever had a place and lost it had at most the least of the counts.
-            None if self.rows.len() == PLACES => Times { at_least: 0, at_most: self.least_count() },
-            None => Times::default(),
+            None if self.entries.len() == CAPACITY => CountBounds { at_least: 0, at_most: self.scan_min() },
+            None => CountBounds::default(),
         }
     }
 
     /// All ids that are counted, in no order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Row> {
-        self.rows.iter()
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
     }
 
     /// Forgets everything but the memory.
     pub(crate) fn clear(&mut self) {
-        self.rows.clear();
-        (self.total, self.least, self.least_from) = (0, 0, 0);
+        self.entries.clear();
+        (self.total, self.min_count, self.min_from) = (0, 0, 0);
     }
 
     fn find(&self, fingerprint: u32, kind: Kind, id: &[u8]) -> Option<usize> {
-        let is_it =
-            |(place, row): &(usize, &Row)| self.fingerprints[*place] == fingerprint && row.kind == kind && row.id == id;
-        let row_of = |from: usize| self.rows.iter().enumerate().skip(from).take(AT_ONCE).find(is_it);
+        let is_it = |(index, entry): &(usize, &Entry)| {
+            self.fingerprints[*index] == fingerprint && entry.kind == kind && entry.id == id
+        };
+        let row_of = |from: usize| self.entries.iter().enumerate().skip(from).take(COMPARE_CHUNK).find(is_it);
         // All of a line compared before the first branch, which the compiler makes a few wide comparisons of.
         let is_in = |line: &[u32]| line.iter().fold(false, |is_in, theirs| is_in | (*theirs == fingerprint));
-        let lines = self.fingerprints.chunks(AT_ONCE).zip((0..).step_by(AT_ONCE));
-        lines.filter(|(line, _)| is_in(line)).find_map(|(_, from)| row_of(from)).map(|(place, _)| place)
+        let lines = self.fingerprints.chunks(COMPARE_CHUNK).zip((0..).step_by(COMPARE_CHUNK));
+        lines.filter(|(line, _)| is_in(line)).find_map(|(_, from)| row_of(from)).map(|(index, _)| index)
     }
 
     /// The first place with the least count, when all are taken. That count is about to grow.
     ///
     /// Counts only grow, so a place that was passed need not be looked at again before the least itself has grown.
-    fn take_least(&mut self) -> usize {
+    fn find_min(&mut self) -> usize {
         loop {
-            let mut left = self.counts.iter().skip(self.least_from);
-            if let Some(further) = left.position(|count| *count == self.least) {
-                self.least_from += further;
-                return self.least_from;
+            let mut left = self.counts.iter().skip(self.min_from);
+            if let Some(further) = left.position(|count| *count == self.min_count) {
+                self.min_from += further;
+                return self.min_from;
             }
-            (self.least, self.least_from) = (self.least_count(), 0);
+            (self.min_count, self.min_from) = (self.scan_min(), 0);
         }
     }
 
-    fn least_count(&self) -> u64 {
-        self.counts.iter().fold(u64::MAX, |least, count| least.min(*count))
+    fn scan_min(&self) -> u64 {
+        self.counts.iter().fold(u64::MAX, |min_count, count| min_count.min(*count))
     }
 }
 
@@ -154,11 +157,11 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::split_mix64::Chance;
+    use crate::split_mix64::SplitMix64;
 
     /// Compares with exact counts, by what the module promises.
     fn check(stream: impl Iterator<Item = u64>) {
-        let mut sketch = Frequent::default();
+        let mut sketch = SpaceSaving::default();
         let mut exact: HashMap<u64, u64> = HashMap::new();
         for (number, id) in (1..).zip(stream) {
             sketch.record(Kind::Server, 0, &id.to_le_bytes());
@@ -170,27 +173,30 @@ mod tests {
         compare(&sketch, &exact, exact.values().sum());
     }
 
-    fn compare(sketch: &Frequent, exact: &HashMap<u64, u64>, total: u64) {
+    fn compare(sketch: &SpaceSaving, exact: &HashMap<u64, u64>, total: u64) {
         assert_eq!(sketch.total(), total);
-        let bound = total / PLACES as u64;
-        assert!(sketch.iter().all(|row| row.error <= bound));
+        let bound = total / CAPACITY as u64;
+        assert!(sketch.iter().all(|entry| entry.error <= bound));
         let mut counted = 0;
-        for (id, &times) in exact {
+        for (id, &count_bounds) in exact {
             let id = id.to_le_bytes();
-            let told = sketch.times(Kind::Server, &id);
-            assert!(told.at_least <= times && times <= told.at_most, "{told:?} is not about {times}");
+            let told = sketch.count_bounds(Kind::Server, &id);
+            assert!(
+                told.at_least <= count_bounds && count_bounds <= told.at_most,
+                "{told:?} is not about {count_bounds}"
+            );
             assert!(told.at_most - told.at_least <= bound, "{told:?}, at most {bound} apart");
-            let has_place = sketch.iter().any(|row| row.id == id);
-            assert!(has_place || times <= bound, "{times} of {total}, and no place");
+            let has_place = sketch.iter().any(|entry| entry.id == id);
+            assert!(has_place || count_bounds <= bound, "{count_bounds} of {total}, and no place");
             counted += usize::from(has_place);
         }
-        assert_eq!(counted, sketch.rows.len(), "an id that never came has a place");
+        assert_eq!(counted, sketch.entries.len(), "an id that never came has a place");
     }
 
     #[test]
     fn counts_keep_their_bound_on_zipf_streams() {
         for (seed, exponent) in [(1, 0.5), (2, 0.8), (3, 1.0), (4, 1.2), (5, 2.0)] {
-            let mut chance = Chance::new(seed);
+            let mut chance = SplitMix64::new(seed);
             let zipf = chance.zipf(5_000, exponent);
             check((0..30_000).map(|_| zipf.pick(&mut chance)));
         }
@@ -205,23 +211,23 @@ mod tests {
 
     #[test]
     fn few_ids_are_counted_exactly_and_kinds_are_apart() {
-        let mut sketch = Frequent::default();
+        let mut sketch = SpaceSaving::default();
         for round in 0..100 {
             sketch.record(Kind::Server, 3, b"s");
             if round % 2 == 0 {
                 sketch.record(Kind::Transport, 3, b"s");
             }
         }
-        assert_eq!(sketch.times(Kind::Server, b"s"), Times { at_least: 100, at_most: 100 });
-        assert_eq!(sketch.times(Kind::Transport, b"s"), Times { at_least: 50, at_most: 50 });
-        assert_eq!(sketch.times(Kind::Transport, b"t"), Times::default());
+        assert_eq!(sketch.count_bounds(Kind::Server, b"s"), CountBounds { at_least: 100, at_most: 100 });
+        assert_eq!(sketch.count_bounds(Kind::Transport, b"s"), CountBounds { at_least: 50, at_most: 50 });
+        assert_eq!(sketch.count_bounds(Kind::Transport, b"t"), CountBounds::default());
         sketch.clear();
-        assert_eq!((sketch.total(), sketch.times(Kind::Server, b"s")), (0, Times::default()));
+        assert_eq!((sketch.total(), sketch.count_bounds(Kind::Server, b"s")), (0, CountBounds::default()));
     }
 
     #[test]
     fn ids_of_any_length_are_told_apart() {
-        let mut sketch = Frequent::default();
+        let mut sketch = SpaceSaving::default();
         let long = [b'x'; 255];
         for length in [0, 1, 7, 8, 9, 16, 254, 255] {
             sketch.record(Kind::Server, 0, &long[..length]);

@@ -8,16 +8,16 @@ use registry_core::LatencyStats;
 /// The longest latency that is told from longer ones, in nanoseconds: 292 years.
 ///
 /// Half of what 64 bits can say, which the histogram can hold with its usual precision.
-pub(crate) const LONGEST_NS: u64 = i64::MAX as u64;
+pub(crate) const MAX_LATENCY_NS: u64 = i64::MAX as u64;
 
 /// The most latencies that a histogram takes in, so that no bucket of 32 bits overflows, even after two histograms
 /// were added. Two thousand million in one slice: percentiles are those of so many, the rest stays exact.
-const MOST_IN_HISTOGRAM: u64 = (u32::MAX / 2) as u64;
+const MAX_HISTOGRAM_COUNT: u64 = (u32::MAX / 2) as u64;
 
 /// What is known of the latencies of some operations, with buckets that count up to what `C` can hold: the default is for
-/// a slice of time, [`AllTime`] for however long.
+/// a slice of time, [`LifetimeHistogram`] for however long.
 #[derive(Clone, Debug)]
-pub(crate) struct Latencies<C: Counter = u32> {
+pub(crate) struct LatencyHistogram<C: Counter = u32> {
     count: u64,
     sum_ns: u128,
     /// Meaningless while `count` is zero.
@@ -31,7 +31,7 @@ pub(crate) struct Latencies<C: Counter = u32> {
 }
 
 /// Latencies that add up for ever: no bucket of 64 bits overflows.
-pub(crate) type AllTime = Latencies<u64>;
+pub(crate) type LifetimeHistogram = LatencyHistogram<u64>;
 
 /// A duration in nanoseconds; five hundred years and more are as long as any.
 #[inline]
@@ -39,15 +39,15 @@ pub(crate) fn nanoseconds(duration: Duration) -> u64 {
     duration.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(duration.subsec_nanos()))
 }
 
-impl<C: Counter> Latencies<C> {
-    /// Adds one latency; none is too short, and those above [`LONGEST_NS`] count as that.
+impl<C: Counter> LatencyHistogram<C> {
+    /// Adds one latency; none is too short, and those above [`MAX_LATENCY_NS`] count as that.
     pub(crate) fn record(&mut self, latency: Duration) {
-        let ns = nanoseconds(latency).min(LONGEST_NS);
+        let ns = nanoseconds(latency).min(MAX_LATENCY_NS);
         self.min_ns = if self.count == 0 { ns } else { self.min_ns.min(ns) };
         self.max_ns = self.max_ns.max(ns);
         self.count += 1;
         self.sum_ns += u128::from(ns);
-        if self.count <= MOST_IN_HISTOGRAM || size_of::<C>() > size_of::<u32>() {
+        if self.count <= MAX_HISTOGRAM_COUNT || size_of::<C>() > size_of::<u32>() {
             let recorded = self.histogram.get_or_insert_with(empty).record(ns);
             debug_assert!(recorded.is_ok(), "the histogram grows as needed: {recorded:?}");
         }
@@ -71,7 +71,7 @@ impl<C: Counter> Latencies<C> {
     }
 
     /// Adds all but the histogram.
-    fn add_exact<D: Counter>(&mut self, other: &Latencies<D>) {
+    fn add_exact<D: Counter>(&mut self, other: &LatencyHistogram<D>) {
         if other.count == 0 {
             return;
         }
@@ -115,11 +115,11 @@ impl<C: Counter> Latencies<C> {
     }
 }
 
-impl AllTime {
+impl LifetimeHistogram {
     /// Adds all latencies of a slice of time.
     ///
     /// A step for each bucket of the slice that is in use: a few hundred at most, once in a slice.
-    pub(crate) fn add_slice(&mut self, slice: &Latencies) {
+    pub(crate) fn add_slice(&mut self, slice: &LatencyHistogram) {
         self.add_exact(slice);
         let Some(theirs) = &slice.histogram else { return };
         let ours = self.histogram.get_or_insert_with(empty);
@@ -131,7 +131,7 @@ impl AllTime {
     }
 }
 
-impl<C: Counter> Default for Latencies<C> {
+impl<C: Counter> Default for LatencyHistogram<C> {
     fn default() -> Self {
         Self { count: 0, sum_ns: 0, min_ns: 0, max_ns: 0, histogram: None }
     }
@@ -145,8 +145,8 @@ fn empty<C: Counter>() -> Histogram<C> {
 mod tests {
     use super::*;
 
-    fn latencies(all_ns: &[u64]) -> Latencies {
-        let mut latencies = Latencies::default();
+    fn latencies(all_ns: &[u64]) -> LatencyHistogram {
+        let mut latencies = LatencyHistogram::default();
         for &ns in all_ns {
             latencies.record(Duration::from_nanos(ns));
         }
@@ -192,7 +192,7 @@ mod tests {
         for bits in 0..63 {
             for ns in [(1_u64 << bits) - 1, 1 << bits, (1 << bits) + 1] {
                 // The larger one keeps the maximum from hiding the bucket's upper end.
-                let all = [ns, ns, ns, LONGEST_NS];
+                let all = [ns, ns, ns, MAX_LATENCY_NS];
                 check(&all[..3], &latencies(&all[..3]).summary(Duration::ZERO));
                 let stats = latencies(&all).summary(Duration::ZERO);
                 assert!(stats.p50_ns >= ns && stats.p50_ns - ns <= ns / 16, "{ns}: {}", stats.p50_ns);
@@ -214,13 +214,13 @@ mod tests {
     fn slices_that_add_up_are_as_if_all_had_been_recorded_at_once() {
         let slices: [Vec<u64>; 4] =
             [(0..500).map(|n| n * n * n).collect(), vec![], vec![7; 3], (0..63).map(|bits| 1 << bits).collect()];
-        let mut sum = AllTime::default();
+        let mut sum = LifetimeHistogram::default();
         slices.iter().for_each(|slice| sum.add_slice(&latencies(slice)));
         sum.record(Duration::from_nanos(33));
         let all = [slices.concat(), vec![33]].concat();
         check(&all, &sum.summary(Duration::ZERO));
         assert_eq!(sum.summary(Duration::ZERO), latencies(&all).summary(Duration::ZERO));
-        let mut twice = AllTime::default();
+        let mut twice = LifetimeHistogram::default();
         (0..2).for_each(|_| twice.add(&sum));
         check(&all.repeat(2), &twice.summary(Duration::ZERO));
     }
@@ -230,7 +230,7 @@ mod tests {
         let mut slice = latencies(&[7]);
         slice.count = u64::from(u32::MAX);
         slice.histogram.as_mut().unwrap().record_n(7, u32::MAX - 1).unwrap();
-        let mut sum = AllTime::default();
+        let mut sum = LifetimeHistogram::default();
         (0..3).for_each(|_| sum.add_slice(&slice));
         sum.add_slice(&latencies(&[1_000_000]));
         let stats = sum.summary(Duration::ZERO);
@@ -242,7 +242,7 @@ mod tests {
     fn nothing_recorded_is_all_zero() {
         let mut expected = LatencyStats::default();
         expected.window = Duration::from_secs(1);
-        assert_eq!(<Latencies>::default().summary(Duration::from_secs(1)), expected);
+        assert_eq!(<LatencyHistogram>::default().summary(Duration::from_secs(1)), expected);
         let mut cleared = latencies(&[1, 2, 3]);
         cleared.clear();
         assert_eq!(cleared.summary(Duration::from_secs(1)), expected);
@@ -264,23 +264,23 @@ mod tests {
 
     #[test]
     fn the_absurdly_long_saturates() {
-        let mut endless = Latencies::default();
+        let mut endless = LatencyHistogram::default();
         for _ in 0..100 {
             endless.record(Duration::MAX);
         }
         let mut sum = latencies(&[1]);
         sum.add(&endless);
         let stats = sum.summary(Duration::ZERO);
-        assert_eq!((stats.min_ns, stats.p50_ns, stats.max_ns), (1, LONGEST_NS, LONGEST_NS));
-        assert!(stats.mean_ns <= LONGEST_NS as f64);
+        assert_eq!((stats.min_ns, stats.p50_ns, stats.max_ns), (1, MAX_LATENCY_NS, MAX_LATENCY_NS));
+        assert!(stats.mean_ns <= MAX_LATENCY_NS as f64);
     }
 
     #[test]
     fn more_than_a_histogram_can_hold_loses_percentiles_only() {
         let mut latencies = latencies(&[7; 10]);
-        latencies.count = MOST_IN_HISTOGRAM;
+        latencies.count = MAX_HISTOGRAM_COUNT;
         latencies.record(Duration::from_nanos(9));
         let stats = latencies.summary(Duration::ZERO);
-        assert_eq!((stats.count, stats.max_ns, stats.p999_ns), (MOST_IN_HISTOGRAM + 1, 9, 7));
+        assert_eq!((stats.count, stats.max_ns, stats.p999_ns), (MAX_HISTOGRAM_COUNT + 1, 9, 7));
     }
 }

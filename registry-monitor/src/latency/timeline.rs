@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use crate::latency::histogram::nanoseconds;
 
 /// No instant is behind at present.
-const NONE: u64 = u64::MAX;
+const NOT_BEHIND: u64 = u64::MAX;
 
 /// The reading of the start: high enough for what is before it, should the start have been the one that was wrong.
-const START: u64 = 1 << 62;
+const START_READING: u64 = 1 << 62;
 
 /// Maps instants to a time that heals, in nanoseconds since a start.
 ///
@@ -29,11 +29,11 @@ pub(crate) struct Timeline {
     /// When readings that lie further behind reach over so much, the greatest was wrong.
     patience: u64,
     /// About the greatest reading: at most an eighth of the tolerance below it.
-    greatest: AtomicU64,
+    latest: AtomicU64,
     /// What is added to all readings.
     shift: AtomicU64,
     /// The first reading that lies too far behind, if no other has come since.
-    behind: AtomicU64,
+    first_behind: AtomicU64,
 }
 
 impl Timeline {
@@ -41,52 +41,52 @@ impl Timeline {
     ///
     /// One that was ahead by less than both together may be come up with instead; either takes no longer than both together.
     pub(crate) fn new(start: Instant, tolerance: Duration, patience: Duration) -> Self {
-        let [greatest, shift, behind] = [START, 0, NONE].map(AtomicU64::new);
-        Self { start, tolerance: nanoseconds(tolerance), patience: nanoseconds(patience), greatest, shift, behind }
+        let [latest, shift, first_behind] = [START_READING, 0, NOT_BEHIND].map(AtomicU64::new);
+        Self { start, tolerance: nanoseconds(tolerance), patience: nanoseconds(patience), latest, shift, first_behind }
     }
 
     /// Returns the time of an instant, and goes on to it.
-    pub(crate) fn follow(&self, now: Instant) -> u64 {
+    pub(crate) fn advance(&self, now: Instant) -> u64 {
         let reading = self.reading(now);
-        let greatest = self.greatest.load(Ordering::Relaxed);
-        if reading > greatest.saturating_add(self.tolerance / 8) {
-            self.greatest.fetch_max(reading, Ordering::Relaxed);
+        let latest = self.latest.load(Ordering::Relaxed);
+        if reading > latest.saturating_add(self.tolerance / 8) {
+            self.latest.fetch_max(reading, Ordering::Relaxed);
         }
-        self.time_of(reading, greatest)
+        self.map(reading, latest)
     }
 
     /// Returns the time of an instant that others need not go on to: one that is ahead does no harm.
-    pub(crate) fn see(&self, now: Instant) -> u64 {
-        self.time_of(self.reading(now), self.greatest.load(Ordering::Relaxed))
+    pub(crate) fn peek(&self, now: Instant) -> u64 {
+        self.map(self.reading(now), self.latest.load(Ordering::Relaxed))
     }
 
     fn reading(&self, now: Instant) -> u64 {
         match now.checked_duration_since(self.start) {
-            Some(after) => START.saturating_add(nanoseconds(after)),
-            None => START.saturating_sub(nanoseconds(self.start.saturating_duration_since(now))),
+            Some(after) => START_READING.saturating_add(nanoseconds(after)),
+            None => START_READING.saturating_sub(nanoseconds(self.start.saturating_duration_since(now))),
         }
     }
 
-    fn time_of(&self, reading: u64, greatest: u64) -> u64 {
-        if reading.saturating_add(self.tolerance) < greatest {
-            self.fall_behind(reading, greatest);
-        } else if self.behind.load(Ordering::Relaxed) != NONE {
-            self.behind.store(NONE, Ordering::Relaxed);
+    fn map(&self, reading: u64, latest: u64) -> u64 {
+        if reading.saturating_add(self.tolerance) < latest {
+            self.record_behind(reading, latest);
+        } else if self.first_behind.load(Ordering::Relaxed) != NOT_BEHIND {
+            self.first_behind.store(NOT_BEHIND, Ordering::Relaxed);
         }
-        reading.saturating_add(self.shift.load(Ordering::Relaxed)).saturating_sub(START)
+        reading.saturating_add(self.shift.load(Ordering::Relaxed)).saturating_sub(START_READING)
     }
 
     #[cold]
-    fn fall_behind(&self, reading: u64, greatest: u64) {
-        let since = self.behind.load(Ordering::Relaxed);
+    fn record_behind(&self, reading: u64, latest: u64) {
+        let since = self.first_behind.load(Ordering::Relaxed);
         if reading < since {
-            self.behind.store(reading, Ordering::Relaxed);
+            self.first_behind.store(reading, Ordering::Relaxed);
         } else if reading - since >= self.patience
-            && self.behind.compare_exchange(since, NONE, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+            && self.first_behind.compare_exchange(since, NOT_BEHIND, Ordering::Relaxed, Ordering::Relaxed).is_ok()
         {
             // The first that was behind becomes the greatest, and time goes on from there.
-            self.shift.fetch_add(greatest - since, Ordering::Relaxed);
-            self.greatest.store(reading, Ordering::Relaxed);
+            self.shift.fetch_add(latest - since, Ordering::Relaxed);
+            self.latest.store(reading, Ordering::Relaxed);
         }
     }
 }
@@ -103,21 +103,21 @@ mod tests {
     /// A time, and the clock that it goes by.
     struct Clocked {
         start: Instant,
-        time: Timeline,
+        timeline: Timeline,
     }
 
     impl Clocked {
         fn new() -> Self {
             let start = Instant::now() + 10 * HOUR;
-            Self { start, time: Timeline::new(start, SECOND, 2 * SECOND) }
+            Self { start, timeline: Timeline::new(start, SECOND, 2 * SECOND) }
         }
 
-        fn follow(&self, after_start: Duration) -> Duration {
-            Duration::from_nanos(self.time.follow(self.start + after_start))
+        fn advance(&self, after_start: Duration) -> Duration {
+            Duration::from_nanos(self.timeline.advance(self.start + after_start))
         }
 
-        fn see(&self, after_start: Duration) -> Duration {
-            Duration::from_nanos(self.time.see(self.start + after_start))
+        fn peek(&self, after_start: Duration) -> Duration {
+            Duration::from_nanos(self.timeline.peek(self.start + after_start))
         }
     }
 
@@ -125,18 +125,18 @@ mod tests {
     fn while_the_clock_is_right_time_is_what_it_says() {
         let clocked = Clocked::new();
         for reading in [Duration::ZERO, SECOND, HOUR, HOUR - SECOND / 2, HOUR + SECOND, HOUR, 5 * HOUR] {
-            assert_eq!(clocked.follow(reading), reading);
+            assert_eq!(clocked.advance(reading), reading);
         }
     }
 
     #[test]
     fn a_reading_that_was_ahead_is_got_over() {
         let clocked = Clocked::new();
-        assert_eq!([SECOND, HOUR].map(|reading| clocked.follow(reading)), [SECOND, HOUR]);
+        assert_eq!([SECOND, HOUR].map(|reading| clocked.advance(reading)), [SECOND, HOUR]);
         let may_be_late = [2 * SECOND, 3 * SECOND];
-        assert_eq!(may_be_late.map(|reading| clocked.follow(reading)), may_be_late);
+        assert_eq!(may_be_late.map(|reading| clocked.advance(reading)), may_be_late);
         // They have reached over two seconds.
-        let after = [4, 5, 9].map(|second| clocked.follow(second * SECOND));
+        let after = [4, 5, 9].map(|second| clocked.advance(second * SECOND));
         assert_eq!(after, [2, 3, 7].map(|more| HOUR + more * SECOND));
     }
 
@@ -144,7 +144,7 @@ mod tests {
     fn a_start_that_was_ahead_is_got_over() {
         let clocked = Clocked::new();
         let before = clocked.start - HOUR;
-        let times = [0, 1, 2, 3].map(|second| clocked.time.follow(before + second * SECOND) / 1_000_000_000);
+        let times = [0, 1, 2, 3].map(|second| clocked.timeline.advance(before + second * SECOND) / 1_000_000_000);
         assert_eq!(times, [0, 0, 2, 3]);
     }
 
@@ -153,7 +153,7 @@ mod tests {
         let clocked = Clocked::new();
         for second in 1..100 {
             for reading in [(100 + second) * SECOND, second * SECOND] {
-                assert_eq!(clocked.follow(reading), reading);
+                assert_eq!(clocked.advance(reading), reading);
             }
         }
     }
@@ -161,9 +161,9 @@ mod tests {
     #[test]
     fn one_that_is_only_seen_moves_nothing_but_may_heal() {
         let clocked = Clocked::new();
-        assert_eq!([clocked.see(HOUR), clocked.follow(SECOND)], [HOUR, SECOND]);
-        clocked.follow(HOUR);
-        let seen = [2, 4, 5].map(|second| clocked.see(second * SECOND));
+        assert_eq!([clocked.peek(HOUR), clocked.advance(SECOND)], [HOUR, SECOND]);
+        clocked.advance(HOUR);
+        let seen = [2, 4, 5].map(|second| clocked.peek(second * SECOND));
         assert_eq!(seen, [2 * SECOND, HOUR + 2 * SECOND, HOUR + 3 * SECOND]);
     }
 
@@ -173,7 +173,7 @@ mod tests {
         fn time_goes_on_after_any_jumps(jumps in prop::collection::vec(0..7_200_u32, 0..20), begin in 0..7_200_u32) {
             let clocked = Clocked::new();
             // Between an hour before the start and an hour after it.
-            let at = |tenths: u32| clocked.time.follow(clocked.start - HOUR + tenths * SECOND / 10);
+            let at = |tenths: u32| clocked.timeline.advance(clocked.start - HOUR + tenths * SECOND / 10);
             for jump in jumps {
                 at(10 * jump);
             }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::latency::histogram::{AllTime, Latencies};
+use crate::latency::histogram::{LatencyHistogram, LifetimeHistogram};
 
 /// How time is cut into slices, alike for all windows of a monitor.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +25,7 @@ impl Slices {
     }
 
     /// How far back two slices reach at most.
-    pub(crate) fn reach(&self) -> Duration {
+    pub(crate) fn window_length(&self) -> Duration {
         Duration::from_nanos(self.slice_ns).saturating_mul(2)
     }
 }
@@ -39,30 +39,30 @@ impl Slices {
 #[derive(Debug, Default)]
 pub(crate) struct Window {
     /// The number of the newest slice.
-    number: u64,
-    newest: Latencies,
-    /// Of the slice `number − 1`.
-    before: Latencies,
+    slice: u64,
+    current: LatencyHistogram,
+    /// Of the slice `slice − 1`.
+    previous: LatencyHistogram,
     /// Made when something leaves first: a shard that was never busy has none.
-    past: Option<Box<Past>>,
+    retired: Option<Box<Retired>>,
 }
 
 /// The latencies that are no longer part of a window.
 #[derive(Debug, Default)]
-struct Past {
+struct Retired {
     /// Since it was cleared.
-    left: AllTime,
+    since_reset: LifetimeHistogram,
     /// Before that.
-    cleared: AllTime,
+    before_reset: LifetimeHistogram,
 }
 
 /// Which latencies that are not of the window count as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Since {
+pub(crate) enum TotalsSince {
     /// Those since the window was cleared last.
-    Cleared,
+    LastReset,
     /// Those since it was made.
-    Made,
+    Start,
 }
 
 impl Window {
@@ -70,39 +70,39 @@ impl Window {
     ///
     /// A thread may be held up between reading the clock and coming here, so a number may be lower than one that came
     /// earlier. It goes where it belongs, be that among those that have left the window.
-    pub(crate) fn record(&mut self, number: u64, latency: Duration) {
-        if number > self.number {
-            self.turn(number);
+    pub(crate) fn record(&mut self, slice: u64, latency: Duration) {
+        if slice > self.slice {
+            self.advance_to(slice);
         }
-        match self.number - number {
-            0 => self.newest.record(latency),
-            1 => self.before.record(latency),
-            _ => self.past.get_or_insert_default().left.record(latency),
+        match self.slice - slice {
+            0 => self.current.record(latency),
+            1 => self.previous.record(latency),
+            _ => self.retired.get_or_insert_default().since_reset.record(latency),
         }
     }
 
     /// Makes room for a new slice.
-    fn turn(&mut self, number: u64) {
-        leave(&mut self.before, &mut self.past);
-        if number - self.number == 1 {
-            std::mem::swap(&mut self.newest, &mut self.before);
+    fn advance_to(&mut self, slice: u64) {
+        retire(&mut self.previous, &mut self.retired);
+        if slice - self.slice == 1 {
+            std::mem::swap(&mut self.current, &mut self.previous);
         } else {
-            leave(&mut self.newest, &mut self.past);
+            retire(&mut self.current, &mut self.retired);
         }
-        self.number = number;
+        self.slice = slice;
     }
 
     /// The latencies of the window whose present slice has this number.
     ///
     /// With a number below that of the newest slice, everything that is there: the caller read its clock, and others
     /// went on recording before it came here.
-    pub(crate) fn read(&self, number: u64) -> Latencies {
-        let mut latencies = Latencies::default();
-        if number <= self.number.saturating_add(1) {
-            latencies.add(&self.newest);
+    pub(crate) fn read(&self, slice: u64) -> LatencyHistogram {
+        let mut latencies = LatencyHistogram::default();
+        if slice <= self.slice.saturating_add(1) {
+            latencies.add(&self.current);
         }
-        if number <= self.number {
-            latencies.add(&self.before);
+        if slice <= self.slice {
+            latencies.add(&self.previous);
         }
         latencies
     }
@@ -110,38 +110,38 @@ impl Window {
     /// All latencies that [`read`](Self::read) with this number does not give: those that have left, or are about to.
     ///
     /// Mostly a copy and no more, so that whoever holds a lock on the window can let it go and add the two up then.
-    pub(crate) fn read_past(&self, number: u64, since: Since) -> AllTime {
-        let mut all = AllTime::default();
-        if let Some(past) = &self.past {
-            all.add(&past.left);
-            if since == Since::Made {
-                all.add(&past.cleared);
+    pub(crate) fn read_retired(&self, slice: u64, since: TotalsSince) -> LifetimeHistogram {
+        let mut all = LifetimeHistogram::default();
+        if let Some(retired) = &self.retired {
+            all.add(&retired.since_reset);
+            if since == TotalsSince::Start {
+                all.add(&retired.before_reset);
             }
         }
-        if number > self.number.saturating_add(1) {
-            all.add_slice(&self.newest);
+        if slice > self.slice.saturating_add(1) {
+            all.add_slice(&self.current);
         }
-        if number > self.number {
-            all.add_slice(&self.before);
+        if slice > self.slice {
+            all.add_slice(&self.previous);
         }
         all
     }
 
-    /// Forgets all latencies, but for who asks for those [since it was made](Since::Made).
+    /// Forgets all latencies, but for who asks for those [since it was made](TotalsSince::Start).
     pub(crate) fn clear(&mut self) {
-        leave(&mut self.before, &mut self.past);
-        leave(&mut self.newest, &mut self.past);
-        if let Some(past) = &mut self.past {
-            past.cleared.add(&past.left);
-            past.left.clear();
+        retire(&mut self.previous, &mut self.retired);
+        retire(&mut self.current, &mut self.retired);
+        if let Some(retired) = &mut self.retired {
+            retired.before_reset.add(&retired.since_reset);
+            retired.since_reset.clear();
         }
     }
 }
 
 /// Moves the latencies of a slice to those of the past.
-fn leave(slice: &mut Latencies, past: &mut Option<Box<Past>>) {
+fn retire(slice: &mut LatencyHistogram, retired: &mut Option<Box<Retired>>) {
     if !slice.is_empty() {
-        past.get_or_insert_default().left.add_slice(slice);
+        retired.get_or_insert_default().since_reset.add_slice(slice);
         slice.clear();
     }
 }
@@ -164,27 +164,27 @@ mod tests {
         }
 
         fn record(&mut self, at_ms: u64, ns: u64) {
-            let number = self.slices.number_at(at_ms * 1_000_000);
-            self.window.record(number, Duration::from_nanos(ns));
+            let slice = self.slices.number_at(at_ms * 1_000_000);
+            self.window.record(slice, Duration::from_nanos(ns));
         }
 
         /// Count and maximum.
         fn read(&self, at_ms: u64) -> (u64, u64) {
-            let number = self.slices.number_at(at_ms * 1_000_000);
-            let stats = self.window.read(number).summary(self.slices.reach());
+            let slice = self.slices.number_at(at_ms * 1_000_000);
+            let stats = self.window.read(slice).summary(self.slices.window_length());
             assert_eq!(stats.window, WINDOW);
             (stats.count, stats.max_ns)
         }
 
         /// Count, minimum and maximum of all; the same whoever asks when.
-        fn read_all(&self, since: Since) -> (u64, u64, u64) {
-            let told = |number| {
-                let mut all = self.window.read_past(number, since);
-                all.add_slice(&self.window.read(number));
+        fn read_all(&self, since: TotalsSince) -> (u64, u64, u64) {
+            let told = |slice| {
+                let mut all = self.window.read_retired(slice, since);
+                all.add_slice(&self.window.read(slice));
                 all.summary(Duration::ZERO)
             };
-            let newest = self.window.number;
-            let [stats, others @ ..] = [newest, 0, newest + 1, newest + 2, u64::MAX].map(told);
+            let current = self.window.slice;
+            let [stats, others @ ..] = [current, 0, current + 1, current + 2, u64::MAX].map(told);
             assert_eq!(others, [stats; 4]);
             (stats.count, stats.min_ns, stats.max_ns)
         }
@@ -220,11 +220,11 @@ mod tests {
     #[test]
     fn what_leaves_the_window_adds_up() {
         let mut clocked = Clocked::new();
-        assert_eq!(clocked.read_all(Since::Cleared), (0, 0, 0));
+        assert_eq!(clocked.read_all(TotalsSince::LastReset), (0, 0, 0));
         // Every way to leave: slice by slice, after a silence, and as a record that comes too late.
-        for (number, at_ms) in (1..).zip([0, 4_999, 5_000, 10_000, 60_000, 65_000, 30_000, 200_000]) {
-            clocked.record(at_ms, number);
-            assert_eq!(clocked.read_all(Since::Cleared), (number, 1, number), "at {at_ms} ms");
+        for (slice, at_ms) in (1..).zip([0, 4_999, 5_000, 10_000, 60_000, 65_000, 30_000, 200_000]) {
+            clocked.record(at_ms, slice);
+            assert_eq!(clocked.read_all(TotalsSince::LastReset), (slice, 1, slice), "at {at_ms} ms");
         }
         assert_eq!(clocked.read(200_000), (1, 8));
     }
@@ -233,14 +233,14 @@ mod tests {
     fn what_is_cleared_is_still_known_to_who_asks_since_it_was_made() {
         let mut clocked = Clocked::new();
         for round in 0..3 {
-            for (number, at_ms) in (1..).zip([0, 5_000, 10_000]) {
-                clocked.record(round * 30_000 + at_ms, round * 10 + number);
+            for (slice, at_ms) in (1..).zip([0, 5_000, 10_000]) {
+                clocked.record(round * 30_000 + at_ms, round * 10 + slice);
             }
-            assert_eq!(clocked.read_all(Since::Cleared), (3, round * 10 + 1, round * 10 + 3));
-            assert_eq!(clocked.read_all(Since::Made), (3 * (round + 1), 1, round * 10 + 3));
+            assert_eq!(clocked.read_all(TotalsSince::LastReset), (3, round * 10 + 1, round * 10 + 3));
+            assert_eq!(clocked.read_all(TotalsSince::Start), (3 * (round + 1), 1, round * 10 + 3));
             clocked.window.clear();
-            assert_eq!(clocked.read_all(Since::Cleared), (0, 0, 0));
-            assert_eq!(clocked.read_all(Since::Made), (3 * (round + 1), 1, round * 10 + 3));
+            assert_eq!(clocked.read_all(TotalsSince::LastReset), (0, 0, 0));
+            assert_eq!(clocked.read_all(TotalsSince::Start), (3 * (round + 1), 1, round * 10 + 3));
         }
     }
 
@@ -288,9 +288,9 @@ mod tests {
             let mut rolling = Window::default();
             let later = slices.number_at(1_000_000_000);
             rolling.record(later, Duration::from_nanos(5));
-            assert_eq!(rolling.read(later).summary(slices.reach()).count, 1);
+            assert_eq!(rolling.read(later).summary(slices.window_length()).count, 1);
         }
-        assert_eq!(Slices::new(Duration::ZERO).reach(), Duration::from_nanos(2));
+        assert_eq!(Slices::new(Duration::ZERO).window_length(), Duration::from_nanos(2));
     }
 
     #[test]

@@ -334,7 +334,7 @@ fn a_panic_under_a_lock_stops_nothing() {
     let start = Instant::now();
     let monitor = Monitor::new(1, every_lookup(), start);
     let windows = &monitor.active.as_ref().unwrap().shards[0];
-    for window in [&*windows.reads, &windows.writes.timed] {
+    for window in [&*windows.reads, &windows.writes.operation_stats] {
         thread::scope(|scope| {
             let poisoning = scope.spawn(|| {
                 let _held = window.lock();
@@ -381,7 +381,7 @@ fn a_shard_that_does_not_exist_is_told_in_debug_builds() {
 
 #[test]
 fn an_idle_shard_costs_what_the_crate_says() {
-    assert!(size_of::<Latency>() * 64 <= 64 * 1024, "{}", size_of::<Latency>());
+    assert!(size_of::<ShardLatencies>() * 64 <= 64 * 1024, "{}", size_of::<ShardLatencies>());
 }
 
 #[test]

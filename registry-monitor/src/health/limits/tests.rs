@@ -17,16 +17,16 @@ fn hits(values: impl IntoIterator<Item = usize>, unlisted: u64) -> LimitHits {
 }
 
 /// What is known of the changes that were told so far.
-struct Told {
+struct Reported {
     start: Instant,
-    limits: Caps,
+    limits: ReachedLimits,
     named: Vec<Limit>,
-    counted: u64,
+    unnamed: u64,
 }
 
-impl Told {
+impl Reported {
     fn new() -> Self {
-        Self { start: Instant::now(), limits: Caps::default(), named: Vec::new(), counted: 0 }
+        Self { start: Instant::now(), limits: ReachedLimits::default(), named: Vec::new(), unnamed: 0 }
     }
 
     /// Checks, and returns how many caps have been hit and are not relieved.
@@ -36,95 +36,95 @@ impl Told {
         let of_many = |change: &&HealthChange| {
             matches!(change, HealthChange::MoreLimitsReached(_) | HealthChange::MoreLimitsCleared(_))
         };
-        assert!(changes.iter().filter(of_many).count() <= 2 && changes.len() <= MOST_TOLD + 2, "{}", changes.len());
+        assert!(changes.iter().filter(of_many).count() <= 2 && changes.len() <= MAX_NAMED + 2, "{}", changes.len());
         for change in changes {
             match change {
-                HealthChange::LimitReached(hit) => {
-                    assert!(!self.named.contains(&hit.limit), "{} is hit twice", hit.limit);
-                    self.named.push(hit.limit);
+                HealthChange::LimitReached(reached) => {
+                    assert!(!self.named.contains(&reached.limit), "{} is hit twice", reached.limit);
+                    self.named.push(reached.limit);
                 }
-                HealthChange::LimitCleared(relieved) => {
-                    let place = self.named.iter().position(|limit| *limit == relieved.limit);
+                HealthChange::LimitCleared(cleared) => {
+                    let place = self.named.iter().position(|limit| *limit == cleared.limit);
                     self.named.remove(place.expect("only what was hit by name is relieved by name"));
                 }
-                HealthChange::MoreLimitsReached(more) => self.counted += more.limits,
-                HealthChange::MoreLimitsCleared(more) => self.counted -= more.limits,
+                HealthChange::MoreLimitsReached(more) => self.unnamed += more.limits,
+                HealthChange::MoreLimitsCleared(more) => self.unnamed -= more.limits,
                 other => panic!("{other}"),
             }
         }
-        self.named.len() as u64 + self.counted
+        self.named.len() as u64 + self.unnamed
     }
 }
 
 #[test]
 fn each_hit_is_followed_by_its_relief_however_many_there_are() {
-    let mut told = Told::new();
-    assert_eq!(told.check(0, &hits(0..1_000, 0)), 1_000);
-    assert_eq!(told.named, (0..64).map(by_label).collect::<Vec<_>>(), "those that were hit first");
+    let mut reported = Reported::new();
+    assert_eq!(reported.check(0, &hits(0..1_000, 0)), 1_000);
+    assert_eq!(reported.named, (0..64).map(by_label).collect::<Vec<_>>(), "those that were hit first");
     // Some go on: one that was named, one that was not.
     for second in 1..30 {
         let left = if second < 11 { 1_000 } else { 2 };
-        assert_eq!(told.check(second, &hits([7, 700], 0)), left, "second {second}");
+        assert_eq!(reported.check(second, &hits([7, 700], 0)), left, "second {second}");
     }
-    assert_eq!(told.named, [by_label(7)]);
-    (30..41).for_each(|second| _ = told.check(second, &hits([], 0)));
-    assert_eq!((told.named.len(), told.counted, told.limits.hit.len()), (0, 0, 0));
+    assert_eq!(reported.named, [by_label(7)]);
+    (30..41).for_each(|second| _ = reported.check(second, &hits([], 0)));
+    assert_eq!((reported.named.len(), reported.unnamed, reported.limits.reached.len()), (0, 0, 0));
 }
 
 #[test]
 fn reliefs_by_name_are_spread_over_checks_and_none_is_lost() {
-    let mut told = Told::new();
+    let mut reported = Reported::new();
     // Sixty-four more are named at each check, and all are hit until all end at once.
     for second in 0..10 {
-        assert_eq!(told.check(second, &hits(0..64 * (second as usize + 1), 0)), 64 * (u64::from(second) + 1));
+        assert_eq!(reported.check(second, &hits(0..64 * (second as usize + 1), 0)), 64 * (u64::from(second) + 1));
     }
-    assert_eq!(told.named.len(), 640);
-    let left: Vec<u64> = (10..40).map(|second| told.check(second, &hits([], 0))).collect();
+    assert_eq!(reported.named.len(), 640);
+    let left: Vec<u64> = (10..40).map(|second| reported.check(second, &hits([], 0))).collect();
     let expected: Vec<u64> =
         (0..30).map(|check| 640_u64.saturating_sub(64 * (check + 1_u64).saturating_sub(10))).collect();
     assert_eq!(left, expected);
-    assert_eq!(told.limits.hit.len(), 0);
+    assert_eq!(reported.limits.reached.len(), 0);
 }
 
 #[test]
 fn one_that_waits_for_its_relief_and_is_hit_again_is_not_relieved() {
-    let mut told = Told::new();
-    told.check(0, &hits(0..64, 0));
-    told.check(1, &hits(0..128, 0));
-    (2..12).for_each(|second| _ = told.check(second, &hits([], 0)));
+    let mut reported = Reported::new();
+    reported.check(0, &hits(0..64, 0));
+    reported.check(1, &hits(0..128, 0));
+    (2..12).for_each(|second| _ = reported.check(second, &hits([], 0)));
     // The first sixty-four went at once, the others have to wait for the next check.
-    assert_eq!(told.check(12, &hits(100..128, 0)), 64);
-    assert_eq!(told.check(13, &hits([], 0)), 28);
+    assert_eq!(reported.check(12, &hits(100..128, 0)), 64);
+    assert_eq!(reported.check(13, &hits([], 0)), 28);
 }
 
 #[test]
 fn what_is_hit_without_being_listed_keeps_all_that_may_be_it() {
-    let mut told = Told::new();
-    assert_eq!(told.check(0, &hits(0..3, 5)), 8);
-    (1..30).for_each(|second| assert_eq!(told.check(second, &hits([], 5)), 8));
-    assert_eq!(told.check(30, &hits([], 7)), 10);
-    assert_eq!((31..42).map(|second| told.check(second, &hits([], 0))).last(), Some(0));
+    let mut reported = Reported::new();
+    assert_eq!(reported.check(0, &hits(0..3, 5)), 8);
+    (1..30).for_each(|second| assert_eq!(reported.check(second, &hits([], 5)), 8));
+    assert_eq!(reported.check(30, &hits([], 7)), 10);
+    assert_eq!((31..42).map(|second| reported.check(second, &hits([], 0))).last(), Some(0));
 }
 
 #[test]
 fn a_check_looks_at_each_cap_once() {
     for limits in [2_000, 8_000] {
-        let mut told = Told::new();
-        told.check(0, &hits(0..limits, 0));
+        let mut reported = Reported::new();
+        reported.check(0, &hits(0..limits, 0));
         // Taken in, and judged.
-        assert_eq!(told.limits.visited, 2 * limits as u64);
+        assert_eq!(reported.limits.visited, 2 * limits as u64);
         for second in 1..20 {
-            told.limits.visited = 0;
-            told.check(second, &hits(0..3, 0));
+            reported.limits.visited = 0;
+            reported.check(second, &hits(0..3, 0));
             let known = if second <= 11 { limits as u64 } else { 3 };
-            assert_eq!(told.limits.visited, 3 + known, "second {second}");
+            assert_eq!(reported.limits.visited, 3 + known, "second {second}");
         }
     }
 }
 
 #[test]
 fn a_total_that_begins_anew_is_a_hit_and_one_that_stays_is_none() {
-    let (mut limits, start) = (Caps::default(), Instant::now());
+    let (mut limits, start) = (ReachedLimits::default(), Instant::now());
     let mut check = |second: u32, total: u64| {
         let mut changes = Vec::new();
         let fixed = [LimitUsage { limit: Limit::Servers, max: 9, used: 9, hits: total }];
