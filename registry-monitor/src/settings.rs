@@ -1,10 +1,12 @@
-//! What can be set about monitoring.
+//! Settings of the monitor.
 
 use std::time::Duration;
 
 use crate::health::alarm::AlarmRule;
 
-/// What can be set about monitoring: plain data, with defaults that suit most.
+/// Settings of a [`Monitor`](crate::Monitor).
+///
+/// # Examples
 ///
 /// ```
 /// use std::time::Duration;
@@ -16,30 +18,31 @@ use crate::health::alarm::AlarmRule;
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct MonitorSettings {
-    /// Whether anything is counted or timed at all. Default: true.
+    /// Whether operations are counted and timed. Default: true.
     ///
-    /// When false all figures stay at zero, no alarm is raised, and what is left is one branch per operation.
+    /// If false, all statistics stay zero, no alarm is raised, and the cost is one branch per operation.
     pub enabled: bool,
-    /// One lookup in so many is timed, on each thread and in each shard, until a check finds that the load asks for
-    /// another rate. Default: 1,024.
+    /// The initial sampling rate: one lookup in `sample_every` is timed, on each thread and in each shard, until a health
+    /// check adjusts the rate to the load. Default: 1,024.
     ///
-    /// Rounded up to a power of two, of at most 2³¹; zero counts as one, which times every lookup.
+    /// Rounded up to a power of two, at most 2³¹. Zero counts as one, which times every lookup.
     pub sample_every: u32,
-    /// So many lookups are to be timed in a second, in all shards together. Default: 2,000; zero: the rate stays as it is.
+    /// The target number of timed lookups per second, in all shards together. Default: 2,000. Zero keeps the rate at
+    /// [`sample_every`](Self::sample_every).
     ///
-    /// Each [check](registry_core::Probe::checked) keeps the rate if between half and twice as many were timed since the
-    /// check before, and otherwise sets it by what was looked up meanwhile; to eight times what
-    /// [`sample_every`](Self::sample_every) gives, at most.
-    /// So what timing costs does not grow with the load, and where a slow shard holds everybody up, enough lookups are
-    /// timed to tell.
+    /// Each [health check](registry_core::Probe::on_health_check) keeps the rate if between half and twice the target were
+    /// timed since the check before. Otherwise it sets the rate from the number of lookups since then; the rate never
+    /// rises above eight times the initial one.
+    /// So the cost of timing does not grow with the load, and when a slow shard holds up all callers, enough lookups are
+    /// still timed to raise its alarm.
     pub samples_per_second: u32,
-    /// How far back latencies reach at most; counts reach back to the start or the last reset. Default: 10 s.
+    /// The length of the window of latencies. Counts are since the start or the last reset. Default: 10 s.
     ///
-    /// Time is cut into slices of half a window each, and the window is the present slice and the one before it.
-    /// So the figures never contain anything older than a window, and always all of its second half.
-    /// Rounded down to an even number of nanoseconds, of at least two.
+    /// Time is divided into slices of half a window, and the window is the present slice and the one before it.
+    /// So the statistics contain nothing that is older than a window, and everything of its second half.
+    /// Rounded down to an even number of nanoseconds, at least two.
     pub window: Duration,
-    /// How many of the last writes of each shard are kept, for those who judge by them: up to 1,000. Default: 10.
+    /// How many of the last writes of each shard are kept, for rules that are based on them: at most 1,000. Default: 10.
     pub recent_writes: usize,
     /// When a shard is slow enough to raise its alarm.
     pub alarm: AlarmRule,
@@ -60,24 +63,37 @@ impl Default for MonitorSettings {
 
 #[cfg(all(test, feature = "serde"))]
 mod tests {
-    use serde::Deserialize;
+    use serde::de::DeserializeOwned;
     use serde::de::value::{Error, MapDeserializer};
 
     use super::*;
+    use crate::{HealthSettings, HotRule, ImbalanceRule, LabelLimit, Limits, MetadataLimit, RateLimit};
 
-    fn read(fields: &[(&str, u32)]) -> Result<MonitorSettings, Error> {
-        MonitorSettings::deserialize(MapDeserializer::new(fields.iter().copied()))
+    fn deserialize<T: DeserializeOwned>(fields: &[(&str, u32)]) -> Result<T, Error> {
+        T::deserialize(MapDeserializer::new(fields.iter().copied()))
     }
 
     #[test]
-    fn what_is_not_given_is_default() {
-        assert_eq!(read(&[]).unwrap(), MonitorSettings::default());
-        let given = read(&[("sample_every", 8)]).unwrap();
-        assert_eq!(given, MonitorSettings { sample_every: 8, ..MonitorSettings::default() });
+    fn absent_fields_take_their_defaults() {
+        assert_eq!(deserialize::<MonitorSettings>(&[]), Ok(MonitorSettings::default()));
+        let settings = deserialize::<MonitorSettings>(&[("sample_every", 8)]);
+        assert_eq!(settings, Ok(MonitorSettings { sample_every: 8, ..MonitorSettings::default() }));
     }
 
     #[test]
-    fn a_misspelt_setting_is_refused() {
-        assert!(read(&[("sample_evry", 8)]).is_err());
+    fn unknown_fields_are_rejected_by_name() {
+        fn check<T: DeserializeOwned + std::fmt::Debug>() {
+            let error = deserialize::<T>(&[("no_such_setting", 8)]).unwrap_err().to_string();
+            assert!(error.contains("unknown field `no_such_setting`"), "{}: {error}", std::any::type_name::<T>());
+        }
+        check::<MonitorSettings>();
+        check::<AlarmRule>();
+        check::<HealthSettings>();
+        check::<HotRule>();
+        check::<ImbalanceRule>();
+        check::<Limits>();
+        check::<MetadataLimit>();
+        check::<LabelLimit>();
+        check::<RateLimit>();
     }
 }
