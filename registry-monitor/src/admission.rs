@@ -1,7 +1,7 @@
-//! Who may register: caps, a rate, and a door that closes when the registry is in trouble.
+//! [`Limiter`], the default admission policy: limits, a maximum rate, and load shedding while too many shards are in alarm.
 //!
-//! Every place is reserved before a registration does any work, and given back if it comes to nothing, so that a cap is
-//! never exceeded, not even for an instant, and every place under it can be used.
+//! Capacity is reserved before a registration does any work, and released if it fails, so that a limit is never exceeded,
+//! not even for an instant, and can be used in full.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,29 +21,29 @@ mod rate_limiter;
 mod settings;
 mod usage;
 
-/// The policy that keeps [`Limits`], and sheds load when it hears that too many shards are in alarm.
+/// Enforces [`Limits`], and rejects all registrations while too many shards are in alarm.
 ///
-/// Without any limit set, it refuses nobody while the registry is well, at the cost of two reads of memory that is rarely
-/// written.
+/// Without limits, and while the registry is healthy, it admits everything at the cost of two reads of memory that is
+/// rarely written.
 ///
 /// # Order
 ///
-/// The door is asked first, then the cap on the kind, the one on the label, and last the rate; who is refused by one has
-/// given back what the others gave. Only what the rate has given is spent, whatever becomes of the registration.
+/// Checks first whether admission is closed, then the limit on the kind, the limit on the label, and last the rate. A
+/// rejection releases what the earlier checks have reserved. A token of the rate is spent even if the registration fails.
 pub struct Limiter {
     limits: Limits,
     servers: Option<UsageCounter>,
     transports: Option<UsageCounter>,
     labels: Option<LabelLimiter>,
     rate: Option<RateLimiter>,
-    /// Zero while the door is open; else for how many nanoseconds to stay away.
+    /// Zero while admission is open, else the retry delay in nanoseconds.
     closed_for_ns: AtomicU64,
 }
 
 impl Limiter {
-    /// A policy that keeps these limits, and measures its rate from `start` on.
+    /// Creates a limiter whose rate is measured from `start` on.
     ///
-    /// Limits are taken as they are; [`Limits::check`] says whether they make sense.
+    /// Does not validate the limits; see [`Limits::check`].
     #[must_use]
     pub fn new(limits: Limits, start: Instant) -> Self {
         let usage = |max: Option<usize>| max.map(UsageCounter::new);
@@ -57,7 +57,7 @@ impl Limiter {
         }
     }
 
-    /// The limits that it was made with.
+    /// Returns the limits of this limiter.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.limits
@@ -71,11 +71,11 @@ impl Limiter {
     }
 
     fn limit_reached(&self, limit: Limit, max: usize) -> AdmissionError {
-        let reason = format!("the cap of {max} {limit} is reached").into();
-        AdmissionError { reason: DenyReason::Limit(limit), message: reason, retry_after: Some(self.limits.retry_after) }
+        let message = format!("the limit of {max} {limit} is reached").into();
+        AdmissionError { reason: DenyReason::Limit(limit), message, retry_after: Some(self.limits.retry_after) }
     }
 
-    /// Reserves what is counted; the rate is not.
+    /// Reserves capacity under the limits on the kind and on the label.
     fn reserve(&self, kind: Kind, metadata: &Metadata) -> Result<(), AdmissionError> {
         if let Some(usage) = self.usage(kind).filter(|usage| !usage.try_acquire()) {
             return Err(self.limit_reached(limit_on(kind), usage.max()));
@@ -94,23 +94,23 @@ impl Admission for Limiter {
     fn admit(&self, kind: Kind, metadata: &Metadata, now: Instant) -> Result<(), AdmissionError> {
         let closed_for_ns = self.closed_for_ns.load(Ordering::Relaxed);
         if closed_for_ns > 0 {
-            let reason = "too many shards are in alarm".into();
+            let message = "too many shards are in alarm".into();
             let retry_after = Some(Duration::from_nanos(closed_for_ns));
-            return Err(AdmissionError { reason: DenyReason::Closed, message: reason, retry_after });
+            return Err(AdmissionError { reason: DenyReason::Closed, message, retry_after });
         }
         self.reserve(kind, metadata)?;
         let Some(Err(wait)) = self.rate.as_ref().map(|rate| rate.try_acquire(now)) else { return Ok(()) };
         self.release(kind, metadata);
-        let reason = "registrations come faster than the limit".into();
-        Err(AdmissionError { reason: DenyReason::Limit(Limit::Rate), message: reason, retry_after: Some(wait) })
+        let message = "the rate limit of registrations is reached".into();
+        Err(AdmissionError { reason: DenyReason::Limit(Limit::Rate), message, retry_after: Some(wait) })
     }
 
     fn renew(&self, kind: Kind, old: &Metadata, new: &Metadata) -> Result<(), AdmissionError> {
         if self.labels.as_ref().is_none_or(|labels| labels.have_same_value(kind, old, new)) {
             return Ok(());
         }
-        let reason = "a renewal must keep the label that is limited".into();
-        Err(AdmissionError { reason: DenyReason::Policy, message: reason, retry_after: None })
+        let message = "a renewal must not change the value of the limited label".into();
+        Err(AdmissionError { reason: DenyReason::Policy, message, retry_after: None })
     }
 
     fn release(&self, kind: Kind, metadata: &Metadata) {

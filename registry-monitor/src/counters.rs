@@ -1,29 +1,30 @@
-//! Counts that no two threads write: one block of counters per thread, summed by whoever asks.
+//! Counters without contention: one block of counters per thread, summed by readers.
 //!
-//! # Why a plain store does not lose increments
+//! # Why a plain store loses no increment
 //!
-//! Each counter has one writer, the thread that owns the block, so adding one is a load and a store: no locked
-//! instruction, and no cache line that another core wants to write.
-//! A block goes with a [seat](thread_slot), which a thread that ends leaves to a new one, so "the owner" may be several
-//! threads, one after the other. That is safe: who takes a seat sees all that those did who had it before.
-//! A thread without a seat counts too: one that is ending and has given its own back, or one too many. Such counts go
-//! to one shared block, by locked instructions.
+//! Each counter has a single writer, the thread that owns the block, so an increment is a load and a store: no locked
+//! instruction, and no cache line that another core writes.
+//! A block belongs to a [thread slot](thread_slot), which passes from a thread that exits to a later one, so the owners of
+//! a block may be several threads in sequence. That is safe: a thread that acquires a slot synchronizes with the thread
+//! that released it.
+//! Threads without a slot are those that are exiting and have released theirs, and those that found none free. They count
+//! in one shared block, with locked instructions.
 //!
 //! # Which lookups are timed
 //!
-//! The same word that counts a thread's lookups in a shard counts down to the next one that is to be timed, in its low
-//! bits: see [`Block`]. So a lookup that is not timed pays one load, one addition, one store and one test.
+//! The word that counts a thread's lookups in a shard also holds, in its low bits, a countdown to the next lookup that is
+//! to be timed: see [`Block`]. So a lookup that is not timed costs one load, one addition, one store and one test.
 //!
-//! How many are timed may change. Then the counters take a new [name](thread_cache::AtomicCacheKey), so each thread looks for its block
-//! when it counts next, and sets its own count-downs anew.
+//! A change of the sampling rate renews the [cache key](thread_cache::AtomicCacheKey) of the counters. Each thread then
+//! misses its cache when it counts next, finds its block again, and restarts its own countdowns.
 //!
-//! # What readers see
+//! # Memory ordering
 //!
-//! Blocks are never taken away, and a new one is published with `Release` after it was filled with zeros, so a reader
-//! walks over them without a lock; one that it misses has its counts in the next sum.
-//! Whoever knows that a thread ended, because it joined it, sees all that it counted.
-//! Within a block, counts are stored with `Release` and read, with `Acquire`, events before lookups: who sees a miss
-//! also sees the lookup that missed. (On x86 both orderings are free.)
+//! Blocks are never removed, and a new one is zeroed before it is published with `Release`, so a reader iterates over them
+//! without a lock. The counts of a block that it does not see yet are part of the next sum.
+//! A reader sees all counts of a thread that it has joined.
+//! Within a block, counts are stored with `Release`, and read with `Acquire`, events before lookups: a reader that sees a
+//! miss also sees its lookup. (On x86 both orderings are free.)
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -35,56 +36,31 @@ use crate::sampling::{AtomicSampling, Sampling};
 use block::Block;
 use thread_cache::AtomicCacheKey;
 use thread_slot::{MAX_SLOTS, thread_slot};
+use totals::Totals;
 
 mod block;
 mod thread_cache;
 mod thread_slot;
+mod totals;
 
-/// What was counted in one shard.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Totals {
-    lookups: u64,
-    /// In the order of their declaration.
-    events: [u64; Event::COUNT],
-}
-
-impl Totals {
-    pub(crate) fn lookups(&self) -> u64 {
-        self.lookups
-    }
-
-    pub(crate) fn events(&self, event: Event) -> u64 {
-        self.events[event as usize]
-    }
-
-    /// What was added since; sums only grow, and `earlier` was one of these.
-    fn since(mut self, earlier: &Self) -> Self {
-        self.lookups = self.lookups.wrapping_sub(earlier.lookups);
-        for (now, then) in self.events.iter_mut().zip(earlier.events) {
-            *now = now.wrapping_sub(then);
-        }
-        self
-    }
-}
-
-/// The counters of all shards.
+/// The counters of all shards of one registry.
 #[derive(Debug)]
 pub(crate) struct Counters {
-    /// A block for each seat where somebody sat down.
+    /// One block for each thread slot that has been used.
     blocks: Box<[OnceLock<Block>]>,
     cache_key: AtomicCacheKey,
     shards: usize,
     sampling: AtomicSampling,
-    /// For threads without a seat; see the module documentation.
+    /// For threads without a slot; see the module documentation.
     shared_block: OnceLock<Block>,
-    /// What each shard's sum was at the last reset. Blocks belong to their threads, so a reset writes to none.
+    /// The sums of each shard at the last reset. A reset writes to no block, because blocks belong to their threads.
     ///
-    /// On lines of its own, because lookups read what lies beside it.
+    /// On cache lines of its own, because lookups read the neighbouring fields.
     baseline: CachePadded<Mutex<Vec<Totals>>>,
 }
 
 impl Counters {
-    /// Counters for so many shards, with one lookup in so many timed; see [`Sampling::new`].
+    /// Creates counters for `shards` shards, with one lookup in `sample_every` timed; see [`Sampling::new`].
     pub(crate) fn new(shards: usize, sample_every: u32) -> Self {
         Self {
             blocks: std::iter::repeat_with(OnceLock::new).take(MAX_SLOTS).collect(),
@@ -96,8 +72,9 @@ impl Counters {
         }
     }
 
-    /// Counters that count nothing. No thread has a block of theirs, so whether they are off is asked only by those who
-    /// look for one.
+    /// Creates counters that count nothing.
+    ///
+    /// No thread caches a block under their key, so only the path of a cache miss checks whether they are off.
     pub(crate) fn off() -> Self {
         Self {
             blocks: Box::default(),
@@ -117,12 +94,12 @@ impl Counters {
         self.shards
     }
 
-    /// Counts a lookup, and says whether it is to be timed.
+    /// Counts a lookup, and returns whether it is to be timed.
     ///
     /// # Panics
     ///
-    /// If there is no such shard, in debug builds; elsewhere what is counted is not told.
-    // A call, with its registers to save, would cost as much as what it does.
+    /// In debug builds, if the shard is out of range; in other builds it is unspecified which counter is incremented.
+    // A call that saves registers would cost as much as the body.
     #[inline(always)]
     pub(crate) fn lookup(&self, shard: usize) -> bool {
         self.debug_assert_in_range(shard);
@@ -137,7 +114,7 @@ impl Counters {
     /// # Panics
     ///
     /// As [`lookup`](Self::lookup).
-    // The slot is a constant wherever this is called, so it should end up there.
+    // The event is a constant at every call, so that the index of its counter is one too if this is inlined.
     #[inline(always)]
     pub(crate) fn event(&self, shard: usize, event: Event) {
         self.debug_assert_in_range(shard);
@@ -147,12 +124,12 @@ impl Counters {
         .unwrap_or_else(|| self.event_uncached(shard, event));
     }
 
-    /// Which lookups are timed at present, on each thread and in each shard.
+    /// Returns the present sampling, which applies on each thread and in each shard.
     pub(crate) fn sampling(&self) -> Sampling {
         self.sampling.load()
     }
 
-    /// From now on those are timed that this sampling picks. Threads without a seat follow when their count-down ends.
+    /// Changes the sampling. Threads without a slot adopt it at the end of their current countdowns.
     pub(crate) fn set_sampling(&self, sampling: Sampling) {
         if !self.is_off() {
             self.sampling.store(sampling);
@@ -160,30 +137,31 @@ impl Counters {
         }
     }
 
-    /// How many lookups there were, in all shards, resets or not. O(threads × shards).
+    /// Returns the number of lookups in all shards since the start, regardless of resets. O(threads × shards).
     pub(crate) fn all_lookups(&self) -> u64 {
         self.blocks().map(Block::all_lookups).fold(0, u64::wrapping_add)
     }
 
-    /// What was counted in a shard since the last reset.
+    /// Returns the counts of a shard since the last reset.
     ///
-    /// Exact once the threads that counted have been joined, or have otherwise happened before.
+    /// Exact if all counting threads happen before this call, for example because they were joined.
     pub(crate) fn totals(&self, shard: usize) -> Totals {
-        // Summed under the lock: a reset that slipped in after the sum would leave a baseline above it.
+        // Summed under the lock: a reset between the sum and the lock would leave a baseline above the sum.
         let baseline = self.baseline.lock().unwrap_or_else(PoisonError::into_inner);
         self.sum(shard).since(&baseline[shard])
     }
 
-    /// Starts all counts from zero, and returns what [`totals`](Self::totals) would have said of each shard.
+    /// Resets all counts to zero, and returns what [`totals`](Self::totals) would have returned for each shard.
     ///
-    /// No count is lost or in both: what a running thread counts meanwhile is in the one or in the other.
+    /// No count is lost or duplicated: one that a thread adds during the reset belongs to the returned counts or to later
+    /// ones.
     pub(crate) fn reset(&self) -> Vec<Totals> {
         let mut baseline = self.baseline.lock().unwrap_or_else(PoisonError::into_inner);
-        let restart = |(shard, then): (usize, &mut Totals)| {
+        let reset_shard = |(shard, baseline): (usize, &mut Totals)| {
             let sum = self.sum(shard);
-            sum.since(&std::mem::replace(then, sum))
+            sum.since(&std::mem::replace(baseline, sum))
         };
-        baseline.iter_mut().enumerate().map(restart).collect()
+        baseline.iter_mut().enumerate().map(reset_shard).collect()
     }
 
     #[cold]
@@ -214,16 +192,16 @@ impl Counters {
         }
     }
 
-    /// The calling thread's block, remembered from now on, or the one for those without a seat.
+    /// Returns the block of the calling thread and caches it, or the shared block as an error if the thread has no slot.
     fn find_or_create_block(&self) -> Result<Block, Block> {
         #[cfg(test)]
-        tests::SEARCHES.set(tests::SEARCHES.get() + 1);
-        // The name first: if there is a new one by the end, the block is looked for again.
+        tests::CACHE_MISSES.set(tests::CACHE_MISSES.get() + 1);
+        // The key is read first: if it changes before the end, the next call misses the cache again.
         let (key, sampling) = (self.cache_key.load(), self.sampling.load());
-        let get_or_create = |place: &OnceLock<Block>| *place.get_or_init(|| Block::new(self.shards, sampling));
+        let get_or_create = |block: &OnceLock<Block>| *block.get_or_init(|| Block::new(self.shards, sampling));
         match thread_slot() {
-            Some(thread_slot) => {
-                let block = get_or_create(&self.blocks[thread_slot]);
+            Some(slot) => {
+                let block = get_or_create(&self.blocks[slot]);
                 block.set_sampling(sampling);
                 thread_cache::insert(key, block.words());
                 Ok(block)
@@ -234,7 +212,7 @@ impl Counters {
 
     #[inline(always)]
     fn debug_assert_in_range(&self, shard: usize) {
-        debug_assert!(shard < self.shards || self.is_off(), "no shard {shard} among {}", self.shards);
+        debug_assert!(shard < self.shards || self.is_off(), "shard {shard} is out of range of {} shards", self.shards);
     }
 
     fn blocks(&self) -> impl Iterator<Item = Block> {

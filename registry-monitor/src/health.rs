@@ -1,6 +1,6 @@
-//! The health of a registry: what changed since the last check, judged from all figures and an instant, and remembered.
+//! [`Health`], a state machine that turns the statistics of a registry into health changes.
 //!
-//! Pure: it reads no clock, asks nobody and does nothing. The registry brings the figures and acts on the changes.
+//! It reads no clock and has no side effects: the caller passes the statistics and an instant, and acts on the changes.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -24,9 +24,7 @@ pub(crate) mod imbalance;
 mod limits;
 mod settings;
 
-/// What is known of the health of a registry.
-///
-/// It changes in [`check`](Self::check) and at no other time.
+/// The health of a registry. Only [`check`](Self::check) changes it.
 #[derive(Debug)]
 pub struct Health {
     alarm: AlarmRule,
@@ -34,15 +32,15 @@ pub struct Health {
     alarms: Vec<Hysteresis>,
     servers: Hysteresis,
     transports: Hysteresis,
-    /// Those alone that are hot.
+    /// The ids that are hot.
     hot: HashMap<(Kind, Box<str>), (Hysteresis, HotId)>,
     alarmed_shards: Hysteresis,
     limits: ReachedLimits,
-    /// Made by the first check.
+    /// Initialized by the first check.
     clock: Option<CheckClock>,
 }
 
-/// The time of the checks, which never goes back and heals when one of their instants was wrong.
+/// A monotonic clock from the instants of the checks, which recovers if one of them was wrong.
 #[derive(Debug)]
 struct CheckClock {
     start: Instant,
@@ -50,7 +48,7 @@ struct CheckClock {
     now: Instant,
 }
 
-/// A check that comes from further back than this finds that the clock was wrong, if the next ones do so too.
+/// The tolerance and the patience of the [`Timeline`].
 const PATIENCE: Duration = Duration::from_millis(500);
 
 impl CheckClock {
@@ -59,14 +57,14 @@ impl CheckClock {
     }
 
     fn advance(&mut self, now: Instant) -> Instant {
-        let clock = self.start.checked_add(Duration::from_nanos(self.timeline.advance(now)));
-        self.now = clock.map_or(self.now, |clock| clock.max(self.now));
+        let time = self.start.checked_add(Duration::from_nanos(self.timeline.advance(now)));
+        self.now = time.map_or(self.now, |time| time.max(self.now));
         self.now
     }
 }
 
 impl Health {
-    /// The health of a registry of so many shards, of which nothing bad is known.
+    /// Creates the health of a registry of `shards` shards: no alarm, no imbalance, no hot id, and admission open.
     #[must_use]
     pub fn new(shards: usize, alarm: AlarmRule, settings: HealthSettings) -> Self {
         Self {
@@ -82,14 +80,21 @@ impl Health {
         }
     }
 
-    /// Judges the figures of all shards, the hottest ids, the use of the fixed caps and what else was hit since the last
-    /// check, and says what has changed.
+    /// Evaluates all rules and returns the changes since the last check.
     ///
-    /// Alarms come first, in the order of the shards; then imbalance, hot ids, admission and caps. Of single caps by label
-    /// at most 64 are told by name; those beyond are told together, by their number.
-    /// To be called about once a second: what is held for a time is held from check to check. Instants that go back
-    /// count as no time at all; when checks have gone on from there for half a second, the instant before was wrong, and
-    /// time passes as they say. O(shards + hot ids + caps that are hit or not yet relieved).
+    /// `stats` are the statistics of all shards, `hot` the ids with the most lookups, `limits` the usage of the fixed limits,
+    /// and `hits` the other limits that were hit since the last check.
+    ///
+    /// Alarms come first, in the order of the shards; then imbalance, hot ids, admission and limits. At most 64 label limits
+    /// are named; further ones are only counted.
+    ///
+    /// Call this about once a second: hold times are measured from check to check. An instant before that of the last check
+    /// counts as no elapsed time. If the checks after it span half a second, the later instant was wrong, and time passes
+    /// according to those checks.
+    ///
+    /// # Cost
+    ///
+    /// O(shards + hot ids + limits that are reached and not yet cleared).
     pub fn check(
         &mut self,
         stats: &[ShardStats],
@@ -109,19 +114,19 @@ impl Health {
         changes
     }
 
-    /// Whether a shard is in alarm; one that there is not is not.
+    /// Returns whether a shard is in alarm; `false` if the shard is out of range.
     #[must_use]
     pub fn is_alarmed(&self, shard: usize) -> bool {
         self.alarms.get(shard).is_some_and(Hysteresis::is_raised)
     }
 
-    /// Whether so many shards are in alarm that nobody new should be taken.
+    /// Returns whether new registrations should be admitted, or rejected because too many shards are in alarm.
     #[must_use]
     pub fn admission(&self) -> AdmissionState {
         if self.alarmed_shards.is_raised() { AdmissionState::Closed } else { AdmissionState::Open }
     }
 
-    /// What it judges by, apart from the rule for alarms.
+    /// Returns the settings, which do not include the rule for alarms.
     #[must_use]
     pub fn settings(&self) -> &HealthSettings {
         &self.settings
@@ -140,15 +145,15 @@ impl Health {
         }
     }
 
-    /// Servers and transports are judged apart: the same text may name one of each, which then lie in the same shard,
-    /// and two that go together are twice what chance would put there.
+    /// Tests servers and transports separately: a server and a transport with the same id are in the same shard, so that
+    /// their sum is not the sum of independent entries.
     fn check_imbalance(&mut self, kind: Kind, stats: &[ShardStats], now: Instant, changes: &mut Vec<HealthChange>) {
-        let (hysteresis, of): (_, fn(&ShardStats) -> usize) = match kind {
+        let (hysteresis, count): (_, fn(&ShardStats) -> usize) = match kind {
             Kind::Server => (&mut self.servers, |shard| shard.servers),
             Kind::Transport => (&mut self.transports, |shard| shard.transports),
         };
         let rule = &self.settings.imbalance;
-        let entries: Vec<usize> = stats.iter().map(of).collect();
+        let entries: Vec<usize> = stats.iter().map(count).collect();
         let p_value = p_value(&entries);
         let condition = match () {
             () if p_value < rule.false_alarm => Condition::Bad,
@@ -156,9 +161,9 @@ impl Health {
             () => Condition::Good,
         };
         let Some(transition) = hysteresis.check(condition, rule.clear_after, now) else { return };
-        let Some(fullest) = stats.iter().max_by_key(|shard| of(shard)) else { return };
+        let Some(fullest) = stats.iter().max_by_key(|shard| count(shard)) else { return };
         let mean = entries.iter().sum::<usize>() as f64 / entries.len() as f64;
-        let imbalance = Imbalance { kind, shard: fullest.shard, entries: of(fullest), mean, p_value };
+        let imbalance = Imbalance { kind, shard: fullest.shard, entries: count(fullest), mean, p_value };
         changes.push(match transition {
             Transition::Raised => HealthChange::ImbalanceRaised(imbalance),
             Transition::Cleared => HealthChange::ImbalanceCleared(imbalance),
@@ -185,7 +190,7 @@ impl Health {
             cleared.extend(transition.map(|_| known.clone()));
             hysteresis.is_raised()
         });
-        // In an order that depends on nothing but what they are.
+        // In a deterministic order.
         cleared.sort_unstable_by(|one, two| (&one.id, one.kind as u8).cmp(&(&two.id, two.kind as u8)));
         changes.extend(cleared.into_iter().map(HealthChange::HotIdCleared));
         for id in hot.iter().filter(|id| evaluate(id) == Condition::Bad) {
@@ -198,8 +203,8 @@ impl Health {
     fn check_admission(&mut self, now: Instant, changes: &mut Vec<HealthChange>) {
         let shards = self.alarms.len();
         let alarmed = self.alarms.iter().filter(|hysteresis| hysteresis.is_raised()).count();
-        // Numbers of shards are powers of two, so the product is exact.
-        let above = |share: f64| alarmed as f64 > share * shards as f64;
+        // The number of shards is a power of two, so the product is exact.
+        let above = |fraction: f64| alarmed as f64 > fraction * shards as f64;
         let condition = match () {
             () if above(self.settings.close_above) => Condition::Bad,
             () if above(self.settings.reopen_at) => Condition::Marginal,

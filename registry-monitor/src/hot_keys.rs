@@ -1,4 +1,4 @@
-//! The ids that get most of the sampled lookups: a sketch for each half of the rolling window.
+//! The ids with the most sampled lookups: a Space-Saving sketch for each half of the rolling window.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,10 +13,10 @@ mod space_saving;
 
 /// Counts the sampled lookups of all shards by id.
 ///
-/// Nobody who looks up ever waits in here: a sample that comes while another thread is at it is left out.
+/// A lookup never waits for the lock: a sample is dropped while another thread holds it.
 #[derive(Debug, Default)]
 pub(crate) struct HotKeys {
-    /// The number of the newest slice, to be read without the lock.
+    /// A copy of the number of the newest slice that is read without the lock.
     slice: AtomicU64,
     sketches: CachePadded<Mutex<Sketches>>,
 }
@@ -25,19 +25,19 @@ pub(crate) struct HotKeys {
 struct Sketches {
     slice: u64,
     current: SpaceSaving,
-    /// Of the slice `slice − 1`.
+    /// The sketch of slice `slice` − 1.
     previous: SpaceSaving,
 }
 
 impl HotKeys {
-    /// Counts a lookup in the present slice.
+    /// Counts a lookup in the newest slice.
     pub(crate) fn record(&self, kind: Kind, shard: usize, id: &[u8]) {
         self.try_with(|sketches| sketches.current.record(kind, shard, id));
     }
 
-    /// Tells that time has come to the slice of this number.
+    /// Advances to a slice, unless it is older than the newest one.
     ///
-    /// A sample brings no instant. The lookup that it is of does so when it ends, which is soon enough.
+    /// Samples come without an instant. The end of the sampled lookup, which has one, calls this soon enough.
     pub(crate) fn advance_to(&self, slice: u64) {
         if slice > self.slice.load(Ordering::Relaxed) {
             self.try_with(|sketches| {
@@ -47,7 +47,7 @@ impl HotKeys {
         }
     }
 
-    /// The ids of the window whose present slice has this number, the hottest first.
+    /// Returns the ids in the window whose present slice is `slice`, hottest first.
     pub(crate) fn snapshot(&self, slice: u64) -> Vec<HotId> {
         let sketches = self.sketches.lock().unwrap_or_else(PoisonError::into_inner);
         let halves = [
@@ -56,26 +56,23 @@ impl HotKeys {
         ];
         let halves = || halves.into_iter().flatten();
         let samples: u64 = halves().map(SpaceSaving::total).sum();
-        let (mut hot, mut seen) = (Vec::new(), HashSet::new());
+        let (mut hot_ids, mut seen) = (Vec::new(), HashSet::new());
         for entry in halves().flat_map(SpaceSaving::iter) {
             let id: Box<str> = String::from_utf8_lossy(&entry.id).into();
             if !seen.insert((entry.kind, id.clone())) {
                 continue;
             }
-            let count_bounds = halves().map(|half| half.count_bounds(entry.kind, &entry.id)).fold(
-                CountBounds::default(),
-                |sum, count_bounds| CountBounds {
-                    at_least: sum.at_least + count_bounds.at_least,
-                    at_most: sum.at_most + count_bounds.at_most,
-                },
-            );
+            let count =
+                halves().map(|half| half.count(entry.kind, &entry.id)).fold(CountBounds::default(), |sum, count| {
+                    CountBounds { at_least: sum.at_least + count.at_least, at_most: sum.at_most + count.at_most }
+                });
             let share = |count: u64| count as f64 / samples as f64;
-            let (share, share_at_least) = (share(count_bounds.at_most), share(count_bounds.at_least));
-            hot.push(HotId { kind: entry.kind, id, shard: entry.shard, share, share_at_least, samples });
+            let (share, share_at_least) = (share(count.at_most), share(count.at_least));
+            hot_ids.push(HotId { kind: entry.kind, id, shard: entry.shard, share, share_at_least, samples });
         }
         drop(sketches);
-        hot.sort_by(|one: &HotId, two| two.share_at_least.total_cmp(&one.share_at_least));
-        hot
+        hot_ids.sort_by(|one: &HotId, two| two.share_at_least.total_cmp(&one.share_at_least));
+        hot_ids
     }
 
     fn try_with(&self, act: impl FnOnce(&mut Sketches)) {
@@ -110,24 +107,24 @@ mod tests {
     }
 
     #[test]
-    fn shares_are_those_of_both_halves_of_the_window() {
+    fn shares_cover_both_halves_of_the_window() {
         let hot = HotKeys::default();
         (0..30).for_each(|_| hot.record(Kind::Server, 1, b"a"));
         hot.advance_to(1);
         (0..10).for_each(|_| hot.record(Kind::Server, 1, b"b"));
         assert_eq!(shares(&hot, 1), [("a".to_owned(), 0.75), ("b".to_owned(), 0.25)]);
-        assert_eq!(shares(&hot, 0), shares(&hot, 1), "a reader who is late gets what there is");
+        assert_eq!(shares(&hot, 0), shares(&hot, 1), "a late reader gets the whole window");
         assert_eq!(shares(&hot, 2), [("b".to_owned(), 1.0)]);
         assert_eq!(shares(&hot, 3), []);
         hot.advance_to(2);
         hot.record(Kind::Transport, 1, b"b");
-        assert_eq!(hot.snapshot(2).len(), 2, "kinds are apart");
+        assert_eq!(hot.snapshot(2).len(), 2, "kinds are counted separately");
         hot.advance_to(9);
         assert_eq!(shares(&hot, 9), []);
     }
 
     #[test]
-    fn a_sample_does_not_wait() {
+    fn samples_do_not_wait_for_the_lock() {
         let hot = HotKeys::default();
         let held = hot.sketches.lock().unwrap();
         hot.record(Kind::Server, 0, b"a");
@@ -139,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_is_bounded_from_both_sides() {
+    fn shares_have_lower_and_upper_bounds() {
         let hot = HotKeys::default();
         for slice in 0_u32..1_000 {
             hot.record(Kind::Server, 0, &slice.to_le_bytes());

@@ -1,27 +1,27 @@
-//! How a registry watches and protects itself: figures per shard, a judgement of its health, and limits on who may
-//! register.
+//! Monitoring and admission of a registry: statistics per shard, health checks, and limits on registrations.
 //!
-//! - **Users of a registry** meet [`MonitorSettings`], [`HealthSettings`] and [`Limits`] when they build one and the figures
-//!   when they ask for them; `registry-router` re-exports them all.
-//! - **Builders of a registry** make one [`Monitor`] for all its shards and hand it to them as their
-//!   [`Probe`](registry_core::Probe). Entries are theirs to count; [`skew`] and [`imbalance`] judge how they lie.
-//!   [`Health`] turns the figures into changes, and [`Limiter`] is the usual
-//!   [`Admission`](registry_core::Admission).
+//! - **To use a registry**, set [`MonitorSettings`], [`HealthSettings`] and [`Limits`] when building it, and read its
+//!   statistics; `registry-router` re-exports these types.
+//! - **To implement a registry**, create one [`Monitor`] for all of its shards and pass it to them as their
+//!   [`Probe`](registry_core::Probe). The registry counts its entries itself; [`skew`], [`imbalance`] and [`p_value`]
+//!   measure their distribution over the shards. [`Health`] turns statistics into health changes, and [`Limiter`] is the
+//!   default [`Admission`](registry_core::Admission) policy.
 //!
-//! Nothing in here reads a clock, starts a thread, prints or exports: instants come from the caller, and figures are
-//! made when somebody asks.
+//! This crate reads no clock, starts no thread, and neither prints nor exports: instants come from the caller, and
+//! statistics are computed on request.
 //!
-//! # What it costs
+//! # Cost
 //!
-//! A lookup writes one counter that no other thread writes; nothing is locked and no cache line moves between cores.
-//! About [`samples_per_second`](MonitorSettings::samples_per_second) lookups are timed, however many there are, if checks
-//! are made; every registration and removal is.
-//! Memory, with 64 shards: 10 KiB of counters per thread that ever ran at the same time as others, 64 KiB for the
-//! windows, and 1 to 4 KiB per shard, operation and half window for histograms, once something was timed there. What
-//! leaves the window takes 2 to 8 KiB more per shard and operation, and as much again once it was reset.
-//! The ids of the sampled lookups are counted in 128 places for the whole registry.
+//! A lookup writes one counter that no other thread writes; it takes no lock and moves no cache line between cores.
+//! If health checks are made, about [`samples_per_second`](MonitorSettings::samples_per_second) lookups are timed,
+//! whatever the load. Every registration and removal is timed.
 //!
-//! # Example
+//! Memory, with 64 shards: 10 KiB of counters per thread, for the largest number of threads that ran at the same time;
+//! 64 KiB for the windows; and 1 to 4 KiB of histogram per shard, operation and half window in which an operation was
+//! timed. Latencies that have left the window take 2 to 8 KiB more per shard and operation, and as much again after a
+//! reset. The ids of sampled lookups are counted in 128 entries for the whole registry.
+//!
+//! # Examples
 //!
 //! ```
 //! use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@
 //! let start = Instant::now();
 //! let monitor = Monitor::new(64, MonitorSettings { sample_every: 1, ..MonitorSettings::default() }, start);
 //!
-//! // In shard 7, a lookup that finds nothing, and takes 250 ns.
+//! // A lookup in shard 7 that finds nothing and takes 250 ns.
 //! if monitor.lookup(7) {
 //!     monitor.record_latency(7, Operation::Read, start, start + Duration::from_nanos(250));
 //! }

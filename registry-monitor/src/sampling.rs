@@ -1,24 +1,24 @@
-//! Which lookups are timed: exactly one in each row of N, and not always the same one of the row.
+//! Systematic sampling of lookups: exactly one in each group of N is timed, at a position that varies between groups.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) mod controller;
 
-/// 2³² over the golden ratio: its multiples, cut to any number of the top bits of 32, spread evenly over them.
+/// 2³² divided by the golden ratio: its multiples modulo 2³², truncated to any number of top bits, are evenly spread.
 const GOLDEN: u64 = 0x9E37_79B9;
 
-/// Picks one of each N consecutive numbers.
+/// Picks one number of each group of N consecutive ones.
 ///
-/// Taking every N-th would be simpler, and biased: programs repeat themselves, and one that looks up a server and a
-/// transport in turn would have only one of the two timed, for ever, because N is even.
-/// So each row of N has its own place, which moves by the golden ratio from row to row.
+/// Picking every N-th would be simpler, and biased: a program that alternates between lookups of a server and of a
+/// transport would have only one of the two timed, because N is even.
+/// So the position within the group advances by the golden ratio from group to group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sampling {
     /// N − 1, where N is a power of two.
     mask: u64,
 }
 
-/// A sampling that may be changed while others read it.
+/// A [`Sampling`] that can be replaced while other threads read it.
 #[derive(Debug)]
 pub(crate) struct AtomicSampling(AtomicU64);
 
@@ -37,36 +37,36 @@ impl AtomicSampling {
 }
 
 impl Sampling {
-    /// One in `every`, rounded up to a power of two of at most 2³¹; zero counts as one.
+    /// Picks one number in `every`, rounded up to a power of two of at most 2³¹. Zero counts as one.
     pub(crate) fn new(every: u32) -> Self {
         Self { mask: u64::from(every.checked_next_power_of_two().unwrap_or(1 << 31)) - 1 }
     }
 
-    /// N.
+    /// Returns N.
     pub(crate) fn every(self) -> u64 {
         self.mask + 1
     }
 
-    /// What tells it from others.
+    /// Returns a word that identifies this sampling.
     pub(crate) fn to_bits(self) -> u64 {
         self.mask
     }
 
-    /// Whether the number, counted from zero, is picked.
+    /// Returns whether a number is picked. Numbers count from zero.
     pub(crate) fn picks(self, number: u64) -> bool {
         self.pick_in_group(number) == number
     }
 
-    /// The first number from this one on that is picked.
+    /// Returns the first number at or after this one that is picked.
     pub(crate) fn next_pick(self, number: u64) -> u64 {
         let picked = self.pick_in_group(number);
         if picked >= number { picked } else { self.pick_in_group((number | self.mask).wrapping_add(1)) }
     }
 
-    /// The number that is picked of the row that this one is in.
+    /// Returns the picked number of the group that contains this one.
     fn pick_in_group(self, number: u64) -> u64 {
-        // Setting the low bits leaves what is the same for the whole row. Clearing them would do so too, and pick the
-        // very first number: the first lookup of a thread finds cold caches, and would stand for N others.
+        // Setting the low bits gives one value per group. Clearing them would too, and would pick the number 0: but the
+        // first lookup of a thread runs with cold caches and does not represent the N − 1 after it.
         let offset = (number | self.mask).wrapping_mul(GOLDEN) >> 32;
         (number & !self.mask) | (offset & self.mask)
     }
@@ -77,19 +77,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_row_has_exactly_one() {
+    fn each_group_has_exactly_one_pick() {
         for every in [1, 2, 4, 64, 1_024] {
             let sampling = Sampling::new(every);
             for group in 0..1_000 {
                 let first = group * u64::from(every);
                 let picked = (first..first + u64::from(every)).filter(|&number| sampling.picks(number)).count();
-                assert_eq!(picked, 1, "row {group} of {every}");
+                assert_eq!(picked, 1, "group {group} of {every}");
             }
         }
     }
 
     #[test]
-    fn the_next_is_the_first_that_is_picked() {
+    fn next_pick_is_the_first_picked_number() {
         for every in [1, 2, 64, 1_024] {
             let sampling = Sampling::new(every);
             for number in 0..5_000 {
@@ -100,14 +100,14 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_is_rounded_up_to_a_power_of_two() {
+    fn n_is_rounded_up_to_a_power_of_two() {
         let picked = |every| (0..1 << 14).filter(|&number| Sampling::new(every).picks(number)).count();
         assert_eq!([0, 1, 2, 3, 33, 64, 65].map(picked), [1, 1, 2, 4, 64, 64, 128].map(|rate| (1 << 14) / rate));
         assert_eq!(Sampling::new(u32::MAX).mask, (1 << 31) - 1);
     }
 
     #[test]
-    fn a_program_that_repeats_itself_is_sampled_evenly() {
+    fn periodic_lookups_are_sampled_evenly() {
         let sampling = Sampling::new(64);
         for period in [2, 3, 4, 5, 7, 8, 16] {
             let mut samples = vec![0_u32; period as usize];
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_number_of_all_is_picked_by_dense_samples_only() {
+    fn number_zero_is_picked_only_if_n_is_at_most_two() {
         assert!(Sampling::new(1).picks(0) && Sampling::new(2).picks(0));
         assert!((2..32).all(|bits| !Sampling::new(1 << bits).picks(0)));
     }

@@ -1,6 +1,6 @@
-//! Chance for tests: seeded, so that what failed once fails again.
+//! Random numbers for tests, from a seed, so that a failure can be repeated.
 
-/// SplitMix64: small, and uniform enough to stand for chance.
+/// The SplitMix64 generator.
 pub(crate) struct SplitMix64(u64);
 
 impl SplitMix64 {
@@ -16,49 +16,50 @@ impl SplitMix64 {
         z ^ (z >> 31)
     }
 
-    /// Uniform from 0 to 1.
-    pub(crate) fn unit(&mut self) -> f64 {
+    /// Returns a number that is uniform in [0, 1).
+    pub(crate) fn uniform(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// How many balls fall into each of so many boxes.
-    pub(crate) fn throw(&mut self, balls: usize, boxes: usize) -> Vec<usize> {
-        let mut counts = vec![0; boxes];
+    /// Throws `balls` balls into `bins` bins and returns the number of balls in each.
+    pub(crate) fn balls_into_bins(&mut self, balls: usize, bins: usize) -> Vec<usize> {
+        let mut counts = vec![0; bins];
         for _ in 0..balls {
-            counts[(self.next() % boxes as u64) as usize] += 1;
+            counts[(self.next() % bins as u64) as usize] += 1;
         }
         counts
     }
 
-    /// How many of many rare events happen, if it is so many on average.
+    /// Returns a number from the Poisson distribution with this mean.
     pub(crate) fn poisson(&mut self, mean: f64) -> u32 {
         let limit = (-mean).exp();
-        let mut product = self.unit();
+        let mut product = self.uniform();
         let mut count = 0;
         while product > limit {
-            product *= self.unit();
+            product *= self.uniform();
             count += 1;
         }
         count
     }
+}
 
-    /// A Zipf distribution over so many numbers.
-    pub(crate) fn zipf(&self, numbers: usize, exponent: f64) -> Zipf {
+/// The Zipf distribution over the numbers from 0 on; smaller numbers are more frequent.
+pub(crate) struct Zipf {
+    cumulative: Vec<f64>,
+}
+
+impl Zipf {
+    pub(crate) fn new(numbers: usize, exponent: f64) -> Self {
         let mut sum = 0.0;
-        let sums = (1..=numbers).map(|rank| {
+        let cumulative = (1..=numbers).map(|rank| {
             sum += (rank as f64).powf(-exponent);
             sum
         });
-        Zipf(sums.collect())
+        Self { cumulative: cumulative.collect() }
     }
-}
 
-/// Numbers from 0 on, the earlier the more often.
-pub(crate) struct Zipf(Vec<f64>);
-
-impl Zipf {
-    pub(crate) fn pick(&self, chance: &mut SplitMix64) -> u64 {
-        let at = chance.unit() * self.0.last().copied().unwrap_or(0.0);
-        self.0.partition_point(|&sum| sum <= at) as u64
+    pub(crate) fn sample(&self, rng: &mut SplitMix64) -> u64 {
+        let at = rng.uniform() * self.cumulative.last().copied().unwrap_or(0.0);
+        self.cumulative.partition_point(|&sum| sum <= at) as u64
     }
 }

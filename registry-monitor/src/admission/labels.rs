@@ -1,4 +1,4 @@
-//! A number of places for each value of a label: each tenant has its own.
+//! Limits per value of a label, such as per tenant.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use registry_core::{Kind, Limit, LimitHits, LimitUsage, Metadata};
 
 use super::settings::LabelLimit;
 
-/// The places of each value of the label. All registrations with the label share one lock, for a moment.
+/// Counts the entries of each value of the label. All registrations with the label briefly take one lock.
 pub(super) struct LabelLimiter {
     limit: LabelLimit,
     state: Mutex<State>,
@@ -16,25 +16,26 @@ pub(super) struct LabelLimiter {
 
 #[derive(Default)]
 struct State {
-    /// Values that are registered, and those that were hit since the last check.
+    /// The values with entries, and those whose limit was reached since the last drain.
     values: HashMap<Arc<str>, LabelValue>,
-    /// What was hit since the last check, in this order, each once; at most [`MAX_LISTED`].
+    /// The values whose limit was reached since the last drain, in order and without duplicates; at most [`MAX_LISTED`].
     listed: Vec<(Kind, Arc<str>)>,
-    /// How many were hit since then that found the list full.
+    /// The number of values whose limit was reached since then while the list was full.
     unlisted: u64,
-    /// The number of the last check.
-    check: u64,
+    /// The number of drains, which are the calls of [`LabelLimiter::take_limit_hits`].
+    drains: u64,
 }
 
-/// So many values are remembered to have been hit; beyond that they are counted. Whether checks are made or not, values
-/// that come and go do not fill the memory.
+/// The maximum length of the list of reached limits; further ones are only counted.
+///
+/// Bounds the memory for short-lived values, whether health checks are made or not.
 const MAX_LISTED: usize = 65_536;
 
-/// While hits are told, the lock is held for so many values at a time.
+/// The number of values that a drain handles per acquisition of the lock.
 const DRAIN_CHUNK: usize = 256;
 
 struct LabelValue {
-    /// The same that it is found by.
+    /// The key of this value in the map.
     name: Arc<str>,
     servers: KindUsage,
     transports: KindUsage,
@@ -44,10 +45,9 @@ struct LabelValue {
 struct KindUsage {
     used: usize,
     hits: u64,
-    /// Whether it is in the list of those that were hit.
     is_listed: bool,
-    /// The number of the last check when it was last counted as unlisted.
-    counted_in: Option<u64>,
+    /// The number of the drain before which this was last counted as unlisted.
+    unlisted_before: Option<u64>,
 }
 
 impl LabelValue {
@@ -67,10 +67,10 @@ impl LabelValue {
     }
 }
 
-/// Shows how many values there are, and no value: they may be secrets.
+/// Shows the number of values and not the values, which may be secrets.
 impl fmt::Debug for LabelLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Labels")
+        f.debug_struct("LabelLimiter")
             .field("limit", &self.limit)
             .field("values", &self.lock().values.len())
             .finish_non_exhaustive()
@@ -82,17 +82,19 @@ impl LabelLimiter {
         Self { limit, state: Mutex::default() }
     }
 
-    /// Takes a place of the value of the label; who has no such label needs none.
+    /// Adds an entry to the value of the label, or returns the limit that is reached.
+    ///
+    /// Succeeds without counting if the label is absent.
     pub(super) fn try_acquire(&self, kind: Kind, metadata: &Metadata) -> Result<(), (Limit, usize)> {
-        let (Some(max), Some(value)) = (self.max(kind), metadata.get(&self.limit.key)) else { return Ok(()) };
-        let State { values, listed, unlisted, check } = &mut *self.lock();
-        // Looked for first: a value is copied when it is new, and not each time.
-        if !values.contains_key(value) {
-            let name: Arc<str> = value.into();
+        let (Some(max), Some(name)) = (self.max(kind), metadata.get(&self.limit.key)) else { return Ok(()) };
+        let State { values, listed, unlisted, drains } = &mut *self.lock();
+        // Tested first, so that the name is copied only if it is new.
+        if !values.contains_key(name) {
+            let name: Arc<str> = name.into();
             values.insert(Arc::clone(&name), LabelValue::new(name));
         }
-        let Some(entry) = values.get_mut(value) else { return Ok(()) };
-        let usage = entry.usage(kind);
+        let Some(value) = values.get_mut(name) else { return Ok(()) };
+        let usage = value.usage(kind);
         if usage.used < max {
             usage.used += 1;
             return Ok(());
@@ -100,49 +102,49 @@ impl LabelLimiter {
         usage.hits += 1;
         if !usage.is_listed && listed.len() < MAX_LISTED {
             usage.is_listed = true;
-            listed.push((kind, Arc::clone(&entry.name)));
-        } else if !usage.is_listed && usage.counted_in.replace(*check) != Some(*check) {
+            listed.push((kind, Arc::clone(&value.name)));
+        } else if !usage.is_listed && usage.unlisted_before.replace(*drains) != Some(*drains) {
             *unlisted += 1;
         }
-        Err((self.limit_of(kind, value), max))
+        Err((self.limit_of(kind, name), max))
     }
 
-    /// Whether both are counted under the same value, or neither is counted.
+    /// Returns whether both count under the same value, or neither is counted.
     pub(super) fn have_same_value(&self, kind: Kind, old: &Metadata, new: &Metadata) -> bool {
         self.max(kind).is_none() || old.get(&self.limit.key) == new.get(&self.limit.key)
     }
 
-    /// Gives back a place that was taken with these arguments.
+    /// Removes an entry that was added with the same arguments.
     pub(super) fn release(&self, kind: Kind, metadata: &Metadata) {
-        let (Some(_), Some(value)) = (self.max(kind), metadata.get(&self.limit.key)) else { return };
+        let (Some(_), Some(name)) = (self.max(kind), metadata.get(&self.limit.key)) else { return };
         let values = &mut self.lock().values;
-        let Some(entry) = values.get_mut(value) else { return };
-        let usage = entry.usage(kind);
-        debug_assert!(usage.used > 0, "a place was given back that nobody had taken");
+        let Some(value) = values.get_mut(name) else { return };
+        let usage = value.usage(kind);
+        debug_assert!(usage.used > 0, "released more often than acquired");
         usage.used = usage.used.saturating_sub(1);
-        if !entry.is_in_use() {
-            values.remove(value);
+        if !value.is_in_use() {
+            values.remove(name);
         }
     }
 
-    /// Returns the values that were hit since the call before, and forgets that they were. O(those).
+    /// Drains and returns the limits that were reached since the last call. O(limits returned).
     pub(super) fn take_limit_hits(&self) -> LimitHits {
         let (listed, unlisted) = {
             let mut state = self.lock();
-            state.check += 1;
+            state.drains += 1;
             (std::mem::take(&mut state.listed), std::mem::take(&mut state.unlisted))
         };
         let mut limits = Vec::with_capacity(listed.len());
-        for names in listed.chunks(DRAIN_CHUNK) {
+        for chunk in listed.chunks(DRAIN_CHUNK) {
             let values = &mut self.lock().values;
-            for (kind, name) in names {
-                let (Some(max), Some(entry)) = (self.max(*kind), values.get_mut(name)) else { continue };
-                let usage = entry.usage(*kind);
-                // What is hit from here on counts for the next call.
+            for (kind, name) in chunk {
+                let (Some(max), Some(value)) = (self.max(*kind), values.get_mut(name)) else { continue };
+                let usage = value.usage(*kind);
+                // Hits from here on belong to the next call.
                 usage.is_listed = false;
                 let (used, hits) = (usage.used as u64, usage.hits);
                 limits.push(LimitUsage { limit: self.limit_of(*kind, name), max: max as u64, used, hits });
-                if !entry.is_in_use() {
+                if !value.is_in_use() {
                     values.remove(name);
                 }
             }
@@ -162,7 +164,7 @@ impl LabelLimiter {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing in here calls code that can panic half-way.
+        // No code under the lock can panic half-way through a change.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,6 +1,4 @@
-//! So many registrations per second and no more, in the long run.
-//!
-//! The counting is `governor`'s, on a clock of ours that shows the latest instant that anybody has brought.
+//! Limits the rate of registrations, with `governor` on a clock that is advanced by the instants of the callers.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -17,11 +15,10 @@ use registry_core::{Limit, LimitUsage};
 use super::settings::RateLimit;
 use crate::latency::timeline::Timeline;
 
-/// An instant that lies so far behind the latest one may be late; if those that come lie further behind for as long, the
-/// latest one was wrong.
+/// The tolerance and the patience of the [`Timeline`].
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// A bucket of registrations that fills at a rate and holds a burst.
+/// A token bucket: it refills at a constant rate and holds one burst.
 #[derive(Debug)]
 pub(super) struct RateLimiter {
     timeline: Timeline,
@@ -45,12 +42,12 @@ impl RateLimiter {
         }
     }
 
-    /// Takes one registration out of the bucket, or says how long it takes until there is one.
+    /// Takes a token, or returns the time until one is available.
     pub(super) fn try_acquire(&self, now: Instant) -> Result<(), Duration> {
         self.clock.advance_to(self.timeline.advance(now));
         self.limiter.check().map_err(|not_yet| {
             self.hits.fetch_add(1, Ordering::Relaxed);
-            // Nobody should be told to come back at once.
+            // Never zero, so that callers do not retry in a busy loop.
             not_yet.wait_time_from(self.clock.now()).max(Duration::from_nanos(1))
         })
     }
@@ -61,7 +58,7 @@ impl RateLimiter {
     }
 }
 
-/// A clock that is set forward by its readers, each of whom brings an instant.
+/// A clock that shows the latest time given to [`advance_to`](Self::advance_to).
 #[derive(Clone, Debug, Default)]
 struct SuppliedClock(Arc<AtomicU64>);
 

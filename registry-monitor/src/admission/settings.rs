@@ -1,91 +1,92 @@
-//! What can be limited about registrations.
+//! Settings of the limiter.
 
 use std::time::Duration;
 
 use registry_core::BuildError;
 
-/// What is limited about registrations: plain data. By default nothing is but the size of metadata.
+/// Limits on registrations. By default only the size of metadata is limited.
 ///
-/// A limit turns away the new and nobody else: who is registered stays, and is looked up, routed to and bound as before.
+/// A limit rejects new registrations only: lookups, routes and bindings of registered entries are not affected.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct Limits {
-    /// How many servers may be registered at a time.
+    /// The maximum number of registered servers.
     pub servers: Option<usize>,
-    /// How many transports may be registered at a time.
+    /// The maximum number of registered transports.
     pub transports: Option<usize>,
-    /// How many transports may be bound to one server at a time. The registry keeps this one.
+    /// The maximum number of transports bound to one server. Enforced by the registry.
     pub transports_per_server: Option<usize>,
-    /// How large the metadata of one registration may be. The registry keeps this one.
+    /// The maximum size of the metadata of one registration. Enforced by the registry.
     pub metadata: MetadataLimit,
-    /// How many may be registered that have the same value of a label, such as the same tenant.
+    /// The maximum number of entries with the same value of a label, such as the same tenant.
     pub label: Option<LabelLimit>,
-    /// How many registrations per second are taken.
+    /// The maximum rate of registrations.
     pub rate: Option<RateLimit>,
-    /// What who is turned away by a cap is told to wait. Default: 1 s.
+    /// The retry delay returned when a limit is reached. Default: 1 s.
     pub retry_after: Duration,
-    /// When a cap turns somebody away, the registry takes out the dead and asks again; but at most once in so long,
-    /// because it looks at all registrations for that. Default: 1 s.
+    /// The minimum interval between sweeps that are triggered by a reached limit. Default: 1 s.
+    ///
+    /// When a limit is reached, the registry removes dead entries and retries the admission. A sweep visits all entries.
     pub sweep_every: Duration,
 }
 
-/// How large the metadata of one registration may be.
+/// The maximum size of the metadata of one registration.
 ///
-/// Metadata are copied by nothing, but are kept for as long as the registration, listed, and counted by label.
+/// Metadata is never copied, but it is kept as long as the registration, listed, and counted by label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct MetadataLimit {
-    /// How many labels there may be. Default: 256.
+    /// The maximum number of labels. Default: 256.
     pub labels: usize,
-    /// How many bytes their keys and values may have together. Default: 65,536.
+    /// The maximum total length of their keys and values, in bytes. Default: 65,536.
     pub bytes: usize,
 }
 
-/// How many may be registered that have the same value of a label. Who does not have the label is not counted.
+/// The maximum number of entries with the same value of a label. Entries without the label are not counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct LabelLimit {
     /// The name of the label in the metadata, such as `tenant`.
     pub key: String,
-    /// So many servers for each value, if they are limited.
+    /// The maximum number of servers per value; `None` if unlimited.
     #[cfg_attr(feature = "serde", serde(default))]
     pub servers: Option<usize>,
-    /// So many transports for each value, if they are limited.
+    /// The maximum number of transports per value; `None` if unlimited.
     #[cfg_attr(feature = "serde", serde(default))]
     pub transports: Option<usize>,
 }
 
-/// How many registrations per second are taken, servers and transports together.
+/// The maximum rate of registrations, of servers and transports together.
 ///
-/// Those are counted that get so far as to ask, also if they fail then because their name is taken.
+/// A registration counts when it requests admission, even if it then fails because its id is in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct RateLimit {
-    /// In the long run.
+    /// The sustained rate.
     pub per_second: u32,
-    /// How many may come at once after a pause.
+    /// The maximum number of registrations at once after an idle time.
     pub burst: u32,
 }
 
 impl Limits {
-    /// Whether the limits make sense: none is zero, and a label that is named is limited.
+    /// Checks that no limit is zero, and that a label limit limits servers, transports or both.
     ///
     /// # Errors
     ///
-    /// [`BuildError::Setting`], naming the one that does not.
+    /// [`BuildError::Setting`] with the name of the first invalid limit.
     pub fn check(&self) -> Result<(), BuildError> {
-        let some = |name, number: Option<usize>| match number {
+        let positive = |name, number: Option<usize>| match number {
             Some(0) => Err(BuildError::Setting { name, must: "at least 1, or absent" }),
             _ => Ok(()),
         };
-        some("limits.servers", self.servers)?;
-        some("limits.transports", self.transports)?;
-        some("limits.transports_per_server", self.transports_per_server)?;
-        some("limits.metadata.labels", Some(self.metadata.labels))?;
-        some("limits.metadata.bytes", Some(self.metadata.bytes))?;
+        positive("limits.servers", self.servers)?;
+        positive("limits.transports", self.transports)?;
+        positive("limits.transports_per_server", self.transports_per_server)?;
+        positive("limits.metadata.labels", Some(self.metadata.labels))?;
+        positive("limits.metadata.bytes", Some(self.metadata.bytes))?;
         if let Some(label) = &self.label {
-            some("limits.label.servers", label.servers)?;
-            some("limits.label.transports", label.transports)?;
+            positive("limits.label.servers", label.servers)?;
+            positive("limits.label.transports", label.transports)?;
             if label.servers.is_none() && label.transports.is_none() {
                 return Err(BuildError::Setting {
                     name: "limits.label",
@@ -94,8 +95,8 @@ impl Limits {
             }
         }
         if let Some(rate) = &self.rate {
-            some("limits.rate.per_second", Some(rate.per_second as usize))?;
-            some("limits.rate.burst", Some(rate.burst as usize))?;
+            positive("limits.rate.per_second", Some(rate.per_second as usize))?;
+            positive("limits.rate.burst", Some(rate.burst as usize))?;
         }
         if self.retry_after.is_zero() {
             return Err(BuildError::Setting { name: "limits.retry_after", must: "above zero" });

@@ -1,4 +1,4 @@
-//! Limits kept to the last place, in every race, with a reason for whoever is turned away.
+//! Limits are exact under concurrency, and a rejection states its reason and its retry delay.
 
 use std::sync::Barrier;
 use std::thread;
@@ -19,15 +19,14 @@ fn tenant(name: &str) -> Metadata {
 }
 
 fn admit(limiter: &Limiter, kind: Kind, metadata: &Metadata) -> Result<(), DenyReason> {
-    let refused = limiter.admit(kind, metadata, Instant::now());
-    refused.map_err(|refusal| {
-        assert!(refusal.retry_after.is_some_and(|wait| !wait.is_zero()) && !refusal.message.is_empty(), "{refusal:?}");
-        refusal.reason
+    limiter.admit(kind, metadata, Instant::now()).map_err(|error| {
+        assert!(error.retry_after.is_some_and(|wait| !wait.is_zero()) && !error.message.is_empty(), "{error:?}");
+        error.reason
     })
 }
 
 #[test]
-fn without_limits_nobody_is_refused() {
+fn without_limits_everything_is_admitted() {
     let limiter = limiter(Limits::default());
     for _ in 0..10_000 {
         admit(&limiter, Kind::Server, &tenant("a")).unwrap();
@@ -36,7 +35,7 @@ fn without_limits_nobody_is_refused() {
 }
 
 #[test]
-fn each_kind_has_its_own_cap() {
+fn each_kind_has_its_own_limit() {
     let limiter = limiter(Limits { servers: Some(2), transports: Some(1), ..Limits::default() });
     let none = Metadata::new();
     admit(&limiter, Kind::Server, &none).unwrap();
@@ -51,7 +50,7 @@ fn each_kind_has_its_own_cap() {
 }
 
 #[test]
-fn each_tenant_has_its_own_places_and_leaves_nothing_behind() {
+fn each_label_value_has_its_own_limit_and_is_removed_when_unused() {
     let label = LabelLimit { key: "tenant".to_owned(), servers: None, transports: Some(2) };
     let limiter = limiter(Limits { transports: Some(3), label: Some(label), ..Limits::default() });
     let full = |value: &str| Limit::Label { kind: Kind::Transport, key: "tenant".into(), value: value.into() };
@@ -60,10 +59,10 @@ fn each_tenant_has_its_own_places_and_leaves_nothing_behind() {
         admit(&limiter, Kind::Server, &tenant("a")).unwrap();
     }
     assert_eq!(admit(&limiter, Kind::Transport, &tenant("a")), Err(DenyReason::Limit(full("a"))));
-    // The place under the other cap was given back.
+    // The capacity under the other limit was released.
     admit(&limiter, Kind::Transport, &tenant("b")).unwrap();
     assert_eq!(admit(&limiter, Kind::Transport, &tenant("b")), Err(DenyReason::Limit(Limit::Transports)));
-    assert_eq!(limiter.limit_usage().len(), 1, "caps by label are told when they are hit");
+    assert_eq!(limiter.limit_usage().len(), 1, "label limits are not in the usage");
     let hits = LimitHits { limits: vec![LimitUsage { limit: full("a"), max: 2, used: 2, hits: 1 }], unlisted: 0 };
     assert_eq!((limiter.take_limit_hits(), limiter.take_limit_hits()), (hits, LimitHits::default()));
     limiter.release(Kind::Transport, &tenant("a"));
@@ -75,17 +74,17 @@ fn each_tenant_has_its_own_places_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn hits_are_told_once_in_order_and_also_of_those_who_have_left() {
+fn hits_are_drained_once_in_order_including_values_without_entries() {
     let label = LabelLimit { key: "tenant".to_owned(), servers: Some(1), transports: None };
     let limiter = limiter(Limits { label: Some(label), ..Limits::default() });
     let names = |hits: LimitHits| -> Vec<(String, u64)> {
         let name = |limit| match limit {
             Limit::Label { value, .. } => value.to_string(),
-            other => panic!("only label caps can be hit: {other}"),
+            other => panic!("only label limits can be reached: {other}"),
         };
         hits.limits.into_iter().map(|hit| (name(hit.limit), hit.hits)).collect()
     };
-    let told = |name: &str, hits: u64| (name.to_owned(), hits);
+    let hit = |name: &str, hits: u64| (name.to_owned(), hits);
     for name in ["b", "a"] {
         admit(&limiter, Kind::Server, &tenant(name)).unwrap();
         admit(&limiter, Kind::Server, &tenant(name)).unwrap_err();
@@ -93,16 +92,16 @@ fn hits_are_told_once_in_order_and_also_of_those_who_have_left() {
     }
     assert!(!format!("{:?}", limiter.labels).contains("\"a\""), "values may be secrets");
     limiter.release(Kind::Server, &tenant("b"));
-    assert_eq!(names(limiter.take_limit_hits()), [told("b", 2), told("a", 2)]);
+    assert_eq!(names(limiter.take_limit_hits()), [hit("b", 2), hit("a", 2)]);
     assert_eq!(names(limiter.take_limit_hits()), []);
     admit(&limiter, Kind::Server, &tenant("b")).unwrap();
     admit(&limiter, Kind::Server, &tenant("b")).unwrap_err();
     admit(&limiter, Kind::Server, &tenant("a")).unwrap_err();
-    assert_eq!(names(limiter.take_limit_hits()), [told("b", 1), told("a", 3)]);
+    assert_eq!(names(limiter.take_limit_hits()), [hit("b", 1), hit("a", 3)]);
 }
 
 #[test]
-fn no_hit_is_lost_while_hits_are_told() {
+fn concurrent_drains_lose_no_hit() {
     const HITS: u64 = 20_000;
     let label = LabelLimit { key: "tenant".to_owned(), servers: Some(1), transports: None };
     let limiter = limiter(Limits { label: Some(label), ..Limits::default() });
@@ -124,16 +123,16 @@ fn no_hit_is_lost_while_hits_are_told() {
 }
 
 #[test]
-fn tenants_that_come_and_go_fill_no_memory_without_checks() {
+fn memory_is_bounded_without_drains() {
     let label = LabelLimit { key: "tenant".to_owned(), servers: Some(1), transports: None };
     let limiter = limiter(Limits { label: Some(label), ..Limits::default() });
-    let visit = |number: u32| {
+    let register_and_remove = |number: u32| {
         let tenant = tenant(&number.to_string());
         admit(&limiter, Kind::Server, &tenant).unwrap();
         (0..3).for_each(|_| drop(admit(&limiter, Kind::Server, &tenant).unwrap_err()));
         limiter.release(Kind::Server, &tenant);
     };
-    (0..66_000).for_each(visit);
+    (0..66_000).for_each(register_and_remove);
     let hits = limiter.take_limit_hits();
     assert_eq!((hits.limits.len(), hits.unlisted), (65_536, 66_000 - 65_536));
     assert_eq!(limiter.take_limit_hits(), LimitHits::default());
@@ -141,7 +140,7 @@ fn tenants_that_come_and_go_fill_no_memory_without_checks() {
 }
 
 #[test]
-fn the_rate_is_kept_with_bursts_and_the_wait_is_exact() {
+fn the_rate_limit_allows_bursts_and_returns_the_exact_wait() {
     let rate = RateLimit { per_second: 10, burst: 5 };
     let limits = Limits { rate: Some(rate), servers: Some(1_000), ..Limits::default() };
     let start = Instant::now();
@@ -149,29 +148,29 @@ fn the_rate_is_kept_with_bursts_and_the_wait_is_exact() {
     let none = Metadata::new();
     let burst = |now| (0..100).take_while(|_| limiter.admit(Kind::Server, &none, now).is_ok()).count();
     assert_eq!(burst(start), 5);
-    let refusal = limiter.admit(Kind::Server, &none, start).unwrap_err();
-    assert_eq!((refusal.reason, refusal.retry_after), (DenyReason::Limit(Limit::Rate), Some(SECOND / 10)));
+    let error = limiter.admit(Kind::Server, &none, start).unwrap_err();
+    assert_eq!((error.reason, error.retry_after), (DenyReason::Limit(Limit::Rate), Some(SECOND / 10)));
     assert_eq!(burst(start + SECOND / 10 - Duration::from_nanos(1)), 0);
     assert_eq!(burst(start + SECOND / 10), 1);
-    assert_eq!(burst(start), 0, "an instant of the past buys nothing");
+    assert_eq!(burst(start), 0, "an earlier instant refills nothing");
     assert_eq!(burst(start + 10 * SECOND), 5);
     let in_a_minute: usize = (0..600).map(|tenth| burst(start + 20 * SECOND + tenth * SECOND / 10)).sum();
     assert_eq!(in_a_minute, 5 + 599);
-    // Whom the rate turned away holds no place.
+    // A registration that the rate limit rejects holds no capacity.
     let [servers, rate] = &limiter.limit_usage()[..] else { panic!("{:?}", limiter.limit_usage()) };
     assert_eq!((servers.used, rate.max), (5 + 1 + 5 + 604, 10));
     assert!(rate.hits > 600);
 }
 
 #[test]
-fn the_door_sheds_the_new_and_opens_again() {
+fn closed_admission_rejects_registrations_until_it_reopens() {
     let limiter = limiter(Limits::default());
     let none = Metadata::new();
     admit(&limiter, Kind::Server, &none).unwrap();
     limiter.health(AdmissionState::Closed, 3 * SECOND);
     assert_eq!(limiter.state(), AdmissionState::Closed);
-    let refusal = limiter.admit(Kind::Server, &none, Instant::now()).unwrap_err();
-    assert_eq!((refusal.reason, refusal.retry_after), (DenyReason::Closed, Some(3 * SECOND)));
+    let error = limiter.admit(Kind::Server, &none, Instant::now()).unwrap_err();
+    assert_eq!((error.reason, error.retry_after), (DenyReason::Closed, Some(3 * SECOND)));
     limiter.release(Kind::Server, &none);
     limiter.health(AdmissionState::Open, SECOND);
     admit(&limiter, Kind::Server, &none).unwrap();
@@ -180,7 +179,7 @@ fn the_door_sheds_the_new_and_opens_again() {
 }
 
 #[test]
-fn of_many_threads_exactly_as_many_get_in_as_there_are_places() {
+fn concurrent_threads_acquire_exactly_the_capacity() {
     const THREADS: usize = 8;
     let label = || LabelLimit { key: "tenant".to_owned(), servers: Some(5), transports: None };
     for (limits, limit) in [
@@ -209,7 +208,7 @@ fn of_many_threads_exactly_as_many_get_in_as_there_are_places() {
 }
 
 #[test]
-fn who_comes_and_goes_in_a_crowd_never_makes_it_too_many() {
+fn concurrent_acquire_and_release_never_exceed_the_limit() {
     let limiter = limiter(Limits { servers: Some(3), ..Limits::default() });
     let (inside, none) = (AtomicU64::new(0), Metadata::new());
     thread::scope(|scope| {
@@ -229,7 +228,7 @@ fn who_comes_and_goes_in_a_crowd_never_makes_it_too_many() {
 }
 
 #[test]
-fn limits_of_zero_are_errors() {
+fn zero_limits_are_errors() {
     let label = |servers| LabelLimit { key: "tenant".to_owned(), servers, transports: None };
     let rate = |per_second, burst| Some(RateLimit { per_second, burst });
     for limits in [
@@ -242,34 +241,34 @@ fn limits_of_zero_are_errors() {
         Limits { retry_after: Duration::ZERO, ..Limits::default() },
     ] {
         assert!(limits.check().is_err(), "{limits:?}");
-        // Nothing panics all the same.
+        // The limiter does not panic with invalid limits.
         let _ = Limiter::new(limits, Instant::now()).admit(Kind::Server, &tenant("a"), Instant::now());
     }
 }
 
-/// How many of a second's hundred are taken, when they come evenly from here on.
-fn taken_in_a_second(limiter: &Limiter, from: Instant) -> usize {
+/// Returns how many of a hundred evenly spaced registrations are admitted in the second after `from`.
+fn admitted_in_a_second(limiter: &Limiter, from: Instant) -> usize {
     let none = Metadata::new();
     (0..100).filter(|number| limiter.admit(Kind::Server, &none, from + *number * SECOND / 100).is_ok()).count()
 }
 
 #[test]
-fn a_clock_that_was_ahead_once_keeps_nobody_out_for_long() {
+fn recovers_from_an_instant_in_the_future() {
     let (start, none) = (Instant::now(), Metadata::new());
     let rate = Some(RateLimit { per_second: 10, burst: 2 });
     let limiter = Limiter::new(Limits { rate, ..Limits::default() }, start);
     let take = |after_ms: u64| limiter.admit(Kind::Server, &none, start + Duration::from_millis(after_ms)).is_ok();
     assert_eq!([0, 3_600_000, 3_600_000, 3_600_000].map(take), [true, true, true, false]);
-    let taken = (1..=100).filter(|tenth| take(tenth * 100)).count();
-    assert!((91..=100).contains(&taken), "{taken} of 100 in the ten seconds that follow");
+    let admitted = (1..=100).filter(|tenth| take(tenth * 100)).count();
+    assert!((91..=100).contains(&admitted), "{admitted} of 100 in the next ten seconds");
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
-    /// One second after the clock has gone right again, the rate is what it was, neither more nor less.
+    /// One second after the clock is right again, the rate is exact again.
     #[test]
-    fn the_rate_heals_whatever_jumps_the_clock_made(
+    fn the_rate_recovers_from_any_clock_jumps(
         jumps in prop::collection::vec(0..7_200_u32, 0..10),
         begin in 0..7_200_u32,
         threads in 1..4_usize,
@@ -288,13 +287,13 @@ proptest! {
                 });
             }
         });
-        let healing = taken_in_a_second(&limiter, at(begin));
-        prop_assert!(healing <= 5 + 10 + 5, "{} while it heals", healing);
+        let recovering = admitted_in_a_second(&limiter, at(begin));
+        prop_assert!(recovering <= 5 + 10 + 5, "{} while it recovers", recovering);
         for second in begin + 1..begin + 20 {
-            let taken = taken_in_a_second(&limiter, at(second));
-            prop_assert!((9..=11 + 5).contains(&taken), "{} in a second", taken);
+            let admitted = admitted_in_a_second(&limiter, at(second));
+            prop_assert!((9..=11 + 5).contains(&admitted), "{} in a second", admitted);
             if second > begin + 1 {
-                prop_assert!((9..=11).contains(&taken), "{} in a second", taken);
+                prop_assert!((9..=11).contains(&admitted), "{} in a second", admitted);
             }
         }
     }

@@ -1,8 +1,8 @@
-//! A number of places that is never exceeded.
+//! A counter of entries with a limit that is never exceeded.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// Places that are taken and given back.
+/// Counts the entries under one limit.
 #[derive(Debug)]
 pub(super) struct UsageCounter {
     max: usize,
@@ -15,7 +15,7 @@ impl UsageCounter {
         Self { max, used: AtomicUsize::new(0), hits: AtomicU64::new(0) }
     }
 
-    /// Takes a place, and says whether there was one.
+    /// Adds an entry, or counts a hit and returns `false` if the limit is reached.
     pub(super) fn try_acquire(&self) -> bool {
         let increment = |used: usize| (used < self.max).then(|| used + 1);
         let acquired = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, increment).is_ok();
@@ -25,10 +25,10 @@ impl UsageCounter {
         acquired
     }
 
-    /// Gives back a place that was taken.
+    /// Removes an entry that was added.
     pub(super) fn release(&self) {
         let before = self.used.fetch_sub(1, Ordering::Relaxed);
-        debug_assert!(before > 0, "a place was given back that nobody had taken");
+        debug_assert!(before > 0, "released more often than acquired");
     }
 
     pub(super) fn max(&self) -> usize {
@@ -39,7 +39,7 @@ impl UsageCounter {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// How often there was none.
+    /// Returns how often the limit was reached.
     pub(super) fn hits(&self) -> u64 {
         self.hits.load(Ordering::Relaxed)
     }

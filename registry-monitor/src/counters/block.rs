@@ -1,4 +1,4 @@
-//! One block of counters: what one thread, or all that have no seat, counted in each shard.
+//! A block of counters for all shards, written by one thread, or by all threads without a slot.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,44 +10,44 @@ use super::Totals;
 use super::thread_cache::Words;
 use crate::sampling::{AtomicSampling, Sampling};
 
-/// A counter of lookups per shard, then for each event one per shard, then the sampling that lookups are counted down by.
+/// The counters of all shards, in this order: lookups per shard, then for each event its count per shard, then the sampling
+/// that the countdowns were set by.
 ///
-/// A counter of lookups is two numbers in one word: how many there were, and in the low bits how many are left until
-/// one is to be timed, that one included. So counting and asking are one addition. There is room for 2⁵² lookups, four
-/// years of one thread in one shard at thirty million a second.
+/// A lookup counter packs two numbers into one word: the number of lookups, and in the low bits the number of lookups up to
+/// and including the next one that is to be timed. So one addition does both. There is room for 2⁵² lookups: four years of
+/// one thread in one shard at thirty million a second.
 ///
-/// All shards of a kind lie side by side, so that a thread that looks things up all over a registry of 64 shards keeps
-/// 8 lines warm, and not one for each shard. Padding at both ends keeps the block from sharing a line with what others
-/// write.
+/// The counters of one kind are adjacent, so that a thread with lookups in all of 64 shards uses 8 cache lines and not one
+/// per shard. Padding at both ends prevents false sharing with neighbouring allocations.
 ///
-/// The words are never freed, for a thread [remembers](crate::counters::thread_cache) them beyond the registry that they count for. The
-/// next block of the same size uses them again, so there are never more of them than there were blocks at one time.
+/// The words are never freed, because threads [cache](super::thread_cache) them beyond the life of the registry. The next
+/// block of the same size reuses them, so there are never more than there were blocks at one time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Block {
     words: Words,
     shards: usize,
 }
 
-/// Words that no block uses, by their number.
+/// Recycled words, by length.
 static FREE_LISTS: Mutex<BTreeMap<usize, Vec<Words>>> = Mutex::new(BTreeMap::new());
 
-/// In words: 128 bytes, because several processors fetch lines in pairs.
+/// In words: 128 bytes, because some processors prefetch cache lines in pairs.
 const PADDING: usize = 16;
 
 const COUNTDOWN_BITS: u32 = 12;
 const COUNTDOWN_MASK: u64 = (1 << COUNTDOWN_BITS) - 1;
-/// One more lookup, one less to go.
+/// Adds one to the lookups and subtracts one from the countdown.
 const INCREMENT: u64 = (1 << COUNTDOWN_BITS) - 1;
 
 impl Block {
-    /// A block where nothing was counted yet.
+    /// Returns a block of zeros.
     pub(super) fn new(shards: usize, sampling: Sampling) -> Self {
         let block = Self { words: allocate((1 + Event::COUNT) * shards + 1), shards };
         block.restart_countdowns(sampling);
         block
     }
 
-    /// From now on lookups are counted down by this sampling. Nobody else may count here.
+    /// Restarts the countdowns if they were set by another sampling. No other thread may count in this block meanwhile.
     pub(super) fn set_sampling(self, sampling: Sampling) {
         if self.sampling().load(Ordering::Relaxed) != sampling.to_bits() {
             self.restart_countdowns(sampling);
@@ -62,7 +62,7 @@ impl Block {
         self.sampling().store(sampling.to_bits(), Ordering::Relaxed);
     }
 
-    /// The block that has these words.
+    /// Returns the block that consists of these words.
     #[inline(always)]
     pub(super) fn from_words(words: Words, shards: usize) -> Self {
         Self { words, shards }
@@ -72,14 +72,14 @@ impl Block {
         self.words
     }
 
-    /// Leaves the words to whoever needs as many. Nobody may count here any more.
+    /// Makes the words available to later blocks. No thread may count in this block any more.
     pub(super) fn recycle(self) {
         self.words.iter().for_each(|word| word.store(0, Ordering::Relaxed));
         let mut free = FREE_LISTS.lock().unwrap_or_else(PoisonError::into_inner);
         free.entry(self.words.len()).or_default().push(self.words);
     }
 
-    /// Counts a lookup where nobody else writes, and says whether it is to be timed.
+    /// Counts a lookup in a block that no other thread writes, and returns whether it is to be timed.
     #[inline(always)]
     pub(super) fn lookup_exclusive(self, shard: usize, sampling: &AtomicSampling) -> bool {
         let lookups = self.lookups(shard);
@@ -88,7 +88,7 @@ impl Block {
         word & COUNTDOWN_MASK == 0 && restart_countdown(lookups, word, sampling.load())
     }
 
-    /// Counts a lookup where others may write too, and says whether it is to be timed.
+    /// Counts a lookup in a block that other threads may write, and returns whether it is to be timed.
     pub(super) fn lookup_shared(self, shard: usize, sampling: Sampling) -> bool {
         let count = |word: u64| {
             let word = word.wrapping_add(INCREMENT);
@@ -100,19 +100,19 @@ impl Block {
         before & COUNTDOWN_MASK == 1 && sampling.picks(before >> COUNTDOWN_BITS)
     }
 
-    /// Counts an event where nobody else writes.
+    /// Counts an event in a block that no other thread writes.
     #[inline(always)]
     pub(super) fn event_exclusive(self, shard: usize, event: Event) {
         let events = self.events(shard, event as usize);
         events.store(events.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
     }
 
-    /// Counts an event where others may write too.
+    /// Counts an event in a block that other threads may write.
     pub(super) fn event_shared(self, shard: usize, event: Event) {
         self.events(shard, event as usize).fetch_add(1, Ordering::Release);
     }
 
-    /// How many lookups were counted in all shards.
+    /// Returns the number of lookups in all shards.
     pub(super) fn all_lookups(self) -> u64 {
         self.words[..self.shards]
             .iter()
@@ -120,7 +120,7 @@ impl Block {
             .fold(0, u64::wrapping_add)
     }
 
-    /// Adds what was counted in a shard: lookups last, after the events that follow them.
+    /// Adds the counts of a shard to `sum`. Lookups are read last, after the events that they happen before.
     pub(super) fn add_to(self, shard: usize, sum: &mut Totals) {
         for (event, sum) in sum.events.iter_mut().enumerate().rev() {
             *sum = sum.wrapping_add(self.events(shard, event).load(Ordering::Acquire));
@@ -144,7 +144,7 @@ impl Block {
     }
 }
 
-/// So many words, all zero, with padding before and behind.
+/// Returns `length` words, all zero, with padding before and after them.
 fn allocate(length: usize) -> Words {
     let mut free = FREE_LISTS.lock().unwrap_or_else(PoisonError::into_inner);
     match free.get_mut(&length).and_then(Vec::pop) {
@@ -156,9 +156,9 @@ fn allocate(length: usize) -> Words {
     }
 }
 
-/// Sets the count-down that has come to zero anew, and says whether the lookup that was just counted is to be timed.
+/// Restarts a countdown that has reached zero, and returns whether the lookup just counted is to be timed.
 ///
-/// A count-down that is longer than there is room for is done in several.
+/// A countdown that exceeds its bits is split into several.
 #[cold]
 fn restart_countdown(lookups: &AtomicU64, word: u64, sampling: Sampling) -> bool {
     let count = word >> COUNTDOWN_BITS;
@@ -166,7 +166,7 @@ fn restart_countdown(lookups: &AtomicU64, word: u64, sampling: Sampling) -> bool
     sampling.picks(count.wrapping_sub(1))
 }
 
-/// How many lookups are left, after so many, until one is to be timed, that one included; never zero.
+/// Returns the number of lookups after the first `count` up to and including the next one that is to be timed; never zero.
 fn countdown(count: u64, sampling: Sampling) -> u64 {
     COUNTDOWN_MASK.min(sampling.next_pick(count).wrapping_sub(count).saturating_add(1))
 }

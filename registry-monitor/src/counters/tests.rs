@@ -1,4 +1,4 @@
-//! Nothing that was counted is lost, twice or negative, whatever threads come, go and read.
+//! No count is lost, duplicated or negative, with threads that start, exit, read and reset at the same time.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ const EVENTS: [Event; Event::COUNT] = [
 ];
 
 #[test]
-fn each_event_has_a_slot_of_its_own() {
+fn each_event_has_its_own_counter() {
     let counters = Counters::new(2, 256);
     for (times, event) in EVENTS.into_iter().enumerate() {
         for _ in 0..=times {
@@ -37,8 +37,8 @@ fn each_event_has_a_slot_of_its_own() {
 }
 
 #[test]
-fn lookups_are_timed_as_the_sampling_says_on_each_thread_and_in_each_shard() {
-    // One rate is beyond what one count-down has room for.
+fn timed_lookups_follow_the_sampling_per_thread_and_shard() {
+    // The last rate exceeds the bits of one countdown.
     for every in [1, 2, 256, 16_384] {
         let counters = Counters::new(2, every);
         let sampling = Sampling::new(every);
@@ -58,13 +58,13 @@ fn lookups_are_timed_as_the_sampling_says_on_each_thread_and_in_each_shard() {
 }
 
 #[test]
-fn another_rate_holds_from_the_next_look_up_on() {
+fn a_new_sampling_applies_from_the_next_lookup_on() {
     let counters = Counters::new(2, 1 << 20);
     let timed = |lookups: usize| (0..lookups).filter(|number| counters.lookup(number % 2)).count();
     assert_eq!(timed(2_000), 0);
     for (every, lookups, sampled) in [(4, 4_000, 1_000), (64, 64_000, 1_000), (1, 100, 100), (4_096, 16_384, 4)] {
         counters.set_sampling(Sampling::new(every));
-        // The row that a change falls into has at most one of its own in each shard, which may lie behind.
+        // In the group that a change falls into, the pick of each shard may already have passed.
         assert!(timed(lookups).abs_diff(sampled) <= 2, "one in {every}");
         counters.event(0, Event::Miss);
     }
@@ -77,7 +77,7 @@ fn another_rate_holds_from_the_next_look_up_on() {
 }
 
 #[test]
-fn rates_that_change_lose_no_count() {
+fn changes_of_the_sampling_lose_no_count() {
     let counters = Counters::new(3, 256);
     thread::scope(|scope| {
         let counting: Vec<_> =
@@ -93,7 +93,7 @@ fn rates_that_change_lose_no_count() {
 }
 
 #[test]
-fn counts_are_exact_with_threads_at_the_same_time() {
+fn counts_are_exact_with_concurrent_threads() {
     for shards in [1, 64] {
         let counters = Counters::new(shards, 256);
         thread::scope(|scope| {
@@ -113,7 +113,7 @@ fn counts_are_exact_with_threads_at_the_same_time() {
 }
 
 #[test]
-fn counts_are_exact_with_threads_that_come_and_go_and_blocks_are_used_again() {
+fn counts_are_exact_with_short_lived_threads_that_reuse_blocks() {
     let counters = Counters::new(4, 256);
     for _ in 0..100 {
         thread::scope(|scope| {
@@ -128,12 +128,12 @@ fn counts_are_exact_with_threads_that_come_and_go_and_blocks_are_used_again() {
     for shard in 0..4 {
         assert_eq!(counters.totals(shard).lookups(), 10_000);
     }
-    // Other tests of this process have threads too, hence not 4.
+    // Not 4, because other tests of this process run threads too.
     assert!(counters.blocks().count() < 100, "400 threads, {} blocks", counters.blocks().count());
 }
 
 #[test]
-fn resets_in_the_middle_lose_nothing() {
+fn concurrent_resets_lose_no_count() {
     let counters = Counters::new(3, 256);
     let mut dropped = [0; 3];
     thread::scope(|scope| {
@@ -160,19 +160,19 @@ fn resets_in_the_middle_lose_nothing() {
 }
 
 #[test]
-fn two_who_reset_share_the_counts() {
+fn each_count_is_returned_by_exactly_one_of_two_concurrent_resets() {
     let counters = Counters::new(1, 256);
-    let taken = thread::scope(|scope| {
+    let returned = thread::scope(|scope| {
         let resetting: Vec<_> =
             (0..2).map(|_| scope.spawn(|| (0..1_000).map(|_| counters.reset()[0].lookups()).sum::<u64>())).collect();
         (0..100_000).for_each(|_| _ = counters.lookup(0));
         resetting.into_iter().map(|thread| thread.join().unwrap()).sum::<u64>()
     });
-    assert_eq!(taken + counters.totals(0).lookups(), 100_000);
+    assert_eq!(returned + counters.totals(0).lookups(), 100_000);
 }
 
 #[test]
-fn who_sees_a_miss_sees_its_lookup() {
+fn a_visible_miss_has_a_visible_lookup() {
     let counters = Counters::new(1, 256);
     thread::scope(|scope| {
         let missing: Vec<_> = (0..2)
@@ -193,8 +193,8 @@ fn who_sees_a_miss_sees_its_lookup() {
 }
 
 #[test]
-fn what_a_thread_counts_while_it_ends_is_counted() {
-    /// Counts when the thread's locals are destroyed.
+fn counts_in_thread_local_destructors_are_kept() {
+    /// Counts when the thread-locals of a thread are destroyed.
     struct Lease(Arc<Counters>);
 
     impl Drop for Lease {
@@ -212,8 +212,8 @@ fn what_a_thread_counts_while_it_ends_is_counted() {
     let counters = Arc::new(Counters::new(1, 256));
     for _ in 0..3 {
         let counters = Arc::clone(&counters);
-        // One local is touched before the first count and one after it, so that whatever the order in which this
-        // platform destroys them, one of the two counts when the thread's number is gone.
+        // One thread-local is initialized before the first count and one after it. In either order of destruction, one of
+        // the two counts after the slot has been released.
         let thread = thread::spawn(move || {
             BEFORE.with_borrow_mut(|lease| *lease = Some(Lease(Arc::clone(&counters))));
             counters.event(0, Event::Registered);
@@ -224,18 +224,18 @@ fn what_a_thread_counts_while_it_ends_is_counted() {
     let totals = counters.totals(0);
     assert_eq!([Event::Registered, Event::Removed].map(|event| totals.events(event)), [3, 6]);
     assert_eq!(totals.lookups(), 6);
-    assert!(counters.shared_block.get().is_some(), "the case that this is about did not arise");
+    assert!(counters.shared_block.get().is_some(), "no count came after the slot was released");
 }
 
 #[test]
 #[should_panic(expected = "shard")]
 #[cfg(debug_assertions)]
-fn a_shard_that_does_not_exist_is_told_in_debug_builds() {
+fn a_shard_out_of_range_panics_in_debug_builds() {
     Counters::new(4, 256).lookup(4);
 }
 
 #[test]
-fn a_thread_that_goes_back_and_forth_counts_where_it_should() {
+fn a_thread_that_alternates_between_registries_counts_in_each() {
     let all = [1, 8, 8].map(|shards| Counters::new(shards, 256));
     for number in 0..3_000 {
         all[number % 3].lookup(0);
@@ -247,13 +247,13 @@ fn a_thread_that_goes_back_and_forth_counts_where_it_should() {
 }
 
 thread_local! {
-    /// How often this thread has looked for a block.
-    pub(super) static SEARCHES: Cell<u32> = const { Cell::new(0) };
+    /// The cache misses of this thread.
+    pub(super) static CACHE_MISSES: Cell<u32> = const { Cell::new(0) };
 }
 
 #[test]
-fn a_thread_that_uses_up_to_four_registries_in_turns_finds_its_words_at_hand() {
-    for (registries, searches) in [(1, 1), (2, 2), (4, 4), (5, 5 * 1_000)] {
+fn the_cache_holds_four_registries_per_thread() {
+    for (registries, misses) in [(1, 1), (2, 2), (4, 4), (5, 5 * 1_000)] {
         thread::spawn(move || {
             let all: Vec<_> = (0..registries).map(|_| Counters::new(8, 256)).collect();
             for _ in 0..1_000 {
@@ -265,7 +265,7 @@ fn a_thread_that_uses_up_to_four_registries_in_turns_finds_its_words_at_hand() {
             for counters in &all {
                 assert_eq!([counters.totals(3).lookups(), counters.totals(3).events(Event::Miss)], [1_000; 2]);
             }
-            assert_eq!(SEARCHES.get(), searches, "{registries} registries");
+            assert_eq!(CACHE_MISSES.get(), misses, "{registries} registries");
         })
         .join()
         .unwrap();
@@ -273,7 +273,7 @@ fn a_thread_that_uses_up_to_four_registries_in_turns_finds_its_words_at_hand() {
 }
 
 #[test]
-fn names_that_are_old_take_no_place_at_hand() {
+fn outdated_keys_take_no_cache_entry() {
     thread::spawn(|| {
         let [one, two] = [8, 8].map(|shards| Counters::new(shards, 256));
         two.lookup(0);
@@ -282,15 +282,15 @@ fn names_that_are_old_take_no_place_at_hand() {
             one.lookup(0);
             two.lookup(0);
         }
-        assert_eq!(SEARCHES.get(), 1 + 10, "one each time that its name is new, the other once");
+        assert_eq!(CACHE_MISSES.get(), 1 + 10, "one miss per new key of the first, one of the second");
     })
     .join()
     .unwrap();
 }
 
 #[test]
-fn the_words_of_one_that_is_gone_count_from_zero_for_the_next() {
-    // So many shards has no other test, and tests that run meanwhile may take words of their own size.
+fn recycled_words_start_from_zero() {
+    // No other test has this number of shards, so no concurrent test takes the recycled words.
     const SHARDS: usize = 37;
     let used = |counters: &Counters| -> Vec<*const AtomicU64> {
         counters.blocks().map(|block| block.words().as_ptr()).collect()

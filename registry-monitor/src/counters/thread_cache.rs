@@ -1,21 +1,25 @@
-//! The words that the calling thread counted in last, so that it need not look for them each time.
+//! A thread-local cache of the blocks that the calling thread counted in most recently.
 //!
-//! Programs have one registry, mostly: what was remembered last is found by one comparison. The three before are kept at
-//! hand, for a thread that uses several registries in turns; one that uses more than four looks for its words each time.
+//! A program usually has one registry, so the newest entry is found with one comparison. Three older entries serve threads
+//! that alternate between registries; a thread that uses more than four misses the cache on each count.
+//!
+//! A hit saves the thread slot and the block's [`OnceLock`](std::sync::OnceLock), and keys that are renewed tell threads of
+//! a new sampling without another word to test. `cargo xtask instructions` counts both paths: compare its `lookup` row with
+//! the one of a build in which [`with_newest`] always returns `None`.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Words to count in, which are never freed.
+/// The counters of a block. They are never freed.
 pub(crate) type Words = &'static [AtomicU64];
 
-/// Who the words belong to, under the name that it has at present: no two names in a process are alike.
+/// The present key of one registry's counters. No two keys in a process are equal.
 ///
-/// Who takes a new name makes all threads look for their words again, each when it counts next.
+/// A new key invalidates the entries of all threads: each misses the cache when it counts next.
 #[derive(Debug)]
 pub(crate) struct AtomicCacheKey(AtomicU64);
 
-/// A name of an owner.
+/// A key of a cache entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CacheKey(u64);
 
@@ -24,7 +28,7 @@ impl AtomicCacheKey {
         Self(AtomicU64::new(next_key()))
     }
 
-    /// One that no thread ever remembers anything of.
+    /// Returns a key under which no thread ever has an entry.
     pub(crate) fn unused() -> Self {
         Self(AtomicU64::new(u64::MAX))
     }
@@ -34,7 +38,7 @@ impl AtomicCacheKey {
         CacheKey(self.0.load(Ordering::Acquire))
     }
 
-    /// Takes a new name. Who sees it sees what was done before.
+    /// Replaces the key. A thread that loads the new key also sees all writes before this call.
     pub(crate) fn renew(&self) {
         self.0.store(next_key(), Ordering::Release);
     }
@@ -45,48 +49,48 @@ fn next_key() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// What a thread remembers that remembers nothing.
+/// An entry whose key is never used.
 const EMPTY: (u64, Words) = (u64::MAX - 1, &[]);
 
 thread_local! {
-    // Without a destructor, so that reading it needs no check, and works in the destructors of others.
+    // Without a destructor, so that an access needs no check and works in the destructors of other thread-locals.
     static NEWEST: Cell<(u64, Words)> = const { Cell::new(EMPTY) };
-    /// Those that were remembered before, the newest first.
+    /// The entries before that, newest first.
     static OLDER: [Cell<(u64, Words)>; 3] = const { [const { Cell::new(EMPTY) }; 3] };
 }
 
-/// Does something with the calling thread's words, if it counted last for the owner of this name.
-// With a closure, for then the compiler sees that the thread-local is always there.
+/// Calls `act` with the words of the newest entry, if that has this key.
+// A closure lets the compiler see that the thread-local is always initialized.
 #[inline(always)]
 pub(crate) fn with_newest<R>(key: CacheKey, act: impl FnOnce(Words) -> R) -> Option<R> {
-    NEWEST.with(|recent| {
-        let (last, words) = recent.get();
-        if last == key.0 { Some(act(words)) } else { None }
+    NEWEST.with(|newest| {
+        let (newest_key, words) = newest.get();
+        if newest_key == key.0 { Some(act(words)) } else { None }
     })
 }
 
-/// Returns the calling thread's words for the owner of this name, if it counted for that one not long ago.
+/// Returns the words of the older entry with this key.
 ///
-/// They stay where they are kept: of two that are used in turns, each is found in its place.
+/// Does not reorder the entries, so that two registries in alternation each hit the same entry.
 pub(crate) fn find_older(key: CacheKey) -> Option<Words> {
-    OLDER.with(|older| older.iter().map(Cell::get).find(|(load, _)| *load == key.0).map(|(_, words)| words))
+    OLDER.with(|older| older.iter().map(Cell::get).find(|(older_key, _)| *older_key == key.0).map(|(_, words)| words))
 }
 
-/// Remembers the calling thread's words, in the place of those that were remembered longest ago.
+/// Adds a newest entry and evicts the oldest one.
 pub(crate) fn insert(key: CacheKey, words: Words) {
-    let mut last = NEWEST.replace((key.0, words));
+    let mut evicted = NEWEST.replace((key.0, words));
     OLDER.with(|older| {
         for entry in older {
-            // The same words under an older name need no place.
-            if std::ptr::eq(last.1, words) {
+            // An entry with the same words has an outdated key.
+            if std::ptr::eq(evicted.1, words) {
                 return;
             }
-            last = entry.replace(last);
+            evicted = entry.replace(evicted);
         }
     });
 }
 
-/// Forgets them all, because somebody else may count there from now on.
+/// Removes all entries of the calling thread, because another thread may own the words from now on.
 pub(crate) fn clear() {
     NEWEST.set(EMPTY);
     OLDER.with(|older| older.iter().for_each(|entry| entry.set(EMPTY)));

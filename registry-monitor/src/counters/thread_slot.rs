@@ -1,7 +1,16 @@
-//! Which thread this is: a small number, its *seat*, that no other living thread has.
+//! Thread slots: small numbers, each of which is owned by at most one running thread.
 //!
-//! A thread takes the lowest free seat when it first asks, and gives it back when it ends.
-//! What is counted at it is [remembered](crate::counters::thread_cache) until then.
+//! A thread acquires the lowest free slot on first use and releases it when it exits, so an index into an array stands for
+//! a thread, and the array grows with the number of threads that run at the same time, not with all that ever ran.
+//! The blocks of its slot are [cached](crate::counters::thread_cache) in between, so a slot is looked up on a cache miss
+//! only.
+//!
+//! To see what a block per slot gains over one shared block of atomics, build with a [`thread_slot`] that always returns
+//! `None`: `cargo xtask instructions` (row `lookup`) shows the instructions of the locked path, and `cargo xtask bench` its
+//! contention.
+//!
+//! The `thread_local` crate numbers threads in the same way, but panics in destructors that run after it has released the
+//! number. Here they get `None`.
 
 use std::cell::Cell;
 use std::cmp::Reverse;
@@ -10,67 +19,67 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::counters::thread_cache;
 
-/// How many threads can have a seat at a time; whoever comes then has none until it ends.
+/// The number of slots. Threads that find none free have none until they exit.
 pub(crate) const MAX_SLOTS: usize = 512;
 
-/// The calling thread's seat, below [`MAX_SLOTS`].
+/// Returns the slot of the calling thread, below [`MAX_SLOTS`].
 ///
-/// `None` for a thread that is ending, in destructors that run after the seat was given back, and for one that found
-/// none free. Who takes a seat sees all that those did who had it before.
+/// Returns `None` in destructors that run after the thread has released its slot, and on threads that found none free.
+/// A thread that acquires a slot sees all writes of the threads that owned it before.
 pub(crate) fn thread_slot() -> Option<usize> {
-    let thread_slot = SLOT.get();
-    if thread_slot < MAX_SLOTS { Some(thread_slot) } else { acquire_slot(thread_slot) }
+    let slot = SLOT.get();
+    if slot < MAX_SLOTS { Some(slot) } else { acquire_slot(slot) }
 }
 
-/// Has not asked yet.
+/// The thread has not acquired a slot yet.
 const UNASSIGNED: usize = MAX_SLOTS;
-/// Has given its seat back, or never got one.
+/// The thread has released its slot, or found none free.
 const NO_SLOT: usize = MAX_SLOTS + 1;
 
 thread_local! {
     static SLOT: Cell<usize> = const { Cell::new(UNASSIGNED) };
-    /// Gives the seat back when the thread ends.
+    /// Releases the slot when the thread exits.
     static GUARD: SlotGuard = SlotGuard::acquire();
 }
 
-/// Who is seated.
+/// The slots that no thread owns.
 struct SlotPool {
-    /// Seats that were given back, the lowest first.
-    free: BinaryHeap<Reverse<usize>>,
-    /// Seats from here on have never been taken.
-    unused: usize,
+    /// Released slots, lowest first.
+    released: BinaryHeap<Reverse<usize>>,
+    /// This slot and all above it have never been acquired.
+    first_unused: usize,
 }
 
-static POOL: Mutex<SlotPool> = Mutex::new(SlotPool { free: BinaryHeap::new(), unused: 0 });
+static POOL: Mutex<SlotPool> = Mutex::new(SlotPool { released: BinaryHeap::new(), first_unused: 0 });
 
 struct SlotGuard(Option<usize>);
 
 impl SlotGuard {
     fn acquire() -> Self {
         let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
-        let thread_slot = pool.free.pop().map(|Reverse(thread_slot)| thread_slot).or_else(|| {
-            let unused = pool.unused;
-            pool.unused = MAX_SLOTS.min(unused + 1);
+        let slot = pool.released.pop().map(|Reverse(slot)| slot).or_else(|| {
+            let unused = pool.first_unused;
+            pool.first_unused = MAX_SLOTS.min(unused + 1);
             (unused < MAX_SLOTS).then_some(unused)
         });
-        Self(thread_slot)
+        Self(slot)
     }
 }
 
 impl Drop for SlotGuard {
     fn drop(&mut self) {
-        // First leave, then let somebody else sit down.
+        // The thread must stop using its slot before another thread can acquire it.
         SLOT.set(NO_SLOT);
         thread_cache::clear();
-        if let Some(thread_slot) = self.0 {
-            POOL.lock().unwrap_or_else(PoisonError::into_inner).free.push(Reverse(thread_slot));
+        if let Some(slot) = self.0 {
+            POOL.lock().unwrap_or_else(PoisonError::into_inner).released.push(Reverse(slot));
         }
     }
 }
 
 #[cold]
-fn acquire_slot(thread_slot: usize) -> Option<usize> {
-    if thread_slot == NO_SLOT {
+fn acquire_slot(slot: usize) -> Option<usize> {
+    if slot == NO_SLOT {
         return None;
     }
     let acquired = GUARD.try_with(|guard| guard.0).ok().flatten();
@@ -87,28 +96,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seat_is_kept_and_nobody_else_has_it() {
-        let all_seated = Barrier::new(50);
-        let seats: HashSet<usize> = thread::scope(|scope| {
+    fn running_threads_have_distinct_and_constant_slots() {
+        let all_have_slots = Barrier::new(50);
+        let slots: HashSet<usize> = thread::scope(|scope| {
             let threads: Vec<_> = (0..50)
                 .map(|_| {
                     scope.spawn(|| {
-                        let mine = thread_slot();
-                        all_seated.wait();
-                        assert_eq!(thread_slot(), mine);
-                        mine.expect("there are seats for fifty")
+                        let slot = thread_slot();
+                        all_have_slots.wait();
+                        assert_eq!(thread_slot(), slot);
+                        slot.expect("there are slots for fifty threads")
                     })
                 })
                 .collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
-        assert_eq!(seats.len(), 50);
+        assert_eq!(slots.len(), 50);
     }
 
     #[test]
-    fn seats_are_taken_again() {
+    fn slots_of_exited_threads_are_reused() {
         let highest = (0..1_000).map(|_| thread::spawn(thread_slot).join().unwrap().unwrap()).max();
-        // Other tests of this process have threads too, hence not 0.
+        // Not 0, because other tests of this process run threads too.
         assert!(highest < Some(500), "{highest:?} of 1,000 threads, one after the other");
     }
 }

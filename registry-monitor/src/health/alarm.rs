@@ -1,6 +1,6 @@
-//! When a shard is slow: the rule by which its latencies are judged.
+//! The alarm of a shard: when its latencies are too high.
 //!
-//! A rule is a pure function of figures; what is remembered from check to check is a [latch](super::hysteresis).
+//! A rule is a pure function of statistics; the state from check to check is a [`Hysteresis`](super::hysteresis).
 
 use std::time::Duration;
 
@@ -9,38 +9,38 @@ use registry_core::{Alarm, AlarmMetric, BuildError, LatencyStats, Operation, Sha
 use super::hysteresis::Condition;
 use crate::latency::slow_ops::{SlowThresholds, is_fast, is_slow};
 
-/// Alarm when a shard is slow, and all clear when it has been fast for a while.
+/// The rule that raises and clears the alarm of a shard.
 ///
-/// By default a shard alarms when the 99th percentile of its sampled lookups, or of its registrations and removals, is
-/// over 100 µs with at least ten over it, and clears when it has been below 50 µs for five seconds.
-/// The percentile is that of the window or of any shorter stretch that ends now, in steps of a tenth of the window: so a
-/// shard that has just become slow is seen at once, whatever it was before. A shorter stretch counts if it is over the
-/// threshold beyond chance, by three standard deviations: 20 of 1,000, or 131 of 10,000. A window with few operations may
-/// be over it by chance; [`min_samples`](Self::min_samples) says how many are few.
+/// By default the alarm is raised when the 99th percentile of the shard's sampled lookups, or of its registrations and
+/// removals, is above 100 µs with at least ten operations above it. It is cleared when the percentile has been below 50 µs
+/// for five seconds.
+///
+/// The percentile is that of the window, or of any suffix of it in steps of a tenth: so a shard that becomes slow raises its
+/// alarm at once, however fast it was before. A suffix shorter than the window must exceed the threshold significantly, by
+/// three standard deviations: 20 of 1,000 operations, or 131 of 10,000. A window with few operations may exceed it by
+/// chance; [`min_samples`](Self::min_samples) excludes those.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct AlarmRule {
-    /// Which figure is judged. Default: the 99th percentile.
+    /// The statistic that is compared with the threshold. Default: the 99th percentile.
     pub metric: AlarmMetric,
-    /// The figure must be above this; one that equals it is still good. Default: 100 µs.
+    /// The alarm is raised above this, and not at it. Default: 100 µs.
     pub threshold: Duration,
-    /// How many operations are enough to tell. Default: 10.
+    /// The minimum number of operations to raise the alarm. Default: 10.
     ///
-    /// Of the 99th percentile, so many must be over the threshold: one hiccup among a hundred tells nothing.
-    /// Of a mean, there must be so many writes.
+    /// For the 99th percentile, the number of operations above the threshold, so that one slow operation in a hundred is
+    /// not enough. For a mean, the number of writes.
     pub min_samples: u64,
-    /// The alarm is cleared below this share of the threshold, above 0 and at most 1. Default: 0.5.
+    /// The fraction of the threshold below which the alarm is cleared, above 0 and at most 1. Default: 0.5.
     pub clear_below: f64,
-    /// For how long the figure must have been below that, at every check. Default: 5 s.
+    /// How long the statistic must have been below that, at every check. Default: 5 s.
     pub clear_after: Duration,
 }
 
 impl AlarmRule {
-    /// The rule of the original design: the mean of the last ten writes is over 100 ms, and there were ten. Without
-    /// hysteresis.
+    /// Returns a rule without hysteresis: the alarm is raised while the mean of the last ten writes is above 100 ms.
     ///
-    /// One thing differs: a shard without any write in the window is calm, for otherwise it would stay in alarm until
-    /// somebody writes.
+    /// A shard without a write in the window is not in alarm, because otherwise its alarm would last until the next write.
     #[must_use]
     pub fn mean_of_last_writes() -> Self {
         Self {
@@ -52,18 +52,18 @@ impl AlarmRule {
         }
     }
 
-    /// Whether the rule makes sense.
+    /// Checks that all values are in range.
     ///
     /// # Errors
     ///
-    /// [`BuildError::Setting`], naming what does not.
+    /// [`BuildError::Setting`] with the name of the first invalid setting.
     pub fn check(&self) -> Result<(), BuildError> {
         let setting = |name, must| Err(BuildError::Setting { name, must });
         if self.threshold.is_zero() || self.threshold > Duration::from_secs(3_600) {
-            return setting("alarm.threshold", "from above zero to an hour");
+            return setting("alarm.threshold", "above zero and at most an hour");
         }
         if self.min_samples == 0 {
-            return setting("alarm.enough", "at least 1");
+            return setting("alarm.min_samples", "at least 1");
         }
         if !(self.clear_below > 0.0 && self.clear_below <= 1.0) {
             return setting("alarm.clear_below", "above 0 and at most 1");
@@ -71,7 +71,7 @@ impl AlarmRule {
         Ok(())
     }
 
-    /// What the pace of a shard is told by.
+    /// Returns the thresholds for counting slow operations.
     pub(crate) fn thresholds(&self) -> SlowThresholds {
         let clear_below = if self.clear_below.is_finite() { self.clear_below.clamp(0.0, 1.0) } else { 1.0 };
         SlowThresholds {
@@ -81,7 +81,7 @@ impl AlarmRule {
         }
     }
 
-    /// What a shard's figures say, and the figure that says it.
+    /// Returns the condition of a shard, and the alarm with the statistic that it is based on.
     pub(crate) fn evaluate(&self, stats: &ShardStats) -> (Condition, Alarm) {
         match self.metric {
             AlarmMetric::Mean => {
@@ -89,11 +89,11 @@ impl AlarmRule {
                 self.evaluate_mean(stats, count, mean_ns)
             }
             AlarmMetric::MeanOfLast => {
-                let is_silent = stats.writes.count == 0 && stats.slow_writes.count == 0;
-                let count = if is_silent { 0 } else { stats.recent_writes.count };
+                let is_idle = stats.writes.count == 0 && stats.slow_writes.count == 0;
+                let count = if is_idle { 0 } else { stats.recent_writes.count };
                 self.evaluate_mean(stats, count, stats.recent_writes.mean_ns)
             }
-            // New measures fall back to the default one.
+            // Future metrics fall back to the default one.
             _ => {
                 let reads = self.evaluate_slow_ops(stats, Operation::Read, &stats.slow_reads, &stats.reads);
                 let writes = self.evaluate_slow_ops(stats, Operation::Write, &stats.slow_writes, &stats.writes);
@@ -122,7 +122,7 @@ impl AlarmRule {
 
     fn evaluate_mean(&self, stats: &ShardStats, count: u64, mean_ns: f64) -> (Condition, Alarm) {
         let threshold_ns = self.threshold.as_nanos() as f64;
-        // None that is known, but there were some: the figures have been reset.
+        // Writes were counted but their latencies are gone: the statistics have been reset.
         let is_unknown = count == 0 && stats.slow_writes.count > 0;
         let condition = match () {
             () if is_unknown => Condition::Marginal,
@@ -153,7 +153,7 @@ impl Default for AlarmRule {
 mod tests {
     use super::*;
 
-    fn slow_write_stats(count: u64, slow: u64, elevated: u64) -> ShardStats {
+    fn slow_writes(count: u64, slow: u64, elevated: u64) -> ShardStats {
         let mut stats = ShardStats::default();
         (stats.slow_writes.count, stats.slow_writes.slow, stats.slow_writes.elevated) = (count, slow, elevated);
         stats
@@ -171,19 +171,19 @@ mod tests {
     }
 
     #[test]
-    fn more_than_one_in_a_hundred_must_be_slow_and_enough_of_them() {
+    fn more_than_one_in_a_hundred_and_min_samples_must_be_slow() {
         let rule = AlarmRule::default();
-        assert_eq!(condition(&rule, &slow_write_stats(0, 0, 0)), Condition::Good);
-        assert_eq!(condition(&rule, &slow_write_stats(9, 9, 9)), Condition::Marginal);
-        assert_eq!(condition(&rule, &slow_write_stats(10, 10, 10)), Condition::Bad);
-        assert_eq!(condition(&rule, &slow_write_stats(1_000, 10, 10)), Condition::Good);
-        assert_eq!(condition(&rule, &slow_write_stats(1_000, 10, 11)), Condition::Marginal);
-        assert_eq!(condition(&rule, &slow_write_stats(1_000, 11, 11)), Condition::Bad);
+        assert_eq!(condition(&rule, &slow_writes(0, 0, 0)), Condition::Good);
+        assert_eq!(condition(&rule, &slow_writes(9, 9, 9)), Condition::Marginal);
+        assert_eq!(condition(&rule, &slow_writes(10, 10, 10)), Condition::Bad);
+        assert_eq!(condition(&rule, &slow_writes(1_000, 10, 10)), Condition::Good);
+        assert_eq!(condition(&rule, &slow_writes(1_000, 10, 11)), Condition::Marginal);
+        assert_eq!(condition(&rule, &slow_writes(1_000, 11, 11)), Condition::Bad);
     }
 
     #[test]
-    fn the_worse_of_reads_and_writes_counts() {
-        let mut stats = slow_write_stats(100, 50, 50);
+    fn the_worse_of_reads_and_writes_is_returned() {
+        let mut stats = slow_writes(100, 50, 50);
         let (condition, alarm) = AlarmRule::default().evaluate(&stats);
         assert_eq!((condition, alarm.operation, alarm.samples), (Condition::Bad, Operation::Write, 100));
         stats.slow_reads = std::mem::take(&mut stats.slow_writes);
@@ -193,17 +193,21 @@ mod tests {
     }
 
     #[test]
-    fn the_original_takes_the_mean_of_ten() {
+    fn mean_of_last_writes_needs_ten_writes() {
         let rule = AlarmRule::mean_of_last_writes();
         let of_last = |count, mean_ns| condition(&rule, &mean_stats(1, 0.0, count, mean_ns));
         assert_eq!(of_last(10, 100_000_001.0), Condition::Bad);
         assert_eq!(of_last(10, 100_000_000.0), Condition::Good);
         assert_eq!(of_last(9, 1e12), Condition::Marginal);
-        assert_eq!(condition(&rule, &mean_stats(0, 0.0, 10, 1e12)), Condition::Good, "they are older than the window");
+        assert_eq!(
+            condition(&rule, &mean_stats(0, 0.0, 10, 1e12)),
+            Condition::Good,
+            "all writes are older than the window"
+        );
     }
 
     #[test]
-    fn a_mean_is_that_of_the_window() {
+    fn the_mean_covers_the_window() {
         let rule = AlarmRule { metric: AlarmMetric::Mean, ..AlarmRule::default() };
         let of_window = |count, mean_ns| condition(&rule, &mean_stats(count, mean_ns, 0, 0.0));
         assert_eq!(of_window(10, 100_001.0), Condition::Bad);
@@ -212,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn senseless_rules_are_errors_and_no_panic() {
+    fn invalid_rules_are_errors_and_do_not_panic() {
         assert_eq!([AlarmRule::default().check(), AlarmRule::mean_of_last_writes().check()], [Ok(()); 2]);
         let default = AlarmRule::default;
         for rule in [
@@ -225,7 +229,7 @@ mod tests {
         ] {
             assert!(matches!(rule.check(), Err(BuildError::Setting { .. })), "{rule:?}");
             rule.thresholds();
-            rule.evaluate(&slow_write_stats(1, 1, 1));
+            rule.evaluate(&slow_writes(1, 1, 1));
         }
     }
 }

@@ -1,9 +1,8 @@
-//! How likely chance is to give so large a chi-square, or a larger one.
+//! The upper tail of the chi-square distribution.
 
-/// The probability that a chi-square of so many degrees of freedom is at least `value`: the upper tail.
+/// Returns the probability that a chi-square variable with `degrees` degrees of freedom is at least `value`.
 ///
-/// Right to eight digits in the tail, which is what judgements are made by. Below the mean it is told as 1, for there is
-/// nothing to judge.
+/// Accurate to eight digits above the mean. Returns 1 at or below the mean, where a test never rejects.
 pub(crate) fn upper_tail(value: f64, degrees: u32) -> f64 {
     let (a, x) = (f64::from(degrees) / 2.0, value / 2.0);
     if degrees == 0 || x <= a || x.is_nan() {
@@ -12,8 +11,8 @@ pub(crate) fn upper_tail(value: f64, degrees: u32) -> f64 {
     if x.is_infinite() {
         return 0.0;
     }
-    // The incomplete gamma function as a continued fraction, by Lentz's method; it converges fast to the right of the
-    // mean, where x is above a.
+    // The upper incomplete gamma function as a continued fraction, by Lentz's method. It converges fast above the mean,
+    // where x is above a.
     const TINY: f64 = 1e-300;
     let mut b = x + 1.0 - a;
     let mut c = 1.0 / TINY;
@@ -23,9 +22,9 @@ pub(crate) fn upper_tail(value: f64, degrees: u32) -> f64 {
         let i = f64::from(i);
         let numerator = -i * (i - a);
         b += 2.0;
-        let not_zero = |number: f64| if number.abs() < TINY { TINY } else { number };
-        d = 1.0 / not_zero(numerator * d + b);
-        c = not_zero(b + numerator / c);
+        let nonzero = |number: f64| if number.abs() < TINY { TINY } else { number };
+        d = 1.0 / nonzero(numerator * d + b);
+        c = nonzero(b + numerator / c);
         let step = d * c;
         fraction *= step;
         if (step - 1.0).abs() < 1e-12 {
@@ -35,9 +34,9 @@ pub(crate) fn upper_tail(value: f64, degrees: u32) -> f64 {
     ((a * x.ln() - x - ln_gamma_of_half(degrees)).exp() * fraction).min(1.0)
 }
 
-/// ln Γ(degrees / 2), which is a product.
+/// Returns ln Γ(degrees / 2), as a sum of logarithms.
 fn ln_gamma_of_half(degrees: u32) -> f64 {
-    let even = degrees.is_multiple_of(2);
+    let even = degrees & 1 == 0;
     let start = if even { 0.0 } else { std::f64::consts::PI.ln() / 2.0 };
     let steps = if even { degrees / 2 - 1 } else { degrees / 2 };
     let first = if even { 1.0 } else { 0.5 };
@@ -48,13 +47,13 @@ fn ln_gamma_of_half(degrees: u32) -> f64 {
 mod tests {
     use super::*;
 
-    fn close(told: f64, exact: f64) {
-        assert!((told / exact - 1.0).abs() < 1e-6, "{told} is not {exact}");
+    fn assert_close(actual: f64, exact: f64) {
+        assert!((actual / exact - 1.0).abs() < 1e-6, "{actual} is not {exact}");
     }
 
     #[test]
-    fn tails_are_those_of_the_tables() {
-        // The critical values of any table, to the digits that tables have.
+    fn matches_tabulated_critical_values() {
+        // To the precision of the tables.
         for (value, degrees, p_value) in [
             (3.841_458_820_694, 1, 0.05),
             (10.827_566_170_662, 1, 0.001),
@@ -67,14 +66,14 @@ mod tests {
     }
 
     #[test]
-    fn two_degrees_are_an_exponential() {
+    fn two_degrees_of_freedom_are_exponential() {
         for value in [2.5, 10.0, 40.0, 200.0, 1_000.0] {
-            close(upper_tail(value, 2), (-value / 2.0_f64).exp());
+            assert_close(upper_tail(value, 2), (-value / 2.0_f64).exp());
         }
     }
 
     #[test]
-    fn even_degrees_are_a_sum_of_poisson() {
+    fn even_degrees_of_freedom_are_a_poisson_sum() {
         for (value, degrees) in [(100.0, 64), (200.0, 64), (30.0, 10), (5_000.0, 4_000)] {
             let x: f64 = value / 2.0;
             let mut term = (-x).exp();
@@ -84,13 +83,13 @@ mod tests {
                     sum += term;
                     term *= x / f64::from(i + 1);
                 }
-                close(upper_tail(value, degrees), sum);
+                assert_close(upper_tail(value, degrees), sum);
             }
         }
     }
 
     #[test]
-    fn below_the_mean_and_absurd_values_are_nothing_to_judge() {
+    fn values_below_the_mean_and_extreme_values_are_handled() {
         for value in [f64::NAN, -1.0, 0.0, 63.0] {
             assert_eq!(upper_tail(value, 63), 1.0);
         }

@@ -1,28 +1,28 @@
-//! Hysteresis: a state that is entered at once and left only after it has been calm for a stated time.
+//! Hysteresis: a state that is raised at once, and cleared after the condition has been good for a hold time.
 
 use std::time::{Duration, Instant};
 
-/// What a check says of a condition.
+/// The result of one check of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Condition {
-    /// Well on the good side.
+    /// Good enough to clear the state.
     Good,
-    /// Not bad enough to begin with, and not good enough to end with.
+    /// Neither bad enough to raise the state nor good enough to clear it.
     Marginal,
-    /// Bad.
+    /// Bad enough to raise the state.
     Bad,
 }
 
-/// What a verdict changed.
+/// A change of the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Transition {
     Raised,
     Cleared,
 }
 
-/// Raised by one bad verdict; cleared when all verdicts of a stated time were calm.
+/// Raised by one bad condition, and cleared when all conditions during the hold time were good.
 ///
-/// So it is never raised twice within that time.
+/// So at least the hold time passes between two raises.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Hysteresis {
     raised: bool,
@@ -30,9 +30,9 @@ pub(crate) struct Hysteresis {
 }
 
 impl Hysteresis {
-    /// Takes a verdict in, and says whether it changed anything.
+    /// Applies a condition, and returns the transition if there is one.
     ///
-    /// Instants that go back count as no time at all.
+    /// An instant before the previous one counts as no elapsed time.
     pub(crate) fn check(&mut self, condition: Condition, hold: Duration, now: Instant) -> Option<Transition> {
         match (self.raised, condition) {
             (false, Condition::Bad) => {
@@ -69,30 +69,30 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn transitions(verdicts: impl IntoIterator<Item = Condition>, hold: Duration) -> Vec<(u32, Transition)> {
+    fn transitions(conditions: impl IntoIterator<Item = Condition>, hold: Duration) -> Vec<(u32, Transition)> {
         let start = Instant::now();
         let mut state = Hysteresis::default();
         let mut check =
             |(at, condition)| state.check(condition, hold, start + at * SECOND).map(|transition| (at, transition));
-        (0..).zip(verdicts).filter_map(&mut check).collect()
+        (0..).zip(conditions).filter_map(&mut check).collect()
     }
 
     #[test]
-    fn it_is_raised_at_once_and_cleared_after_the_hold() {
-        let verdicts = [Good, Marginal, Bad, Bad, Good, Good, Marginal, Good, Good, Good, Good, Good];
-        assert_eq!(transitions(verdicts, 3 * SECOND), [(2, Transition::Raised), (10, Transition::Cleared)]);
+    fn raised_at_once_and_cleared_after_the_hold_time() {
+        let conditions = [Good, Marginal, Bad, Bad, Good, Good, Marginal, Good, Good, Good, Good, Good];
+        assert_eq!(transitions(conditions, 3 * SECOND), [(2, Transition::Raised), (10, Transition::Cleared)]);
     }
 
     #[test]
-    fn without_a_hold_the_first_calm_clears() {
-        let verdicts = [Bad, Marginal, Good, Bad, Good];
+    fn without_a_hold_time_the_first_good_condition_clears() {
+        let conditions = [Bad, Marginal, Good, Bad, Good];
         let expected =
             [(0, Transition::Raised), (2, Transition::Cleared), (3, Transition::Raised), (4, Transition::Cleared)];
-        assert_eq!(transitions(verdicts, Duration::ZERO), expected);
+        assert_eq!(transitions(conditions, Duration::ZERO), expected);
     }
 
     #[test]
-    fn instants_that_go_back_do_no_harm() {
+    fn instants_in_the_past_do_not_clear() {
         let start = Instant::now() + 100 * SECOND;
         let mut state = Hysteresis::default();
         assert_eq!(state.check(Bad, SECOND, start), Some(Transition::Raised));
@@ -104,15 +104,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_alternates_and_keeps_its_hold(
-            verdicts in prop::collection::vec(prop::sample::select(vec![Good, Marginal, Bad]), 0..3_600),
+        fn transitions_alternate_and_observe_the_hold_time(
+            conditions in prop::collection::vec(prop::sample::select(vec![Good, Marginal, Bad]), 0..3_600),
             hold in 0..20_u32,
         ) {
-            let transitions = transitions(verdicts.iter().copied(), hold * SECOND);
+            let transitions = transitions(conditions.iter().copied(), hold * SECOND);
             for (number, &(at, transition)) in transitions.iter().enumerate() {
                 prop_assert_eq!(transition, if number % 2 == 0 { Transition::Raised } else { Transition::Cleared });
                 if transition == Transition::Cleared {
-                    prop_assert!((at - hold..=at).all(|second| verdicts[second as usize] == Good));
+                    prop_assert!((at - hold..=at).all(|second| conditions[second as usize] == Good));
                 }
             }
         }

@@ -1,22 +1,25 @@
-//! How unevenly entries lie over the shards, as a figure for people and as one that chance does not fool.
+//! Measures of the distribution of entries over the shards.
 
 use super::chi_square::upper_tail;
 
-/// (most − fewest) / mean of the entries per shard; 0 when there are no shards or no entries.
+/// Returns (max − min) / mean of the entries per shard, or 0 without shards or entries.
 ///
-/// Easy to understand, and hard to judge: chance alone makes it large when there are few entries per shard.
-/// With 64 shards a perfect hash gives about 0.38 at 10,000 entries. See [`imbalance`] for one to judge by.
+/// Easy to understand, but without a fixed threshold: with few entries per shard it is large by chance alone.
+/// With 64 shards and 10,000 entries, a uniform hash gives about 0.38. See [`imbalance`] for a measure that does not depend
+/// on the number of entries.
 #[must_use]
 pub fn skew(entries: &[usize]) -> f64 {
-    let (Some(most), Some(fewest)) = (entries.iter().max(), entries.iter().min()) else { return 0.0 };
+    let (Some(max), Some(min)) = (entries.iter().max(), entries.iter().min()) else { return 0.0 };
     let mean = mean(entries);
-    if mean == 0.0 { 0.0 } else { (most - fewest) as f64 / mean }
+    if mean == 0.0 { 0.0 } else { (max - min) as f64 / mean }
 }
 
-/// Chi-square over degrees of freedom of the entries per shard; 0 for one shard or none, or no entries.
+/// Returns chi-square divided by the degrees of freedom, of the entries per shard, or 0 with fewer than two shards or without
+/// entries.
 ///
-/// Near 1 for a uniform hash, however many entries there are: with *k* shards it has mean 1 and a standard deviation
-/// of √(2 / (*k* − 1)), so 0.18 for 64. Far above that, the hash is not uniform; far below, somebody dealt the ids.
+/// Near 1 for a uniform hash and any number of entries: with *k* shards the mean is 1 and the standard deviation is
+/// √(2 / (*k* − 1)), which is 0.18 for 64 shards. Far above 1, the hash is not uniform; far below, the ids were chosen so
+/// that they spread evenly.
 #[must_use]
 pub fn imbalance(entries: &[usize]) -> f64 {
     let mean = mean(entries);
@@ -27,22 +30,23 @@ pub fn imbalance(entries: &[usize]) -> f64 {
     squares / mean / (entries.len() - 1) as f64
 }
 
-/// The probability that chance alone would spread so many entries so unevenly, or more; 1 when there is nothing to judge.
+/// Returns the p-value of the chi-square test: the probability that a uniform hash distributes the entries at least this
+/// unevenly.
 ///
-/// The upper tail of chi-square. With fewer than ten entries per shard on average it is told as 1, because for so few the
-/// tail of chi-square is too thin and would cry wolf.
+/// Returns 1 with fewer than two shards, and with fewer than ten entries per shard on average, for which the tail of the
+/// chi-square distribution is too thin and would give false alarms.
 #[must_use]
 pub fn p_value(entries: &[usize]) -> f64 {
     let Some(degrees) = entries.len().checked_sub(1).and_then(|degrees| u32::try_from(degrees).ok()) else {
         return 1.0;
     };
-    if mean(entries) < LEAST_MEAN { 1.0 } else { upper_tail(imbalance(entries) * f64::from(degrees), degrees) }
+    if mean(entries) < MIN_MEAN { 1.0 } else { upper_tail(imbalance(entries) * f64::from(degrees), degrees) }
 }
 
-/// With fewer entries per shard than this, chance is not judged.
-const LEAST_MEAN: f64 = 10.0;
+/// The least average number of entries per shard for the chi-square test.
+const MIN_MEAN: f64 = 10.0;
 
-/// 0 for none; summed as floats, so that no sum overflows.
+/// Returns 0 without shards. The sum is one of floats, which does not overflow.
 fn mean(entries: &[usize]) -> f64 {
     if entries.is_empty() { 0.0 } else { entries.iter().map(|&count| count as f64).sum::<f64>() / entries.len() as f64 }
 }
@@ -53,24 +57,24 @@ mod tests {
     use crate::split_mix64::SplitMix64;
 
     #[test]
-    fn nothing_is_even() {
+    fn no_entries_are_balanced() {
         for entries in [&[][..], &[0], &[0, 0, 0]] {
             assert_eq!((skew(entries), imbalance(entries)), (0.0, 0.0), "{entries:?}");
         }
     }
 
     #[test]
-    fn one_shard_is_even() {
+    fn one_shard_is_balanced() {
         assert_eq!((skew(&[1_000]), imbalance(&[1_000])), (0.0, 0.0));
     }
 
     #[test]
-    fn equal_shards_are_more_even_than_chance() {
+    fn equal_shards_have_no_imbalance() {
         assert_eq!((skew(&[5; 64]), imbalance(&[5; 64])), (0.0, 0.0));
     }
 
     #[test]
-    fn small_cases_by_hand() {
+    fn small_cases_match_manual_results() {
         // Mean 2; squares 1 + 0 + 1 over mean 2 is 1, over 2 degrees of freedom.
         assert_eq!((skew(&[1, 2, 3]), imbalance(&[1, 2, 3])), (1.0, 0.5));
         // Everything in one shard of k: chi-square is n (k - 1), so n.
@@ -78,50 +82,50 @@ mod tests {
     }
 
     #[test]
-    fn chance_gives_one_however_many_entries() {
-        let mut chance = SplitMix64::new(42);
+    fn uniform_entries_have_imbalance_one_for_any_number() {
+        let mut rng = SplitMix64::new(42);
         for balls in [1_000, 10_000, 100_000] {
             let rounds = 100;
-            let mean = (0..rounds).map(|_| imbalance(&chance.throw(balls, 64))).sum::<f64>() / f64::from(rounds);
-            // Five standard deviations of the mean of so many rounds.
+            let mean = (0..rounds).map(|_| imbalance(&rng.balls_into_bins(balls, 64))).sum::<f64>() / f64::from(rounds);
+            // Five standard deviations of the mean of all rounds.
             assert!((mean - 1.0).abs() < 5.0 * (2.0_f64 / 63.0 / f64::from(rounds)).sqrt(), "{balls}: {mean}");
         }
     }
 
     #[test]
-    fn chance_gives_the_skew_that_the_documentation_names() {
-        let mut chance = SplitMix64::new(42);
-        let mean = (0..100).map(|_| skew(&chance.throw(10_000, 64))).sum::<f64>() / 100.0;
+    fn uniform_entries_have_the_documented_skew() {
+        let mut rng = SplitMix64::new(42);
+        let mean = (0..100).map(|_| skew(&rng.balls_into_bins(10_000, 64))).sum::<f64>() / 100.0;
         assert!((0.36..0.40).contains(&mean), "{mean}");
     }
 
     #[test]
-    fn absurd_counts_do_not_overflow() {
+    fn extreme_counts_do_not_overflow() {
         assert!(skew(&[usize::MAX, usize::MAX, 0]) > 1.0);
         assert!(imbalance(&[usize::MAX, usize::MAX, 0]).is_finite());
     }
 
     #[test]
-    fn chance_is_told_as_rare_as_often_as_it_says() {
+    fn p_values_are_calibrated() {
         for (balls, shards) in [(40, 4), (640, 64), (10_000, 64), (30, 2)] {
-            let mut chance = SplitMix64::new(7);
+            let mut rng = SplitMix64::new(7);
             let rounds = 20_000;
-            let rare = (0..rounds).filter(|_| p_value(&chance.throw(balls, shards)) < 0.01).count();
-            // A hundredth of the rounds, which is 200; among few entries whole numbers make it more or less.
+            let rare = (0..rounds).filter(|_| p_value(&rng.balls_into_bins(balls, shards)) < 0.01).count();
+            // The expected number is 200, a hundredth of the rounds; with few entries the test statistic is coarse.
             assert!((50..=300).contains(&rare), "{balls} in {shards}: {rare} of {rounds}");
         }
     }
 
     #[test]
-    fn what_is_aimed_at_one_shard_is_beyond_chance() {
-        let mut entries = SplitMix64::new(1).throw(1_000, 64);
+    fn ids_chosen_for_one_shard_have_a_small_p_value() {
+        let mut entries = SplitMix64::new(1).balls_into_bins(1_000, 64);
         assert!(p_value(&entries) > 1e-4);
         entries[9] += 60;
         assert!(p_value(&entries) < 1e-20, "{}", p_value(&entries));
     }
 
     #[test]
-    fn few_entries_and_few_shards_are_not_judged() {
+    fn few_entries_and_few_shards_have_p_value_one() {
         assert_eq!(p_value(&[]), 1.0);
         assert_eq!(p_value(&[1_000_000]), 1.0);
         assert_eq!(p_value(&[39, 0, 0, 0]), 1.0);

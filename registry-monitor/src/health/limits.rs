@@ -1,4 +1,4 @@
-//! Which caps are being hit: one latch for each, and a bounded number of changes to tell of them.
+//! Reached limits: a hysteresis for each, and a bounded number of changes per check.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -7,41 +7,42 @@ use registry_core::{HealthChange, Limit, LimitCount, LimitHits, LimitUsage};
 
 use super::hysteresis::{Condition, Hysteresis, Transition};
 
-/// The most changes of single caps by label that one check tells; those beyond are told by their number.
+/// The maximum number of label limits that one check names; further ones are only counted.
 ///
-/// Reliefs go first, and those beyond are told by the next check. So a cap that was told by name when it was hit is told
-/// by name when it is relieved.
+/// Cleared limits take precedence, and those in excess are deferred to the next check. So a limit that was named when it was
+/// reached is also named when it is cleared.
 pub(super) const MAX_NAMED: usize = 64;
 
-/// The caps that have been hit, until they are relieved.
+/// The limits that are reached and not yet cleared.
 #[derive(Debug, Default)]
 pub(super) struct ReachedLimits {
-    /// How often each of the few fixed caps had been hit at the check before.
+    /// The hits of each fixed limit at the previous check.
     totals: HashMap<Limit, u64>,
     reached: HashMap<Limit, ReachedLimit>,
-    /// How many have been in `reached` so far: later ones have greater numbers.
-    count: u64,
-    /// Those of which nobody knows which they are.
+    /// The number of limits that have been added to `reached`.
+    added: u64,
+    /// The label limits that the limiter counted without listing them.
     unlisted: Hysteresis,
     unlisted_limits: u64,
-    /// How many caps have been looked at so far.
+    /// The number of visits to a limit.
     #[cfg(test)]
     pub(super) visited: u64,
 }
 
-/// A cap that has been hit and is not relieved.
+/// A limit that is reached and not yet cleared.
 #[derive(Debug)]
 struct ReachedLimit {
     hysteresis: Hysteresis,
     used: LimitUsage,
+    /// The position in the order in which limits were reached.
     number: u64,
-    /// Whether it was told by name.
+    /// Whether it was named when it was reached.
     is_named: bool,
-    /// Whether it was hit since the check before.
-    is_new: bool,
+    /// Whether it was hit since the previous check.
+    has_new_hits: bool,
 }
 
-/// How many caps a check tells by their number alone.
+/// The numbers of limits that a check counts without naming them.
 #[derive(Debug, Default)]
 struct UnnamedCounts {
     reached: u64,
@@ -49,7 +50,7 @@ struct UnnamedCounts {
 }
 
 impl ReachedLimits {
-    /// Judges what was hit since the check before, and says what has changed. O(caps that are hit or not yet relieved).
+    /// Appends the changes since the previous check. O(limits that are reached and not yet cleared).
     pub(super) fn check(
         &mut self,
         fixed: &[LimitUsage],
@@ -58,59 +59,59 @@ impl ReachedLimits {
         now: Instant,
         changes: &mut Vec<HealthChange>,
     ) {
-        let more = self.record_hits(fixed, hits);
+        let new = self.record_hits(fixed, hits);
         let mut unnamed = self.check_unlisted(hits.unlisted, hold, now);
         let named = self.clear_expired(hits.unlisted > 0, hold, now, &mut unnamed, changes);
-        self.report_reached(more, MAX_NAMED - named, &mut unnamed, changes);
-        let of = |limits: u64| Some(LimitCount { limits }).filter(|_| limits > 0);
-        changes.extend(of(unnamed.cleared).map(HealthChange::MoreLimitsCleared));
-        changes.extend(of(unnamed.reached).map(HealthChange::MoreLimitsReached));
+        self.report_reached(new, MAX_NAMED - named, &mut unnamed, changes);
+        let count = |limits: u64| Some(LimitCount { limits }).filter(|_| limits > 0);
+        changes.extend(count(unnamed.cleared).map(HealthChange::MoreLimitsCleared));
+        changes.extend(count(unnamed.reached).map(HealthChange::MoreLimitsReached));
     }
 
-    /// Takes in what was hit, and returns what had not been hit before.
+    /// Records the limits that were hit since the previous check, and returns those that are newly reached.
     fn record_hits(&mut self, fixed: &[LimitUsage], hits: &LimitHits) -> Vec<Limit> {
         let before = std::mem::take(&mut self.totals);
         self.totals = fixed.iter().map(|used| (used.limit.clone(), used.hits)).collect();
         let is_hit = |used: &&LimitUsage| match before.get(&used.limit) {
-            // A total that has fallen is one that began anew.
+            // A total that has decreased was reset.
             Some(total) if used.hits >= *total => used.hits > *total,
             _ => used.hits > 0,
         };
-        // Those that were not hit are brought up to date all the same.
+        // The usage of reached limits is updated without a hit, too.
         for used in fixed {
             if let Some(reached) = self.reached.get_mut(&used.limit) {
                 reached.used.clone_from(used);
             }
         }
-        let mut more = Vec::new();
+        let mut new = Vec::new();
         for used in fixed.iter().filter(is_hit).chain(&hits.limits) {
             #[cfg(test)]
             (self.visited += 1);
             match self.reached.get_mut(&used.limit) {
                 Some(reached) => {
                     reached.used.clone_from(used);
-                    reached.is_new = true;
+                    reached.has_new_hits = true;
                 }
                 None => {
-                    self.count += 1;
-                    let (hysteresis, used, number) = (Hysteresis::default(), used.clone(), self.count);
-                    more.push(used.limit.clone());
+                    self.added += 1;
+                    let (hysteresis, used, number) = (Hysteresis::default(), used.clone(), self.added);
+                    new.push(used.limit.clone());
                     self.reached.insert(
                         used.limit.clone(),
-                        ReachedLimit { hysteresis, used, number, is_named: false, is_new: true },
+                        ReachedLimit { hysteresis, used, number, is_named: false, has_new_hits: true },
                     );
                 }
             }
         }
-        more
+        new
     }
 
-    /// Ends those that have not been hit for long enough, and returns how many caps by label it has named.
+    /// Clears the limits whose hold time has elapsed, and returns how many label limits it has named.
     ///
-    /// When there are hits of which it is not known where, all caps by label may have been hit.
+    /// If there are unlisted hits, any label limit may have been hit.
     fn clear_expired(
         &mut self,
-        any_may_be_hit: bool,
+        has_unlisted_hits: bool,
         hold: Duration,
         now: Instant,
         unnamed: &mut UnnamedCounts,
@@ -120,14 +121,14 @@ impl ReachedLimits {
         self.reached.retain(|limit, reached| {
             #[cfg(test)]
             (self.visited += 1);
-            let is_hit = std::mem::take(&mut reached.is_new) || any_may_be_hit && is_label_limit(limit);
+            let is_hit = std::mem::take(&mut reached.has_new_hits) || has_unlisted_hits && is_label_limit(limit);
             let before = reached.hysteresis;
             let condition = if is_hit { Condition::Bad } else { Condition::Good };
             if reached.hysteresis.check(condition, hold, now) != Some(Transition::Cleared) {
                 return true;
             }
             if reached.is_named {
-                // Until it has been told it is hit.
+                // It stays reached until the change is reported.
                 reached.hysteresis = before;
                 due.push((reached.number, limit.clone()));
             } else {
@@ -138,29 +139,29 @@ impl ReachedLimits {
         due.sort_unstable_by_key(|(number, _)| *number);
         let mut named = 0;
         for (_, limit) in due {
-            let by_label = usize::from(is_label_limit(&limit));
-            if named + by_label > MAX_NAMED {
+            let of_label = usize::from(is_label_limit(&limit));
+            if named + of_label > MAX_NAMED {
                 continue;
             }
-            named += by_label;
+            named += of_label;
             changes.extend(self.reached.remove(&limit).map(|reached| HealthChange::LimitCleared(reached.used)));
         }
         named
     }
 
-    /// Tells of those that were not hit before, of at most so many caps by label by name.
+    /// Reports newly reached limits, and names at most `max_named` label limits.
     fn report_reached(
         &mut self,
-        more: Vec<Limit>,
-        mut most_named: usize,
+        new: Vec<Limit>,
+        mut max_named: usize,
         unnamed: &mut UnnamedCounts,
         changes: &mut Vec<HealthChange>,
     ) {
-        for limit in more {
+        for limit in new {
             let Some(reached) = self.reached.get_mut(&limit) else { continue };
-            reached.is_named = !is_label_limit(&limit) || most_named > 0;
+            reached.is_named = !is_label_limit(&limit) || max_named > 0;
             if reached.is_named {
-                most_named -= usize::from(is_label_limit(&limit));
+                max_named -= usize::from(is_label_limit(&limit));
                 changes.push(HealthChange::LimitReached(reached.used.clone()));
             } else {
                 unnamed.reached += 1;

@@ -1,83 +1,82 @@
-//! What can be set about the judgement of a registry's health.
+//! Settings of the health checks.
 
 use std::time::Duration;
 
 use registry_core::BuildError;
 
-/// What can be set about the judgement of a registry's health: plain data, with defaults that suit most.
+/// Settings of the health checks of a registry.
 ///
 /// The rule for the alarms of shards is [`MonitorSettings::alarm`](crate::MonitorSettings::alarm).
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct HealthSettings {
-    /// When entries lie too unevenly.
+    /// When the distribution of entries is imbalanced.
     pub imbalance: ImbalanceRule,
     /// When an id is hot.
     pub hot: HotRule,
-    /// New registrations are refused when more than this share of the shards is in alarm. Default: 0.5.
+    /// Admission closes when more than this fraction of the shards is in alarm. Default: 0.5.
     ///
-    /// From 0, at which one alarm is enough, to 1, which is never.
+    /// At 0 a single alarm closes admission; at 1 it never closes.
     pub close_above: f64,
-    /// They are taken again when the share has been this or less for a while; at most `close_above`. Default: 0.25.
+    /// Admission reopens when the fraction has been at most this for a while; at most `close_above`. Default: 0.25.
     pub reopen_at: f64,
-    /// For how long it must have been so, at every check; also what the refused are told to wait. Default: 5 s.
+    /// How long it must have been so, at every check. Also the retry delay of rejected registrations. Default: 5 s.
     pub reopen_after: Duration,
-    /// A cap is relieved when it has turned nobody away for so long. Default: 10 s.
+    /// A reached limit is cleared when it has rejected nothing for this long. Default: 10 s.
     pub caps_clear_after: Duration,
 }
 
-/// When entries lie more unevenly over the shards than chance would have it.
+/// When the distribution of entries over the shards is more uneven than chance explains.
 ///
-/// Entries and not lookups are judged. An id is in a shard by its hash, which is as good as chance; but what is looked up
-/// is what people want, and a popular id makes its shard busier than chance would. Ids that are looked up too often are
-/// the business of [`HotRule`].
+/// The test is on entries and not on lookups: the hash of an id selects its shard uniformly, but lookups are not uniform
+/// over ids, and a popular id makes its shard busier. [`HotRule`] detects ids with too many lookups.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct ImbalanceRule {
-    /// Raised when chance would do it with less than this probability; cleared above its square root. Default: 1e-9.
+    /// Raised at a p-value below this, cleared at one above its square root. Default: 1e-9.
     ///
-    /// That is of one check of one kind. With both kinds checked each second and all entries replaced from one check to
-    /// the next, a false alarm is to be expected once in 16 years; real registries change more slowly.
+    /// This is the probability of a false alarm in one check of one kind. If both kinds are checked each second, and all
+    /// entries are replaced between two checks, expect one false alarm in 16 years; real registries change more slowly.
     pub false_alarm: f64,
-    /// For how long it must have been above that, at every check. Default: 10 s.
+    /// How long the p-value must have been above that, at every check. Default: 10 s.
     pub clear_after: Duration,
 }
 
-/// When one id gets too large a share of the lookups.
+/// When one id has too large a share of the lookups.
 ///
-/// Judged by the sampled lookups of the window, one in [`sample_every`](crate::MonitorSettings::sample_every).
+/// The share is estimated from the sampled lookups in the window.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct HotRule {
-    /// Hot from this share on, above 0 and at most 1; gone below half of it. Default: 0.2.
+    /// The share from which an id is hot, above 0 and at most 1. It is cleared below half of it. Default: 0.2.
     pub share: f64,
-    /// And from so many times its fair share on, which is one by the number of entries. Default: 10.
+    /// The minimum ratio of the share to the fair share, which is one divided by the number of entries. Default: 10.
     ///
-    /// So that none is hot where there are few.
+    /// With few entries, no id is hot.
     pub min_fair_ratio: f64,
-    /// So many sampled lookups are enough to tell. Default: 200.
+    /// The minimum number of sampled lookups. Default: 200.
     pub min_samples: u64,
-    /// For how long it must have been below, at every check. Default: 10 s.
+    /// How long the share must have been below that, at every check. Default: 10 s.
     pub clear_after: Duration,
 }
 
 impl HealthSettings {
-    /// Whether the settings make sense.
+    /// Checks that all values are in range.
     ///
     /// # Errors
     ///
-    /// [`BuildError::Setting`], naming what does not.
+    /// [`BuildError::Setting`] with the name of the first invalid setting.
     pub fn check(&self) -> Result<(), BuildError> {
-        let must = |name, right, must| if right { Ok(()) } else { Err(BuildError::Setting { name, must }) };
+        let must = |name, valid, must| if valid { Ok(()) } else { Err(BuildError::Setting { name, must }) };
         let false_alarm = self.imbalance.false_alarm;
         must("health.imbalance.false_alarm", false_alarm > 0.0 && false_alarm < 0.1, "above 0 and below 0.1")?;
         must("health.hot.share", self.hot.share > 0.0 && self.hot.share <= 1.0, "above 0 and at most 1")?;
         must(
-            "health.hot.times_fair",
+            "health.hot.min_fair_ratio",
             self.hot.min_fair_ratio >= 1.0 && self.hot.min_fair_ratio.is_finite(),
             "at least 1",
         )?;
-        must("health.hot.enough", self.hot.min_samples > 0, "at least 1")?;
+        must("health.hot.min_samples", self.hot.min_samples > 0, "at least 1")?;
         must("health.close_above", (0.0..=1.0).contains(&self.close_above), "from 0 to 1")?;
         must("health.reopen_at", (0.0..=self.close_above).contains(&self.reopen_at), "from 0 to `health.close_above`")
     }

@@ -1,4 +1,4 @@
-//! Health, judged rightly: no flapping in noise, no false alarm in normal load, and the right shard at once.
+//! No flapping under noise, no false alarm under normal load, and prompt alarms for the right shard.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use registry_core::{Limit, Operation, Probe};
 
 use super::*;
 use crate::latency::slow_ops::{SlowOpsWindow, SlowThresholds};
-use crate::split_mix64::SplitMix64;
+use crate::split_mix64::{SplitMix64, Zipf};
 use crate::{Monitor, MonitorSettings};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -18,7 +18,7 @@ fn health(shards: usize) -> Health {
     Health::new(shards, AlarmRule::default(), HealthSettings::default())
 }
 
-/// A shard's figures in which so many of a thousand writes were slow.
+/// Returns the statistics of a shard in which `slow` of a thousand writes were slow.
 fn shard(shard: usize, slow: u64) -> ShardStats {
     let mut stats = ShardStats::default();
     stats.shard = shard;
@@ -39,7 +39,7 @@ fn names(changes: &[HealthChange]) -> Vec<String> {
 }
 
 #[test]
-fn admission_closes_above_exactly_the_share_and_reopens_by_itself() {
+fn admission_closes_above_the_exact_fraction_and_reopens() {
     for (share, shards, closes_at) in
         [(0.5, 64, 33), (0.25, 64, 17), (0.5, 1, 1), (0.5, 2, 2), (0.0, 64, 1), (0.9, 8, 8)]
     {
@@ -54,10 +54,10 @@ fn admission_closes_above_exactly_the_share_and_reopens_by_itself() {
             assert_eq!(changes.contains(&closed), alarmed == closes_at, "{alarmed} of {shards}, share {share}");
             assert_eq!(health.admission() == AdmissionState::Closed, alarmed >= closes_at);
         }
-        let calm: Vec<_> = (0..shards).map(|index| shard(index, 0)).collect();
+        let healthy: Vec<_> = (0..shards).map(|index| shard(index, 0)).collect();
         let mut reopened = Vec::new();
         for second in 1..30 {
-            let changes = health.check(&calm, &[], &[], &NO_HITS, start + second * SECOND);
+            let changes = health.check(&healthy, &[], &[], &NO_HITS, start + second * SECOND);
             reopened.extend(changes.into_iter().filter(|change| matches!(change, HealthChange::AdmissionReopened(_))));
         }
         assert_eq!(reopened, [HealthChange::AdmissionReopened(AlarmedShards { alarmed: 0, shards })]);
@@ -66,7 +66,7 @@ fn admission_closes_above_exactly_the_share_and_reopens_by_itself() {
 }
 
 #[test]
-fn the_slow_shard_and_no_other_alarms_within_two_checks() {
+fn only_the_slow_shard_alarms_within_two_checks() {
     for slow in [0, 17, 63] {
         let start = Instant::now();
         let monitor = Monitor::new(64, MonitorSettings::default(), start);
@@ -74,7 +74,7 @@ fn the_slow_shard_and_no_other_alarms_within_two_checks() {
         let mut raised = Vec::new();
         for tenth in 0..150 {
             let now = start + tenth * SECOND / 10;
-            // For ten seconds all are fast and busy; then one is so slow that it does little.
+            // For ten seconds all shards are fast and busy. Then one is so slow that it completes few operations.
             for shard in 0..64 {
                 let (times, micros) = if shard == slow && tenth >= 100 { (2, 20_000) } else { (100, 8) };
                 for _ in 0..times {
@@ -90,12 +90,12 @@ fn the_slow_shard_and_no_other_alarms_within_two_checks() {
         }
         let [(second, HealthChange::AlarmRaised(alarm))] = &raised[..] else { panic!("{raised:?}") };
         assert_eq!((alarm.shard, alarm.operation), (slow, Operation::Write));
-        assert!(*second <= 11, "slow from second 10 on, and seen in second {second}");
+        assert!(*second <= 11, "slow from second 10 on, in alarm in second {second}");
     }
 }
 
 #[test]
-fn a_reset_of_the_figures_loses_no_alarm() {
+fn a_reset_keeps_alarms() {
     let start = Instant::now();
     let monitor = Monitor::new(2, MonitorSettings::default(), start);
     let mut health = health(2);
@@ -118,14 +118,14 @@ fn a_reset_of_the_figures_loses_no_alarm() {
 }
 
 #[test]
-fn a_reset_before_each_check_hides_nothing() {
+fn resets_before_each_check_hide_nothing() {
     let mean = AlarmRule { metric: registry_core::AlarmMetric::Mean, ..AlarmRule::default() };
     for alarm in [AlarmRule::default(), AlarmRule::mean_of_last_writes(), mean] {
         let start = Instant::now();
         let settings = MonitorSettings { sample_every: 1, alarm: alarm.clone(), ..MonitorSettings::default() };
         let monitor = Monitor::new(1, settings, start);
         let mut health = Health::new(1, alarm.clone(), HealthSettings::default());
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         for second in 1..40 {
             let now = start + second * SECOND;
             for _ in 0..300 {
@@ -133,49 +133,50 @@ fn a_reset_before_each_check_hides_nothing() {
                 monitor.record_latency(0, Operation::Write, now - SECOND / 5, now);
             }
             monitor.record_latency(0, Operation::Read, now, now);
-            // The first check sees all figures, for the mean of the window is a figure.
+            // The first check comes before a reset, because that clears the mean of the window.
             if second > 1 {
                 monitor.reset();
             }
             let mut stats = monitor.stats(0, now);
             stats.servers = 1_000;
             let changes = health.check(&[stats], &monitor.hot_ids(now), &[], &NO_HITS, now);
-            told.extend(names(&changes).into_iter().filter(|name| !name.starts_with("Admission")));
+            reported.extend(names(&changes).into_iter().filter(|name| !name.starts_with("Admission")));
         }
-        assert_eq!(told, ["AlarmRaised", "HotIdDetected"], "{alarm:?}");
+        assert_eq!(reported, ["AlarmRaised", "HotIdDetected"], "{alarm:?}");
     }
 }
 
 #[test]
-fn a_day_of_normal_load_raises_nothing() {
+fn a_day_of_normal_load_changes_nothing() {
     const SHARDS: usize = 32;
-    let mut chance = SplitMix64::new(24);
+    let mut rng = SplitMix64::new(24);
     let start = Instant::now();
     let mut health = health(SHARDS);
-    let mut paces: Vec<[SlowOpsWindow; 2]> = (0..SHARDS).map(|_| Default::default()).collect();
+    let mut windows: Vec<[SlowOpsWindow; 2]> = (0..SHARDS).map(|_| Default::default()).collect();
     let thresholds: SlowThresholds = AlarmRule::default().thresholds();
-    // The same names for servers and transports, as many programs have them.
+    // Servers and transports with the same ids, as in many programs.
     let mut stats: Vec<ShardStats> = (0..SHARDS).map(|index| shard(index, 0)).collect();
-    for (stats, entries) in stats.iter_mut().zip(chance.throw(10_000, SHARDS)) {
+    for (stats, entries) in stats.iter_mut().zip(rng.balls_into_bins(10_000, SHARDS)) {
         (stats.servers, stats.transports) = (entries, entries);
     }
     for second in 0..24 * 3_600 {
-        for (stats, paces) in stats.iter_mut().zip(&mut paces) {
-            for (pace, stretch) in [&mut stats.slow_reads, &mut stats.slow_writes].into_iter().zip(paces) {
-                // From idle at night to two hundred a second; one in five thousand is held up by something else.
+        for (stats, windows) in stats.iter_mut().zip(&mut windows) {
+            for (pace, stretch) in [&mut stats.slow_reads, &mut stats.slow_writes].into_iter().zip(windows) {
+                // From idle at night to two hundred a second. One in five thousand is slow for external reasons.
                 let busy = 100.0 * (1.0 - (second as f64 / 86_400.0 * std::f64::consts::TAU).cos());
-                stretch.add(second, (busy as u32, chance.poisson(busy / 5_000.0), chance.poisson(busy / 1_000.0)));
+                stretch.add(second, (busy as u32, rng.poisson(busy / 5_000.0), rng.poisson(busy / 1_000.0)));
                 *pace = stretch.read(second, SECOND, &thresholds);
             }
         }
-        // Some come and some go: where there are more, more go. About two thousand a shard are the balance of it.
+        // Random registrations and removals. Removals are proportional to the entries, with an equilibrium at about two
+        // thousand per shard.
         for attempt in 0..40 {
-            let [come, go] = [(); 2].map(|()| (chance.next() % SHARDS as u64) as usize);
+            let [come, go] = [(); 2].map(|()| (rng.next() % SHARDS as u64) as usize);
             stats[come].servers += attempt % 2;
             stats[come].transports += (attempt + 1) % 2;
             let one = &mut stats[go];
-            one.servers -= usize::from(chance.unit() < one.servers as f64 / 4_000.0);
-            one.transports -= usize::from(chance.unit() < one.transports as f64 / 4_000.0);
+            one.servers -= usize::from(rng.uniform() < one.servers as f64 / 4_000.0);
+            one.transports -= usize::from(rng.uniform() < one.transports as f64 / 4_000.0);
         }
         let changes = health.check(&stats, &[], &[], &NO_HITS, start + second as u32 * SECOND);
         assert_eq!(changes, [], "second {second}");
@@ -183,35 +184,35 @@ fn a_day_of_normal_load_raises_nothing() {
 }
 
 #[test]
-fn a_day_of_popular_ids_names_none_as_hot() {
+fn a_day_of_popular_ids_detects_no_hot_id() {
     let start = Instant::now();
     let monitor = Monitor::new(1, MonitorSettings { sample_every: 1, ..MonitorSettings::default() }, start);
-    // Few samples, so that luck has as much to say as it ever has.
+    // The smallest allowed sample has the largest variance.
     let hot = HotRule { min_samples: 100, ..HotRule::default() };
     let mut health = Health::new(1, AlarmRule::default(), HealthSettings { hot, ..HealthSettings::default() });
-    let mut chance = SplitMix64::new(3);
-    let zipf = chance.zipf(10_000, 1.0);
-    let mut everyone = shard(0, 0);
-    everyone.servers = 10_000;
+    let mut rng = SplitMix64::new(3);
+    let zipf = Zipf::new(10_000, 1.0);
+    let mut stats = shard(0, 0);
+    stats.servers = 10_000;
     for check in 0..24 * 3_600 / 5 {
         let now = start + check * 5 * SECOND;
         for _ in 0..60 {
-            monitor.on_sample(0, Kind::Server, &zipf.pick(&mut chance).to_le_bytes());
+            monitor.on_sample(0, Kind::Server, &zipf.sample(&mut rng).to_le_bytes());
         }
         monitor.record_latency(0, Operation::Read, now, now);
-        let changes = health.check(std::slice::from_ref(&everyone), &monitor.hot_ids(now), &[], &NO_HITS, now);
+        let changes = health.check(std::slice::from_ref(&stats), &monitor.hot_ids(now), &[], &NO_HITS, now);
         assert_eq!(changes, [], "check {check}");
     }
 }
 
 #[test]
-fn a_hot_id_is_named_with_its_share_and_goes_when_it_cools() {
+fn a_hot_id_is_detected_with_its_share_and_cleared() {
     let start = Instant::now();
     let monitor = Monitor::new(1, MonitorSettings { sample_every: 1, ..MonitorSettings::default() }, start);
     let mut health = health(1);
-    let mut everyone = shard(0, 0);
-    everyone.transports = 1_000;
-    let mut told = Vec::new();
+    let mut stats = shard(0, 0);
+    stats.transports = 1_000;
+    let mut reported = Vec::new();
     for second in 0..60_u32 {
         let now = start + second * SECOND;
         for number in 0..100_u32 {
@@ -220,39 +221,39 @@ fn a_hot_id_is_named_with_its_share_and_goes_when_it_cools() {
             monitor.on_sample(0, Kind::Server, id.as_bytes());
         }
         monitor.record_latency(0, Operation::Read, now, now);
-        let changes = health.check(std::slice::from_ref(&everyone), &monitor.hot_ids(now), &[], &NO_HITS, now);
-        told.extend(changes.into_iter().map(|change| (second, change)));
+        let changes = health.check(std::slice::from_ref(&stats), &monitor.hot_ids(now), &[], &NO_HITS, now);
+        reported.extend(changes.into_iter().map(|change| (second, change)));
     }
-    let [(named, HealthChange::HotIdDetected(hot)), (gone, HealthChange::HotIdCleared(_))] = &told[..] else {
-        panic!("{told:?}")
+    let [(detected, HealthChange::HotIdDetected(hot)), (cleared, HealthChange::HotIdCleared(_))] = &reported[..] else {
+        panic!("{reported:?}")
     };
     assert_eq!((&*hot.id, hot.kind), ("tools/search", Kind::Server));
     assert!((0.2..0.5).contains(&hot.share), "{hot:?}");
-    assert!((10..=20).contains(named) && (30..=45).contains(gone), "{named} to {gone}");
+    assert!((10..=20).contains(detected) && (30..=45).contains(cleared), "{detected} to {cleared}");
 }
 
 #[test]
-fn where_there_are_few_none_is_hot_and_few_samples_tell_nothing() {
+fn few_entries_or_few_samples_detect_no_hot_id() {
     let mut few = shard(0, 0);
     few.servers = 12;
     let now = Instant::now();
     assert_eq!(health(1).check(&[few.clone()], &[hot("s", 0.8, 10_000)], &[], &NO_HITS, now), []);
     few.transports = 1_000;
     assert_eq!(health(1).check(&[few.clone()], &[hot("s", 0.8, 199)], &[], &NO_HITS, now), []);
-    let perhaps = HotId { share_at_least: 0.1, ..hot("s", 0.8, 10_000) };
+    let uncertain = HotId { share_at_least: 0.1, ..hot("s", 0.8, 10_000) };
     assert_eq!(
-        health(1).check(&[few.clone()], &[perhaps], &[], &NO_HITS, now),
+        health(1).check(&[few.clone()], &[uncertain], &[], &NO_HITS, now),
         [],
-        "a share that may be small tells nothing"
+        "the lower bound of the share is too small"
     );
     assert_eq!(names(&health(1).check(&[few], &[hot("s", 0.8, 200)], &[], &NO_HITS, now)), ["HotIdDetected"]);
 }
 
 #[test]
-fn ids_that_are_aimed_at_one_shard_are_seen_and_the_rest_of_time_is_calm() {
-    let mut chance = SplitMix64::new(5);
+fn ids_chosen_for_one_shard_raise_imbalance_until_they_are_removed() {
+    let mut rng = SplitMix64::new(5);
     let mut stats: Vec<ShardStats> = (0..64).map(|index| shard(index, 0)).collect();
-    for (stats, entries) in stats.iter_mut().zip(chance.throw(2_000, 64)) {
+    for (stats, entries) in stats.iter_mut().zip(rng.balls_into_bins(2_000, 64)) {
         stats.transports = entries;
     }
     let start = Instant::now();
@@ -269,7 +270,7 @@ fn ids_that_are_aimed_at_one_shard_are_seen_and_the_rest_of_time_is_calm() {
 }
 
 #[test]
-fn a_cap_is_hit_once_however_often_it_refuses() {
+fn a_limit_is_reported_once_for_any_number_of_hits() {
     let start = Instant::now();
     let mut health = health(1);
     let mut check =
@@ -288,7 +289,7 @@ fn a_cap_is_hit_once_however_often_it_refuses() {
 }
 
 #[test]
-fn senseless_settings_are_errors() {
+fn invalid_settings_are_errors() {
     let default = HealthSettings::default;
     assert_eq!(default().check(), Ok(()));
     for settings in [
@@ -308,9 +309,9 @@ fn senseless_settings_are_errors() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
-    /// Two checks after the clock has gone right again, what is held for a time is held for that long.
+    /// Two checks after the clock is right again, hold times are exact.
     #[test]
-    fn holds_heal_whatever_jumps_the_clock_made(
+    fn hold_times_recover_from_any_clock_jumps(
         jumps in prop::collection::vec((0..7_200_u32, any::<bool>()), 0..20),
         begin in 0..7_200_u32,
     ) {
@@ -333,37 +334,39 @@ proptest! {
         prop_assert!(!check(begin + 3 + 5, false));
     }
 
-    /// Noise around the threshold, whatever its size: an alarm is a minute's matter at least, never a flicker.
+    /// Noise of any size around the threshold does not make the alarm flap.
     #[test]
     fn a_noisy_hour_does_not_flap(seed: u64, mean in 0.0..40.0_f64, swing in 1..300_u32) {
-        judge_noisy_hour(seed, mean, swing);
+        check_noisy_hour(seed, mean, swing);
     }
 }
 
-/// In both the alarm was raised, 15 and 84 times, when one second with eleven slow ones in a thousand was enough.
+/// Regression test: 15 and 84 alarms when eleven slow operations of a thousand in one second were enough.
 #[test]
-fn these_noisy_hours_do_not_flap() {
+fn known_noisy_hours_do_not_flap() {
     for thousandth in 0..10 {
-        judge_noisy_hour(0, 2.58 + f64::from(thousandth) / 1_000.0, 3);
-        judge_noisy_hour(0, 3.70 + f64::from(thousandth) / 1_000.0, 2);
+        check_noisy_hour(0, 2.58 + f64::from(thousandth) / 1_000.0, 3);
+        check_noisy_hour(0, 3.70 + f64::from(thousandth) / 1_000.0, 2);
     }
 }
 
-/// When alarms were raised, `true`, and cleared in an hour of a thousand operations a second, of which so many were slow on
-/// average; their number goes up and down within 2π times `swing` seconds, from none to twice the mean.
+/// Simulates an hour of a thousand operations per second, and returns when alarms were raised, `true`, and cleared.
+///
+/// The number of slow operations is random, around a sine wave between zero and twice `mean`, with a period of 2π times
+/// `swing` seconds.
 fn noisy_hour(seed: u64, mean: f64, swing: u32) -> Vec<(u32, bool)> {
-    let mut chance = SplitMix64::new(seed);
+    let mut rng = SplitMix64::new(seed);
     let start = Instant::now();
     let mut health = health(1);
-    let mut paces = SlowOpsWindow::default();
+    let mut windows = SlowOpsWindow::default();
     let thresholds = AlarmRule::default().thresholds();
     let mut changes = Vec::new();
     for second in 0..3_600_u32 {
         let wave = 1.0 + (f64::from(second) / f64::from(swing)).sin();
-        let slow = chance.poisson(mean * wave);
-        paces.add(second.into(), (1_000, slow, slow + chance.poisson(mean)));
+        let slow = rng.poisson(mean * wave);
+        windows.add(second.into(), (1_000, slow, slow + rng.poisson(mean)));
         let mut stats = shard(0, 0);
-        stats.slow_writes = paces.read(second.into(), SECOND, &thresholds);
+        stats.slow_writes = windows.read(second.into(), SECOND, &thresholds);
         for change in health.check(&[stats], &[], &[], &NO_HITS, start + second * SECOND) {
             changes.push((second, matches!(change, HealthChange::AlarmRaised(_) | HealthChange::AdmissionClosed(_))));
         }
@@ -371,38 +374,38 @@ fn noisy_hour(seed: u64, mean: f64, swing: u32) -> Vec<(u32, bool)> {
     changes
 }
 
-fn judge_noisy_hour(seed: u64, mean: f64, swing: u32) {
+fn check_noisy_hour(seed: u64, mean: f64, swing: u32) {
     let changes = noisy_hour(seed, mean, swing);
-    let told = format!("seed {seed}, mean {mean}, swing {swing}: {changes:?}");
-    // The window must empty and the hold must pass before an alarm is cleared.
+    let context = format!("seed {seed}, mean {mean}, swing {swing}: {changes:?}");
+    // Before an alarm is cleared, the window must empty and the hold time must elapse.
     for pair in changes.windows(2) {
-        assert!(!pair[0].1 || pair[1].1 || pair[1].0 - pair[0].0 >= 5, "{told}");
+        assert!(!pair[0].1 || pair[1].1 || pair[1].0 - pair[0].0 >= 5, "{context}");
     }
     let raised = changes.iter().filter(|(_, raised)| *raised).count();
-    assert!(raised <= 2 * 3_600 / 15, "{told}");
-    // The most slow ones in a thousand of a window: where the wave is quick, a window never sees its top alone.
+    assert!(raised <= 2 * 3_600 / 15, "{context}");
+    // The maximum mean of a window: with a short period, a window covers more than the top of the wave.
     let half_a_window = 5.0 / f64::from(swing);
     let most = mean * (1.0 + (half_a_window.sin() / half_a_window).abs());
     if swing < 5 && (most < 6.0 || mean > 15.0) {
-        assert!(raised <= 2, "{raised} times in an hour, far from the threshold; {told}");
+        assert!(raised <= 2, "{raised} times in an hour, far from the threshold; {context}");
     }
 }
 
-/// An alarm would have been raised thirty times in this hour when one second was enough to tell.
+/// Regression test: thirty alarms when any suffix above the threshold was enough.
 #[test]
-fn an_hour_at_half_the_threshold_is_quiet() {
+fn an_hour_at_half_the_threshold_raises_no_alarm() {
     for seed in 0..10 {
         for per_second in [1_000, 5_000] {
-            let mut chance = SplitMix64::new(seed);
-            let (mut health, mut paces, start) = (health(1), SlowOpsWindow::default(), Instant::now());
+            let mut rng = SplitMix64::new(seed);
+            let (mut health, mut windows, start) = (health(1), SlowOpsWindow::default(), Instant::now());
             let thresholds = AlarmRule::default().thresholds();
             for second in 0..3_600_u32 {
-                let slow = chance.poisson(f64::from(per_second) / 200.0);
-                paces.add(second.into(), (per_second, slow, slow));
+                let slow = rng.poisson(f64::from(per_second) / 200.0);
+                windows.add(second.into(), (per_second, slow, slow));
                 let mut stats = shard(0, 0);
-                stats.slow_writes = paces.read(second.into(), SECOND, &thresholds);
+                stats.slow_writes = windows.read(second.into(), SECOND, &thresholds);
                 let changes = health.check(&[stats], &[], &[], &NO_HITS, start + second * SECOND);
-                // What came first is all that there is, and a thousand operations tell little.
+                // Until the window is full, it has few operations.
                 assert!(second < 10 || changes.is_empty(), "seed {seed}, second {second}: {changes:?}");
             }
         }

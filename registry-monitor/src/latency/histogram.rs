@@ -1,46 +1,47 @@
-//! Latencies, summarised: exact count, mean, minimum and maximum, and percentiles within a bound.
+//! Histograms of latencies: exact count, mean, minimum and maximum, and percentiles with a bounded error.
 
 use std::time::Duration;
 
 use hdrhistogram::{Counter, Histogram};
 use registry_core::LatencyStats;
 
-/// The longest latency that is told from longer ones, in nanoseconds: 292 years.
+/// Longer latencies count as this one, in nanoseconds: 292 years.
 ///
-/// Half of what 64 bits can say, which the histogram can hold with its usual precision.
+/// Half the range of 64 bits, which the histogram holds at its usual precision.
 pub(crate) const MAX_LATENCY_NS: u64 = i64::MAX as u64;
 
-/// The most latencies that a histogram takes in, so that no bucket of 32 bits overflows, even after two histograms
-/// were added. Two thousand million in one slice: percentiles are those of so many, the rest stays exact.
+/// The most latencies in a histogram of 32-bit buckets, so that no bucket overflows, even after two histograms are added.
+///
+/// Beyond two thousand million in one slice, the percentiles are those of the first ones; all else stays exact.
 const MAX_HISTOGRAM_COUNT: u64 = (u32::MAX / 2) as u64;
 
-/// What is known of the latencies of some operations, with buckets that count up to what `C` can hold: the default is for
-/// a slice of time, [`LifetimeHistogram`] for however long.
+/// Latencies, with buckets that count in `C`: 32 bits suffice for one slice of the window, [`LifetimeHistogram`] is for
+/// totals.
 #[derive(Clone, Debug)]
 pub(crate) struct LatencyHistogram<C: Counter = u32> {
     count: u64,
     sum_ns: u128,
-    /// Meaningless while `count` is zero.
+    /// Unspecified while `count` is zero.
     min_ns: u64,
     max_ns: u64,
-    /// Made by the first record: most shards of an idle registry never need one.
+    /// Allocated by the first record: most shards of an idle registry never need one.
     ///
-    /// One significant decimal digit means buckets that are exact below 32 ns, and from there on 1/16 of their
-    /// lower end wide at most.
+    /// One significant decimal digit means that buckets are exact below 32 ns, and from there on at most as wide as 1/16 of
+    /// their lower end.
     histogram: Option<Histogram<C>>,
 }
 
-/// Latencies that add up for ever: no bucket of 64 bits overflows.
+/// Latencies without a limit to their number: no bucket of 64 bits overflows.
 pub(crate) type LifetimeHistogram = LatencyHistogram<u64>;
 
-/// A duration in nanoseconds; five hundred years and more are as long as any.
+/// Returns a duration in nanoseconds, saturating at five hundred years.
 #[inline]
 pub(crate) fn nanoseconds(duration: Duration) -> u64 {
     duration.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(duration.subsec_nanos()))
 }
 
 impl<C: Counter> LatencyHistogram<C> {
-    /// Adds one latency; none is too short, and those above [`MAX_LATENCY_NS`] count as that.
+    /// Adds a latency. Those above [`MAX_LATENCY_NS`] count as that.
     pub(crate) fn record(&mut self, latency: Duration) {
         let ns = nanoseconds(latency).min(MAX_LATENCY_NS);
         self.min_ns = if self.count == 0 { ns } else { self.min_ns.min(ns) };
@@ -49,7 +50,7 @@ impl<C: Counter> LatencyHistogram<C> {
         self.sum_ns += u128::from(ns);
         if self.count <= MAX_HISTOGRAM_COUNT || size_of::<C>() > size_of::<u32>() {
             let recorded = self.histogram.get_or_insert_with(empty).record(ns);
-            debug_assert!(recorded.is_ok(), "the histogram grows as needed: {recorded:?}");
+            debug_assert!(recorded.is_ok(), "the histogram resizes itself: {recorded:?}");
         }
     }
 
@@ -57,20 +58,20 @@ impl<C: Counter> LatencyHistogram<C> {
         self.count == 0
     }
 
-    /// Adds all latencies of another of the same kind.
+    /// Adds all latencies of another histogram of the same type.
     pub(crate) fn add(&mut self, other: &Self) {
         self.add_exact(other);
         match (&mut self.histogram, &other.histogram) {
             (Some(ours), Some(theirs)) => {
                 let added = ours.add(theirs);
-                debug_assert!(added.is_ok(), "the histogram grows as needed: {added:?}");
+                debug_assert!(added.is_ok(), "the histogram resizes itself: {added:?}");
             }
             (ours @ None, Some(theirs)) => *ours = Some(theirs.clone()),
             (_, None) => {}
         }
     }
 
-    /// Adds all but the histogram.
+    /// Adds everything except the buckets.
     fn add_exact<D: Counter>(&mut self, other: &LatencyHistogram<D>) {
         if other.count == 0 {
             return;
@@ -81,7 +82,7 @@ impl<C: Counter> LatencyHistogram<C> {
         self.sum_ns += other.sum_ns;
     }
 
-    /// Forgets everything, and keeps the memory of the histogram for the next.
+    /// Removes all latencies, and keeps the allocation.
     pub(crate) fn clear(&mut self) {
         let histogram = self.histogram.take().map(|mut histogram| {
             histogram.reset();
@@ -90,9 +91,9 @@ impl<C: Counter> LatencyHistogram<C> {
         *self = Self { histogram, ..Self::default() };
     }
 
-    /// The figures, as those of a window that reaches back so far; zero for all that there ever were.
+    /// Returns the statistics, with `window` as given: zero for totals.
     ///
-    /// A percentile is never below the exact one by nearest rank, and at most 1/16 above it.
+    /// A percentile is at least the exact one by nearest rank, and at most 1/16 above it.
     pub(crate) fn summary(&self, window: Duration) -> LatencyStats {
         let mut stats = LatencyStats::default();
         stats.window = window;
@@ -104,7 +105,7 @@ impl<C: Counter> LatencyHistogram<C> {
         stats.min_ns = self.min_ns;
         stats.max_ns = self.max_ns;
         if let Some(histogram) = &self.histogram {
-            // The histogram answers with the upper end of a bucket, which may lie above everything recorded.
+            // The histogram returns the upper end of a bucket, which may exceed the maximum.
             let at = |quantile| histogram.value_at_quantile(quantile).min(self.max_ns);
             stats.p50_ns = at(0.5);
             stats.p95_ns = at(0.95);
@@ -116,17 +117,17 @@ impl<C: Counter> LatencyHistogram<C> {
 }
 
 impl LifetimeHistogram {
-    /// Adds all latencies of a slice of time.
+    /// Adds all latencies of a slice.
     ///
-    /// A step for each bucket of the slice that is in use: a few hundred at most, once in a slice.
+    /// O(buckets of the slice in use): a few hundred at most, once per slice.
     pub(crate) fn add_slice(&mut self, slice: &LatencyHistogram) {
         self.add_exact(slice);
         let Some(theirs) = &slice.histogram else { return };
         let ours = self.histogram.get_or_insert_with(empty);
         for bucket in theirs.iter_recorded() {
-            // The buckets of both are cut alike, so each goes where its latencies would have gone.
+            // Both have the same bucket boundaries, so each count goes where its latencies would have gone.
             let added = ours.record_n(bucket.value_iterated_to(), u64::from(bucket.count_at_value()));
-            debug_assert!(added.is_ok(), "the histogram grows as needed: {added:?}");
+            debug_assert!(added.is_ok(), "the histogram resizes itself: {added:?}");
         }
     }
 }
@@ -138,7 +139,7 @@ impl<C: Counter> Default for LatencyHistogram<C> {
 }
 
 fn empty<C: Counter>() -> Histogram<C> {
-    Histogram::new(1).expect("one digit is in range")
+    Histogram::new(1).expect("one significant digit is valid")
 }
 
 #[cfg(test)]
@@ -157,7 +158,7 @@ mod tests {
         [(500, stats.p50_ns), (950, stats.p95_ns), (990, stats.p99_ns), (999, stats.p999_ns)]
     }
 
-    /// Compares with the sorted list: exact where exactness is promised, within 1/16 elsewhere.
+    /// Compares with the sorted latencies: percentiles within 1/16, all else exactly.
     fn check(all_ns: &[u64], stats: &LatencyStats) {
         let mut sorted = all_ns.to_vec();
         sorted.sort_unstable();
@@ -165,16 +166,16 @@ mod tests {
         assert_eq!(stats.count, sorted.len() as u64);
         assert_eq!((stats.min_ns, stats.max_ns), (sorted[0], sorted[sorted.len() - 1]));
         assert_eq!(stats.mean_ns, sum as f64 / sorted.len() as f64);
-        for (per_mille, told) in percentiles(stats) {
+        for (per_mille, actual) in percentiles(stats) {
             let rank = (sorted.len() as u64 * per_mille).div_ceil(1_000);
             let exact = sorted[rank as usize - 1];
-            assert!(told >= exact, "{per_mille} of {}: {told} is below {exact}", sorted.len());
-            assert!(told - exact <= exact / 16, "{per_mille} of {}: {told} is too far above {exact}", sorted.len());
+            assert!(actual >= exact, "{per_mille} of {}: {actual} is below {exact}", sorted.len());
+            assert!(actual - exact <= exact / 16, "{per_mille} of {}: {actual} is too far above {exact}", sorted.len());
         }
     }
 
     #[test]
-    fn percentiles_keep_their_bound_for_every_length_and_scale() {
+    fn percentile_error_is_bounded_for_any_count_and_scale() {
         let mut state = 1_u64;
         let mut next = || {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -188,10 +189,10 @@ mod tests {
     }
 
     #[test]
-    fn the_bound_holds_at_the_edges_of_buckets() {
+    fn percentile_error_is_bounded_at_bucket_boundaries() {
         for bits in 0..63 {
             for ns in [(1_u64 << bits) - 1, 1 << bits, (1 << bits) + 1] {
-                // The larger one keeps the maximum from hiding the bucket's upper end.
+                // With a larger maximum, the upper end of the bucket is returned.
                 let all = [ns, ns, ns, MAX_LATENCY_NS];
                 check(&all[..3], &latencies(&all[..3]).summary(Duration::ZERO));
                 let stats = latencies(&all).summary(Duration::ZERO);
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn adding_is_recording_both() {
+    fn add_equals_recording_both() {
         for (ours, theirs) in [(&[5, 70, 900][..], &[1, 1_000_000_000][..]), (&[], &[3]), (&[3], &[]), (&[9; 50], &[8])]
         {
             let mut sum = latencies(ours);
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn slices_that_add_up_are_as_if_all_had_been_recorded_at_once() {
+    fn add_slice_equals_recording_all() {
         let slices: [Vec<u64>; 4] =
             [(0..500).map(|n| n * n * n).collect(), vec![], vec![7; 3], (0..63).map(|bits| 1 << bits).collect()];
         let mut sum = LifetimeHistogram::default();
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_32_bits_can_count_add_up() {
+    fn totals_exceed_32_bits() {
         let mut slice = latencies(&[7]);
         slice.count = u64::from(u32::MAX);
         slice.histogram.as_mut().unwrap().record_n(7, u32::MAX - 1).unwrap();
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_recorded_is_all_zero() {
+    fn empty_statistics_are_zero() {
         let mut expected = LatencyStats::default();
         expected.window = Duration::from_secs(1);
         assert_eq!(<LatencyHistogram>::default().summary(Duration::from_secs(1)), expected);
@@ -249,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cleared_one_starts_afresh() {
+    fn clearing_removes_all_latencies() {
         let mut latencies = latencies(&[1_000_000; 10]);
         latencies.clear();
         latencies.record(Duration::from_nanos(40));
@@ -257,13 +258,13 @@ mod tests {
     }
 
     #[test]
-    fn no_time_at_all_is_a_latency_too() {
+    fn zero_latencies_are_recorded() {
         check(&[0, 0, 0], &latencies(&[0, 0, 0]).summary(Duration::ZERO));
         check(&[0, 10], &latencies(&[0, 10]).summary(Duration::ZERO));
     }
 
     #[test]
-    fn the_absurdly_long_saturates() {
+    fn long_latencies_saturate() {
         let mut endless = LatencyHistogram::default();
         for _ in 0..100 {
             endless.record(Duration::MAX);
@@ -276,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_a_histogram_can_hold_loses_percentiles_only() {
+    fn beyond_its_maximum_count_only_percentiles_are_lost() {
         let mut latencies = latencies(&[7; 10]);
         latencies.count = MAX_HISTOGRAM_COUNT;
         latencies.record(Duration::from_nanos(9));

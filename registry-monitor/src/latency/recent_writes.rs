@@ -1,4 +1,4 @@
-//! The last few latencies, however long ago they were: what the original design takes its mean of.
+//! The mean of the last few writes, regardless of their age.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,16 +7,16 @@ use registry_core::RecentWrites;
 
 use crate::latency::histogram::nanoseconds;
 
-/// The newest latencies, up to a number that the caller gives.
+/// The newest latencies, up to a capacity.
 #[derive(Debug, Default)]
 pub(crate) struct RecentWritesWindow {
-    /// The oldest first.
+    /// Oldest first.
     latencies_ns: VecDeque<u64>,
     sum_ns: u128,
 }
 
 impl RecentWritesWindow {
-    /// Adds a latency, and forgets the oldest if there are more than `capacity`.
+    /// Adds a latency, and removes the oldest ones in excess of `capacity`.
     pub(crate) fn record(&mut self, latency: Duration, capacity: usize) {
         let ns = nanoseconds(latency);
         self.latencies_ns.push_back(ns);
@@ -26,14 +26,14 @@ impl RecentWritesWindow {
         }
     }
 
-    /// How many there are, and their mean.
+    /// Returns the number of latencies and their mean.
     pub(crate) fn read(&self) -> RecentWrites {
-        let mut recent = RecentWrites::default();
-        recent.count = self.latencies_ns.len() as u64;
-        if recent.count > 0 {
-            recent.mean_ns = self.sum_ns as f64 / recent.count as f64;
+        let mut stats = RecentWrites::default();
+        stats.count = self.latencies_ns.len() as u64;
+        if stats.count > 0 {
+            stats.mean_ns = self.sum_ns as f64 / stats.count as f64;
         }
-        recent
+        stats
     }
 }
 
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_the_mean_of_the_newest() {
+    fn returns_the_mean_of_the_newest() {
         let mut recent = RecentWritesWindow::default();
         assert_eq!(recent.read(), RecentWrites::default());
         for ns in [1_000_000, 10, 20, 30] {
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn none_and_the_absurdly_long_do_no_harm() {
+    fn capacity_zero_and_saturating_latencies_work() {
         let mut recent = RecentWritesWindow::default();
         recent.record(Duration::MAX, 0);
         assert_eq!(recent.read().count, 0);

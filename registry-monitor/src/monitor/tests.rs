@@ -1,4 +1,4 @@
-//! The contract of a probe, kept by a monitor: what is heard is told, within the promises of its documentation.
+//! The contract of a probe and the documented accuracy of a monitor.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -19,7 +19,7 @@ fn every_lookup() -> MonitorSettings {
 }
 
 #[test]
-fn what_is_heard_is_told_of_its_shard_only() {
+fn statistics_contain_the_operations_of_their_shard_only() {
     for shards in [1, 64] {
         let start = Instant::now();
         let monitor = Monitor::new(shards, every_lookup(), start);
@@ -72,7 +72,7 @@ fn what_is_heard_is_told_of_its_shard_only() {
 }
 
 #[test]
-fn on_one_thread_exactly_one_lookup_in_n_is_timed_in_each_shard() {
+fn one_lookup_in_n_is_timed_per_thread_and_shard() {
     for (every, rate) in [(0, 1), (1, 1), (2, 2), (64, 64), (100, 128)] {
         let monitor = Monitor::new(3, MonitorSettings { sample_every: every, ..every_lookup() }, Instant::now());
         let mut timed = [0; 3];
@@ -84,7 +84,7 @@ fn on_one_thread_exactly_one_lookup_in_n_is_timed_in_each_shard() {
 }
 
 #[test]
-fn off_is_zero_whatever_happens() {
+fn statistics_are_zero_when_off() {
     let start = Instant::now();
     let disabled = MonitorSettings { enabled: false, ..every_lookup() };
     for monitor in [Monitor::off(), Monitor::new(8, disabled, start)] {
@@ -101,7 +101,7 @@ fn off_is_zero_whatever_happens() {
 }
 
 #[test]
-fn a_reset_forgets_counts_and_latencies_and_what_follows_counts() {
+fn a_reset_clears_counts_and_latencies() {
     let start = Instant::now();
     let monitor = Monitor::new(2, every_lookup(), start);
     let act = || {
@@ -110,21 +110,21 @@ fn a_reset_forgets_counts_and_latencies_and_what_follows_counts() {
         monitor.record_latency(1, Operation::Read, start, start + MS);
         monitor.record_latency(1, Operation::Write, start, start + MS);
     };
-    let told = || {
+    let observed = || {
         let stats = monitor.stats(1, start + MS);
         [stats.lookups, stats.misses, stats.hits, stats.reads.count, stats.writes.count]
     };
     act();
     act();
-    assert_eq!(told(), [2, 2, 0, 2, 2]);
+    assert_eq!(observed(), [2, 2, 0, 2, 2]);
     monitor.reset();
-    assert_eq!(told(), [0; 5]);
+    assert_eq!(observed(), [0; 5]);
     act();
-    assert_eq!(told(), [1, 1, 0, 1, 1]);
+    assert_eq!(observed(), [1, 1, 0, 1, 1]);
 }
 
 #[test]
-fn a_reset_between_a_lookup_and_its_miss_makes_no_negative_hits() {
+fn hits_are_not_negative_after_a_reset_between_a_lookup_and_its_miss() {
     let monitor = Monitor::new(1, every_lookup(), Instant::now());
     monitor.lookup(0);
     monitor.reset();
@@ -134,7 +134,7 @@ fn a_reset_between_a_lookup_and_its_miss_makes_no_negative_hits() {
 }
 
 #[test]
-fn the_window_forgets() {
+fn latencies_leave_the_window() {
     let start = Instant::now();
     let monitor = Monitor::new(1, MonitorSettings { window: 10 * MS, ..every_lookup() }, start);
     monitor.record_latency(0, Operation::Write, start, start + MS);
@@ -143,10 +143,10 @@ fn the_window_forgets() {
 }
 
 #[test]
-fn totals_reach_back_to_the_start_and_do_not_forget() {
+fn totals_cover_everything_since_the_start() {
     let start = Instant::now();
     let monitor = Monitor::new(2, every_lookup(), start);
-    // One in each second of two minutes, which no window holds at once.
+    // One per second for two minutes, which exceed the window.
     for second in 0..120 {
         let began = start + second * Duration::from_secs(1);
         monitor.record_latency(1, Operation::Read, began, began + (second + 1) * MS);
@@ -174,7 +174,7 @@ fn totals_reach_back_to_the_start_and_do_not_forget() {
 }
 
 #[test]
-fn what_was_reset_counts_for_who_asks_since_the_start() {
+fn stats_since_start_include_counts_before_resets() {
     let start = Instant::now();
     let monitor = Monitor::new(2, every_lookup(), start);
     for round in 1..=3_u64 {
@@ -182,10 +182,10 @@ fn what_was_reset_counts_for_who_asks_since_the_start() {
         monitor.event(1, Event::Miss);
         (0..round).for_each(|_| monitor.event(1, Event::SweepReport));
         monitor.record_latency(1, Operation::Write, start, start + MS);
-        let ever = monitor.stats_since_start(1, start + MS);
-        assert_eq!((ever.shard, ever.lookups, ever.hits, ever.misses), (1, 5 * round, 4 * round, round));
-        assert_eq!((ever.swept, ever.writes_total.count), (round * (round + 1) / 2, round));
-        assert_eq!(ever.writes.count, 1, "the window is that of now");
+        let total = monitor.stats_since_start(1, start + MS);
+        assert_eq!((total.shard, total.lookups, total.hits, total.misses), (1, 5 * round, 4 * round, round));
+        assert_eq!((total.swept, total.writes_total.count), (round * (round + 1) / 2, round));
+        assert_eq!(total.writes.count, 1, "the window is not affected");
         assert_eq!(monitor.stats(1, start + MS).lookups, 5);
         monitor.reset();
         assert_eq!(monitor.stats_since_start(1, start).lookups, 5 * round);
@@ -195,7 +195,7 @@ fn what_was_reset_counts_for_who_asks_since_the_start() {
 }
 
 #[test]
-fn counts_since_the_start_never_go_back_while_others_reset() {
+fn stats_since_start_are_monotonic_under_concurrent_resets() {
     let monitor = Monitor::new(1, every_lookup(), Instant::now());
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -221,7 +221,7 @@ fn counts_since_the_start_never_go_back_while_others_reset() {
 }
 
 #[test]
-fn the_latency_of_all_shards_is_as_if_they_were_one() {
+fn the_latency_of_all_shards_equals_that_of_one_shard() {
     let start = Instant::now();
     let (shards, one) = (Monitor::new(4, every_lookup(), start), Monitor::new(1, every_lookup(), start));
     for number in 1..=1_000_u32 {
@@ -243,7 +243,7 @@ fn the_latency_of_all_shards_is_as_if_they_were_one() {
 }
 
 #[test]
-fn slow_operations_are_told_and_leave_with_the_window() {
+fn slow_operations_are_counted_until_they_leave_the_window() {
     let start = Instant::now();
     let settings = MonitorSettings { alarm: AlarmRule { threshold: 2 * MS, ..AlarmRule::default() }, ..every_lookup() };
     let monitor = Monitor::new(2, settings, start);
@@ -251,36 +251,36 @@ fn slow_operations_are_told_and_leave_with_the_window() {
         monitor.record_latency(0, Operation::Write, start, start + latency * MS);
     }
     monitor.record_latency(1, Operation::Read, start, start + 3 * MS);
-    let told = |shard, after: u32| {
+    let observed = |shard, after: u32| {
         let stats = monitor.stats(shard, start + after * Duration::from_secs(1));
         let [read, write] = [stats.slow_reads, stats.slow_writes].map(|pace| (pace.count, pace.slow, pace.elevated));
         (read, write, stats.recent_writes.count, stats.alarm)
     };
-    assert_eq!(told(0, 9), ((0, 0, 0), (6, 3, 4), 6, false));
-    assert_eq!(told(1, 9), ((1, 1, 1), (0, 0, 0), 0, false));
-    assert_eq!(told(0, 10), ((0, 0, 0), (0, 0, 0), 6, false), "the last writes are kept until others come");
+    assert_eq!(observed(0, 9), ((0, 0, 0), (6, 3, 4), 6, false));
+    assert_eq!(observed(1, 9), ((1, 1, 1), (0, 0, 0), 0, false));
+    assert_eq!(observed(0, 10), ((0, 0, 0), (0, 0, 0), 6, false), "recent writes are kept until they are replaced");
     monitor.reset();
-    assert_eq!(told(0, 9), ((0, 0, 0), (6, 3, 4), 6, false), "a reset hides nothing from a check");
+    assert_eq!(observed(0, 9), ((0, 0, 0), (6, 3, 4), 6, false), "a reset hides nothing from a health check");
 }
 
 #[test]
-fn sampled_ids_are_told_by_their_share_and_never_wait() {
+fn hot_ids_are_ordered_by_share() {
     let start = Instant::now();
     let monitor = Monitor::new(4, every_lookup(), start);
     for (shard, id, times) in [(1, "often", 30), (2, "seldom", 10)] {
         (0..times).for_each(|_| monitor.on_sample(shard, Kind::Server, id.as_bytes()));
     }
-    let told = |now| monitor.hot_ids(now).into_iter().map(|hot| (hot.id, hot.shard, hot.share)).collect::<Vec<_>>();
-    assert_eq!(told(start), [("often".into(), 1, 0.75), ("seldom".into(), 2, 0.25)]);
-    assert_eq!(told(start + Duration::from_secs(10)), []);
+    let observed = |now| monitor.hot_ids(now).into_iter().map(|hot| (hot.id, hot.shard, hot.share)).collect::<Vec<_>>();
+    assert_eq!(observed(start), [("often".into(), 1, 0.75), ("seldom".into(), 2, 0.25)]);
+    assert_eq!(observed(start + Duration::from_secs(10)), []);
     monitor.reset();
-    assert_eq!(told(start).len(), 2, "a reset hides nothing from a check");
+    assert_eq!(observed(start).len(), 2, "a reset hides nothing from a health check");
     Monitor::off().on_sample(0, Kind::Server, b"s");
     assert_eq!(Monitor::off().hot_ids(start), []);
 }
 
 #[test]
-fn instants_in_disorder_do_not_panic() {
+fn unordered_instants_do_not_panic() {
     let start = Instant::now() + Duration::from_secs(100);
     let monitor = Monitor::new(1, every_lookup(), start);
     for operation in [Operation::Read, Operation::Write] {
@@ -295,7 +295,7 @@ fn instants_in_disorder_do_not_panic() {
 }
 
 #[test]
-fn writes_are_exact_and_reads_at_most_so_when_many_record_at_once() {
+fn concurrent_writes_are_exact_and_reads_are_at_most_exact() {
     let start = Instant::now();
     let monitor = Monitor::new(1, every_lookup(), start);
     thread::scope(|scope| {
@@ -320,7 +320,7 @@ fn writes_are_exact_and_reads_at_most_so_when_many_record_at_once() {
 }
 
 #[test]
-fn a_sampled_read_does_not_wait() {
+fn sampled_reads_do_not_wait_for_the_lock() {
     let start = Instant::now();
     let monitor = Monitor::new(1, every_lookup(), start);
     let held = monitor.active.as_ref().unwrap().shards[0].reads.lock().unwrap();
@@ -330,15 +330,15 @@ fn a_sampled_read_does_not_wait() {
 }
 
 #[test]
-fn a_panic_under_a_lock_stops_nothing() {
+fn poisoned_locks_are_usable() {
     let start = Instant::now();
     let monitor = Monitor::new(1, every_lookup(), start);
     let windows = &monitor.active.as_ref().unwrap().shards[0];
-    for window in [&*windows.reads, &windows.writes.operation_stats] {
+    for window in [&*windows.reads, &windows.writes.operations] {
         thread::scope(|scope| {
             let poisoning = scope.spawn(|| {
                 let _held = window.lock();
-                panic!("this panic is part of the test");
+                panic!("poison the lock");
             });
             assert!(poisoning.join().is_err());
         });
@@ -353,7 +353,7 @@ fn a_panic_under_a_lock_stops_nothing() {
 }
 
 #[test]
-fn hits_are_never_negative_while_threads_miss_and_others_reset() {
+fn hits_are_never_negative_under_concurrent_misses_and_resets() {
     let monitor = Monitor::new(1, every_lookup(), Instant::now());
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -375,22 +375,22 @@ fn hits_are_never_negative_while_threads_miss_and_others_reset() {
 #[test]
 #[should_panic(expected = "shard")]
 #[cfg(debug_assertions)]
-fn a_shard_that_does_not_exist_is_told_in_debug_builds() {
+fn a_shard_out_of_range_panics_in_debug_builds() {
     Monitor::new(4, MonitorSettings::default(), Instant::now()).event(4, Event::Miss);
 }
 
 #[test]
-fn an_idle_shard_costs_what_the_crate_says() {
+fn an_idle_shard_has_the_documented_size() {
     assert!(size_of::<ShardLatencies>() * 64 <= 64 * 1024, "{}", size_of::<ShardLatencies>());
 }
 
 #[test]
-fn debug_is_short() {
+fn debug_output_is_short() {
     let text = format!("{:?}", Monitor::new(64, MonitorSettings::default(), Instant::now()));
     assert!(text.contains("shards: 64") && text.len() < 300, "{text}");
 }
 
-/// A write each tenth of a second, for so many tenths.
+/// Records a read and a write each tenth of a second, for `tenths` tenths.
 fn write(monitor: &Monitor, from: Instant, tenths: u32) {
     for tenth in 0..tenths {
         let now = from + tenth * 100 * MS;
@@ -404,9 +404,9 @@ fn write(monitor: &Monitor, from: Instant, tenths: u32) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
-    /// One window after the clock has gone right again, windows hold what they should, and let it go.
+    /// One window after the clock is right again, windows contain what they should and nothing else.
     #[test]
-    fn windows_heal_within_one_window_whatever_jumps_the_clock_made(
+    fn windows_recover_within_one_window_from_any_clock_jumps(
         jumps in prop::collection::vec(0..7_200_u32, 0..10),
         begin in 0..7_200_u32,
     ) {
@@ -418,7 +418,7 @@ proptest! {
             monitor.stats(0, at(*jump));
         }
         write(&monitor, at(begin), 100);
-        // What was recorded ahead of its time may still be in the window when time has come to it.
+        // Records of the future may still be in the window when the clock catches up with them.
         let most = 105 + 3 * jumps.len() as u64;
         for second in begin + 10..begin + 40 {
             write(&monitor, at(second), 10);
@@ -430,20 +430,20 @@ proptest! {
             for count in [stats.slow_reads.count, stats.slow_writes.count] {
                 prop_assert!((10..=most).contains(&count), "{} in the slices of the window", count);
             }
-            let [hot] = &monitor.hot_ids(now)[..] else { panic!("one id is looked up") };
+            let [hot] = &monitor.hot_ids(now)[..] else { panic!("one id is sampled") };
             prop_assert!((50..=most).contains(&hot.samples), "{} samples", hot.samples);
         }
         let stats = monitor.stats(0, at(begin + 51));
         prop_assert_eq!([stats.reads.count, stats.writes.count, stats.slow_reads.count, stats.slow_writes.count], [0; 4]);
         prop_assert!(monitor.hot_ids(at(begin + 51)).is_empty());
         let all = 3 * jumps.len() as u64 + 100 + 300;
-        prop_assert_eq!([stats.reads_total.count, stats.writes_total.count], [all; 2], "and totals have lost nothing");
+        prop_assert_eq!([stats.reads_total.count, stats.writes_total.count], [all; 2], "totals are complete");
     }
 }
 
-/// Ahead by so much that it is come up with before it is known to have been wrong, and by a little more and less.
+/// Includes jumps that the clock catches up with just before and just after they are found to be wrong.
 #[test]
-fn a_window_heals_whatever_the_size_of_the_jump() {
+fn windows_recover_from_jumps_of_any_size() {
     for ahead in 1..40 {
         let (start, second) = (Instant::now(), Duration::from_secs(1));
         let monitor = Monitor::new(1, every_lookup(), start);
@@ -458,11 +458,11 @@ fn a_window_heals_whatever_the_size_of_the_jump() {
 }
 
 #[test]
-fn a_window_that_hears_nothing_after_a_jump_heals_by_being_asked() {
+fn windows_recover_from_a_jump_by_readings_alone() {
     let start = Instant::now();
     let monitor = Monitor::new(1, every_lookup(), start);
     write(&monitor, start + Duration::from_secs(3_600), 1);
-    let asked = |second: u64| monitor.stats(0, start + Duration::from_secs(second)).writes.count;
-    let counts: Vec<u64> = (1..25).map(asked).collect();
+    let count_at = |second: u64| monitor.stats(0, start + Duration::from_secs(second)).writes.count;
+    let counts: Vec<u64> = (1..25).map(count_at).collect();
     assert_eq!((counts[0], counts[23]), (1, 0), "{counts:?}");
 }

@@ -1,4 +1,4 @@
-//! Many caps by label: each hit is followed by its relief, few changes are told, and a check does what has to be done once.
+//! Each reached limit is cleared exactly once, with few changes and one visit to each limit per check.
 
 use registry_core::Kind;
 
@@ -7,16 +7,16 @@ use super::*;
 const SECOND: Duration = Duration::from_secs(1);
 const HOLD: Duration = Duration::from_secs(10);
 
-fn by_label(value: usize) -> Limit {
+fn label_limit(value: usize) -> Limit {
     Limit::Label { kind: Kind::Transport, key: "tenant".into(), value: value.to_string().into() }
 }
 
 fn hits(values: impl IntoIterator<Item = usize>, unlisted: u64) -> LimitHits {
-    let used = |value| LimitUsage { limit: by_label(value), max: 1, used: 1, hits: 1 };
+    let used = |value| LimitUsage { limit: label_limit(value), max: 1, used: 1, hits: 1 };
     LimitHits { limits: values.into_iter().map(used).collect(), unlisted }
 }
 
-/// What is known of the changes that were told so far.
+/// Applies the reported changes.
 struct Reported {
     start: Instant,
     limits: ReachedLimits,
@@ -29,23 +29,23 @@ impl Reported {
         Self { start: Instant::now(), limits: ReachedLimits::default(), named: Vec::new(), unnamed: 0 }
     }
 
-    /// Checks, and returns how many caps have been hit and are not relieved.
+    /// Checks, and returns how many limits are reached and not cleared.
     fn check(&mut self, second: u32, hits: &LimitHits) -> u64 {
         let mut changes = Vec::new();
         self.limits.check(&[], hits, HOLD, self.start + second * SECOND, &mut changes);
-        let of_many = |change: &&HealthChange| {
+        let is_unnamed = |change: &&HealthChange| {
             matches!(change, HealthChange::MoreLimitsReached(_) | HealthChange::MoreLimitsCleared(_))
         };
-        assert!(changes.iter().filter(of_many).count() <= 2 && changes.len() <= MAX_NAMED + 2, "{}", changes.len());
+        assert!(changes.iter().filter(is_unnamed).count() <= 2 && changes.len() <= MAX_NAMED + 2, "{}", changes.len());
         for change in changes {
             match change {
                 HealthChange::LimitReached(reached) => {
-                    assert!(!self.named.contains(&reached.limit), "{} is hit twice", reached.limit);
+                    assert!(!self.named.contains(&reached.limit), "{} is reached twice", reached.limit);
                     self.named.push(reached.limit);
                 }
                 HealthChange::LimitCleared(cleared) => {
-                    let place = self.named.iter().position(|limit| *limit == cleared.limit);
-                    self.named.remove(place.expect("only what was hit by name is relieved by name"));
+                    let index = self.named.iter().position(|limit| *limit == cleared.limit);
+                    self.named.remove(index.expect("a limit that is cleared by name was reached by name"));
                 }
                 HealthChange::MoreLimitsReached(more) => self.unnamed += more.limits,
                 HealthChange::MoreLimitsCleared(more) => self.unnamed -= more.limits,
@@ -57,24 +57,24 @@ impl Reported {
 }
 
 #[test]
-fn each_hit_is_followed_by_its_relief_however_many_there_are() {
+fn every_reached_limit_is_cleared_for_any_number() {
     let mut reported = Reported::new();
     assert_eq!(reported.check(0, &hits(0..1_000, 0)), 1_000);
-    assert_eq!(reported.named, (0..64).map(by_label).collect::<Vec<_>>(), "those that were hit first");
-    // Some go on: one that was named, one that was not.
+    assert_eq!(reported.named, (0..64).map(label_limit).collect::<Vec<_>>(), "the first ones are named");
+    // Two limits continue to be hit: one that was named, one that was not.
     for second in 1..30 {
         let left = if second < 11 { 1_000 } else { 2 };
         assert_eq!(reported.check(second, &hits([7, 700], 0)), left, "second {second}");
     }
-    assert_eq!(reported.named, [by_label(7)]);
+    assert_eq!(reported.named, [label_limit(7)]);
     (30..41).for_each(|second| _ = reported.check(second, &hits([], 0)));
     assert_eq!((reported.named.len(), reported.unnamed, reported.limits.reached.len()), (0, 0, 0));
 }
 
 #[test]
-fn reliefs_by_name_are_spread_over_checks_and_none_is_lost() {
+fn named_clears_are_spread_over_checks_without_loss() {
     let mut reported = Reported::new();
-    // Sixty-four more are named at each check, and all are hit until all end at once.
+    // Each check names sixty-four more, and all are hit until all stop at once.
     for second in 0..10 {
         assert_eq!(reported.check(second, &hits(0..64 * (second as usize + 1), 0)), 64 * (u64::from(second) + 1));
     }
@@ -87,18 +87,18 @@ fn reliefs_by_name_are_spread_over_checks_and_none_is_lost() {
 }
 
 #[test]
-fn one_that_waits_for_its_relief_and_is_hit_again_is_not_relieved() {
+fn a_limit_that_is_hit_before_its_deferred_clear_is_not_cleared() {
     let mut reported = Reported::new();
     reported.check(0, &hits(0..64, 0));
     reported.check(1, &hits(0..128, 0));
     (2..12).for_each(|second| _ = reported.check(second, &hits([], 0)));
-    // The first sixty-four went at once, the others have to wait for the next check.
+    // The first sixty-four are cleared at once, the others are deferred to the next check.
     assert_eq!(reported.check(12, &hits(100..128, 0)), 64);
     assert_eq!(reported.check(13, &hits([], 0)), 28);
 }
 
 #[test]
-fn what_is_hit_without_being_listed_keeps_all_that_may_be_it() {
+fn unlisted_hits_keep_all_label_limits_reached() {
     let mut reported = Reported::new();
     assert_eq!(reported.check(0, &hits(0..3, 5)), 8);
     (1..30).for_each(|second| assert_eq!(reported.check(second, &hits([], 5)), 8));
@@ -107,11 +107,11 @@ fn what_is_hit_without_being_listed_keeps_all_that_may_be_it() {
 }
 
 #[test]
-fn a_check_looks_at_each_cap_once() {
+fn a_check_visits_each_limit_once() {
     for limits in [2_000, 8_000] {
         let mut reported = Reported::new();
         reported.check(0, &hits(0..limits, 0));
-        // Taken in, and judged.
+        // Once when it is recorded, and once when it is checked.
         assert_eq!(reported.limits.visited, 2 * limits as u64);
         for second in 1..20 {
             reported.limits.visited = 0;
@@ -123,7 +123,7 @@ fn a_check_looks_at_each_cap_once() {
 }
 
 #[test]
-fn a_total_that_begins_anew_is_a_hit_and_one_that_stays_is_none() {
+fn a_reset_total_is_a_hit_and_an_unchanged_one_is_not() {
     let (mut limits, start) = (ReachedLimits::default(), Instant::now());
     let mut check = |second: u32, total: u64| {
         let mut changes = Vec::new();
