@@ -295,7 +295,7 @@ fn recycled_words_start_from_zero() {
     let used = |counters: &Counters| -> Vec<*const AtomicU64> {
         counters.blocks().map(|block| block.words().as_ptr()).collect()
     };
-    let mut places = Vec::new();
+    let mut addresses = Vec::new();
     for every in [2, 256, 1] {
         let counters = Counters::new(SHARDS, every);
         let sampling = Sampling::new(every);
@@ -306,8 +306,8 @@ fn recycled_words_start_from_zero() {
         let totals = counters.totals(SHARDS - 1);
         assert_eq!((totals.lookups(), totals.events(Event::Miss)), (100, 100));
         assert_eq!(counters.totals(0), Totals::default());
-        places.push(used(&counters));
+        addresses.push(used(&counters));
     }
-    assert_eq!(places[0].len(), 1);
-    assert!(places.iter().all(|place| *place == places[0]), "{places:?}");
+    assert_eq!(addresses[0].len(), 1);
+    assert!(addresses.iter().all(|block_addresses| *block_addresses == addresses[0]), "{addresses:?}");
 }

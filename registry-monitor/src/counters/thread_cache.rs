@@ -3,7 +3,7 @@
 //! A program usually has one registry, so the newest entry is found with one comparison. Three older entries serve threads
 //! that alternate between registries; a thread that uses more than four misses the cache on each count.
 //!
-//! A hit saves the thread slot and the block's [`OnceLock`](std::sync::OnceLock), and keys that are renewed tell threads of
+//! A hit saves the thread slot and the block's [`OnceLock`](std::sync::OnceLock), and renewed keys notify threads of
 //! a new sampling without another word to test. `cargo xtask instructions` counts both paths: compare its `lookup` row with
 //! the one of a build in which [`with_newest`] always returns `None`.
 

@@ -161,11 +161,11 @@ fn a_day_of_normal_load_changes_nothing() {
     }
     for second in 0..24 * 3_600 {
         for (stats, windows) in stats.iter_mut().zip(&mut windows) {
-            for (pace, stretch) in [&mut stats.slow_reads, &mut stats.slow_writes].into_iter().zip(windows) {
+            for (ops, window) in [&mut stats.slow_reads, &mut stats.slow_writes].into_iter().zip(windows) {
                 // From idle at night to two hundred a second. One in five thousand is slow for external reasons.
                 let busy = 100.0 * (1.0 - (second as f64 / 86_400.0 * std::f64::consts::TAU).cos());
-                stretch.add(second, (busy as u32, rng.poisson(busy / 5_000.0), rng.poisson(busy / 1_000.0)));
-                *pace = stretch.read(second, SECOND, &thresholds);
+                window.add(second, (busy as u32, rng.poisson(busy / 5_000.0), rng.poisson(busy / 1_000.0)));
+                *ops = window.read(second, SECOND, &thresholds);
             }
         }
         // Random registrations and removals. Removals are proportional to the entries, with an equilibrium at about two
@@ -187,7 +187,7 @@ fn a_day_of_normal_load_changes_nothing() {
 fn a_day_of_popular_ids_detects_no_hot_id() {
     let start = Instant::now();
     let monitor = Monitor::new(1, MonitorSettings { sample_every: 1, ..MonitorSettings::default() }, start);
-    // The smallest allowed sample has the largest variance.
+    // Fewer samples than by default, so that their variance is larger.
     let hot = HotRule { min_samples: 100, ..HotRule::default() };
     let mut health = Health::new(1, AlarmRule::default(), HealthSettings { hot, ..HealthSettings::default() });
     let mut rng = SplitMix64::new(3);

@@ -253,7 +253,7 @@ fn slow_operations_are_counted_until_they_leave_the_window() {
     monitor.record_latency(1, Operation::Read, start, start + 3 * MS);
     let observed = |shard, after: u32| {
         let stats = monitor.stats(shard, start + after * Duration::from_secs(1));
-        let [read, write] = [stats.slow_reads, stats.slow_writes].map(|pace| (pace.count, pace.slow, pace.elevated));
+        let [read, write] = [stats.slow_reads, stats.slow_writes].map(|ops| (ops.count, ops.slow, ops.elevated));
         (read, write, stats.recent_writes.count, stats.alarm)
     };
     assert_eq!(observed(0, 9), ((0, 0, 0), (6, 3, 4), 6, false));
