@@ -30,8 +30,18 @@ pub struct HealthSettings {
 ///
 /// The test is on entries and not on lookups: the hash of an id selects its shard uniformly, but lookups are not uniform
 /// over ids, and a popular id makes its shard busier. [`HotRule`] detects ids with too many lookups.
+///
+/// # Examples
+///
+/// ```
+/// use registry_monitor::ImbalanceRule;
+///
+/// let rule = ImbalanceRule::default().with_false_alarm(1e-6);
+/// assert_eq!(rule.false_alarm, 1e-6);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
+#[non_exhaustive]
 pub struct ImbalanceRule {
     /// Raised at a p-value below this, cleared at one above its square root. Default: 1e-9.
     ///
@@ -92,6 +102,20 @@ impl Default for HealthSettings {
             reopen_after: Duration::from_secs(5),
             caps_clear_after: Duration::from_secs(10),
         }
+    }
+}
+
+impl ImbalanceRule {
+    /// Sets [`false_alarm`](Self::false_alarm).
+    #[must_use]
+    pub fn with_false_alarm(self, false_alarm: f64) -> Self {
+        Self { false_alarm, ..self }
+    }
+
+    /// Sets [`clear_after`](Self::clear_after).
+    #[must_use]
+    pub fn with_clear_after(self, clear_after: Duration) -> Self {
+        Self { clear_after, ..self }
     }
 }
 
