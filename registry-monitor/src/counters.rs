@@ -4,7 +4,7 @@
 //!
 //! Each counter has a single writer, the thread that owns the block, so an increment is a load and a store: no locked
 //! instruction, and no cache line that another core writes.
-//! A block belongs to a [thread slot](thread_slot), which passes from a thread that exits to a later one, so the owners of
+//! A block belongs to a [thread slot](mod@thread_slot), which passes from a thread that exits to a later one, so the owners of
 //! a block may be several threads in sequence. That is safe: a thread that acquires a slot synchronizes with the thread
 //! that released it.
 //! Threads without a slot are those that are exiting and have released theirs, and those that found none free. They count

@@ -2,20 +2,19 @@
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use registry_core::{Event, HotId, Kind, LatencyStats, Operation, Probe, ShardStats, SlowOps};
+use registry_core::{Event, HotId, Kind, LatencyStats, Operation, Probe, ShardStats};
 
 use crate::counters::Counters;
-use crate::hot_keys::HotKeys;
-use crate::latency::histogram::{LatencyHistogram, LifetimeHistogram};
-use crate::latency::slow_ops::{SLICES, SlowThresholds};
-use crate::latency::timeline::Timeline;
-use crate::latency::window::{Slices, TotalsSince, Window};
-use crate::latency::{OperationLatencies, ShardLatencies};
-use crate::sampling::Sampling;
-use crate::sampling::controller::SampleRateController;
+use crate::latency::ShardLatencies;
+use crate::latency::histogram::LatencyHistogram;
+use crate::latency::window::TotalsSince;
 use crate::settings::MonitorSettings;
+
+use active::Active;
+
+mod active;
 
 /// Counts the operations of all shards of one registry, and records their latencies over a rolling window and in total.
 ///
@@ -60,48 +59,13 @@ pub struct Monitor {
     active: Option<Active>,
 }
 
-/// The least time to recover from a wrong clock, however short the window is.
-const MIN_RECOVERY: Duration = Duration::from_secs(1);
-
-struct Active {
-    timeline: Timeline,
-    window_slices: Slices,
-    slow_ops_slices: Slices,
-    thresholds: SlowThresholds,
-    recent_writes: usize,
-    shards: Box<[ShardLatencies]>,
-    hot_keys: HotKeys,
-    sample_rate: Mutex<SampleRateController>,
-    /// The counts of each shard up to the last reset; empty before the first one.
-    before_reset: Mutex<Vec<ShardStats>>,
-}
-
 impl Monitor {
     /// Creates a monitor of `shards` shards whose windows start at `start`.
     ///
     /// If the settings are not [`enabled`](MonitorSettings::enabled), the monitor is off and allocates nothing.
     #[must_use]
     pub fn new(shards: usize, settings: MonitorSettings, start: Instant) -> Self {
-        let active = settings.enabled.then(|| {
-            // Together they are one window. An instant that is late by half a window is still in it.
-            let recovery = settings.window.max(MIN_RECOVERY) / 2;
-            Active {
-                timeline: Timeline::new(start, recovery, recovery),
-                window_slices: Slices::new(settings.window),
-                // `Slices` halves the duration that it is given.
-                slow_ops_slices: Slices::new(settings.window / (SLICES as u32 / 2)),
-                thresholds: settings.alarm.thresholds(),
-                recent_writes: settings.recent_writes,
-                shards: std::iter::repeat_with(ShardLatencies::default).take(shards).collect(),
-                hot_keys: HotKeys::default(),
-                sample_rate: Mutex::new(SampleRateController::new(
-                    Sampling::new(settings.sample_every),
-                    settings.samples_per_second,
-                    start,
-                )),
-                before_reset: Mutex::default(),
-            }
-        });
+        let active = settings.enabled.then(|| Active::new(shards, &settings, start));
         let counters = if settings.enabled { Counters::new(shards, settings.sample_every) } else { Counters::off() };
         Self { settings, counters, active }
     }
@@ -262,46 +226,6 @@ impl Monitor {
             (stats.cleanup_lag, stats.cleanup_lag_total) = active.summaries(latencies);
         }
         stats
-    }
-}
-
-impl Active {
-    /// Returns the number of the slice that contains an instant.
-    fn slice_at(&self, now: Instant) -> u64 {
-        self.window_slices.number_at(self.timeline.peek(now))
-    }
-
-    /// Returns the latencies in the window and those that have left it.
-    fn read(&self, window: &Window, since: TotalsSince, now: Instant) -> (LatencyHistogram, LifetimeHistogram) {
-        let slice = self.slice_at(now);
-        (window.read(slice), window.read_retired(slice, since))
-    }
-
-    /// Summarizes the latencies in the window, and the total.
-    fn summaries(&self, (window, mut total): (LatencyHistogram, LifetimeHistogram)) -> (LatencyStats, LatencyStats) {
-        total.add_slice(&window);
-        (window.summary(self.window_slices.window_length()), total.summary(Duration::ZERO))
-    }
-
-    fn operation_stats(
-        &self,
-        operation: &Mutex<OperationLatencies>,
-        since: TotalsSince,
-        now: Instant,
-        read_more: impl FnOnce(&OperationLatencies),
-    ) -> (LatencyStats, LatencyStats, SlowOps) {
-        let operation = lock(operation);
-        let latencies = self.read(&operation.window, since, now);
-        let slow_ops = operation.slow_ops.read(
-            self.slow_ops_slices.number_at(self.timeline.peek(now)),
-            self.slow_ops_slices.window_length() / 2,
-            &self.thresholds,
-        );
-        read_more(&operation);
-        // Unlocked before the summaries: recording threads should not wait for percentiles.
-        drop(operation);
-        let (window, total) = self.summaries(latencies);
-        (window, total, slow_ops)
     }
 }
 

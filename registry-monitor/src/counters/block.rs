@@ -40,7 +40,7 @@ const COUNTDOWN_MASK: u64 = (1 << COUNTDOWN_BITS) - 1;
 const INCREMENT: u64 = (1 << COUNTDOWN_BITS) - 1;
 
 impl Block {
-    /// Returns a block of zeros.
+    /// Returns a block without counts.
     pub(super) fn new(shards: usize, sampling: Sampling) -> Self {
         let block = Self { words: allocate((1 + Event::COUNT) * shards + 1), shards };
         block.restart_countdowns(sampling);

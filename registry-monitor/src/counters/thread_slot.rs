@@ -1,16 +1,15 @@
 //! Thread slots: small numbers, each of which is owned by at most one running thread.
 //!
-//! A thread acquires the lowest free slot on first use and releases it when it exits, so an index into an array stands for
-//! a thread, and the array grows with the number of threads that run at the same time, not with all that ever ran.
-//! The blocks of its slot are [cached](crate::counters::thread_cache) in between, so a slot is looked up on a cache miss
-//! only.
+//! A thread acquires the lowest free slot on first use and releases it when it exits. So there are as many blocks of
+//! counters as threads that run at the same time, and not as many as ever ran. The thread [caches](super::thread_cache) the
+//! blocks of its slot in between, so the slot itself is read on a cache miss only.
 //!
 //! To see what a block per slot gains over one shared block of atomics, build with a [`thread_slot`] that always returns
 //! `None`: `cargo xtask instructions` (row `lookup`) shows the instructions of the locked path, and `cargo xtask bench` its
 //! contention.
 //!
-//! The `thread_local` crate numbers threads in the same way, but panics in destructors that run after it has released the
-//! number. Here they get `None`.
+//! The `thread_local` crate numbers threads in the same way, but may panic in destructors that run after it has released
+//! the number. Here they get `None`.
 
 use std::cell::Cell;
 use std::cmp::Reverse;

@@ -1,13 +1,12 @@
 //! The contract of a probe and the documented accuracy of a monitor.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::Duration;
-
-use proptest::prelude::*;
 
 use super::*;
 use crate::health::alarm::AlarmRule;
+
+mod concurrency;
+mod recovery;
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -195,32 +194,6 @@ fn stats_since_start_include_counts_before_resets() {
 }
 
 #[test]
-fn stats_since_start_are_monotonic_under_concurrent_resets() {
-    let monitor = Monitor::new(1, every_lookup(), Instant::now());
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            for _ in 0..50_000 {
-                monitor.event(0, Event::Routed);
-            }
-            done.store(true, Ordering::Relaxed);
-        });
-        scope.spawn(|| {
-            while !done.load(Ordering::Relaxed) {
-                monitor.reset();
-            }
-        });
-        let mut last = 0;
-        while !done.load(Ordering::Relaxed) {
-            let routes = monitor.stats_since_start(0, Instant::now()).routes;
-            assert!(last <= routes && routes <= 50_000, "{last}, then {routes}");
-            last = routes;
-        }
-    });
-    assert_eq!(monitor.stats_since_start(0, Instant::now()).routes, 50_000);
-}
-
-#[test]
 fn the_latency_of_all_shards_equals_that_of_one_shard() {
     let start = Instant::now();
     let (shards, one) = (Monitor::new(4, every_lookup(), start), Monitor::new(1, every_lookup(), start));
@@ -280,99 +253,6 @@ fn hot_ids_are_ordered_by_share() {
 }
 
 #[test]
-fn unordered_instants_do_not_panic() {
-    let start = Instant::now() + Duration::from_secs(100);
-    let monitor = Monitor::new(1, every_lookup(), start);
-    for operation in [Operation::Read, Operation::Write] {
-        monitor.record_latency(0, operation, start + MS, start);
-        monitor.record_latency(0, operation, start + Duration::from_secs(60), start + Duration::from_secs(60));
-        monitor.record_latency(0, operation, start, start + MS);
-        monitor.record_latency(0, operation, start - 2 * MS, start - MS);
-    }
-    let stats = monitor.stats(0, start - Duration::from_secs(10));
-    assert_eq!((stats.reads.count, stats.reads.max_ns), (1, 0), "only the newest is in the window");
-    assert_eq!(stats.reads, stats.writes);
-}
-
-#[test]
-fn concurrent_writes_are_exact_and_reads_are_at_most_exact() {
-    let start = Instant::now();
-    let monitor = Monitor::new(1, every_lookup(), start);
-    thread::scope(|scope| {
-        for thread in 0..4_u32 {
-            let monitor = &monitor;
-            scope.spawn(move || {
-                for number in 1..=1_000 {
-                    let ended = start + Duration::from_nanos(u64::from(thread * 1_000 + number));
-                    monitor.record_latency(0, Operation::Write, start, ended);
-                    monitor.record_latency(0, Operation::Read, start, ended);
-                }
-            });
-        }
-        for _ in 0..100 {
-            monitor.stats(0, start);
-        }
-    });
-    let stats = monitor.stats(0, start);
-    assert_eq!((stats.writes.count, stats.writes.min_ns, stats.writes.max_ns), (4_000, 1, 4_000));
-    assert_eq!(stats.writes.mean_ns, 2_000.5);
-    assert!((1..=4_000).contains(&stats.reads.count), "{}", stats.reads.count);
-}
-
-#[test]
-fn sampled_reads_do_not_wait_for_the_lock() {
-    let start = Instant::now();
-    let monitor = Monitor::new(1, every_lookup(), start);
-    let held = monitor.active.as_ref().unwrap().shards[0].reads.lock().unwrap();
-    monitor.record_latency(0, Operation::Read, start, start + MS);
-    drop(held);
-    assert_eq!(monitor.stats(0, start).reads.count, 0);
-}
-
-#[test]
-fn poisoned_locks_are_usable() {
-    let start = Instant::now();
-    let monitor = Monitor::new(1, every_lookup(), start);
-    let windows = &monitor.active.as_ref().unwrap().shards[0];
-    for window in [&*windows.reads, &windows.writes.operations] {
-        thread::scope(|scope| {
-            let poisoning = scope.spawn(|| {
-                let _held = window.lock();
-                panic!("poison the lock");
-            });
-            assert!(poisoning.join().is_err());
-        });
-        assert!(window.is_poisoned());
-    }
-    monitor.record_latency(0, Operation::Read, start, start + MS);
-    monitor.record_latency(0, Operation::Write, start, start + MS);
-    let stats = monitor.stats(0, start);
-    assert_eq!((stats.reads.count, stats.writes.count), (1, 1));
-    monitor.reset();
-    assert_eq!(monitor.stats(0, start).writes.count, 0);
-}
-
-#[test]
-fn hits_are_never_negative_under_concurrent_misses_and_resets() {
-    let monitor = Monitor::new(1, every_lookup(), Instant::now());
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            for _ in 0..50_000 {
-                monitor.lookup(0);
-                monitor.event(0, Event::Miss);
-            }
-            done.store(true, Ordering::Relaxed);
-        });
-        while !done.load(Ordering::Relaxed) {
-            let stats = monitor.stats(0, Instant::now());
-            assert!(stats.hits <= stats.lookups && stats.hits <= 50_000, "{stats:?}");
-            monitor.reset();
-        }
-    });
-}
-
-#[test]
 #[should_panic(expected = "shard")]
 #[cfg(debug_assertions)]
 fn a_shard_out_of_range_panics_in_debug_builds() {
@@ -388,81 +268,4 @@ fn an_idle_shard_has_the_documented_size() {
 fn debug_output_is_short() {
     let text = format!("{:?}", Monitor::new(64, MonitorSettings::default(), Instant::now()));
     assert!(text.contains("shards: 64") && text.len() < 300, "{text}");
-}
-
-/// Records a read and a write each tenth of a second, for `tenths` tenths.
-fn write(monitor: &Monitor, from: Instant, tenths: u32) {
-    for tenth in 0..tenths {
-        let now = from + tenth * 100 * MS;
-        monitor.on_sample(0, Kind::Server, b"s");
-        for operation in [Operation::Read, Operation::Write] {
-            monitor.record_latency(0, operation, now - MS, now);
-        }
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
-
-    /// One window after the clock is right again, windows contain what they should and nothing else.
-    #[test]
-    fn windows_recover_within_one_window_from_any_clock_jumps(
-        jumps in prop::collection::vec(0..7_200_u32, 0..10),
-        begin in 0..7_200_u32,
-    ) {
-        let start = Instant::now() + Duration::from_secs(3_600);
-        let monitor = Monitor::new(1, every_lookup(), start);
-        let at = |second: u32| start - Duration::from_secs(3_600) + second * 1_000 * MS;
-        for jump in &jumps {
-            write(&monitor, at(*jump), 3);
-            monitor.stats(0, at(*jump));
-        }
-        write(&monitor, at(begin), 100);
-        // Records of the future may still be in the window when the clock catches up with them.
-        let most = 105 + 3 * jumps.len() as u64;
-        for second in begin + 10..begin + 40 {
-            write(&monitor, at(second), 10);
-            let now = at(second + 1) - MS;
-            let stats = monitor.stats(0, now);
-            for count in [stats.reads.count, stats.writes.count] {
-                prop_assert!((50..=most).contains(&count), "{} in the window", count);
-            }
-            for count in [stats.slow_reads.count, stats.slow_writes.count] {
-                prop_assert!((10..=most).contains(&count), "{} in the slices of the window", count);
-            }
-            let [hot] = &monitor.hot_ids(now)[..] else { panic!("one id is sampled") };
-            prop_assert!((50..=most).contains(&hot.samples), "{} samples", hot.samples);
-        }
-        let stats = monitor.stats(0, at(begin + 51));
-        prop_assert_eq!([stats.reads.count, stats.writes.count, stats.slow_reads.count, stats.slow_writes.count], [0; 4]);
-        prop_assert!(monitor.hot_ids(at(begin + 51)).is_empty());
-        let all = 3 * jumps.len() as u64 + 100 + 300;
-        prop_assert_eq!([stats.reads_total.count, stats.writes_total.count], [all; 2], "totals are complete");
-    }
-}
-
-/// Includes jumps that the clock catches up with just before and just after they are found to be wrong.
-#[test]
-fn windows_recover_from_jumps_of_any_size() {
-    for ahead in 1..40 {
-        let (start, second) = (Instant::now(), Duration::from_secs(1));
-        let monitor = Monitor::new(1, every_lookup(), start);
-        write(&monitor, start + ahead * second, 3);
-        write(&monitor, start, 100);
-        for after in 10..30 {
-            write(&monitor, start + after * second, 10);
-            let count = monitor.stats(0, start + after * second + 900 * MS).writes.count;
-            assert!((50..=103).contains(&count), "{ahead} s ahead: {count} after {after} s");
-        }
-    }
-}
-
-#[test]
-fn windows_recover_from_a_jump_by_readings_alone() {
-    let start = Instant::now();
-    let monitor = Monitor::new(1, every_lookup(), start);
-    write(&monitor, start + Duration::from_secs(3_600), 1);
-    let count_at = |second: u64| monitor.stats(0, start + Duration::from_secs(second)).writes.count;
-    let counts: Vec<u64> = (1..25).map(count_at).collect();
-    assert_eq!((counts[0], counts[23]), (1, 0), "{counts:?}");
 }
