@@ -1,8 +1,8 @@
 //! The concurrent maps that a registry can be built on, each in one file behind a feature.
 //!
 //! This file knows which backends there are, and nothing of how any of them works; each module tells that of its own,
-//! what it costs first. All keep the contract of [`Shard`](registry_core::Shard), and are held to it by the laws of
-//! `registry_core::conformance`.
+//! what it costs first. All keep the contract of [`Shard`](registry_core::Shard), and pass the conformance suite of
+//! `registry-conformance`.
 //!
 //! To add one: a file, a line in the list below, and a dependency and a feature in the manifest. Tests, benches and
 //! tables that go through [`for_each`] or [`for_every_backend!`] pick it up from there.
@@ -103,7 +103,7 @@ macro_rules! backends {
             $(
                 $(#[$attribute])*
                 mod $module {
-                    registry_core::conformance!(crate::$Name);
+                    registry_conformance::conformance!(crate::$Name);
                 }
             )+
         }

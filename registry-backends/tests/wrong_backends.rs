@@ -8,84 +8,83 @@ use std::panic::catch_unwind;
 use std::slice;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use registry_core::{
-    Backend, Batch, Key, NotInserted, ReadRequest, Shard, State, Value, conformance as laws, reentrancy,
-};
+use registry_conformance as laws;
+use registry_core::{Backend, Batch, Key, NotInserted, ReadRequest, Shard, State, Value, reentrancy};
 
 #[test]
 fn without_a_mistake_all_is_well() {
-    assert!(!breaks(laws::a_taken_key_gives_the_value_back::<Wrong<NOT_AT_ALL>>));
-    assert!(!breaks(laws::a_removal_asks_first::<Wrong<NOT_AT_ALL>>));
-    assert!(!breaks(laws::a_visit_stops_at_a_break::<Wrong<NOT_AT_ALL>>));
-    assert!(!breaks(laws::a_write_is_visible_when_it_returns::<Wrong<NOT_AT_ALL>>));
-    assert!(!breaks(laws::exactly_one_of_many_wins::<Wrong<NOT_AT_ALL>>));
-    assert!(!breaks(laws::exactly_one_of_many_removes::<Wrong<NOT_AT_ALL>>));
-    assert!(!breaks(laws::every_value_is_dropped_once::<Wrong<NOT_AT_ALL>>));
-    assert!(!breaks(laws::a_dropped_shard_frees_its_values::<Wrong<NOT_AT_ALL>>));
+    assert!(!breaks(laws::insert_under_occupied_key_returns_the_state::<Wrong<NOT_AT_ALL>>));
+    assert!(!breaks(laws::remove_if_obeys_its_predicate::<Wrong<NOT_AT_ALL>>));
+    assert!(!breaks(laws::for_each_stops_at_break::<Wrong<NOT_AT_ALL>>));
+    assert!(!breaks(laws::writes_are_visible_on_return::<Wrong<NOT_AT_ALL>>));
+    assert!(!breaks(laws::concurrent_inserts_have_one_winner::<Wrong<NOT_AT_ALL>>));
+    assert!(!breaks(laws::concurrent_removals_have_one_winner::<Wrong<NOT_AT_ALL>>));
+    assert!(!breaks(laws::every_state_is_dropped_once::<Wrong<NOT_AT_ALL>>));
+    assert!(!breaks(laws::dropping_a_shard_drops_its_entries::<Wrong<NOT_AT_ALL>>));
 }
 
 #[test]
 fn an_insertion_that_replaces_is_rejected() {
-    assert!(breaks(laws::a_taken_key_gives_the_value_back::<Wrong<REPLACES>>));
-    assert!(breaks(laws::exactly_one_of_many_wins::<Wrong<REPLACES>>));
+    assert!(breaks(laws::insert_under_occupied_key_returns_the_state::<Wrong<REPLACES>>));
+    assert!(breaks(laws::concurrent_inserts_have_one_winner::<Wrong<REPLACES>>));
 }
 
 #[test]
 fn a_head_that_is_completed_before_its_key_is_won_is_rejected() {
-    assert!(!breaks(laws::the_head_is_completed_once_and_only_by_the_winner::<Wrong<NOT_AT_ALL>>));
-    assert!(!breaks(laws::heads_are_completed_in_the_order_of_their_entries::<Wrong<NOT_AT_ALL>>));
-    assert!(breaks(laws::the_head_is_completed_once_and_only_by_the_winner::<Wrong<COMPLETES_BEFORE_IT_WINS>>));
-    assert!(breaks(laws::heads_are_completed_in_the_order_of_their_entries::<Wrong<COMPLETES_BEFORE_IT_WINS>>));
+    assert!(!breaks(laws::complete_runs_once_and_only_for_the_winner::<Wrong<NOT_AT_ALL>>));
+    assert!(!breaks(laws::complete_calls_for_one_key_follow_insertion_order::<Wrong<NOT_AT_ALL>>));
+    assert!(breaks(laws::complete_runs_once_and_only_for_the_winner::<Wrong<COMPLETES_BEFORE_IT_WINS>>));
+    assert!(breaks(laws::complete_calls_for_one_key_follow_insertion_order::<Wrong<COMPLETES_BEFORE_IT_WINS>>));
 }
 
 #[test]
 fn an_insertion_of_what_is_declined_is_rejected() {
-    assert!(!breaks(laws::what_is_declined_or_occupied_comes_back::<Wrong<NOT_AT_ALL>>));
-    assert!(breaks(laws::what_is_declined_or_occupied_comes_back::<Wrong<INSERTS_WHAT_IS_DECLINED>>));
+    assert!(!breaks(laws::failed_insert_returns_value_and_state::<Wrong<NOT_AT_ALL>>));
+    assert!(breaks(laws::failed_insert_returns_value_and_state::<Wrong<INSERTS_WHAT_IS_DECLINED>>));
 }
 
 #[test]
 fn a_removal_that_does_not_compare_is_rejected() {
-    assert!(breaks(laws::a_removal_asks_first::<Wrong<DOES_NOT_COMPARE>>));
+    assert!(breaks(laws::remove_if_obeys_its_predicate::<Wrong<DOES_NOT_COMPARE>>));
 }
 
 #[test]
 fn a_removal_in_two_steps_is_rejected() {
-    assert!(breaks(laws::exactly_one_of_many_removes::<Wrong<REMOVES_IN_TWO_STEPS>>));
+    assert!(breaks(laws::concurrent_removals_have_one_winner::<Wrong<REMOVES_IN_TWO_STEPS>>));
 }
 
 #[test]
 fn a_visit_that_does_not_stop_is_rejected() {
-    assert!(breaks(laws::a_visit_stops_at_a_break::<Wrong<DOES_NOT_STOP>>));
+    assert!(breaks(laws::for_each_stops_at_break::<Wrong<DOES_NOT_STOP>>));
 }
 
 #[test]
 fn a_read_of_many_that_passes_over_the_absent_is_rejected() {
-    assert!(!breaks(laws::a_read_of_many_shows_each_in_order::<Wrong<NOT_AT_ALL>>));
-    assert!(breaks(laws::a_read_of_many_shows_each_in_order::<Wrong<PASSES_OVER_THE_ABSENT>>));
+    assert!(!breaks(laws::with_each_preserves_request_order::<Wrong<NOT_AT_ALL>>));
+    assert!(breaks(laws::with_each_preserves_request_order::<Wrong<PASSES_OVER_THE_ABSENT>>));
 }
 
 #[test]
 fn a_write_that_shows_with_the_next_one_is_rejected() {
-    assert!(breaks(laws::a_write_is_visible_when_it_returns::<Wrong<PUBLISHES_LATE>>));
+    assert!(breaks(laws::writes_are_visible_on_return::<Wrong<PUBLISHES_LATE>>));
 }
 
 #[test]
 fn a_removed_value_that_is_never_dropped_is_rejected() {
-    assert!(breaks(laws::every_value_is_dropped_once::<Wrong<LEAKS>>));
-    assert!(breaks(laws::a_dropped_shard_frees_its_values::<Wrong<LEAKS>>));
+    assert!(breaks(laws::every_state_is_dropped_once::<Wrong<LEAKS>>));
+    assert!(breaks(laws::dropping_a_shard_drops_its_entries::<Wrong<LEAKS>>));
 }
 
 #[test]
 fn a_shrink_that_forgets_is_rejected() {
-    assert!(!breaks(laws::a_shrink_gives_room_back_and_changes_no_entry::<Wrong<NOT_AT_ALL>>));
-    assert!(breaks(laws::a_shrink_gives_room_back_and_changes_no_entry::<Wrong<FORGETS_WHEN_IT_SHRINKS>>));
+    assert!(!breaks(laws::shrink_reduces_capacity_and_keeps_entries::<Wrong<NOT_AT_ALL>>));
+    assert!(breaks(laws::shrink_reduces_capacity_and_keeps_entries::<Wrong<FORGETS_WHEN_IT_SHRINKS>>));
 }
 
 #[test]
 fn a_read_that_sets_no_trap_is_rejected() {
-    assert!(breaks(laws::a_write_inside_a_read_is_caught::<Wrong<SETS_NO_TRAP>>));
-    assert!(breaks(laws::a_drop_inside_a_read_is_caught::<Wrong<SETS_NO_TRAP>>));
+    assert!(breaks(laws::write_inside_read_panics::<Wrong<SETS_NO_TRAP>>));
+    assert!(breaks(laws::drop_inside_read_panics::<Wrong<SETS_NO_TRAP>>));
 }
 
 fn breaks(law: fn()) -> bool {

@@ -4,7 +4,7 @@
 //! There is no map, no runtime and no clock in here.
 //! Who should depend on this crate directly:
 //!
-//! - **Authors of a backend** implement [`Backend`] and [`Shard`] and prove them with the `conformance` feature.
+//! - **Authors of a backend** implement [`Backend`] and [`Shard`] and test them with the crate `registry-conformance`.
 //! - **Authors of a mailbox** implement [`Mailbox`], and [`ReserveMailbox`] if a sender can wait for room.
 //! - **Authors of monitoring or load shedding** implement [`Probe`] or [`Admission`].
 //! - **Programs written against the contract**, not against one registry, use the traits in [`api`].
@@ -13,8 +13,6 @@
 
 pub mod admission;
 pub mod api;
-#[cfg(feature = "conformance")]
-pub mod conformance;
 mod contention;
 mod entry;
 mod error;

@@ -95,7 +95,7 @@ pub trait Backend: fmt::Debug + Default + Send + Sync + 'static {
 /// of the inner one; a write in its drop is then one inside the outer read.)
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not keep the contract of a shard for keys `{K}`, heads `{V}` and states `{S}`",
-    note = "implement `Shard<K, V, S>` for every `K: Key, V: Value, S: State` and prove it with `registry_core::conformance!`"
+    note = "implement `Shard<K, V, S>` for every `K: Key, V: Value, S: State` and test it with `registry_conformance::conformance!`"
 )]
 pub trait Shard<K: Key, V: Value, S: State>: Send + Sync + 'static {
     /// Reads the entry of `key` in place and returns what `read` makes of it, or `None` without calling `read`.

@@ -2,7 +2,7 @@
 //!
 //! A map with locks of its own cannot be explored as it is: all threads of a schedule are one thread to it, which would
 //! wait for itself. Behind the scheduler's lock its own is always free. What is explored is then the router on this map,
-//! and not the map itself; the laws of `registry_core::conformance` and the recorded histories are for that.
+//! and not the map itself; the conformance suite of `registry-conformance` and the recorded histories are for that.
 
 use std::ops::ControlFlow;
 use std::sync::{PoisonError, TryLockError};

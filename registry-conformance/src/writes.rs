@@ -1,31 +1,32 @@
-//! Laws of `insert_new` and `remove_if` as one thread at a time sees them.
+//! Insertions and removals without concurrent writers.
 
 use std::convert::Infallible;
 use std::sync::mpsc;
 use std::thread;
 
-use super::{Backend, Calls, hash, hold, panics};
-use crate::shard::{NotInserted, Occupied, Shard};
+use registry_core::{Backend, NotInserted, Occupied, Shard};
 
-/// An insertion under a taken key gives its value back, untouched, and leaves the entry that is there.
-pub fn a_taken_key_gives_the_value_back<B: Backend>() {
-    hold::<B>(|fresh| {
-        let shard = fresh.shard::<String>();
+use crate::{ShardExt, hash, panics, run};
+
+/// An insertion under an occupied key returns the new state unchanged and keeps the present entry.
+pub fn insert_under_occupied_key_returns_the_state<B: Backend>() {
+    run::<B>(|setup| {
+        let shard = setup.shard::<String>();
         shard.put("key", "first".into());
         let second = String::from("second");
-        let place = second.as_ptr();
+        let address = second.as_ptr();
         let Err(Occupied((), value)) = shard.insert("key", second) else { panic!("two entries under one key") };
-        assert_eq!((value.as_str(), value.as_ptr()), ("second", place));
+        assert_eq!((value.as_str(), value.as_ptr()), ("second", address));
         assert_eq!(shard.read("key", String::clone).as_deref(), Some("first"));
         assert_eq!(shard.len(), 1);
     });
 }
 
-/// The closure that completes a head is called once, with all heads that are inserted, if the key is free, and not at
-/// all if it is taken; what it did is what is read, in every copy that the shard may have.
-pub fn the_head_is_completed_once_and_only_by_the_winner<B: Backend>() {
-    hold::<B>(|fresh| {
-        let shard = fresh.backend.shard::<String, u64, ()>(fresh.capacity);
+/// `complete` is called once, with every copy of the value that is inserted, if the key is absent, and not at all if
+/// the key is occupied; reads observe its changes in every copy that the shard may keep.
+pub fn complete_runs_once_and_only_for_the_winner<B: Backend>() {
+    run::<B>(|setup| {
+        let shard = setup.backend.shard::<String, u64, ()>(setup.capacity);
         let insert = |key: &str, number: u64| {
             let mut calls = 0;
             let inserted = shard.insert_new_with(hash(key), key.to_owned(), 0, (), |values| {
@@ -40,7 +41,7 @@ pub fn the_head_is_completed_once_and_only_by_the_winner<B: Backend>() {
             let key = i.to_string();
             assert_eq!(insert(&key, i + 1), (true, 1));
             assert_eq!(insert(&key, i + 2), (false, 0));
-            // Read after every write, so that each copy has its turn.
+            // Read after every write, so that each copy of the table is read.
             for i in [i, i / 2] {
                 assert_eq!(
                     shard.with(hash(&i.to_string()), i.to_string().as_bytes(), |_, value, ()| *value),
@@ -51,114 +52,113 @@ pub fn the_head_is_completed_once_and_only_by_the_winner<B: Backend>() {
     });
 }
 
-/// What was not inserted comes back: head and state, and the reason if it was declined; and nothing is inserted.
-pub fn what_is_declined_or_occupied_comes_back<B: Backend>() {
-    hold::<B>(|fresh| {
-        let shard = fresh.backend.shard::<String, String, String>(fresh.capacity);
+/// A failed insertion returns value and state, and the reason if it was declined, and inserts nothing.
+pub fn failed_insert_returns_value_and_state<B: Backend>() {
+    run::<B>(|setup| {
+        let shard = setup.backend.shard::<String, String, String>(setup.capacity);
         let insert = |key: &str, declines: bool| {
             let state = String::from("state");
-            let place = state.as_ptr();
-            let inserted = shard.insert_new_with(hash(key), key.to_owned(), "head".into(), state, |values| {
+            let address = state.as_ptr();
+            let inserted = shard.insert_new_with(hash(key), key.to_owned(), "value".into(), state, |values| {
                 values.iter_mut().for_each(|value| value.push_str(" completed"));
                 if declines { Err(7) } else { Ok(()) }
             });
-            (inserted, place)
+            (inserted, address)
         };
-        let has = |key: &str| shard.with(hash(key), key.as_bytes(), |_, value, _| value.clone());
+        let read = |key: &str| shard.with(hash(key), key.as_bytes(), |_, value, _| value.clone());
         for i in 0..3 {
-            let (declined, place) = insert("key", true);
+            let (declined, address) = insert("key", true);
             let Err(NotInserted::Declined(value, state, 7)) = declined else { panic!("not declined") };
-            assert_eq!((&*value, &*state, state.as_ptr()), ("head completed", "state", place));
-            assert_eq!((has("key"), shard.len()), (None, i));
-            // It is declined whatever the shard has done meanwhile.
+            assert_eq!((&*value, &*state, state.as_ptr()), ("value completed", "state", address));
+            assert_eq!((read("key"), shard.len()), (None, i));
+            // An insertion can be declined in every state that the shard may be in.
             assert!(insert(&i.to_string(), false).0.is_ok());
         }
         assert!(insert("key", false).0.is_ok());
         for declines in [true, false] {
-            let (occupied, place) = insert("key", declines);
+            let (occupied, address) = insert("key", declines);
             let Err(NotInserted::Occupied(value, state)) = occupied else { panic!("two entries under one key") };
-            assert_eq!((&*value, &*state, state.as_ptr()), ("head", "state", place));
+            assert_eq!((&*value, &*state, state.as_ptr()), ("value", "state", address));
         }
-        assert_eq!((has("key").as_deref(), shard.len()), (Some("head completed"), 4));
+        assert_eq!((read("key").as_deref(), shard.len()), (Some("value completed"), 4));
     });
 }
 
-/// After a panic in the closure that completes a head nothing is inserted, and the shard can be read and written by all
-/// threads.
-pub fn a_panicking_insertion_leaves_the_shard_usable<B: Backend>() {
-    hold::<B>(|fresh| {
-        let shard = fresh.shard::<u64>();
+/// After a panic in `complete` nothing is inserted, and all threads can read and write the shard.
+pub fn panic_in_complete_leaves_shard_usable<B: Backend>() {
+    run::<B>(|setup| {
+        let shard = setup.shard::<u64>();
         shard.put("key", 1);
         for i in 0..3 {
-            let complete = |_: &mut [()]| -> Result<(), Infallible> { panic!("on purpose") };
+            let complete = |_: &mut [()]| -> Result<(), Infallible> { panic!("intended") };
             assert!(panics(|| shard.insert_new_with(hash("new"), "new".to_owned(), (), i, complete)));
-            assert_eq!((shard.has("new"), shard.len()), (false, 1));
+            assert_eq!((shard.contains("new"), shard.len()), (false, 1));
             thread::scope(|scope| {
                 scope.spawn(|| {
                     shard.put("new", i);
                     shard.delete("new");
-                    assert!(shard.has("key"));
+                    assert!(shard.contains("key"));
                 });
             });
         }
     });
 }
 
-/// A key that was removed can be taken again, many times over, and then has the new value.
-pub fn a_freed_key_can_be_taken_again<B: Backend>() {
-    hold::<B>(|fresh| {
-        let shard = fresh.shard::<u64>();
+/// A removed key can be inserted again, any number of times, and then has the new state.
+pub fn removed_key_can_be_reinserted<B: Backend>() {
+    run::<B>(|setup| {
+        let shard = setup.shard::<u64>();
         for i in 0..1_000 {
             shard.put("key", i);
             assert_eq!(shard.read("key", |value| *value), Some(i));
             shard.delete("key");
-            assert!(!shard.has("key"));
+            assert!(!shard.contains("key"));
         }
     });
 }
 
-/// A removal shows `owned` the entry, removes it only on true, and says so.
-pub fn a_removal_asks_first<B: Backend>() {
-    hold::<B>(|fresh| {
-        let shard = fresh.shard::<u64>();
+/// A removal passes the entry to the predicate, removes it only on `true`, and returns what the predicate decided.
+pub fn remove_if_obeys_its_predicate<B: Backend>() {
+    run::<B>(|setup| {
+        let shard = setup.shard::<u64>();
         shard.put("key", 1);
         shard.put("other", 2);
         assert!(!shard.remove("key", |value| *value != 1));
         assert_eq!(shard.read("key", |value| *value), Some(1));
         assert!(shard.remove("key", |value| *value == 1));
-        assert!(!shard.has("key"));
+        assert!(!shard.contains("key"));
         assert_eq!(shard.read("other", |value| *value), Some(2));
         assert_eq!(shard.len(), 1);
     });
 }
 
-/// A removal of a key that is not there returns false and does not call `owned`.
-pub fn a_removal_of_an_absent_key_asks_nothing<B: Backend>() {
-    hold::<B>(|fresh| {
-        let shard = fresh.shard::<u64>();
-        let asks_nothing = || assert!(!shard.remove("absent", |value| panic!("{value} is there")));
-        asks_nothing();
+/// A removal of an absent key returns `false` and does not call the predicate.
+pub fn remove_if_skips_predicate_for_absent_key<B: Backend>() {
+    run::<B>(|setup| {
+        let shard = setup.shard::<u64>();
+        let remove_absent = || assert!(!shard.remove("absent", |value| panic!("found {value}")));
+        remove_absent();
         shard.put("present", 1);
-        asks_nothing();
+        remove_absent();
         shard.put("absent", 2);
         shard.delete("absent");
-        asks_nothing();
+        remove_absent();
     });
 }
 
-/// After a panic in `owned` the entry is still there, and the shard can be read and written by all threads.
-pub fn a_panicking_removal_leaves_the_shard_usable<B: Backend>() {
-    hold::<B>(|fresh| {
-        let shard = fresh.shard::<u64>();
+/// After a panic in the predicate the entry is still present, and all threads can read and write the shard.
+pub fn panic_in_remove_predicate_leaves_shard_usable<B: Backend>() {
+    run::<B>(|setup| {
+        let shard = setup.shard::<u64>();
         shard.put("key", 1);
         for i in 0..3 {
-            assert!(panics(|| shard.remove("key", |_| panic!("on purpose"))));
+            assert!(panics(|| shard.remove("key", |_| panic!("intended"))));
             assert_eq!(shard.read("key", |value| *value), Some(1));
             thread::scope(|scope| {
                 scope.spawn(|| {
                     shard.put("other", i);
                     shard.delete("other");
-                    assert!(shard.has("key"));
+                    assert!(shard.contains("key"));
                 });
             });
         }
@@ -167,47 +167,48 @@ pub fn a_panicking_removal_leaves_the_shard_usable<B: Backend>() {
     });
 }
 
-/// When a write has returned, other threads see it: a writer tells two readers of each insertion and each removal.
-pub fn a_write_is_visible_when_it_returns<B: Backend>() {
+/// Once a write has returned, other threads observe it: a writer signals each insertion and each removal to two
+/// readers.
+pub fn writes_are_visible_on_return<B: Backend>() {
     const ROUNDS: u64 = 500;
-    hold::<B>(|fresh| {
-        let shard = fresh.shard::<u64>();
+    run::<B>(|setup| {
+        let shard = setup.shard::<u64>();
         thread::scope(|scope| {
             let readers = [(); 2].map(|()| {
-                let (tell, told) = mpsc::channel::<Option<u64>>();
+                let (send, expected_states) = mpsc::channel::<Option<u64>>();
                 let (done, wait) = mpsc::channel::<()>();
                 let shard = &shard;
                 scope.spawn(move || {
-                    for expected in told {
+                    for expected in expected_states {
                         assert_eq!(shard.read("key", |value| *value), expected);
                         done.send(()).expect("the writer waits");
                     }
                 });
-                (tell, wait)
+                (send, wait)
             });
-            let all_see = |expected| {
-                for (tell, _) in &readers {
-                    tell.send(expected).expect("the reader reads");
+            let all_observe = |expected| {
+                for (send, _) in &readers {
+                    send.send(expected).expect("the reader reads");
                 }
                 for (_, wait) in &readers {
-                    wait.recv().expect("the reader sees it");
+                    wait.recv().expect("the reader observes it");
                 }
             };
             for round in 0..ROUNDS {
                 shard.put("key", round);
-                all_see(Some(round));
+                all_observe(Some(round));
                 shard.delete("key");
-                all_see(None);
+                all_observe(None);
             }
         });
     });
 }
 
-/// Keys with one hash are told apart by their bytes, whatever the hash.
-pub fn equal_hashes_do_not_confuse_keys<B: Backend>() {
-    hold::<B>(|fresh| {
+/// Keys with equal hashes are distinguished by their bytes, whatever the hash.
+pub fn keys_with_equal_hashes_stay_distinct<B: Backend>() {
+    run::<B>(|setup| {
         for hash in [0, u64::MAX, 0x0123_4567_89ab_cdef] {
-            let shard = fresh.shard::<u64>();
+            let shard = setup.shard::<u64>();
             let read = |key: &str| shard.with(hash, key.as_bytes(), |found, _, value| (found == key).then_some(*value));
             for i in 0..50 {
                 assert!(shard.insert_new(hash, i.to_string(), (), i).is_ok());
@@ -224,13 +225,13 @@ pub fn equal_hashes_do_not_confuse_keys<B: Backend>() {
     });
 }
 
-/// Keys whose hashes are alike in bits 40 to 51, as those of one shard are, work as others do.
-pub fn keys_alike_in_the_bits_of_the_shard_work<B: Backend>() {
+/// Keys with equal hash bits 40 to 51, as all keys of one shard may have, work like any others.
+pub fn keys_with_equal_shard_bits_work<B: Backend>() {
     const BITS: u64 = 0xfff << 40;
-    hold::<B>(|fresh| {
-        for alike in [0, BITS, 0x5a5 << 40] {
-            let shard = fresh.shard::<u64>();
-            let hash = |key: &str| super::hash(key) & !BITS | alike;
+    run::<B>(|setup| {
+        for shard_bits in [0, BITS, 0x5a5 << 40] {
+            let shard = setup.shard::<u64>();
+            let hash = |key: &str| crate::hash(key) & !BITS | shard_bits;
             let read = |key: &str| shard.with(hash(key), key.as_bytes(), |_, _, value| *value);
             for i in 0..2_000 {
                 let key = i.to_string();

@@ -1,17 +1,18 @@
-//! Laws of `for_each` and `len`.
+//! Iteration by `for_each`, and `len`.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use super::{Backend, Calls, hold};
-use crate::shard::Shard;
+use registry_core::{Backend, Shard};
 
-/// At rest a visit shows each entry once, and nothing else.
-pub fn every_entry_is_visited_once<B: Backend>() {
-    hold::<B>(|fresh| {
-        let shard = fresh.shard::<u64>();
+use crate::{ShardExt, run};
+
+/// Without concurrent writes, an iteration visits each entry once and nothing else.
+pub fn for_each_visits_every_entry_once<B: Backend>() {
+    run::<B>(|setup| {
+        let shard = setup.shard::<u64>();
         shard.for_each(|key, _, _| panic!("`{key}` in an empty shard"));
         for i in 0..2_000 {
             shard.put(&i.to_string(), i);
@@ -30,10 +31,10 @@ pub fn every_entry_is_visited_once<B: Backend>() {
     });
 }
 
-/// A visit ends at the entry that breaks it.
-pub fn a_visit_stops_at_a_break<B: Backend>() {
-    hold::<B>(|fresh| {
-        let shard = fresh.shard::<u64>();
+/// An iteration ends at the entry for which the closure breaks.
+pub fn for_each_stops_at_break<B: Backend>() {
+    run::<B>(|setup| {
+        let shard = setup.shard::<u64>();
         for i in 0..100 {
             shard.put(&i.to_string(), i);
         }
@@ -48,15 +49,15 @@ pub fn a_visit_stops_at_a_break<B: Backend>() {
     });
 }
 
-/// While another thread inserts and removes other entries, and the shard grows with them, a visit shows each entry that
-/// is there throughout exactly once.
-pub fn what_is_there_throughout_is_visited_once<B: Backend>() {
-    const STEADY: usize = 100;
+/// While another thread inserts and removes other entries, and the shard grows with them, an iteration visits each
+/// permanent entry exactly once.
+pub fn for_each_visits_stable_entries_once_during_writes<B: Backend>() {
+    const PERMANENT: usize = 100;
     const PASSES: usize = 200;
-    hold::<B>(|fresh| {
-        let shard = fresh.shard::<()>();
-        for i in 0..STEADY {
-            shard.put(&format!("steady {i}"), ());
+    run::<B>(|setup| {
+        let shard = setup.shard::<()>();
+        for i in 0..PERMANENT {
+            shard.put(&format!("permanent {i}"), ());
         }
         let done = AtomicBool::new(false);
         thread::scope(|scope| {
@@ -65,45 +66,45 @@ pub fn what_is_there_throughout_is_visited_once<B: Backend>() {
                     if done.load(Ordering::Relaxed) {
                         break;
                     }
-                    // At first one of four stays, so that the shard grows; but not forever, or a visit would take longer
-                    // and longer.
-                    shard.put(&format!("passing {i}"), ());
+                    // At first one of four entries stays, so that the shard grows; but not indefinitely, or each
+                    // iteration would take longer than the last.
+                    shard.put(&format!("temporary {i}"), ());
                     if i >= 100 && (i % 4 != 0 || i > 10_000) {
-                        shard.delete(&format!("passing {}", i - 100));
+                        shard.delete(&format!("temporary {}", i - 100));
                     }
                 }
             });
             for _ in 0..PASSES {
                 let mut visits = HashMap::new();
                 shard.for_each(|key, _, ()| {
-                    if key.starts_with("steady") {
+                    if key.starts_with("permanent") {
                         *visits.entry(key.clone()).or_insert(0) += 1;
                     }
                     ControlFlow::Continue(())
                 });
                 let once = visits.values().filter(|visits| **visits == 1).count();
-                assert_eq!((once, visits.len()), (STEADY, STEADY));
+                assert_eq!((once, visits.len()), (PERMANENT, PERMANENT));
             }
             done.store(true, Ordering::Relaxed);
         });
     });
 }
 
-/// When nobody writes any more, the length is the number of entries, however many threads wrote.
-pub fn the_length_is_exact_at_rest<B: Backend>() {
-    hold::<B>(|fresh| {
-        let shard = fresh.shard::<u64>();
+/// After all writers have finished, the length is the number of entries, however many threads wrote.
+pub fn len_is_exact_when_quiescent<B: Backend>() {
+    run::<B>(|setup| {
+        let shard = setup.shard::<u64>();
         assert!(shard.is_empty());
         thread::scope(|scope| {
-            for me in 0..4 {
+            for id in 0..4 {
                 let shard = &shard;
                 scope.spawn(move || {
                     for i in 0..300 {
-                        // A pair of threads shares its keys, so some insertions and removals fail.
-                        let key = format!("{} {i}", me / 2);
-                        shard.insert(&key, me).ok();
+                        // Two threads share their keys, so some insertions and removals fail.
+                        let key = format!("{} {i}", id / 2);
+                        shard.insert(&key, id).ok();
                         if i % 3 == 0 {
-                            shard.remove(&key, |owner| *owner == me);
+                            shard.remove(&key, |inserted_by| *inserted_by == id);
                         }
                     }
                 });

@@ -1,32 +1,33 @@
-//! Laws of `with`.
+//! Reads of one entry by `with`, and nested reads.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 
-use super::{Backend, Calls, hash, hold, panics};
-use crate::shard::{Occupied, Shard};
+use registry_core::{Backend, Occupied, Shard};
 
-/// A read of a key that is not there returns `None` and does not call the closure: in an empty shard, beside other
-/// entries, and after a removal.
-pub fn an_absent_key_reads_nothing<B: Backend>() {
-    hold::<B>(|fresh| {
-        let shard = fresh.shard::<u64>();
-        let reads_nothing = || assert_eq!(shard.read("absent", |value| panic!("{value} is there")), None::<()>);
-        reads_nothing();
+use crate::{ShardExt, hash, panics, run};
+
+/// A read of an absent key returns `None` and does not call the closure: in an empty shard, beside other entries, and
+/// after a removal.
+pub fn reading_an_absent_key_returns_none<B: Backend>() {
+    run::<B>(|setup| {
+        let shard = setup.shard::<u64>();
+        let read_absent = || assert_eq!(shard.read("absent", |value| panic!("found {value}")), None::<()>);
+        read_absent();
         shard.put("present", 1);
-        reads_nothing();
+        read_absent();
         shard.put("absent", 2);
         shard.delete("absent");
-        reads_nothing();
+        read_absent();
     });
 }
 
-/// Each of 10,000 entries is read back under its key, while the shard grows and when it is full grown.
-pub fn what_is_inserted_is_read_back<B: Backend>() {
-    hold::<B>(|fresh| {
-        let shard = fresh.shard::<u64>();
+/// Each of 10,000 entries is found under its key, while the shard grows and afterwards.
+pub fn inserted_entries_are_readable<B: Backend>() {
+    run::<B>(|setup| {
+        let shard = setup.shard::<u64>();
         for i in 0..10_000 {
             let key = format!("key {i}");
             shard.put(&key, i);
@@ -34,18 +35,18 @@ pub fn what_is_inserted_is_read_back<B: Backend>() {
         }
         for i in 0..10_000 {
             assert_eq!(shard.read(&format!("key {i}"), |value| *value), Some(i));
-            assert!(!shard.has(&format!("other {i}")));
+            assert!(!shard.contains(&format!("other {i}")));
         }
     });
 }
 
-/// A head and a state that count their references count none more inside a read, nor inside a read in a read.
-pub fn a_read_touches_no_reference_count<B: Backend>() {
-    hold::<B>(|fresh| {
-        let shard = fresh.backend.shard::<String, Arc<()>, Arc<()>>(fresh.capacity);
+/// The reference counts of value and state do not change inside a read, nor inside a nested read.
+pub fn reads_do_not_touch_reference_counts<B: Backend>() {
+    run::<B>(|setup| {
+        let shard = setup.backend.shard::<String, Arc<()>, Arc<()>>(setup.capacity);
         let (value, state) = (Arc::new(()), Arc::new(()));
         assert!(shard.insert_new(hash("key"), "key".to_owned(), value.clone(), state.clone()).is_ok());
-        // A shard may have more than one head, but one state.
+        // A shard may have several copies of a value, but only one state.
         let outside = (Arc::strong_count(&value), Arc::strong_count(&state));
         assert_eq!(outside.1, 2);
         let counts =
@@ -60,10 +61,11 @@ pub fn a_read_touches_no_reference_count<B: Backend>() {
     });
 }
 
-/// Head and state of an entry stay together, in every copy that a shard may have, while others come and go.
-pub fn heads_stay_with_their_states<B: Backend>() {
-    hold::<B>(|fresh| {
-        let shard = fresh.backend.shard::<String, Arc<str>, String>(fresh.capacity);
+/// Value and state of an entry stay together in every copy that a shard may keep, while other entries are inserted and
+/// removed.
+pub fn values_stay_paired_with_their_states<B: Backend>() {
+    run::<B>(|setup| {
+        let shard = setup.backend.shard::<String, Arc<str>, String>(setup.capacity);
         let insert = |i: u64, name: &str| shard.insert_new(hash(name), name.to_owned(), name.into(), i.to_string());
         let check = |i: u64, name: &str| {
             let seen = shard.with(hash(name), name.as_bytes(), |key, value, state| {
@@ -74,7 +76,7 @@ pub fn heads_stay_with_their_states<B: Backend>() {
         let names: Vec<String> = (0..500).map(|i| format!("name-{i}")).collect();
         for (i, name) in (0..).zip(&names) {
             assert!(insert(i, name).is_ok());
-            // Looked at after every write, so that each copy has its turn.
+            // Checked after every write, so that each copy of the table is read.
             check(i, name);
             check(i / 2, &names[i as usize / 2]);
         }
@@ -88,13 +90,13 @@ pub fn heads_stay_with_their_states<B: Backend>() {
     });
 }
 
-/// A value that changes itself is one object to all threads: no change is lost while neighbours come and go and the
-/// shard grows.
-pub fn every_reader_sees_the_same_object<B: Backend>() {
+/// All threads share one state: no change through it is lost while other entries are inserted and removed and the shard
+/// grows.
+pub fn all_readers_share_one_state<B: Backend>() {
     const READERS: u64 = 3;
     const CHANGES: u64 = 3_000;
-    hold::<B>(|fresh| {
-        let shard = fresh.shard::<AtomicU64>();
+    run::<B>(|setup| {
+        let shard = setup.shard::<AtomicU64>();
         shard.put("counter", AtomicU64::new(0));
         thread::scope(|scope| {
             let readers: Vec<_> = (0..READERS)
@@ -103,7 +105,7 @@ pub fn every_reader_sees_the_same_object<B: Backend>() {
                         for _ in 0..CHANGES {
                             shard
                                 .read("counter", |counter| counter.fetch_add(1, Ordering::Relaxed))
-                                .expect("it is there");
+                                .expect("the entry is present");
                         }
                     })
                 })
@@ -131,10 +133,10 @@ pub fn every_reader_sees_the_same_object<B: Backend>() {
     });
 }
 
-/// The closures of `with` and `for_each` may read the same shard and another one, in any way.
-pub fn reads_nest<B: Backend>() {
-    hold::<B>(|fresh| {
-        let [one, two] = [fresh.shard::<u64>(), fresh.shard::<u64>()];
+/// The closures of `with` and `for_each` may read the same shard and another one, nested in any way.
+pub fn reads_can_nest<B: Backend>() {
+    run::<B>(|setup| {
+        let [one, two] = [setup.shard::<u64>(), setup.shard::<u64>()];
         one.put("key", 1);
         one.put("neighbour", 2);
         two.put("key", 3);
@@ -146,7 +148,7 @@ pub fn reads_nest<B: Backend>() {
                     visited += value;
                     ControlFlow::Continue(())
                 });
-                assert!(!shard.has("absent"));
+                assert!(!shard.contains("absent"));
                 assert!(!shard.is_empty());
             }
             assert_eq!(visited, 6);
@@ -159,13 +161,13 @@ pub fn reads_nest<B: Backend>() {
     });
 }
 
-/// A read inside a read returns although a writer waits for the outer one to end.
-pub fn reads_nest_while_a_writer_waits<B: Backend>() {
-    hold::<B>(|fresh| {
-        let [one, two] = [fresh.shard::<u64>(), fresh.shard::<u64>()];
+/// A nested read returns although a writer waits for the outer read to end.
+pub fn reads_can_nest_while_a_writer_waits<B: Backend>() {
+    run::<B>(|setup| {
+        let [one, two] = [setup.shard::<u64>(), setup.shard::<u64>()];
         for shard in [&one, &two] {
             shard.put("key", 1);
-            // The write after the next one is the first that may have to wait for a reader who is in by then.
+            // The second write from here is the first one that may wait for a reader that is active by then.
             shard.put("other", 1);
         }
         for round in 0..50 {
@@ -174,19 +176,19 @@ pub fn reads_nest_while_a_writer_waits<B: Backend>() {
                 scope.spawn(|| {
                     inside.wait();
                     for shard in [&one, &two] {
-                        shard.put("come", round);
-                        shard.delete("come");
+                        shard.put("temporary", round);
+                        shard.delete("temporary");
                     }
                 });
                 one.read("key", |_| {
                     two.read("key", |_| {
                         inside.wait();
-                        // Nobody can tell from outside that the writer waits, so give it some time to begin to.
+                        // A waiting writer cannot be observed from outside, so yield a number of times.
                         for _ in 0..100 {
                             thread::yield_now();
                         }
-                        assert!(one.has("key") && two.has("key"));
-                        assert!(!one.has("absent") && one.len() >= 2);
+                        assert!(one.contains("key") && two.contains("key"));
+                        assert!(!one.contains("absent") && one.len() >= 2);
                     })
                 });
             });
@@ -194,11 +196,12 @@ pub fn reads_nest_while_a_writer_waits<B: Backend>() {
     });
 }
 
-/// While one thread stays inside a read, others read the same key and all else; and if a writer waits for the first,
-/// those still do who have read before, at the latest when they have let the writer go first for a while.
-pub fn a_read_does_not_wait_for_other_readers<B: Backend>() {
-    hold::<B>(|fresh| {
-        let shard = fresh.shard::<u64>();
+/// While one thread stays inside a read, other threads can read the same key and all others. If a writer waits for the
+/// first thread, threads that have read the shard before still can, at the latest when their backoff in favour of the
+/// writer has timed out.
+pub fn reads_do_not_wait_for_other_readers<B: Backend>() {
+    run::<B>(|setup| {
+        let shard = setup.shard::<u64>();
         shard.put("key", 1);
         shard.put("other", 2);
         let read_all = || {
@@ -211,30 +214,30 @@ pub fn a_read_does_not_wait_for_other_readers<B: Backend>() {
             });
             assert!(visited >= 2 && shard.len() >= 2);
         };
-        let (inside, check_write) = (Barrier::new(2), Barrier::new(2));
+        let (inside, about_to_write) = (Barrier::new(2), Barrier::new(2));
         thread::scope(|scope| {
             let (leave, stay) = mpsc::channel::<()>();
-            let (shard, inside, check_write) = (&shard, &inside, &check_write);
+            let (shard, inside, about_to_write) = (&shard, &inside, &about_to_write);
             scope.spawn(move || {
                 shard.read("key", |_| {
                     inside.wait();
-                    // Ends when `leave` is dropped, if only by a panic.
+                    // Ends when `leave` is dropped, also by a panic.
                     stay.recv().ok();
                 })
             });
             inside.wait();
             read_all();
-            // A new thread each time: a first read must not wait either, as long as no writer does.
+            // A new thread each time: a first read must not wait either, as long as no writer waits.
             for _ in 0..10 {
-                scope.spawn(read_all).join().expect("it reads");
+                scope.spawn(read_all).join().expect("the reader does not panic");
             }
             scope.spawn(move || {
-                check_write.wait();
-                shard.put("come", 3);
-                shard.delete("come");
+                about_to_write.wait();
+                shard.put("temporary", 3);
+                shard.delete("temporary");
             });
-            check_write.wait();
-            // Nobody can tell from outside that the writer waits, so give it some time to begin to.
+            about_to_write.wait();
+            // A waiting writer cannot be observed from outside, so yield a number of times.
             for _ in 0..100 {
                 thread::yield_now();
             }
@@ -246,10 +249,10 @@ pub fn a_read_does_not_wait_for_other_readers<B: Backend>() {
     });
 }
 
-/// A hundred threads, one after another and some at once, each read once and end.
-pub fn threads_that_come_and_go_can_read<B: Backend>() {
-    hold::<B>(|fresh| {
-        let shard = fresh.shard::<u64>();
+/// A hundred threads, four at a time, each read once and end.
+pub fn short_lived_threads_can_read<B: Backend>() {
+    run::<B>(|setup| {
+        let shard = setup.shard::<u64>();
         for i in 0..25 {
             shard.put(&format!("key {i}"), i);
             thread::scope(|scope| {
@@ -261,21 +264,21 @@ pub fn threads_that_come_and_go_can_read<B: Backend>() {
     });
 }
 
-/// After a panic in the closure of a read, the shard is as it was, and can be read and written by all threads.
-pub fn a_panicking_read_leaves_the_shard_usable<B: Backend>() {
-    hold::<B>(|fresh| {
-        let shard = fresh.shard::<u64>();
+/// After a panic in the closure of a read the shard is unchanged, and all threads can read and write it.
+pub fn panic_in_read_leaves_shard_usable<B: Backend>() {
+    run::<B>(|setup| {
+        let shard = setup.shard::<u64>();
         shard.put("key", 1);
         for i in 0..3 {
-            assert!(panics(|| shard.read("key", |_| panic!("on purpose"))));
-            assert!(panics(|| shard.for_each(|_, _, _| panic!("on purpose"))));
+            assert!(panics(|| shard.read("key", |_| panic!("intended"))));
+            assert!(panics(|| shard.for_each(|_, _, _| panic!("intended"))));
             assert_eq!(shard.read("key", |value| *value), Some(1));
             thread::scope(|scope| {
                 scope.spawn(|| {
                     assert_eq!(shard.len(), 1);
                     shard.put("other", i);
                     shard.delete("other");
-                    assert!(shard.has("key"));
+                    assert!(shard.contains("key"));
                 });
             });
         }
