@@ -1,37 +1,38 @@
-//! Who may be refused before work starts: the contract of admission, and the policy that refuses nobody.
+//! Admission control: the contract of a policy that can reject new registrations, and a policy that admits all.
 //!
-//! Only new registrations ask.
-//! Looking up, routing, binding and leaving never do, so that a registry in trouble goes on serving those it has.
+//! Only new registrations are subject to admission. Lookups, routing, binding and unregistering never are, so an
+//! overloaded registry keeps serving its current registrations.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::health::{Limit, LimitHits, LimitUsage};
+use crate::kind::Kind;
+use crate::limit::{Limit, LimitHits, LimitUsage};
 use crate::metadata::Metadata;
 
-/// Decides about new registrations.
+/// An admission policy for new registrations.
 pub trait Admission: fmt::Debug + Send + Sync + 'static {
-    /// Reserves a place for a registration, or refuses it.
+    /// Reserves capacity for a registration, or rejects it.
     ///
-    /// Called before the registration touches a shard, and outside of any lock.
-    /// Every `Ok` must be matched by one call to [`release`](Self::release) with the same arguments: at once if the
-    /// registration fails, else when it ends. The registry sees to that.
-    /// `now` is the caller's clock; a policy reads none.
+    /// Called before the registration accesses a shard, and with no lock held. The registry calls
+    /// [`release`](Self::release) once for every `Ok`, with the same arguments: immediately if the registration fails,
+    /// otherwise when it ends. `now` is the caller's clock; a policy must not read a clock.
     ///
     /// # Errors
     ///
-    /// [`AdmissionError`], with the reason that the caller is to be told.
+    /// [`AdmissionError`], with the reason for the caller.
     fn admit(&self, kind: Kind, metadata: &Metadata, now: Instant) -> Result<(), AdmissionError>;
 
-    /// Says whether a registration may be followed by one of the same owner, with other metadata, in the place that it
-    /// has. Nothing is reserved or given back: the place is released with the new metadata, once.
+    /// Decides whether a registration may be replaced by one of the same owner with other metadata, which keeps the
+    /// reserved capacity. Nothing is reserved or released by this call; the capacity is released once, with the new
+    /// metadata.
     ///
-    /// So a policy must refuse metadata that it would count elsewhere; one that counts by metadata in a way of its own
-    /// must say so here. Unless it does, all metadata must be what they were.
+    /// A policy must therefore reject metadata that it would account for differently, and a policy that accounts by
+    /// metadata must implement this method. The default rejects all metadata that differ from the old ones.
     ///
     /// # Errors
     ///
-    /// [`AdmissionError`], with the reason that the caller is to be told.
+    /// [`AdmissionError`], with the reason for the caller.
     fn renew(&self, _kind: Kind, old: &Metadata, new: &Metadata) -> Result<(), AdmissionError> {
         if old == new {
             return Ok(());
@@ -40,92 +41,76 @@ pub trait Admission: fmt::Debug + Send + Sync + 'static {
         Err(AdmissionError { reason: DenyReason::Policy, message: reason, retry_after: None })
     }
 
-    /// Gives a place back.
+    /// Releases the capacity reserved by one call of [`admit`](Self::admit).
     fn release(&self, kind: Kind, metadata: &Metadata);
 
-    /// Whether new registrations are taken at present.
+    /// Returns whether new registrations are admitted at present.
     fn state(&self) -> AdmissionState;
 
-    /// Hears that too many shards are in alarm, or not any more. A policy that sheds load refuses the new meanwhile.
+    /// Called when the number of shards in alarm has become too high, or acceptable again. A policy that sheds load
+    /// rejects new registrations in between.
     ///
-    /// Called after a check of the registry's health, one call at a time and with nothing locked. It may call the
-    /// registry, also to check again: what that finds is told when this call has returned.
+    /// Called after a health check, one call at a time and with no lock held. The implementation may call the registry,
+    /// and may run another health check; the changes found by that check are reported after this call has returned.
     fn health(&self, _state: AdmissionState, _retry_after: Duration) {}
 
-    /// Returns the use of each cap, of which there must be few and always the same ones: they are compared with the check
-    /// before, and exported. Their [`hits`](LimitUsage::hits) must never fall.
+    /// Returns the usage of each limit. There must be few, and always the same ones: they are compared with the
+    /// previous check, and exported as metrics. [`hits`](LimitUsage::hits) must never decrease.
     ///
-    /// Caps that come and go, or of which there can be any number, belong into [`take_limit_hits`](Self::take_limit_hits).
+    /// Limits that are created and removed, or whose number is unbounded, belong in
+    /// [`take_limit_hits`](Self::take_limit_hits).
     fn limit_usage(&self) -> Vec<LimitUsage> {
         Vec::new()
     }
 
-    /// Returns those other caps that have turned something away since the call before, and forgets that they did.
+    /// Returns the other limits that were hit since the previous call, and resets that record.
     ///
-    /// Called once by each check of the registry's health, which tells of them; nothing else may call it. A policy that
-    /// wraps another one must pass this on as it does [`limit_usage`](Self::limit_usage).
+    /// Called once by each health check, which reports them; nothing else may call it. A policy that wraps another one
+    /// must forward this method as it does [`limit_usage`](Self::limit_usage).
     fn take_limit_hits(&self) -> LimitHits {
         LimitHits::default()
     }
 }
 
-/// What wants to register.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
-pub enum Kind {
-    /// Something that answers.
-    Server,
-    /// A connection.
-    Transport,
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Server => "server",
-            Self::Transport => "transport",
-        })
-    }
-}
-
-/// Whether new registrations are taken.
+/// Whether new registrations are admitted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum AdmissionState {
-    /// They are.
+    /// New registrations are admitted.
     #[default]
     Open,
-    /// They are refused; everything else goes on.
+    /// New registrations are rejected. All other operations continue.
     Closed,
 }
 
-/// A registration is not admitted.
+/// The error returned when a registration is not admitted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[error("not admitted: {message}")]
 pub struct AdmissionError {
-    /// Why the registration was denied.
+    /// Why the registration was rejected.
     pub reason: DenyReason,
-    /// The reason in words, for a person. It is printed and logged, so a policy must put no label value in it.
+    /// A message for humans. It is printed and logged, so it must not contain the value of a label.
     pub message: Box<str>,
-    /// When trying again may help; `None` when waiting will not.
+    /// The time after which a retry may succeed; `None` if waiting does not help.
     pub retry_after: Option<Duration>,
 }
 
-/// What refuses a registration.
+/// Why a registration is not admitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum DenyReason {
-    /// The registry is in trouble and takes nobody new.
+    /// The registry sheds load and admits no new registrations.
     Closed,
-    /// A cap. If it [counts the living](Limit::counts_live_entries), the registry takes out the dead and asks again.
+    /// A limit is reached. If it [counts live entries](Limit::counts_live_entries), the registry evicts dead entries
+    /// and asks again.
     Limit(Limit),
-    /// A reason of the policy's own.
+    /// A reason specific to the policy.
     Policy,
 }
 
-/// Refuses nobody.
+/// A policy that admits every registration.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AdmitAll;
 

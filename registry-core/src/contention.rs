@@ -1,36 +1,36 @@
-//! How often operations met in the map of a shard, as far as that map can tell.
+//! Contention figures, as counted by the map of a shard.
 
 use std::fmt;
 
-/// How often operations met in a shard.
+/// How often operations on a shard contended.
 ///
-/// Each kind of map counts what hurts there, and counts it where it happens, so that who meets nobody pays nothing.
-/// What one map counts is not what another one counts: compare a shard with its neighbours, or with itself of before,
-/// and never one backend with another. What hurts everywhere alike is latency.
+/// Each backend counts the kind of contention that costs most on its map, and counts it on the contended path, so that
+/// uncontended operations pay nothing. Counts are not comparable between backends: compare a shard with other shards of
+/// the same registry, or with an earlier count of its own. Latency is comparable between all backends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Contention {
-    /// What is counted.
+    /// The kind of contention that is counted.
     pub kind: ContentionKind,
-    /// How often it happened.
+    /// The number of occurrences.
     pub count: u64,
 }
 
-/// What happens to operations that meet.
+/// A kind of contention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum ContentionKind {
-    /// A read or a write found the lock taken, and waited.
+    /// A read or a write found the lock held, and waited.
     LockWait,
-    /// A write found another one under way, and waited. Reads never do.
+    /// A write found another write in progress, and waited. Reads never wait.
     WriteWait,
-    /// A removal that had been decided found that another one had come first. Nobody waited.
+    /// A removal whose predicate had returned `true` lost the race to another removal. Nothing waited.
     LostRace,
 }
 
 impl ContentionKind {
-    /// Its name in figures that are exported.
+    /// Returns the name used in exported metrics.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -48,12 +48,16 @@ impl fmt::Display for ContentionKind {
 }
 
 impl Contention {
-    /// Both together, if both are known; they must count the same.
+    /// Returns the sum of two counts, which must be of the same kind; `None` counts as unknown and adds nothing.
+    ///
+    /// # Panics
+    ///
+    /// In debug builds, if the kinds differ.
     #[must_use]
     pub fn sum(one: Option<Self>, other: Option<Self>) -> Option<Self> {
         match (one, other) {
             (Some(one), Some(other)) => {
-                debug_assert_eq!(one.kind, other.kind, "what is counted differs, so its sum says nothing");
+                debug_assert_eq!(one.kind, other.kind, "only counts of the same kind can be added");
                 Some(Self { count: one.count + other.count, ..one })
             }
             (one, other) => one.or(other),
@@ -66,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_known_adds_nothing() {
+    fn sum_ignores_unknown_counts() {
         let some = |count| Some(Contention { kind: ContentionKind::LostRace, count });
         assert_eq!(Contention::sum(some(2), some(3)), some(5));
         assert_eq!(Contention::sum(None, some(3)), some(3));

@@ -1,19 +1,19 @@
-//! What a lookup gives: an entry in place, an owned handle, or a line in a list.
+//! The results of lookups: a borrowed entry, an owned handle, and an item of a listing.
 
 use std::fmt;
 
 use crate::incarnation::Incarnation;
 use crate::metadata::Metadata;
 
-/// A registration as seen in place, for as long as a closure runs. Copies nothing.
+/// A borrowed view of a registration, valid inside the closure of a lookup. Creating it copies nothing.
 pub struct EntryRef<'a, I, B> {
-    /// Its id.
+    /// The id.
     pub id: &'a I,
-    /// Which registration of that id it is.
+    /// The incarnation of the registration.
     pub incarnation: Incarnation,
-    /// Its mailbox.
+    /// The mailbox.
     pub mailbox: &'a B,
-    /// What it said of itself.
+    /// The metadata given at registration.
     pub metadata: &'a Metadata,
 }
 
@@ -26,7 +26,7 @@ impl<I, B> Clone for EntryRef<'_, I, B> {
 impl<I, B> Copy for EntryRef<'_, I, B> {}
 
 impl<I: Clone, B: Clone> EntryRef<'_, I, B> {
-    /// An owned handle: clones the id, the mailbox and the metadata, so touches their reference counts.
+    /// Returns an owned handle. Clones id, mailbox and metadata, so it touches their reference counts.
     pub fn to_entry(&self) -> Entry<I, B> {
         Entry {
             id: self.id.clone(),
@@ -43,18 +43,18 @@ impl<I: fmt::Debug, B> fmt::Debug for EntryRef<'_, I, B> {
     }
 }
 
-/// An owned handle to a registration, as it was when it was looked up.
+/// An owned handle to a registration, as found by a lookup.
 ///
-/// It does not keep the registration alive: its mailbox may be closed by the time it is used.
+/// The handle does not keep the registration alive: its mailbox may be closed by the time it is used.
 #[derive(Clone)]
 pub struct Entry<I, B> {
-    /// Its id.
+    /// The id.
     pub id: I,
-    /// Which registration of that id it is.
+    /// The incarnation of the registration.
     pub incarnation: Incarnation,
-    /// Its mailbox.
+    /// The mailbox.
     pub mailbox: B,
-    /// What it said of itself.
+    /// The metadata given at registration.
     pub metadata: Metadata,
 }
 
@@ -64,15 +64,15 @@ impl<I: fmt::Debug, B> fmt::Debug for Entry<I, B> {
     }
 }
 
-/// One line of a list: an id, which registration of it, and what it said of itself.
+/// An item of a listing: id, incarnation and metadata, without the mailbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct EntryInfo<I> {
-    /// Its id.
+    /// The id.
     pub id: I,
-    /// Which registration of that id it is.
+    /// The incarnation of the registration.
     pub incarnation: Incarnation,
-    /// What it said of itself.
+    /// The metadata given at registration.
     pub metadata: Metadata,
 }
 
@@ -88,4 +88,21 @@ fn debug_entry(
         .field("incarnation", &incarnation)
         .field("metadata", metadata)
         .finish_non_exhaustive()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_metadata_values() {
+        let metadata = Metadata::new().with("tenant", "acme42");
+        let incarnation = Incarnation::from_u64(7);
+        let seen = EntryRef { id: &"echo", incarnation, mailbox: &(), metadata: &metadata };
+        let labels = r#"id: "echo", incarnation: Incarnation(7), metadata: {"tenant": 6 bytes}"#;
+        assert_eq!(format!("{seen:?}"), format!("EntryRef {{ {labels}, .. }}"));
+        assert_eq!(format!("{:?}", seen.to_entry()), format!("Entry {{ {labels}, .. }}"));
+        let info = EntryInfo { id: "echo", incarnation, metadata };
+        assert_eq!(format!("{info:?}"), format!("EntryInfo {{ {labels} }}"));
+    }
 }

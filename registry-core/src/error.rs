@@ -1,4 +1,4 @@
-//! One type per refusal, each giving back what it refused.
+//! The errors of a registry. Each returns the values that the failed call had taken.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,110 +9,110 @@ use crate::incarnation::Incarnation;
 use crate::mailbox::TrySendError;
 use crate::metadata::Metadata;
 
-/// Settings that no registry can be built from.
+/// An invalid setting of a registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
     /// The number of shards is not a power of two from 1 to 4096.
     #[error("the number of shards must be a power of two from 1 to 4096, not {given}")]
     Shards {
-        /// What was asked for.
+        /// The value that was given.
         given: usize,
     },
-    /// The expected number of entries is beyond what any table can hold.
-    #[error("a registry cannot be laid out for {given} entries, at most {max}")]
+    /// The expected number of entries exceeds what a table can hold.
+    #[error("the capacity must be at most {max} entries, not {given}")]
     Capacity {
-        /// What was asked for.
+        /// The value that was given.
         given: usize,
-        /// The greatest number that is taken.
+        /// The maximum that is accepted.
         max: usize,
     },
-    /// The sampling rate is zero.
-    #[error("one lookup in 0 cannot be timed; give 1 to time all, or build without statistics")]
+    /// The sampling interval is zero.
+    #[error("the sampling interval must not be 0; use 1 to time every lookup, or build without statistics")]
     SampleEvery,
-    /// The window of the latencies is empty, or longer than a day.
-    #[error("the window of the latencies must be from 1 millisecond to 1 day, not {given:?}")]
+    /// The latency window is shorter than a millisecond or longer than a day.
+    #[error("the latency window must be from 1 millisecond to 1 day, not {given:?}")]
     Window {
-        /// What was asked for.
+        /// The value that was given.
         given: Duration,
     },
-    /// A setting is zero, no number, or beyond all reason.
+    /// A setting is zero, not a number, or out of range.
     #[error("the setting `{name}` must be {must}")]
     Setting {
-        /// Its name, with a dot before the fields of a part.
+        /// The name of the setting; the name of a nested field follows a dot.
         name: &'static str,
-        /// What it must be.
+        /// The requirement that the value must meet.
         must: &'static str,
     },
 }
 
-/// Why a registration was turned down.
+/// Why a registration failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegisterErrorKind {
-    /// The id is not a valid one.
+    /// The id is invalid.
     #[error(transparent)]
     InvalidId(#[from] InvalidId),
-    /// The id is registered already.
+    /// The id is already registered.
     #[error("the id is taken by incarnation {by}")]
     Taken {
-        /// By which registration.
+        /// The incarnation of the present registration.
         by: Incarnation,
     },
-    /// The server that the transport was to be bound to is not registered.
+    /// The server to bind to is not registered.
     #[error("the server to bind to is not registered")]
     ServerNotFound,
-    /// The server that the transport was to be bound to has as many as it may have.
-    #[error("the server to bind to has {max} transports and may not have more")]
+    /// The server to bind to has the maximum number of transports.
+    #[error("the server to bind to has the maximum of {max} transports")]
     ServerFull {
-        /// So many.
+        /// The maximum number of transports per server.
         max: usize,
-        /// When trying again may help.
+        /// The time after which a retry may succeed.
         retry_after: Duration,
     },
-    /// The registration that was to be renewed has ended, or is one of another registry.
+    /// The registration to renew has ended, or belongs to another registry.
     #[error("the registration to renew has ended")]
     LeaseExpired,
-    /// The metadata have more labels or more bytes than a registration may have.
+    /// The metadata exceed the maximum number of labels or bytes.
     #[error(
-        "the metadata have {labels} labels with {bytes} bytes, and may have {max_labels} labels with {max_bytes} bytes"
+        "the metadata have {labels} labels with {bytes} bytes, the maximum is {max_labels} labels with {max_bytes} bytes"
     )]
     MetadataTooLarge {
-        /// How many labels were given.
+        /// The number of labels that were given.
         labels: usize,
-        /// How many bytes their keys and values have together.
+        /// The total length of their keys and values in bytes.
         bytes: usize,
-        /// How many labels there may be.
+        /// The maximum number of labels.
         max_labels: usize,
-        /// How many bytes there may be.
+        /// The maximum total length in bytes.
         max_bytes: usize,
     },
-    /// The registry takes no new registrations now.
+    /// The admission policy rejected the registration.
     #[error(transparent)]
     Refused(#[from] AdmissionError),
 }
 
 impl From<BindError> for RegisterErrorKind {
-    /// Why a transport could not be born bound.
+    /// Converts the reason why a new transport could not be bound.
     fn from(error: BindError) -> Self {
         match error {
             BindError::ServerFull { max, retry_after } => Self::ServerFull { max, retry_after },
-            // A transport that is being born is there, so it can only be the server that is not.
+            // The transport is being registered by the same call, so the missing side is the server.
             BindError::ServerNotFound | BindError::TransportNotFound => Self::ServerNotFound,
         }
     }
 }
 
-/// A registration was turned down; mailbox and metadata come back untouched.
+/// The error returned when a registration fails. Returns mailbox and metadata unchanged.
 #[derive(thiserror::Error)]
 #[error("cannot register: {kind}")]
 pub struct RegisterError<B> {
-    /// Why.
+    /// Why the registration failed.
     #[source]
     pub kind: RegisterErrorKind,
-    /// The mailbox that was to be registered.
+    /// The mailbox passed to the call.
     pub mailbox: B,
-    /// The metadata that was to be registered.
+    /// The metadata passed to the call.
     pub metadata: Metadata,
 }
 
@@ -125,7 +125,7 @@ impl<B> fmt::Debug for RegisterError<B> {
     }
 }
 
-/// A transport was not bound.
+/// The error returned when a transport cannot be bound to a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BindError {
@@ -135,32 +135,32 @@ pub enum BindError {
     /// The server is not registered.
     #[error("the server is not registered")]
     ServerNotFound,
-    /// The server has as many transports as it may have.
-    #[error("the server has {max} transports and may not have more")]
+    /// The server has the maximum number of transports.
+    #[error("the server has the maximum of {max} transports")]
     ServerFull {
-        /// So many.
+        /// The maximum number of transports per server.
         max: usize,
-        /// When trying again may help.
+        /// The time after which a retry may succeed.
         retry_after: Duration,
     },
 }
 
-/// A message was not delivered; it comes back.
+/// The error returned when a message cannot be delivered. Returns the message.
 #[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RouteError<M> {
     /// Nothing is registered under the id.
     #[error("nothing is registered under the id")]
     NotFound(M),
-    /// The mailbox has no room now.
+    /// The mailbox is full.
     #[error("the mailbox is full")]
     Full(M),
-    /// Nobody will ever receive from the mailbox; its registration has been taken out.
+    /// The mailbox is closed; its registration has been removed.
     #[error("the mailbox is closed")]
     Closed(M),
 }
 
 impl<M> RouteError<M> {
-    /// The message.
+    /// Returns the message.
     pub fn into_message(self) -> M {
         match self {
             Self::NotFound(message) | Self::Full(message) | Self::Closed(message) => message,
@@ -187,25 +187,26 @@ impl<M> fmt::Debug for RouteError<M> {
     }
 }
 
-/// A message was not delivered to the server that its sender is bound to; it comes back.
+/// The error returned when a message cannot be delivered to the server that its sender is bound to. Returns the
+/// message.
 #[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BoundRouteError<M> {
-    /// The transport is not registered, or not any more.
+    /// The transport is not registered, or no longer registered.
     #[error("the transport is not registered")]
     TransportNotFound(M),
-    /// The transport is bound to no server.
+    /// The transport is not bound to a server.
     #[error("the transport is bound to no server")]
     NotBound(M),
-    /// The server's mailbox has no room now.
+    /// The server's mailbox is full.
     #[error("the server's mailbox is full")]
     Full(M),
-    /// Nobody will ever receive from the server's mailbox; its registration has been taken out.
+    /// The server's mailbox is closed; its registration has been removed.
     #[error("the server's mailbox is closed")]
     Closed(M),
 }
 
 impl<M> BoundRouteError<M> {
-    /// The message.
+    /// Returns the message.
     pub fn into_message(self) -> M {
         match self {
             Self::TransportNotFound(message)
@@ -227,22 +228,22 @@ impl<M> fmt::Debug for BoundRouteError<M> {
     }
 }
 
-/// A message was not delivered although its sender was ready to wait; it comes back.
+/// The error returned when a message cannot be delivered by a send that waits for capacity. Returns the message.
 #[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SendError<M> {
     /// Nothing is registered under the id.
     #[error("nothing is registered under the id")]
     NotFound(M),
-    /// There was no room within the time limit.
-    #[error("the mailbox had no room within the time limit")]
+    /// The mailbox had no capacity within the time limit.
+    #[error("the mailbox had no capacity within the time limit")]
     TimedOut(M),
-    /// The registration ended, or its mailbox closed, before there was room.
-    #[error("the mailbox closed before there was room")]
+    /// The registration ended, or its mailbox closed, before there was capacity.
+    #[error("the mailbox closed before there was capacity")]
     Closed(M),
 }
 
 impl<M> SendError<M> {
-    /// The message.
+    /// Returns the message.
     pub fn into_message(self) -> M {
         match self {
             Self::NotFound(message) | Self::TimedOut(message) | Self::Closed(message) => message,
@@ -260,23 +261,23 @@ impl<M> fmt::Debug for SendError<M> {
     }
 }
 
-/// What became of a broadcast: every transport that was bound is in exactly one list or count.
+/// The result of a broadcast. Every transport that was bound is counted or listed exactly once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct BroadcastReport {
-    /// Whether the server was registered; when it was not, nothing was sent.
+    /// The server, or `None` if it is not registered, in which case nothing was sent.
     pub server: Option<ServerId>,
-    /// How many mailboxes took the message.
+    /// The number of mailboxes that accepted the message.
     pub delivered: usize,
-    /// Transports whose mailbox had no room.
+    /// The transports whose mailbox was full.
     pub full: Vec<TransportId>,
-    /// Transports whose mailbox was closed; their registrations have been taken out.
+    /// The transports whose mailbox was closed; their registrations have been removed.
     pub closed: Vec<TransportId>,
 }
 
 impl BroadcastReport {
-    /// How many transports were bound.
+    /// Returns the number of transports that were bound.
     pub fn attempted(&self) -> usize {
         self.delivered + self.full.len() + self.closed.len()
     }

@@ -1,224 +1,133 @@
-//! What a check of a registry's health may find: changes, each with the figures that it was judged by.
+//! The changes that a health check reports, each with the figures it is based on.
 
 use std::fmt;
 use std::time::Duration;
 
-use crate::admission::Kind;
-use crate::metadata::Bytes;
-use crate::probe::Operation;
+use crate::kind::Kind;
+use crate::limit::{LimitCount, LimitUsage};
+use crate::stats::Operation;
 
-/// A change of a registry's health between one check and the next.
+/// A change of a registry's health between one health check and the next.
 ///
-/// Every change that begins something (raised, named, closed, hit) is followed by the one that ends it before it comes
-/// again for the same shard, kind, id or cap. Where caps are only counted, as many are relieved as were hit, in one or in
-/// several changes.
+/// Every change that starts a condition (raised, detected, closed, reached) is followed by the change that ends it
+/// before it is reported again for the same shard, kind, id or limit. Limits that are only counted are cleared in the
+/// same total number as they were reached, in one or several changes.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum HealthChange {
     /// A shard has become slow.
     AlarmRaised(Alarm),
-    /// A slow shard has been fast again for long enough.
+    /// A slow shard has been fast again for the required time.
     AlarmCleared(Alarm),
-    /// Entries lie more unevenly over the shards than chance would have it.
+    /// The distribution of entries over the shards is less even than chance explains.
     ImbalanceRaised(Imbalance),
-    /// They lie as chance would have it again.
+    /// The distribution is explained by chance again.
     ImbalanceCleared(Imbalance),
-    /// One id gets a large share of all lookups.
+    /// One id receives a large share of all lookups.
     HotIdDetected(HotId),
-    /// It does not any more.
+    /// The id no longer receives a large share.
     HotIdCleared(HotId),
-    /// New registrations are refused from now on.
+    /// New registrations are rejected from now on.
     AdmissionClosed(AlarmedShards),
-    /// New registrations are taken again.
+    /// New registrations are admitted again.
     AdmissionReopened(AlarmedShards),
-    /// A cap has turned somebody away for the first time in a while.
+    /// A limit was hit for the first time in a while.
     LimitReached(LimitUsage),
-    /// A cap has turned nobody away for long enough.
+    /// A limit has not been hit for the required time.
     LimitCleared(LimitUsage),
-    /// Caps by label have turned registrations away, in addition to those that this check tells one by one.
+    /// Label limits were hit, in addition to those that this check reports individually.
     MoreLimitsReached(LimitCount),
-    /// Caps that were told by [`MoreLimitsReached`](Self::MoreLimitsReached) have turned nothing away for long enough.
+    /// Limits reported by [`MoreLimitsReached`](Self::MoreLimitsReached) have not been hit for the required time.
     MoreLimitsCleared(LimitCount),
 }
 
-/// Which figure an alarm is judged by.
+/// The figure that an alarm compares with its threshold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum AlarmMetric {
-    /// The 99th percentile of reads or writes: more than one in a hundred was slower than the threshold.
+    /// The 99th percentile of reads or writes: alarms if more than one operation in a hundred was slower than the
+    /// threshold.
     #[default]
     P99,
-    /// The mean of all writes in the window.
+    /// The mean latency of all writes in the window.
     Mean,
-    /// The mean of the last few writes, as the original design has it.
+    /// The mean latency of the last few writes.
     MeanOfLast,
 }
 
-/// A slow shard.
+/// An alarm of a slow shard.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Alarm {
     /// The index of the shard.
     pub shard: usize,
-    /// What was slow.
+    /// The kind of operation that was slow.
     pub operation: Operation,
-    /// The figure that it was judged by.
+    /// The figure that was compared with the threshold.
     pub metric: AlarmMetric,
-    /// What that figure must not exceed.
+    /// The maximum of that figure.
     pub threshold: Duration,
-    /// What it is now, in nanoseconds, over the whole window; zero when nothing was timed.
+    /// The current value of that figure in nanoseconds, over the whole window; zero if no operation was timed.
     pub measured_ns: f64,
-    /// How many operations it was judged by: of the 99th percentile, those of the stretch of time that tells most.
+    /// The number of operations on which the decision is based. For the 99th percentile, those of the most significant
+    /// part of the window.
     pub samples: u64,
-    /// How many of them were over the threshold; zero where a mean is judged.
+    /// The number of those that exceeded the threshold; zero for a mean.
     pub slow: u64,
 }
 
 impl Alarm {
-    /// An alarm; for those who judge.
+    /// Creates an alarm without measurements. For implementations of a health check.
     pub fn new(shard: usize, operation: Operation, metric: AlarmMetric, threshold: Duration) -> Self {
         Self { shard, operation, metric, threshold, measured_ns: 0.0, samples: 0, slow: 0 }
     }
 }
 
-/// How unevenly entries of one kind lie over the shards.
+/// An uneven distribution of entries of one kind over the shards.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Imbalance {
-    /// Servers, or transports.
+    /// The kind of the entries.
     pub kind: Kind,
-    /// The shard that has most of them.
+    /// The shard with the most entries.
     pub shard: usize,
-    /// How many it has.
+    /// The number of entries of that shard.
     pub entries: usize,
-    /// How many a shard has on average.
+    /// The mean number of entries per shard.
     pub mean: f64,
-    /// The probability that chance alone would spread them so unevenly, or more.
+    /// The probability of a distribution at least this uneven by chance.
     pub p_value: f64,
 }
 
-/// An id that gets a share of the lookups, as far as the sampled ones tell.
+/// An id with a notable share of the lookups, estimated from sampled lookups.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct HotId {
-    /// Whether it was looked for among servers or among transports.
+    /// The kind of registration that was looked up.
     pub kind: Kind,
-    /// What was looked for, registered or not; bytes that are no text are replaced.
+    /// The id that was looked up, registered or not; invalid UTF-8 is replaced.
     pub id: Box<str>,
-    /// The shard that it is in.
+    /// The shard of the id.
     pub shard: usize,
-    /// Its share of the sampled lookups of the window, from 0 to 1: never below the true one.
+    /// An upper bound of its share of the sampled lookups in the window, from 0 to 1.
     pub share: f64,
-    /// The same from below: never above the true one.
+    /// A lower bound of that share.
     pub share_at_least: f64,
-    /// How many lookups were sampled.
+    /// The number of sampled lookups.
     pub samples: u64,
 }
 
-/// How many shards are in alarm, as it was when admission changed.
+/// The number of shards in alarm when admission changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct AlarmedShards {
-    /// Shards in alarm.
+    /// The number of shards in alarm.
     pub alarmed: usize,
-    /// All shards.
+    /// The number of shards.
     pub shards: usize,
-}
-
-/// A limit on registrations or bindings.
-///
-/// `Display` and `Debug` show the key of a label and never its value, which may be a secret; the field has it.
-#[derive(Clone, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
-#[non_exhaustive]
-pub enum Limit {
-    /// On live servers.
-    Servers,
-    /// On live transports.
-    Transports,
-    /// On live registrations of one kind whose metadata have this label.
-    Label {
-        /// Servers, or transports.
-        kind: Kind,
-        /// The label's name.
-        key: Box<str>,
-        /// The label's value.
-        value: Box<str>,
-    },
-    /// On registrations per second.
-    Rate,
-    /// On transports that are bound to one server.
-    TransportsPerServer,
-}
-
-impl Limit {
-    /// Whether taking out the dead may make room under it.
-    pub fn counts_live_entries(&self) -> bool {
-        !matches!(self, Self::Rate)
-    }
-}
-
-impl fmt::Debug for Limit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Servers => "Servers",
-            Self::Transports => "Transports",
-            Self::Label { kind, key, value } => {
-                let mut label = f.debug_struct("Label");
-                return label.field("kind", kind).field("key", key).field("value", &Bytes(value.len())).finish();
-            }
-            Self::Rate => "Rate",
-            Self::TransportsPerServer => "TransportsPerServer",
-        })
-    }
-}
-
-impl fmt::Display for Limit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Servers => f.write_str("servers"),
-            Self::Transports => f.write_str("transports"),
-            Self::Label { kind, key, .. } => write!(f, "{kind}s per value of `{key}`"),
-            Self::Rate => f.write_str("registrations per second"),
-            Self::TransportsPerServer => f.write_str("transports bound to one server"),
-        }
-    }
-}
-
-/// How much of a cap is used, and how often it turned somebody away.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct LimitUsage {
-    /// Which cap.
-    pub limit: Limit,
-    /// What it allows.
-    pub max: u64,
-    /// How much of it is taken, those under way included; zero where that is not one figure.
-    pub used: u64,
-    /// How often it has said no so far, those included who got in after the dead had been taken out.
-    pub hits: u64,
-}
-
-/// The limits that turned something away between one check of a registry's health and the next.
-///
-/// For limits of which there can be any number; see [`Admission::take_limit_hits`](crate::Admission::take_limit_hits).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LimitHits {
-    /// Those that are known, each once, in the order in which they were hit first.
-    pub limits: Vec<LimitUsage>,
-    /// How many were hit besides, without it being known which; possibly with some of them counted twice.
-    pub unlisted: u64,
-}
-
-/// A number of caps by label that a check does not tell one by one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct LimitCount {
-    /// How many they are.
-    pub limits: u64,
 }
 
 impl fmt::Display for HealthChange {
@@ -273,12 +182,5 @@ impl fmt::Display for HotId {
 impl fmt::Display for AlarmedShards {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {} shards in alarm", self.alarmed, self.shards)
-    }
-}
-
-impl fmt::Display for LimitUsage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { limit, max, hits, .. } = self;
-        write!(f, "{max} {limit}, turned away {hits} so far")
     }
 }

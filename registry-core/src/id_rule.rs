@@ -1,33 +1,33 @@
-//! Which characters a registry takes in ids, beyond what every id must keep.
+//! A rule that restricts the characters of ids further than an id itself does.
 
 use crate::id::InvalidId;
 
-/// Which characters a registry takes in the ids of registrations.
+/// Which characters a registry accepts in the ids of registrations.
 ///
-/// An id itself may have all but control characters. Where ids are shown to people, two that look alike can be told
-/// apart by the registry alone, which [`Visible`](Self::Visible) prevents as far as invisible characters are the cause;
-/// letters of two alphabets that look alike are still two.
+/// An id may contain any character that is not a control character. Two ids may therefore differ only in invisible
+/// characters and look the same to a reader; [`Visible`](Self::Visible) rejects those. It does not reject letters of
+/// different alphabets that look alike.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum IdRule {
-    /// All that an id may have.
+    /// Accepts every valid id.
     #[default]
     Any,
-    /// No character that is invisible or changes the direction of text: those with the property
-    /// Default_Ignorable_Code_Point of Unicode 16.0.0, which has all bidirectional controls, and the line and paragraph
-    /// separators.
+    /// Rejects characters that are invisible or change the direction of text: those with the property
+    /// Default_Ignorable_Code_Point of Unicode 16.0.0, which includes all bidirectional controls, and the line and
+    /// paragraph separators.
     ///
-    /// That refuses the variation selectors and joiners of some emoji and scripts too.
+    /// The variation selectors and joiners that some emoji and scripts use are rejected as well.
     Visible,
 }
 
 impl IdRule {
-    /// Says whether the rule takes an id. O(length); text that is ASCII is not looked up.
+    /// Checks an id against this rule. O(length); ASCII text takes no table lookup.
     ///
     /// # Errors
     ///
-    /// [`InvalidId::Invisible`], with the first character that is not taken and its place.
+    /// [`InvalidId::Invisible`], with the first rejected character and its byte offset.
     pub fn check(self, id: &str) -> Result<(), InvalidId> {
         if self == Self::Any || id.is_ascii() {
             return Ok(());
@@ -44,8 +44,8 @@ fn is_invisible(character: char) -> bool {
     after > 0 && character <= INVISIBLE[after - 1].1
 }
 
-/// Default_Ignorable_Code_Point from `DerivedCoreProperties.txt` of Unicode 16.0.0, and U+2028 to U+202E, of which all
-/// but the two separators are among them; first and last of each range, ascending.
+/// The inclusive ranges of rejected characters, ascending: Default_Ignorable_Code_Point from
+/// `DerivedCoreProperties.txt` of Unicode 16.0.0, and U+2028 to U+202E, which adds the two separators.
 const INVISIBLE: [(char, char); 17] = [
     ('\u{ad}', '\u{ad}'),
     ('\u{34f}', '\u{34f}'),
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_is_that_of_unicode_16() {
+    fn table_matches_unicode_16() {
         assert!(
             INVISIBLE.is_sorted_by(|one, two| one.1 < two.0) && INVISIBLE.iter().all(|(first, last)| first <= last)
         );
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_one_is_told_with_its_place() {
+    fn first_invisible_character_is_reported_with_its_offset() {
         let error = IdRule::Visible.check("é\u{200b}\u{202e}").unwrap_err();
         assert_eq!(error, InvalidId::Invisible { character: '\u{200b}', at: 2 });
         assert_eq!(error.to_string(), "an id here cannot contain invisible characters, this one has U+200B at byte 2");

@@ -1,17 +1,17 @@
-//! The contracts of Registry: what a shard, a mailbox, a probe and an admission policy must do, and the plain
-//! types that stand in their signatures.
+//! The contracts of Registry: what a shard, a mailbox, a probe and an admission policy must do, and the plain types in
+//! their signatures.
 //!
-//! There is no map, no runtime and no clock in here.
-//! Who should depend on this crate directly:
+//! This crate contains no map, no runtime and no clock. Depend on it directly to implement one of its traits or to
+//! write code that is generic over registries:
 //!
-//! - **Authors of a backend** implement [`Backend`] and [`Shard`] and test them with the crate `registry-conformance`.
-//! - **Authors of a mailbox** implement [`Mailbox`], and [`ReserveMailbox`] if a sender can wait for room.
-//! - **Authors of monitoring or load shedding** implement [`Probe`] or [`Admission`].
-//! - **Programs written against the contract**, not against one registry, use the traits in [`api`].
+//! - **A backend** implements [`Backend`] and [`Shard`], and is tested with the crate `registry-conformance`.
+//! - **A mailbox** implements [`Mailbox`], and [`ReserveMailbox`] if a sender can wait for capacity.
+//! - **Monitoring and load shedding** implement [`Probe`] and [`Admission`].
+//! - **Code that works with any registry** uses the traits in [`api`].
 //!
-//! Everybody else uses `registry-router`, which re-exports what a user needs.
+//! Everything else can use `registry-router`, which re-exports what its users need.
 
-pub mod admission;
+mod admission;
 pub mod api;
 mod contention;
 mod entry;
@@ -21,6 +21,8 @@ mod id;
 mod id_rule;
 mod incarnation;
 mod key;
+mod kind;
+mod limit;
 mod mailbox;
 mod metadata;
 mod probe;
@@ -29,24 +31,24 @@ mod select;
 mod shard;
 mod stats;
 
-pub use admission::{Admission, AdmissionError, AdmissionState, AdmitAll, DenyReason, Kind};
+pub use admission::{Admission, AdmissionError, AdmissionState, AdmitAll, DenyReason};
 pub use contention::{Contention, ContentionKind};
 pub use entry::{Entry, EntryInfo, EntryRef};
 pub use error::{
     BindError, BoundRouteError, BroadcastReport, BuildError, RegisterError, RegisterErrorKind, RouteError, SendError,
 };
-pub use health::{
-    Alarm, AlarmMetric, AlarmedShards, HealthChange, HotId, Imbalance, Limit, LimitCount, LimitHits, LimitUsage,
-};
+pub use health::{Alarm, AlarmMetric, AlarmedShards, HealthChange, HotId, Imbalance};
 pub use id::{InvalidId, MAX_ID_BYTES, ServerId, TransportId};
 pub use id_rule::IdRule;
 pub use incarnation::Incarnation;
 pub use key::AsId;
+pub use kind::Kind;
+pub use limit::{Limit, LimitCount, LimitHits, LimitUsage};
 pub use mailbox::{
     Closed, Delivery, Mailbox, MailboxFamily, Permit, ReserveMailbox, ToServer, ToTransport, TrySendError,
 };
 pub use metadata::Metadata;
-pub use probe::{Event, Operation, Probe};
+pub use probe::{Event, Probe};
 pub use select::Select;
 pub use shard::{Backend, Batch, EntryParts, Key, MAX_BATCH, NotInserted, Occupied, ReadRequest, Shard, State, Value};
-pub use stats::{ContentionStatus, LatencyStats, RecentWrites, ShardStats, SlowOps};
+pub use stats::{ContentionStatus, LatencyStats, Operation, RecentWrites, ShardStats, SlowOps};

@@ -1,18 +1,18 @@
-//! Where a routed message is put: the contract of a mailbox, of waiting for room in one, and of a family of them.
+//! The contracts of a mailbox, of waiting for capacity in one, and of a family of mailbox types.
 
 use std::fmt;
 use std::future::Future;
 
 use crate::id::{ServerId, TransportId};
 
-/// A message as its receiver gets it: with the name of who sent it.
+/// A message as its receiver gets it, with the id of the sender.
 ///
-/// `Debug` shows the sender and not the message, which may be a secret; the field has it.
+/// `Debug` shows the sender and not the message, which may be a secret. The message is in the field.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Delivery<From, M> {
-    /// Who sent it, as given by the sender.
+    /// The sender, as given by the sender itself.
     pub from: From,
-    /// What was sent.
+    /// The message.
     pub message: M,
 }
 
@@ -22,82 +22,86 @@ impl<From: fmt::Debug, M> fmt::Debug for Delivery<From, M> {
     }
 }
 
-/// What a server receives: a message from a transport.
+/// The item type of a server's mailbox: a message from a transport.
 pub type ToServer<M> = Delivery<TransportId, M>;
 
-/// What a transport receives: a message from a server.
+/// The item type of a transport's mailbox: a message from a server.
 pub type ToTransport<M> = Delivery<ServerId, M>;
 
-/// The sending end of a bounded queue.
+/// The sending half of a bounded queue.
 ///
-/// Delivering happens inside the read of a shard.
-/// So an implementation must not block, must not wait for its receiver, and must not call back into the registry;
-/// a mailbox that does delays the other ids of its shard.
-/// Nor may cloning or dropping one call the registry: that can happen inside a write.
+/// Messages are sent inside the read of a shard. An implementation must therefore not block, must not wait for its
+/// receiver, and must not call the registry; a slow mailbox delays the other ids of its shard. Cloning and dropping a
+/// mailbox must not call the registry either, because both can happen inside a write.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a mailbox for `{T}`",
     note = "a server's mailbox takes `ToServer<Message>`, a transport's takes `ToTransport<Message>`",
     note = "`registry_router::mailbox(capacity)` makes one for either; implement `Mailbox<T>` for a queue of your own"
 )]
 pub trait Mailbox<T>: Send + Sync + 'static {
-    /// Puts `item` into the mailbox at once, or gives it back.
+    /// Sends `item` without waiting.
     ///
-    /// When it returns `Ok` the item must be in the queue, once, behind all items that the same thread put there before.
+    /// If it returns `Ok`, the item must be in the queue, once, behind all items that the same thread has sent before.
     ///
     /// # Errors
     ///
-    /// [`TrySendError::Full`] when there is no room now, [`TrySendError::Closed`] when nobody will ever receive it.
+    /// [`TrySendError::Full`] if the mailbox has no capacity, [`TrySendError::Closed`] if the mailbox is closed.
+    /// Both return the item.
     fn try_send(&self, item: T) -> Result<(), TrySendError<T>>;
 
-    /// Puts a boxed item into the mailbox at once, or gives the box back.
+    /// Sends a boxed item without waiting.
     ///
-    /// The registry calls this for large messages, so that they are not copied at every step. The default takes the item
-    /// out of its box; a queue of boxes, or of pointers, can do without.
+    /// The registry calls this for large messages, to avoid copying them at every step. The default implementation
+    /// unboxes the item; a queue of boxes or pointers can avoid that.
     ///
     /// # Errors
     ///
-    /// As [`try_send`](Self::try_send).
+    /// As [`try_send`](Self::try_send), with the box returned.
     #[expect(clippy::boxed_local, reason = "the box is what implementations can make use of")]
     fn try_send_boxed(&self, item: Box<T>) -> Result<(), TrySendError<Box<T>>> {
         self.try_send(*item).map_err(|try_send_error| try_send_error.map(Box::new))
     }
 
-    /// Whether nobody will ever receive from this mailbox again. Once true it must stay true.
+    /// Returns whether the mailbox is closed: no item will ever be received from it again. Once `true`, it must stay
+    /// `true`.
     ///
-    /// Every lookup asks, inside the read of a shard, so it should cost no more than a load.
+    /// Called by every lookup, inside the read of a shard, so it should cost no more than a load.
     fn is_closed(&self) -> bool;
 
-    /// Loads what a delivery would write to, and changes nothing.
+    /// Prefetches the memory that a send would write to, and changes nothing. The default does nothing.
     ///
-    /// Called for several mailboxes before the first delivery to one of them: a delivery has locked instructions, which
-    /// wait for all loads before them, so that without this each would wait for its own cache miss. Need not do anything.
+    /// Called for several mailboxes before the first of them is sent to: a send executes locked instructions, which
+    /// wait for all preceding loads, so that without prefetching each send would wait for its own cache miss.
     fn prefetch(&self) {}
 }
 
-/// A mailbox in which a sender can wait for room.
+/// A mailbox whose sender can wait for capacity.
 pub trait ReserveMailbox<T>: Mailbox<T> {
-    /// Room for one item.
+    /// Reserved capacity for one item.
     type Permit<'a>: Permit<T> + Send
     where
         Self: 'a;
 
-    /// Waits for room and reserves it.
+    /// Waits for capacity for one item and reserves it. Waiters must be served in the order in which they started to
+    /// wait.
     ///
-    /// Must be cancel-safe: a future that is dropped before it completes takes no room, and loses no item, for it has
-    /// none. Waiters must be served in the order in which they began to wait.
+    /// # Cancel safety
+    ///
+    /// Must be cancel safe: a future that is dropped before it completes reserves no capacity. No item can be lost,
+    /// because none is passed.
     ///
     /// # Errors
     ///
-    /// [`Closed`] when nobody will ever receive from this mailbox.
+    /// [`Closed`] if the mailbox is closed.
     fn reserve(&self) -> impl Future<Output = Result<Self::Permit<'_>, Closed>> + Send;
 }
 
-/// Reserved room for one item; dropped unused, it gives the room back.
+/// Reserved capacity for one item. Dropping it unused releases the capacity.
 pub trait Permit<T> {
-    /// Puts `item` into the reserved room. This cannot fail; if the receiver has gone meanwhile, the item goes with it.
+    /// Sends `item` using the reserved capacity. This cannot fail; if the receiver is gone by now, the item is dropped.
     fn send(self, item: T);
 
-    /// Puts a boxed item into the reserved room; see [`Mailbox::try_send_boxed`].
+    /// Sends a boxed item using the reserved capacity; see [`Mailbox::try_send_boxed`].
     #[expect(clippy::boxed_local, reason = "the box is what implementations can make use of")]
     fn send_boxed(self, item: Box<T>)
     where
@@ -107,39 +111,39 @@ pub trait Permit<T> {
     }
 }
 
-/// A family of mailboxes: the same kind of queue for whatever is delivered.
+/// A family of mailbox types: one kind of queue, for every item type.
 ///
-/// A registry holds two kinds of messages, [`ToServer`] and [`ToTransport`], and so two types of one family.
+/// A registry sends two types of items, [`ToServer`] and [`ToTransport`], and so uses two types of one family.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a family of mailboxes",
     note = "implement `MailboxFamily` for a unit type of your own, and name the queue in `type Mailbox<T>`"
 )]
 pub trait MailboxFamily: Send + Sync + 'static {
-    /// The mailbox for items of type `T`; cloning it makes another sending end of the same queue.
+    /// The mailbox for items of type `T`. A clone sends to the same queue.
     type Mailbox<T: Send + 'static>: Mailbox<T> + Clone;
 }
 
-/// The item was not delivered, and why.
+/// The error returned when an item cannot be sent. Returns the item.
 #[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TrySendError<T> {
-    /// No room now.
+    /// The mailbox is full.
     #[error("the mailbox is full")]
     Full(T),
-    /// Nobody will ever receive it.
+    /// The mailbox is closed.
     #[error("the mailbox is closed")]
     Closed(T),
 }
 
 impl<T> TrySendError<T> {
-    /// Returns the same reason, with what `change` makes of the item.
-    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> TrySendError<U> {
+    /// Maps the item and keeps the reason.
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> TrySendError<U> {
         match self {
-            Self::Full(item) => TrySendError::Full(change(item)),
-            Self::Closed(item) => TrySendError::Closed(change(item)),
+            Self::Full(item) => TrySendError::Full(f(item)),
+            Self::Closed(item) => TrySendError::Closed(f(item)),
         }
     }
 
-    /// The item.
+    /// Returns the item.
     pub fn into_inner(self) -> T {
         match self {
             Self::Full(item) | Self::Closed(item) => item,
@@ -156,7 +160,7 @@ impl<T> fmt::Debug for TrySendError<T> {
     }
 }
 
-/// Nobody will ever receive from this mailbox.
+/// The error returned when a mailbox is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the mailbox is closed")]
 pub struct Closed;

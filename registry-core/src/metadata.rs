@@ -1,4 +1,4 @@
-//! What a registrant says of itself: a small immutable table of text, shared by every copy.
+//! The metadata of a registration: a small, immutable, reference-counted map of text labels.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 /// Labels of a registration, such as `region = eu`.
 ///
-/// Immutable once registered and shared by reference count, so that handing it out never copies the labels.
-/// Empty metadata allocates nothing and takes eight bytes.
+/// Immutable once registered, and reference-counted, so that returning it never copies the labels. Empty metadata do
+/// not allocate; the type is one pointer.
 ///
 /// ```
 /// use registry_core::Metadata;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// assert_eq!(metadata.len(), 2);
 /// ```
 ///
-/// Values may be secrets, so `Debug` shows keys and the lengths of values, and never a value.
+/// Values may be secrets, so `Debug` shows the keys and the lengths of the values, and never a value.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Metadata(Option<Arc<Labels>>);
 
@@ -26,41 +26,41 @@ type Labels = BTreeMap<Box<str>, Box<str>>;
 static NO_LABELS: Labels = BTreeMap::new();
 
 impl Metadata {
-    /// No labels.
+    /// Creates empty metadata. Does not allocate.
     pub const fn new() -> Self {
         Self(None)
     }
 
-    /// The same labels with one more, or with another value for `key`.
+    /// Returns the metadata with a label added, or with its value replaced if `key` is present.
     ///
-    /// Copies the labels when they are shared; made for setting them up, not for a hot path.
+    /// Copies the labels if they are shared; meant for building metadata, not for a hot path.
     #[must_use]
     pub fn with(mut self, key: impl Into<Box<str>>, value: impl Into<Box<str>>) -> Self {
         Arc::make_mut(self.0.get_or_insert_default()).insert(key.into(), value.into());
         self
     }
 
-    /// The value of a label. O(log labels).
+    /// Returns the value of a label. O(log labels).
     pub fn get(&self, key: &str) -> Option<&str> {
         self.0.as_ref()?.get(key).map(|value| &**value)
     }
 
-    /// All labels, in order of their keys.
+    /// Returns an iterator over all labels, in the order of their keys.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
         self.0.as_deref().unwrap_or(&NO_LABELS).iter().map(|(key, value)| (&**key, &**value))
     }
 
-    /// How many labels there are.
+    /// Returns the number of labels.
     pub fn len(&self) -> usize {
         self.0.as_ref().map_or(0, |labels| labels.len())
     }
 
-    /// Returns the number of bytes of all keys and values together. O(labels).
+    /// Returns the total length of all keys and values in bytes. O(labels).
     pub fn byte_len(&self) -> usize {
         self.iter().map(|(key, value)| key.len() + value.len()).sum()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no labels.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -72,7 +72,7 @@ impl fmt::Debug for Metadata {
     }
 }
 
-/// The length of a value, in place of the value.
+/// Formats the length of a secret in place of the secret.
 pub(crate) struct Bytes(pub(crate) usize);
 
 impl fmt::Debug for Bytes {
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn empty_metadata_is_one_pointer_and_no_allocation() {
+    fn empty_metadata_is_one_null_pointer() {
         assert_eq!(size_of::<Metadata>(), size_of::<usize>());
         assert_eq!(Metadata::from(()), Metadata::from_iter(Vec::<(&str, &str)>::new()));
         assert!(Metadata::new().is_empty());
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn adding_a_label_leaves_other_copies_alone() {
+    fn adding_a_label_does_not_change_clones() {
         let one = Metadata::new().with("a", "1");
         let two = one.clone().with("b", "2").with("a", "3");
         assert_eq!(one.iter().collect::<Vec<_>>(), [("a", "1")]);
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_keys_and_lengths() {
+    fn debug_shows_keys_and_value_lengths() {
         let metadata = Metadata::new().with("tenant", "acme42").with("a \"key\"", "");
         assert_eq!(format!("{metadata:?}"), r#"{"a \"key\"": 0 bytes, "tenant": 6 bytes}"#);
         assert_eq!(format!("{:?}", Metadata::new()), "{}");
@@ -172,7 +172,7 @@ mod tests {
 
     #[cfg(feature = "serde")]
     #[test]
-    fn serde_is_a_map() {
+    fn serde_format_is_a_map() {
         let metadata: Metadata = serde_json::from_str(r#"{"region":"eu"}"#).unwrap();
         assert_eq!(serde_json::to_string(&metadata).unwrap(), r#"{"region":"eu"}"#);
     }

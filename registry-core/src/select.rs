@@ -1,4 +1,4 @@
-//! Which entries a list is to show: a prefix, a condition on the metadata, a limit.
+//! A selection of entries for a listing: an id prefix, a filter on the metadata, and a limit.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use crate::metadata::Metadata;
 
 type Filter<'a> = Box<dyn Fn(&Metadata) -> bool + 'a>;
 
-/// A selection of entries. All conditions must hold; without any, every entry is selected.
+/// A selection of entries. All conditions must hold; without conditions every entry is selected.
 ///
 /// ```
 /// use registry_core::Select;
@@ -22,17 +22,17 @@ pub struct Select<'a> {
 }
 
 impl<'a> Select<'a> {
-    /// Every entry.
+    /// Selects every entry.
     pub fn all() -> Self {
         Self::default()
     }
 
-    /// Entries whose id begins with `prefix`.
+    /// Selects entries whose id starts with `prefix`.
     pub fn prefix(prefix: &'a str) -> Self {
         Self { prefix, ..Self::default() }
     }
 
-    /// Only entries whose metadata satisfies `filter`; given twice, both must hold.
+    /// Restricts the selection to entries whose metadata satisfy `filter`. If called twice, both filters must hold.
     ///
     /// The filter runs outside of all shards, so it may call the registry.
     #[must_use]
@@ -44,29 +44,29 @@ impl<'a> Select<'a> {
         self
     }
 
-    /// At most this many entries; which ones is not specified. Zero selects nothing.
+    /// Restricts the selection to at most this many entries; which ones is unspecified. Zero selects nothing.
     #[must_use]
     pub fn limit(mut self, limit: usize) -> Self {
         self.limit = Some(limit);
         self
     }
 
-    /// Whether an id has the prefix; for those who implement a registry.
+    /// Returns whether an id has the prefix. For implementations of a registry.
     pub fn takes_id(&self, id: &[u8]) -> bool {
         id.starts_with(self.prefix.as_bytes())
     }
 
-    /// Whether the metadata satisfies the filter; for those who implement a registry.
+    /// Returns whether the metadata satisfy the filter. For implementations of a registry.
     pub fn takes_metadata(&self, metadata: &Metadata) -> bool {
         self.filter.as_ref().is_none_or(|filter| filter(metadata))
     }
 
-    /// Whether there is a filter, so that it must be asked; for those who implement a registry.
+    /// Returns whether there is a filter. For implementations of a registry.
     pub fn has_filter(&self) -> bool {
         self.filter.is_some()
     }
 
-    /// How many entries are wanted at most; for those who implement a registry.
+    /// Returns the maximum number of entries. For implementations of a registry.
     pub fn max(&self) -> usize {
         self.limit.unwrap_or(usize::MAX)
     }

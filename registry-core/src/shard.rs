@@ -1,4 +1,4 @@
-//! The contract of one shard: closure reads, insert-if-absent, compare-and-delete.
+//! The contract of a backend and of its shards: reads by closure, insertion if absent, conditional removal.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -7,31 +7,31 @@ use std::ops::ControlFlow;
 use crate::contention::Contention;
 use crate::reentrancy;
 
-/// What may be a key: something that is equal to another exactly when their bytes are, and cheap to clone.
+/// The key of an entry: equal to another key exactly when their bytes are equal, and cheap to clone.
 ///
-/// A shard may compare and clone keys while it holds its locks, so neither may call a shard.
-/// Implemented for everything that fits; an id is the usual one.
+/// A shard may compare and clone keys while it holds its locks, so neither may access a shard. Implemented for every
+/// type that satisfies the bounds, such as an id.
 pub trait Key: AsRef<[u8]> + Clone + Send + Sync + 'static {}
 
 impl<K: AsRef<[u8]> + Clone + Send + Sync + 'static> Key for K {}
 
-/// What may be the head of an entry: the part that lookups read, which never changes and is cheap to clone.
+/// The value of an entry: the part that lookups read. It is immutable and cheap to clone.
 ///
-/// A map that keeps copies of its table clones heads.
+/// A backend that keeps several copies of its table clones values.
 pub trait Value: Clone + Send + Sync + 'static {}
 
 impl<V: Clone + Send + Sync + 'static> Value for V {}
 
-/// What may be the state of an entry: the part of which there is one, and which changes through shared references.
+/// The state of an entry: the part of which there is one instance, mutated through shared references.
 pub trait State: Send + Sync + 'static {}
 
 impl<S: Send + Sync + 'static> State for S {}
 
-/// A kind of concurrent map, as a value that makes shards.
+/// A kind of concurrent map, as a value that creates shards.
 ///
-/// What all shards of one registry share, such as a collector of garbage, lives in the value, and a clone of the value, if
-/// there can be one, must not share it: whatever a registry's shards hold must be freed when they are dropped, whatever
-/// other registries do. [`Default`] gives the settings that suit most.
+/// Anything shared by all shards of one registry, such as a garbage collector, lives in this value. A clone, if the
+/// type implements `Clone`, must not share it: everything that the shards of a registry hold must be freed once they
+/// are dropped, regardless of other registries. [`Default`] gives the recommended settings.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a map that a registry can be built on",
     label = "not a backend",
@@ -39,113 +39,114 @@ impl<S: Send + Sync + 'static> State for S {}
             `registry_router::backends`, each behind the feature of its name"
 )]
 pub trait Backend: fmt::Debug + Default + Send + Sync + 'static {
-    /// The name in tables, rows and command lines: lower case, no spaces.
+    /// The name in tables, results and command lines: lower case, no spaces.
     const NAME: &'static str;
 
-    /// One shard of this kind.
+    /// The shard type of this backend.
     type Shard<K: Key, V: Value, S: State>: Shard<K, V, S>;
 
-    /// Makes an empty shard with room for about `capacity` entries before it grows. Zero must be taken.
+    /// Creates an empty shard with capacity for about `capacity` entries. Zero must be accepted.
     fn shard<K: Key, V: Value, S: State>(&self, capacity: usize) -> Self::Shard<K, V, S>;
 }
 
-/// One independent part of the table.
+/// One independent partition of a registry's table.
 ///
 /// # The hash
 ///
-/// Every call brings the hash of its key, and a shard must not compute another one: not on reads, not on writes.
-/// The hash is 64 uniform bits, the same for the same key at every call.
-/// Bits 40 to 51 may be alike in all keys of a shard, because the shard was chosen by them; the low 40 and the top 12
-/// are as good as random.
+/// Every call passes the hash of its key, and a shard must not compute another one, neither for reads nor for writes.
+/// The hash has 64 uniform bits and is the same for the same key in every call. Bits 40 to 51 may be equal for all keys
+/// of a shard, because the shard was selected by them; the low 40 and the top 12 bits are as good as random.
 ///
 /// # Visibility
 ///
-/// A write must be visible to every read, on every thread, that starts after the write has returned.
-/// Operations on one key must be linearizable: each appears to happen at one instant between its call and its return.
+/// A write must be visible to every read, on every thread, that starts after the write has returned. Operations on one
+/// key must be linearizable: each appears to take effect at one instant between its call and its return.
 ///
-/// # Waiting
+/// # Progress
 ///
-/// A write must get in although there is always somebody reading, if each read is short: after at most a few further reads
-/// of each thread.
+/// Readers must not starve writers: even if the shard is never without readers, a write must complete after at most a
+/// few further reads of each thread, if each read is short.
 ///
-/// # Heads and states
+/// # Values and states
 ///
-/// An entry has two parts. Its *head* is what a lookup reads: it is the same from insertion to removal, and a clone is
-/// as good as the original, so a shard that keeps several copies of its table has a head in each, where a read finds it
-/// without another step.
-/// Its *state* has locks and atomics of its own: all reads of an entry must be given references to the same object, so
-/// a shard that keeps several copies must share it.
+/// An entry has two parts. Its *value* is what a lookup reads: it is the same from insertion to removal, and a clone is
+/// equivalent to it, so a shard that keeps several copies of its table has a value in each, where a read finds it
+/// without another indirection. Its *state* contains locks and atomics: all reads of an entry must get references to
+/// the same instance, so a shard that keeps several copies must share it.
 ///
 /// # Reads and writes must not nest
 ///
-/// The closures given to [`with`](Self::with), [`with_each`](Self::with_each) and [`for_each`](Self::for_each) may read
-/// any shard, but must not write to one, nor drop one; the closures given to [`remove_if`](Self::remove_if) and
-/// [`insert_new_with`](Self::insert_new_with) must not touch any shard at all. Several maps deadlock on that.
-/// Every method must tell the [`reentrancy`](crate::reentrancy), which turns a forbidden nesting into a panic.
+/// The closures passed to [`with`](Self::with), [`with_each`](Self::with_each) and [`for_each`](Self::for_each) may
+/// read any shard, but must not write to one, nor drop one. The closures passed to [`remove_if`](Self::remove_if) and
+/// [`insert_new_with`](Self::insert_new_with) must not access any shard at all. Several maps deadlock otherwise. Every
+/// method must call the functions of [`reentrancy`](crate::reentrancy), which turn forbidden nesting into a panic.
 ///
 /// # Panics in closures
 ///
-/// A closure that panics must leave the shard as it was and usable.
+/// A closure that panics must leave the shard unchanged and usable.
 ///
 /// # Dropping
 ///
-/// What was removed may be dropped later than its removal, by whichever thread comes by. But keys, heads and states are
-/// never dropped, nor heads cloned, while the shard holds a lock that an operation on it takes: the drop of any of them
-/// may come back with a write, and the clone of a head with a read. (When reads nest, something may be dropped at the end
-/// of the inner one; a write in its drop is then one inside the outer read.)
+/// A removed entry may be dropped later than its removal, by any thread that uses the shard. But keys, values and
+/// states must not be dropped, nor values cloned, while the shard holds a lock that one of its operations acquires: the
+/// drop of any of them may write to the shard, and the clone of a value may read it. (When reads nest, something may be
+/// dropped at the end of the inner one; a write in its drop is then a write inside the outer read.)
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` does not keep the contract of a shard for keys `{K}`, heads `{V}` and states `{S}`",
+    message = "`{Self}` does not implement the contract of a shard for keys `{K}`, values `{V}` and states `{S}`",
     note = "implement `Shard<K, V, S>` for every `K: Key, V: Value, S: State` and test it with `registry_conformance::conformance!`"
 )]
 pub trait Shard<K: Key, V: Value, S: State>: Send + Sync + 'static {
-    /// Reads the entry of `key` in place and returns what `read` makes of it, or `None` without calling `read`.
+    /// Calls `read` with the entry of `key`, in place, and returns its result, or `None` without calling `read` if
+    /// there is no entry.
     ///
-    /// Once the calling thread has read this shard before, it must not wait for other readers and must not allocate.
-    /// While a writer waits, a read that is inside no other one may let that writer go first, but must go on after a while
-    /// in any case, for users' threads may wait for each other. It must never touch a reference count of head or state.
+    /// Once the calling thread has read this shard before, this must not wait for other readers and must not allocate.
+    /// While a writer waits, a read that is not nested in another read may let that writer go first, but must continue
+    /// after a bounded time in any case, because threads of the user may wait for each other. It must never touch a
+    /// reference count of value or state.
     fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &V, &S) -> R) -> Option<R>;
 
-    /// Reads several entries in place, of one shard or of several, and shows them to `read` in runs.
+    /// Reads several entries in place, of one shard or of several, and passes them to `read` in batches.
     ///
-    /// `read` is given the place in `wanted` at which a run begins, and what was found for it and those that follow.
-    /// Runs must come in the order of `wanted`, with each entry in exactly one, and one that is wanted twice in two
-    /// places; a run must have at most [`MAX_BATCH`] entries. What is absent must be shown as `None`.
-    /// Each entry is read at an instant of the call, its own: this is no snapshot.
+    /// `read` is called with the index in `requests` at which a batch starts, and the results for that request and
+    /// those that follow. Batches must come in the order of `requests`, with each request in exactly one batch, and
+    /// repeated requests answered separately; a batch must have at most [`MAX_BATCH`] entries. An absent entry must be
+    /// passed as `None`. Each entry is read at its own instant during the call: this is not a snapshot.
     ///
-    /// All that holds for [`with`](Self::with) holds here: once the calling thread has read these shards before, it must
-    /// not wait for other readers and must not allocate, and it must never touch a reference count.
+    /// Everything that holds for [`with`](Self::with) holds here: once the calling thread has read these shards before,
+    /// this must not wait for other readers and must not allocate, and it must never touch a reference count.
     ///
-    /// What is given here goes one by one. It is worth more to enter all shards of a run first, then to look up all that
-    /// is wanted, and only then to show it: between two lookups there is then nothing that the processor waits for, so
-    /// their cache misses overlap. But nothing must be held of a run when the next one is shown, for writers may wait.
-    fn with_each(wanted: &[ReadRequest<'_, Self>], mut read: impl FnMut(usize, &Batch<'_, K, V, S>))
+    /// The default reads one entry after the other. A faster implementation enters all shards of a batch first, then
+    /// looks up all keys, and then calls `read`: there is then no serializing instruction between two lookups, so their
+    /// cache misses overlap. But nothing may be held of a batch when the next one is passed to `read`, because writers
+    /// may wait for it.
+    fn with_each(requests: &[ReadRequest<'_, Self>], mut read: impl FnMut(usize, &Batch<'_, K, V, S>))
     where
         Self: Sized,
     {
-        for (place, ReadRequest { shard, hash, key }) in wanted.iter().enumerate() {
-            let shown = shard.with(*hash, key, |key, value, state| read(place, &[Some((key, value, state))]));
-            if shown.is_none() {
+        for (index, ReadRequest { shard, hash, key }) in requests.iter().enumerate() {
+            let found = shard.with(*hash, key, |key, value, state| read(index, &[Some((key, value, state))]));
+            if found.is_none() {
                 let _reading = reentrancy::enter_read();
-                read(place, &[None]);
+                read(index, &[None]);
             }
         }
     }
 
-    /// Inserts an entry if there is none under the key and `complete` agrees.
+    /// Inserts an entry if the key is absent and `complete` returns `Ok`.
     ///
-    /// Of several concurrent calls for one absent key exactly one must succeed, if none is declined.
+    /// Of several concurrent calls for one absent key exactly one must succeed, unless `complete` declines.
     ///
-    /// `complete` puts into the head what can be known only by the one who has won the key, such as a number that grows
-    /// from owner to owner. It must be called at most once, and only at an instant at which no other entry of the key is
-    /// in the shard, nor can get in before this one is visible or the call has failed. So the calls of `complete` for one
-    /// key come in the order of their entries.
-    /// It is given the head and all copies of it that the shard is about to insert, and does the same to each. It runs
-    /// inside the shard: it must be short and must not touch any shard, and [`reentrancy::enter_predicate`](crate::reentrancy::enter_predicate)
+    /// `complete` sets the part of the value that is known only to the call that wins the key, such as a number that
+    /// grows with each registration of the key. It must be called at most once, and only while no other entry of the
+    /// key is in the shard, nor can be inserted before this one is visible or the call has failed. The calls of
+    /// `complete` for one key are therefore in the order of their entries. It is passed the value and all copies of it
+    /// that the shard is about to insert, and does the same to each. It runs inside the shard: it must be short and
+    /// must not access any shard, and the guard of [`reentrancy::enter_predicate`](crate::reentrancy::enter_predicate)
     /// must be held around it. If it panics, nothing is inserted.
     ///
     /// # Errors
     ///
-    /// [`NotInserted`] with head and state: untouched when there is an entry, and as `complete` left them when that has
+    /// [`NotInserted`] with value and state: unchanged if the key is occupied, and as `complete` left them if it
     /// declined.
     fn insert_new_with<E>(
         &self,
@@ -156,11 +157,11 @@ pub trait Shard<K: Key, V: Value, S: State>: Send + Sync + 'static {
         complete: impl FnOnce(&mut [V]) -> Result<(), E>,
     ) -> Result<(), NotInserted<V, S, E>>;
 
-    /// Inserts an entry, whose head is complete, if there is none under the key.
+    /// Inserts an entry, whose value is complete, if the key is absent.
     ///
     /// # Errors
     ///
-    /// [`Occupied`] with head and state, untouched, when there is an entry.
+    /// [`Occupied`] with value and state, unchanged, if the key is occupied.
     fn insert_new(&self, hash: u64, key: K, value: V, state: S) -> Result<(), Occupied<V, S>> {
         match self.insert_new_with(hash, key, value, state, |_| Ok::<_, Infallible>(())) {
             Ok(()) => Ok(()),
@@ -168,58 +169,57 @@ pub trait Shard<K: Key, V: Value, S: State>: Send + Sync + 'static {
         }
     }
 
-    /// Removes the entry of `key` if `owned` says so, and says whether this call removed it.
+    /// Removes the entry of `key` if `predicate` returns `true`, and returns whether this call removed it.
     ///
-    /// `owned` must be called for the entry that is to be removed, under whatever makes the removal exclusive, and may
-    /// be called more than once. Once it has returned true for an entry, that entry must leave the shard: by this call
-    /// or by another one whose `owned` said true as well. Exactly one of them returns true.
-    fn remove_if(&self, hash: u64, key: &[u8], owned: impl FnMut(&K, &V, &S) -> bool) -> bool;
+    /// `predicate` must be called with the entry that is to be removed, under the exclusion that the removal requires,
+    /// and may be called more than once. Once it has returned `true` for an entry, that entry must leave the shard: by
+    /// this call, or by another one whose predicate has returned `true` as well. Exactly one of those calls returns
+    /// `true`.
+    fn remove_if(&self, hash: u64, key: &[u8], predicate: impl FnMut(&K, &V, &S) -> bool) -> bool;
 
-    /// Visits entries until `visit` breaks.
+    /// Calls `visit` with each entry until it breaks.
     ///
-    /// Every entry that is there from before the call until it returns must be visited exactly once; one that is
-    /// inserted or removed meanwhile may or may not be.
+    /// Every entry that is present throughout the call must be visited exactly once; an entry that is inserted or
+    /// removed during the call may or may not be visited.
     fn for_each(&self, visit: impl FnMut(&K, &V, &S) -> ControlFlow<()>);
 
-    /// How many entries there are: exact when nobody writes. Must not depend on their number.
+    /// Returns the number of entries: exact while no write runs. The cost must not depend on their number.
     fn len(&self) -> usize;
 
-    /// How many entries there is room for before the table grows, about: for whoever decides about
-    /// [`shrink`](Self::shrink).
+    /// Returns about how many entries fit before the table grows, for callers that decide on [`shrink`](Self::shrink).
     ///
-    /// Must not depend on the number of entries, and must wait for others no longer than a write does. What is given here
-    /// is for a map that keeps no room it does not need.
+    /// The cost must not depend on the number of entries, and the call must wait no longer than a write does. The
+    /// default is for a map that keeps no spare capacity.
     fn capacity(&self) -> usize {
         self.len()
     }
 
-    /// Gives back room that the entries do not need, but for as many again as there are, and for as many as the shard was
-    /// made for.
+    /// Reduces the capacity, but not below twice the number of entries nor below the initial capacity of the shard.
     ///
-    /// It is a write, and may cost as much as all entries do when they are inserted; it changes none. A map may give back
-    /// less while others write. What is given here does nothing.
+    /// This is a write, and may cost as much as inserting all entries; it changes no entry. A map may keep more
+    /// capacity while other threads write. The default does nothing.
     fn shrink(&self) {}
 
-    /// How often operations on this shard met, if the map can tell. It never falls.
+    /// Returns how often operations on this shard contended, if the map can count that. The count never decreases.
     ///
-    /// Must not wait for anybody: it is asked while others wait.
+    /// Must not wait: it is called while other operations wait.
     fn contention(&self) -> Option<Contention> {
         None
     }
 
-    /// Whether there are no entries.
+    /// Returns whether there are no entries.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// The most entries that [`Shard::with_each`] shows at once.
+/// The maximum number of entries in a batch of [`Shard::with_each`].
 ///
-/// A processor keeps some ten to twenty cache misses in flight, so longer runs gain little; and whoever waits for the
-/// readers of a shard waits for a whole run.
+/// A processor has some ten to twenty cache misses in flight, so longer batches gain little; and a writer that waits
+/// for the readers of a shard waits for a whole batch.
 pub const MAX_BATCH: usize = 16;
 
-/// One of several entries that are to be read: in which shard, under which hash and key.
+/// A request to read one entry: its shard, the hash of its key, and its key.
 #[derive(Debug)]
 pub struct ReadRequest<'a, T> {
     /// The shard.
@@ -230,10 +230,10 @@ pub struct ReadRequest<'a, T> {
     pub key: &'a [u8],
 }
 
-/// An entry in place: key, head and state.
+/// A borrowed entry: key, value and state.
 pub type EntryParts<'a, K, V, S> = (&'a K, &'a V, &'a S);
 
-/// What was found for some that are wanted, one after the other.
+/// The results of consecutive read requests.
 pub type Batch<'a, K, V, S> = [Option<EntryParts<'a, K, V, S>>];
 
 impl<T> Clone for ReadRequest<'_, T> {
@@ -244,13 +244,13 @@ impl<T> Clone for ReadRequest<'_, T> {
 
 impl<T> Copy for ReadRequest<'_, T> {}
 
-/// Why an entry was not inserted; head and state come back.
+/// The error returned when an entry is not inserted. Returns value and state.
 #[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotInserted<V, S, E> {
-    /// The key is taken.
-    #[error("the key is taken")]
+    /// The key is occupied.
+    #[error("the key is occupied")]
     Occupied(V, S),
-    /// The key was free, and the closure that completes the head declined, for this reason.
+    /// The key was absent, and the closure that completes the value declined, for the contained reason.
     #[error("the insertion was declined")]
     Declined(V, S, E),
 }
@@ -265,9 +265,9 @@ impl<V, S, E> fmt::Debug for NotInserted<V, S, E> {
     }
 }
 
-/// The key is taken; head and state come back.
+/// The error returned when a key is occupied. Returns value and state.
 #[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the key is taken")]
+#[error("the key is occupied")]
 pub struct Occupied<V, S>(pub V, pub S);
 
 impl<V, S> fmt::Debug for Occupied<V, S> {

@@ -1,26 +1,27 @@
-//! What a registry says of itself: counts and latencies per shard, and where it hurts.
+//! Statistics of a registry: counts and latencies per shard, and a summary of contention.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::admission::AdmissionState;
 use crate::contention::Contention;
 
-/// The figures of one shard: both of its tables, servers and transports, taken together.
+/// The statistics of one shard, for servers and transports together.
 ///
-/// Counts run from the start or the last reset, and are exact when nothing runs.
+/// Counts cover the time since the start or the last reset, and are exact while no operation runs.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct ShardStats {
     /// The index of the shard.
     pub shard: usize,
-    /// Servers registered now.
+    /// The number of servers registered now.
     pub servers: usize,
-    /// Transports registered now.
+    /// The number of transports registered now.
     pub transports: usize,
-    /// Transports bound now to servers of this shard.
+    /// The number of transports bound now to servers of this shard.
     pub bindings: usize,
-    /// Lookups, of routing and binding too: hits and misses.
+    /// Lookups, including those of routing and binding: hits and misses.
     pub lookups: u64,
     /// Lookups that found an entry.
     pub hits: u64,
@@ -30,120 +31,143 @@ pub struct ShardStats {
     pub registrations: u64,
     /// Registrations that ended.
     pub removals: u64,
-    /// Registrations that were turned down: the id was taken, the server to be bound to was missing or full, the
-    /// metadata were too large, or it was not admitted. An invalid id is not counted.
+    /// Registrations that failed: the id was taken, the server to bind to was missing or full, the metadata were too
+    /// large, or the registration was not admitted. Invalid ids are not counted.
     pub rejections: u64,
-    /// Those of them that were turned down by admission, or because the server to be bound to was full.
+    /// Rejections by admission, or because the server to bind to was full.
     pub refused: u64,
-    /// Transports of this shard that were bound, a move counted as one.
+    /// Bindings of transports of this shard; a move counts as one.
     pub binds: u64,
-    /// Bindings of transports of this shard that were undone, other than by the death of their server.
+    /// Bindings of transports of this shard that were removed, other than by the end of their server's registration.
     pub unbinds: u64,
-    /// Messages put into a mailbox.
+    /// Messages sent to a mailbox.
     pub routes: u64,
-    /// Messages given back because a mailbox was full.
+    /// Messages returned because a mailbox was full.
     pub full: u64,
-    /// Messages given back because a mailbox was closed.
+    /// Messages returned because a mailbox was closed.
     pub closed: u64,
-    /// Registrations whose mailbox was closed that a sweep found and ended; they are removals too.
+    /// Registrations ended by a sweep because their mailbox was closed; also counted in `removals`.
     pub swept: u64,
-    /// How often operations met in the map, since the start or the last reset; `None` if the map cannot tell.
+    /// Contention in the map since the start or the last reset; `None` if the backend does not count it.
     pub contention: Option<Contention>,
-    /// Latency of the lookups that were sampled, in the window.
+    /// Latency of sampled lookups in the window.
     pub reads: LatencyStats,
-    /// The same, of all that were sampled since the start or the last reset.
+    /// Latency of sampled lookups since the start or the last reset.
     pub reads_total: LatencyStats,
-    /// Latency of all registrations and removals, in the window.
+    /// Latency of all registrations and removals in the window.
     pub writes: LatencyStats,
-    /// The same, of all since the start or the last reset.
+    /// Latency of all registrations and removals since the start or the last reset.
     pub writes_total: LatencyStats,
-    /// How long those that sweeps ended can have been dead at most, in the window: the time between two sweeps.
+    /// An upper bound of the time between the end of an owner and the sweep that removed its registration, in the
+    /// window: the time between two sweeps.
     pub cleanup_lag: LatencyStats,
-    /// The same, of all that sweeps ended since the start or the last reset.
+    /// The same bound for all sweeps since the start or the last reset.
     pub cleanup_lag_total: LatencyStats,
-    /// The last few writes.
+    /// The most recent writes.
     pub recent_writes: RecentWrites,
-    /// How many of the sampled lookups were slow, where that is most telling.
+    /// The number of slow sampled lookups, over the most significant part of the window.
     pub slow_reads: SlowOps,
-    /// How many of the registrations and removals were slow, where that is most telling.
+    /// The number of slow registrations and removals, over the most significant part of the window.
     pub slow_writes: SlowOps,
-    /// Whether the shard is in alarm. That is a state and no figure: it changes when the registry is checked.
+    /// Whether the shard is in alarm. This is state, not a count: it changes only in a health check.
     pub alarm: bool,
 }
 
-/// The last few writes, however long ago.
+/// The most recent writes, regardless of the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct RecentWrites {
-    /// How many they are.
+    /// The number of writes.
     pub count: u64,
-    /// The mean of their latencies, in nanoseconds; zero if there are none.
+    /// The mean latency in nanoseconds; zero if there are no writes.
     pub mean_ns: f64,
 }
 
-/// How many operations were slow in a stretch of time that ends now; by the threshold of the alarm.
+/// The number of slow operations in a period that ends now, by the thresholds of the alarm.
 ///
-/// The stretch is the shortest one whose 99th percentile is over the threshold beyond chance, with enough operations to
-/// tell. If there is none, it is the whole window.
+/// The period is the shortest one whose 99th percentile exceeds the threshold by more than chance explains, with enough
+/// operations to decide. If there is none, it is the whole window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct SlowOps {
-    /// How long the stretch is at most.
+    /// The maximum length of the period.
     pub within: Duration,
-    /// How many operations were timed in it.
+    /// The number of operations timed in the period.
     pub count: u64,
-    /// How many of them took longer than the threshold at which the alarm is raised.
+    /// The number of those that took longer than the threshold at which the alarm is raised.
     pub slow: u64,
-    /// How many took longer than the threshold below which it is cleared, the slow ones included.
+    /// The number of those that took longer than the threshold below which the alarm is cleared, `slow` included.
     pub elevated: u64,
 }
 
-/// A summary of latencies: in a rolling window, or, as a total, since the start or the last reset.
+/// The kind of a timed operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+pub enum Operation {
+    /// A lookup, with the work done on the entry: reading it, cloning it, or sending to it.
+    Read,
+    /// A registration or a removal.
+    Write,
+    /// The time from the earliest possible end of an owner to the sweep that removed its registration.
+    CleanUp,
+}
+
+/// A latency distribution, over a rolling window or, as a total, since the start or the last reset.
 ///
-/// Count, mean, minimum and maximum are exact; percentiles come from a histogram and are at most 1/16 too high.
-/// All are zero when nothing was recorded.
+/// Count, mean, minimum and maximum are exact; percentiles are computed from a histogram and are at most 1/16 too high.
+/// All are zero if no operation was recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct LatencyStats {
-    /// How many operations were timed.
+    /// The number of timed operations.
     pub count: u64,
-    /// The mean, in nanoseconds.
+    /// The mean in nanoseconds.
     pub mean_ns: f64,
-    /// The fastest, in nanoseconds.
+    /// The minimum in nanoseconds.
     pub min_ns: u64,
-    /// Half were at most this slow, in nanoseconds.
+    /// The median in nanoseconds.
     pub p50_ns: u64,
-    /// 95 of 100 were at most this slow, in nanoseconds.
+    /// The 95th percentile in nanoseconds.
     pub p95_ns: u64,
-    /// 99 of 100 were at most this slow, in nanoseconds.
+    /// The 99th percentile in nanoseconds.
     pub p99_ns: u64,
-    /// 999 of 1,000 were at most this slow, in nanoseconds.
+    /// The 99.9th percentile in nanoseconds.
     pub p999_ns: u64,
-    /// The slowest, in nanoseconds.
+    /// The maximum in nanoseconds.
     pub max_ns: u64,
-    /// How far back the window reaches at most; zero in a total, which has none.
+    /// The maximum length of the window; zero for a total, which has no window.
     pub window: Duration,
 }
 
-/// Where a registry hurts.
+/// A summary of contention and load distribution.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct ContentionStatus {
-    /// How many shards there are.
+    /// The number of shards.
     pub shards: usize,
-    /// The shards in alarm, ascending.
+    /// The indices of the shards in alarm, ascending.
     pub alarmed: Vec<usize>,
-    /// Whether new registrations are taken.
+    /// Whether new registrations are admitted.
     pub admission: AdmissionState,
-    /// How unevenly entries lie: (most − fewest) / mean over shards, 0 when there are none.
+    /// The spread of entries over the shards, (maximum − minimum) / mean; 0 if there are no entries.
     ///
-    /// Chance alone gives about 0.38 for 10,000 ids in 64 shards, and less for more.
+    /// By chance it is about 0.38 for 10,000 ids in 64 shards, and less for more ids.
     pub skew: f64,
-    /// How unlikely so much skew is, as chi-square over degrees of freedom: near 1 for a uniform hash, whatever the
-    /// number of entries; 0 for one shard or no entries.
+    /// Chi-square of the distribution over its degrees of freedom: near 1 for a uniform hash, for any number of
+    /// entries; 0 for one shard or no entries.
     pub imbalance: f64,
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::CleanUp => "clean-up",
+        })
+    }
 }

@@ -1,0 +1,106 @@
+//! Limits on registrations and bindings: what is limited, how much of a limit is used, and how often it was hit.
+
+use std::fmt;
+
+use crate::kind::Kind;
+use crate::metadata::Bytes;
+
+/// A limit on registrations or bindings.
+///
+/// `Display` and `Debug` show the key of a label and never its value, which may be a secret. The value is in the field.
+#[derive(Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Limit {
+    /// The number of live servers.
+    Servers,
+    /// The number of live transports.
+    Transports,
+    /// The number of live registrations of one kind whose metadata contain this label.
+    Label {
+        /// The kind of the registrations.
+        kind: Kind,
+        /// The key of the label.
+        key: Box<str>,
+        /// The value of the label.
+        value: Box<str>,
+    },
+    /// The number of registrations per second.
+    Rate,
+    /// The number of transports bound to one server.
+    TransportsPerServer,
+}
+
+impl Limit {
+    /// Returns whether removing registrations with a closed mailbox can free capacity under this limit.
+    pub fn counts_live_entries(&self) -> bool {
+        !matches!(self, Self::Rate)
+    }
+}
+
+impl fmt::Debug for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Servers => "Servers",
+            Self::Transports => "Transports",
+            Self::Label { kind, key, value } => {
+                let mut label = f.debug_struct("Label");
+                return label.field("kind", kind).field("key", key).field("value", &Bytes(value.len())).finish();
+            }
+            Self::Rate => "Rate",
+            Self::TransportsPerServer => "TransportsPerServer",
+        })
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Servers => f.write_str("servers"),
+            Self::Transports => f.write_str("transports"),
+            Self::Label { kind, key, .. } => write!(f, "{kind}s per value of `{key}`"),
+            Self::Rate => f.write_str("registrations per second"),
+            Self::TransportsPerServer => f.write_str("transports bound to one server"),
+        }
+    }
+}
+
+/// How much of a limit is used, and how often it was hit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct LimitUsage {
+    /// The limit.
+    pub limit: Limit,
+    /// The maximum that the limit allows.
+    pub max: u64,
+    /// How much is used, registrations in progress included; zero for a limit whose use is not a single number.
+    pub used: u64,
+    /// How often the limit was hit. Includes registrations that succeeded after dead entries had been evicted.
+    pub hits: u64,
+}
+
+/// The limits that were hit between one health check and the next.
+///
+/// For limits whose number is unbounded; see [`Admission::take_limit_hits`](crate::Admission::take_limit_hits).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LimitHits {
+    /// The known limits, each once, in the order in which they were first hit.
+    pub limits: Vec<LimitUsage>,
+    /// The number of further limits that were hit and are not known individually; some of them may be counted twice.
+    pub unlisted: u64,
+}
+
+/// A number of label limits that a health check does not report individually.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct LimitCount {
+    /// How many limits there are.
+    pub limits: u64,
+}
+
+impl fmt::Display for LimitUsage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { limit, max, hits, .. } = self;
+        write!(f, "{max} {limit}, turned away {hits} so far")
+    }
+}
