@@ -1,42 +1,42 @@
-//! A key that carries its hash, and the hasher that hands it on: why no map in this crate hashes an id.
+//! A key that carries its hash, and a hasher that returns it, so that no map in this crate computes a hash.
 //!
-//! That nothing is hashed twice needs no test, because the types prove it: a [`Key`] is not required to be `Hash`, so
-//! no map here *can* hash one. All that is ever fed to a hasher is the number that came with the call.
+//! The types guarantee that: a [`Key`] is not required to implement `Hash`, so no map here can hash one. The only input
+//! of a hasher is the hash that was passed to the call.
 
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash, Hasher};
 
 use registry_core::Key;
 
-/// A key in a table, with the hash beside it, so that a table which grows does not hash it again.
+/// A key in a table, stored with its hash, so that a growing table does not compute it again.
 #[derive(Clone)]
 pub(crate) struct Hashed<K> {
     hash: u64,
     key: K,
 }
 
-/// What a lookup brings: the hash, and the bytes of a key that it does not own.
+/// The argument of a lookup: the hash, and the borrowed bytes of a key.
 pub(crate) struct Query<'a> {
     pub(crate) hash: u64,
     pub(crate) key: &'a [u8],
 }
 
-/// What a key in a table and a query for it have in common.
+/// The common view of a key in a table and a query for it.
 ///
-/// `std`'s map finds an owned key by anything that the key can be borrowed as. A `Hashed<K>` contains no `Query` that
-/// it could lend, but it can be seen as a `dyn Lookup`, and so can a query.
+/// The map of `std` finds an owned key by any type that the key can be borrowed as. A `Hashed<K>` contains no `Query`,
+/// but both can be seen as a `dyn Lookup`.
 pub(crate) trait Lookup {
     fn hash(&self) -> u64;
     fn bytes(&self) -> &[u8];
 }
 
-/// Whether two keys are the same. The hashes go first: they are at hand, the bytes may be behind a pointer.
+/// Returns whether two keys are equal. Compares the hashes first: they are inline, the bytes may be behind a pointer.
 #[inline]
 pub(crate) fn same(a: &(impl Lookup + ?Sized), b: &(impl Lookup + ?Sized)) -> bool {
     a.hash() == b.hash() && a.bytes() == b.bytes()
 }
 
-/// A hasher that returns the one number it was given.
+/// A hasher that returns the hash it was given.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct PassThrough(u64);
 
@@ -130,7 +130,7 @@ impl Hasher for PassThrough {
     }
 
     fn write(&mut self, _bytes: &[u8]) {
-        unreachable!("only a finished hash is given to this hasher");
+        unreachable!("this hasher accepts only a finished hash");
     }
 
     #[inline]

@@ -1,20 +1,33 @@
-//! The concurrent maps that a registry can be built on, each in one file behind a feature.
+//! The concurrent maps that a registry can be built on, one file each.
 //!
-//! This file knows which backends there are, and nothing of how any of them works; each module tells that of its own,
-//! what it costs first. All keep the contract of [`Shard`](registry_core::Shard), and pass the conformance suite of
+//! | Backend | Feature |
+//! |---|---|
+//! | `Papaya` | `papaya`, on by default |
+//! | `Dashmap` | `dashmap` |
+//! | `Evmap` | `evmap` |
+//! | `LeftRight` | `left-right` |
+//! | [`Reference`] | none: always compiled |
+//!
+//! This file has the list of backends and nothing specific to one of them; the documentation of each module opens with
+//! its trade-offs. All implement the contract of [`Shard`](registry_core::Shard) and pass the conformance suite of
 //! `registry-conformance`.
 //!
-//! To add one: a file, a line in the list below, and a dependency and a feature in the manifest. Tests, benches and
-//! tables that go through [`for_each`] or [`for_every_backend!`] pick it up from there.
+//! To add a backend, add a file, an item of the list below, and a dependency and a feature in the manifest. Tests,
+//! benchmarks and tables that use [`for_each`] or [`for_every_backend!`] then include it.
 
-#[cfg(any(feature = "papaya", feature = "dashmap", feature = "left-right"))]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(any(feature = "papaya", feature = "dashmap", feature = "evmap", feature = "left-right"))]
 mod batches;
-#[cfg(any(feature = "papaya", feature = "left-right"))]
-mod ending;
-#[cfg(any(not(shuttle), feature = "dashmap"))]
-mod gate;
+mod contention;
 mod hashed;
-mod met;
+mod predicate;
+#[cfg(any(feature = "papaya", feature = "evmap", feature = "left-right"))]
+mod teardown;
+#[cfg(any(feature = "evmap", feature = "left-right"))]
+mod writer_lock;
+#[cfg(any(not(shuttle), feature = "dashmap"))]
+mod writer_priority;
 
 backends! {
     ($)
@@ -23,26 +36,32 @@ backends! {
     papaya::Papaya,
     #[cfg(feature = "dashmap")]
     dashmap::Dashmap,
-    #[cfg(feature = "left-right")]
+    #[cfg(feature = "evmap")]
     evmap::Evmap,
     #[cfg(feature = "left-right")]
     left_right::LeftRight,
 }
 
-/// Declares the modules, and all that goes through the list of them.
+/// Declares the modules of the backends, and everything that is generated from their list.
 ///
-/// The `$` in front of the list is for the macro that is declared in here: in the body of a macro a plain `$` would
-/// belong to the outer one.
+/// The `$` before the list is for the macro that is declared in here: in the body of a macro a plain `$` would belong to
+/// the outer one.
 macro_rules! backends {
-    (($d:tt) $($(#[$attribute:meta])* $module:ident :: $Name:ident),+ $(,)?) => {
+    (($d:tt) $($(#[cfg(feature = $feature:literal)])? $module:ident :: $Name:ident),+ $(,)?) => {
         $(
-            $(#[$attribute])*
+            $(
+                #[cfg(feature = $feature)]
+                #[cfg_attr(docsrs, doc(cfg(feature = $feature)))]
+            )?
             pub mod $module;
-            $(#[$attribute])*
+            $(
+                #[cfg(feature = $feature)]
+                #[cfg_attr(docsrs, doc(cfg(feature = $feature)))]
+            )?
             pub use self::$module::$Name;
         )+
 
-        /// Something to be done with each backend; for programs that choose one by its name at run time.
+        /// An action for each backend, for programs that select a backend by name at run time.
         ///
         /// ```
         /// use registry_backends::{Visitor, for_each};
@@ -61,22 +80,22 @@ macro_rules! backends {
         /// assert!(names.0.contains(&"reference"));
         /// ```
         pub trait Visitor {
-            /// Visits a backend.
+            /// Called once for each backend.
             fn visit<B: registry_core::Backend>(&mut self);
         }
 
-        /// Visits all backends that are compiled in, in the order of the list.
+        /// Calls the visitor with every backend that is compiled in, in the order of the list.
         pub fn for_each(visitor: &mut impl Visitor) {
             $(
-                $(#[$attribute])*
+                $(#[cfg(feature = $feature)])?
                 visitor.visit::<$Name>();
             )+
         }
 
-        /// Hands the list of all backends to a macro, for tests that are to exist once per backend.
+        /// Passes the list of all backends to a macro, to define tests once per backend.
         ///
-        /// It takes the name of a macro and calls it with pairs of a module's name and a backend's. All backends are in
-        /// the list, so the caller must have all features on.
+        /// Takes the name of a macro and invokes it with pairs of a module name and a backend. The list contains all
+        /// backends, so the caller must enable all features.
         ///
         /// ```
         /// macro_rules! tests {
@@ -88,7 +107,7 @@ macro_rules! backends {
         ///     };
         /// }
         ///
-        /// # #[cfg(all(feature = "papaya", feature = "dashmap", feature = "left-right"))]
+        /// # #[cfg(all(feature = "papaya", feature = "dashmap", feature = "evmap", feature = "left-right"))]
         /// registry_backends::for_every_backend!(tests);
         /// ```
         #[macro_export]
@@ -101,7 +120,7 @@ macro_rules! backends {
         #[cfg(test)]
         mod conformance {
             $(
-                $(#[$attribute])*
+                $(#[cfg(feature = $feature)])?
                 mod $module {
                     registry_conformance::conformance!(crate::$Name);
                 }

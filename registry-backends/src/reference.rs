@@ -1,24 +1,29 @@
-//! The plainly correct backend: `std`'s hash map behind `std`'s lock, to hold the others against.
+//! The reference backend: the hash map of `std` behind the lock of `std`, as a baseline for the others.
 //!
 //! # Trade-offs
 //!
-//! For tests and as the line to beat; nothing here was done for speed.
+//! For tests and as a baseline; nothing here is optimised.
 //!
-//! - Every read writes to the lock, so readers on several cores slow each other down.
-//! - A writer waits for a moment without readers, spinning; a read that is inside no other one lets it go first.
-//! - A removed value is dropped at once, by the thread that removed it. The table shrinks only when it is told to.
+//! - Every read writes to the lock, so concurrent readers slow each other down.
+//! - A writer spins until it finds the lock without readers; a read that is not nested lets a waiting writer go first.
+//! - A removed entry is dropped before the removal returns, by the same thread. The table shrinks only on request.
 //!
-//! # How it works
+//! # Implementation
 //!
-//! Entries lie in the table; a read holds the read lock while it shows one.
+//! Entries are stored in the table; a read holds the read lock while its closure runs.
 //!
-//! `std`'s lock makes a new reader wait behind a waiting writer, and a read inside a read would then wait for a writer
-//! that waits for it. So no writer ever queues: it tries the lock until it gets it, with `gate.rs` to hold back those
-//! who are about to read.
-//! A removal asks `owned` under the write lock that it removes with.
+//! The lock of `std` makes a new reader wait behind a waiting writer, so a nested read would wait for a writer that
+//! waits for the outer read. Therefore no writer ever blocks on the lock: it retries `try_write`, and
+//! `writer_priority.rs` delays reads that are about to start. A removal calls its predicate under the write lock under
+//! which it removes.
 //!
-//! In a build that explores schedules (`--cfg shuttle`) the lock is the scheduler's.
+//! In builds that explore schedules (`--cfg shuttle`) the lock is the scheduler's.
 
+#[cfg(shuttle)]
+use shuttle::{
+    sync::{RwLock, RwLockReadGuard, RwLockWriteGuard},
+    thread,
+};
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::ControlFlow;
@@ -30,18 +35,14 @@ use std::{
     sync::{RwLock, RwLockReadGuard, RwLockWriteGuard},
     thread,
 };
-#[cfg(shuttle)]
-use shuttle::{
-    sync::{RwLock, RwLockReadGuard, RwLockWriteGuard},
-    thread,
-};
 
-use registry_core::{Backend, Contention, Value, Key, ContentionKind, NotInserted, Shard, State, reentrancy};
+use registry_core::{Backend, Contention, ContentionKind, Key, NotInserted, Shard, State, Value, reentrancy};
 
-#[cfg(not(shuttle))]
-use crate::gate::Gate;
+use crate::contention::{ContentionCounter, ignore_poison};
 use crate::hashed::{Hashed, Lookup, PassThrough, Query};
-use crate::met::{Met, free};
+use crate::predicate::in_predicate;
+#[cfg(not(shuttle))]
+use crate::writer_priority::WriterPriority;
 
 /// Shards that are a `HashMap` in an `RwLock`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,14 +52,13 @@ pub struct Reference;
 pub struct ReferenceShard<K, V, S> {
     table: RwLock<Table<K, V, S>>,
     #[cfg(not(shuttle))]
-    gate: Gate,
-    met: Met,
-    /// How many entries it was made for.
-    least: usize,
-    /// How many it has room for. The table itself counts only the room that those who left have made free again.
+    writer_priority: WriterPriority,
+    contention: ContentionCounter,
+    initial_capacity: usize,
+    /// The current capacity. `capacity` of the table itself depends on the slots that removed entries have left.
     ///
-    /// A plain atomic, whatever schedules are explored: it is a figure.
-    room: AtomicUsize,
+    /// A plain atomic also in builds that explore schedules, because nothing is decided by it.
+    capacity: AtomicUsize,
 }
 
 type Table<K, V, S> = HashMap<Hashed<K>, (V, S), PassThrough>;
@@ -70,14 +70,13 @@ impl Backend for Reference {
 
     fn shard<K: Key, V: Value, S: State>(&self, capacity: usize) -> Self::Shard<K, V, S> {
         let table = HashMap::with_capacity_and_hasher(capacity, PassThrough::default());
-        let room = AtomicUsize::new(table.capacity());
         ReferenceShard {
-            table: RwLock::new(table),
             #[cfg(not(shuttle))]
-            gate: Gate::default(),
-            met: Met::default(),
-            least: capacity,
-            room,
+            writer_priority: WriterPriority::default(),
+            contention: ContentionCounter::default(),
+            initial_capacity: capacity,
+            capacity: AtomicUsize::new(table.capacity()),
+            table: RwLock::new(table),
         }
     }
 }
@@ -106,31 +105,26 @@ impl<K: Key, V: Value, S: State> Shard<K, V, S> for ReferenceShard<K, V, S> {
         if table.contains_key(&key) {
             return Err(NotInserted::Occupied(value, state));
         }
-        let enter_predicate = reentrancy::enter_predicate();
-        let completed = complete(slice::from_mut(&mut value));
-        drop(enter_predicate);
-        if let Err(why) = completed {
-            return Err(NotInserted::Declined(value, state, why));
+        if let Err(reason) = in_predicate(|| complete(slice::from_mut(&mut value))) {
+            return Err(NotInserted::Declined(value, state, reason));
         }
         table.insert(key, (value, state));
-        let room = table.capacity().max(self.room.load(Ordering::Relaxed));
-        self.room.store(room, Ordering::Relaxed);
+        let capacity = table.capacity().max(self.capacity.load(Ordering::Relaxed));
+        self.capacity.store(capacity, Ordering::Relaxed);
         Ok(())
     }
 
-    fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &V, &S) -> bool) -> bool {
+    fn remove_if(&self, hash: u64, key: &[u8], mut predicate: impl FnMut(&K, &V, &S) -> bool) -> bool {
         reentrancy::check_write("remove_if");
         let query: &dyn Lookup = &Query { hash, key };
         let mut table = self.write();
         let Some((found, (value, state))) = table.get_key_value(query) else {
             return false;
         };
-        let enter_predicate = reentrancy::enter_predicate();
-        let removes = owned(found.key(), value, state);
-        drop(enter_predicate);
+        let removes = in_predicate(|| predicate(found.key(), value, state));
         let removed = if removes { table.remove_entry(query) } else { None };
         drop(table);
-        // The entry is dropped here, with no lock held.
+        // The entry is dropped here, after the lock.
         removed.is_some()
     }
 
@@ -150,44 +144,44 @@ impl<K: Key, V: Value, S: State> Shard<K, V, S> for ReferenceShard<K, V, S> {
     }
 
     fn capacity(&self) -> usize {
-        self.room.load(Ordering::Relaxed)
+        self.capacity.load(Ordering::Relaxed)
     }
 
     fn shrink(&self) {
         reentrancy::check_write("shrink");
         let mut table = self.write();
-        let room = (2 * table.len()).max(self.least);
-        table.shrink_to(room);
-        self.room.store(table.capacity(), Ordering::Relaxed);
+        let capacity = (2 * table.len()).max(self.initial_capacity);
+        table.shrink_to(capacity);
+        self.capacity.store(table.capacity(), Ordering::Relaxed);
     }
 
     fn contention(&self) -> Option<Contention> {
-        self.met.as_contention(ContentionKind::LockWait)
+        self.contention.as_contention(ContentionKind::LockWait)
     }
 }
 
-// A closure that panics under a lock unwinds before anything is changed, so poison is ignored.
+// A closure that panics under the lock unwinds before any change, so poison is ignored.
 impl<K, V, S> ReferenceShard<K, V, S> {
     #[inline]
     fn read(&self) -> RwLockReadGuard<'_, Table<K, V, S>> {
         #[cfg(not(shuttle))]
-        self.gate.give_way(&self.met);
+        self.writer_priority.yield_to_writer(&self.contention);
         let wait = || self.table.read().unwrap_or_else(PoisonError::into_inner);
-        self.met.at_once_or(free(self.table.try_read()), wait)
+        self.contention.or_wait(ignore_poison(self.table.try_read()), wait)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Table<K, V, S>> {
         let lock = || {
             loop {
                 thread::yield_now();
-                if let Some(table) = free(self.table.try_write()) {
+                if let Some(table) = ignore_poison(self.table.try_write()) {
                     return table;
                 }
             }
         };
         #[cfg(not(shuttle))]
-        let lock = || self.gate.write(lock);
-        self.met.at_once_or(free(self.table.try_write()), lock)
+        let lock = || self.writer_priority.write(lock);
+        self.contention.or_wait(ignore_poison(self.table.try_write()), lock)
     }
 }
 

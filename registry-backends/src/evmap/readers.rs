@@ -1,155 +1,159 @@
-//! How threads get at the table: by a handle that each keeps, and by another one when the table has been replaced.
+//! The read handles of threads, and their replacement when the tables are replaced.
 //!
-//! A handle of a table that has been replaced enters nothing any more. Its thread then takes a handle of the new table out
-//! of a stock, which was made before the old one went; making one would wait while a writer waits for readers.
+//! A handle of replaced tables no longer enters. Its thread then takes a handle of the new tables from a pool that was
+//! filled before the old tables were dropped; cloning one instead would wait while a writer waits for readers.
 
 use std::cell::RefCell;
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crossbeam_utils::CachePadded;
-use registry_core::{Value, Key, State};
+use registry_core::{Key, State, Value};
 use thread_local::ThreadLocal;
 
-use super::{Map, ReadEnd};
-use crate::ending::handles;
+use super::{Map, Reader};
+use crate::teardown::handles;
 
-/// The handles of all threads.
+/// The read handles of all threads.
 pub(super) struct Readers<K: Key, V: Value, S: State> {
-    /// evmap's read handle is for one thread, so each thread has one; a thread that ends leaves it to the next.
-    /// Each on lines of its own: a read writes to its handle, and those of some threads lie side by side.
-    own: ThreadLocal<CachePadded<Own<K, V, S>>>,
-    /// What they are cloned from. evmap has a factory for it, but no way to come by one.
-    first: Mutex<ReadEnd<K, V, S>>,
-    /// Locked for moments only.
-    stock: Mutex<Stock<K, V, S>>,
+    /// A read handle of evmap is `!Sync`, so each thread has its own; the handles of a thread that ends are reused by the
+    /// next one. Each has cache lines of its own, because a read writes to its handle.
+    per_thread: ThreadLocal<CachePadded<ThreadReaders<K, V, S>>>,
+    /// The handle that the others are cloned from. (The public API of evmap gives no access to a handle factory.)
+    prototype: Mutex<Reader<K, V, S>>,
+    /// Locked only briefly.
+    pool: Mutex<Pool<K, V, S>>,
 }
 
-struct Own<K: Key, V: Value, S: State> {
-    /// Borrowed while a read goes through it, so replaced only when none does.
-    reader: RefCell<ReadEnd<K, V, S>>,
-    /// For reads inside one that goes through the other, if the table is replaced meanwhile.
-    next: RefCell<Option<ReadEnd<K, V, S>>>,
+struct ThreadReaders<K: Key, V: Value, S: State> {
+    /// Borrowed while a read uses it, so it is replaced only when no read does.
+    reader: RefCell<Reader<K, V, S>>,
+    /// Used by reads nested in a read that borrows `reader`, if the tables are replaced during that read.
+    fallback: RefCell<Option<Reader<K, V, S>>>,
 }
 
-struct Stock<K: Key, V: Value, S: State> {
-    /// How many threads have a handle, or had one and left it.
+struct Pool<K: Key, V: Value, S: State> {
+    /// The number of threads that have a handle, or have left one.
     threads: usize,
-    /// Two for each of them, since the table was last replaced.
-    spare: Vec<ReadEnd<K, V, S>>,
-    /// Whether the old table is being dropped. Until it is gone its handles cannot be dropped without waiting.
+    /// Handles of the current tables: two per thread when the tables are replaced.
+    spare: Vec<Reader<K, V, S>>,
+    /// Whether the old tables are being dropped. Until then, dropping one of their handles would wait.
     replacing: bool,
-    old: Vec<ReadEnd<K, V, S>>,
+    retired: Vec<Reader<K, V, S>>,
 }
 
 impl<K: Key, V: Value, S: State> Readers<K, V, S> {
-    pub(super) fn new(first: ReadEnd<K, V, S>) -> Self {
-        let stock = Stock { threads: 0, spare: Vec::new(), replacing: false, old: Vec::new() };
-        Self { own: ThreadLocal::new(), first: Mutex::new(first), stock: Mutex::new(stock) }
+    pub(super) fn new(prototype: Reader<K, V, S>) -> Self {
+        let pool = Pool { threads: 0, spare: Vec::new(), replacing: false, retired: Vec::new() };
+        Self { per_thread: ThreadLocal::new(), prototype: Mutex::new(prototype), pool: Mutex::new(pool) }
     }
 
-    /// The current thread's handle, which must be one that may have one. It may be of a table that has been replaced.
+    /// Returns the handle of the current thread, which may be of replaced tables. Must not be called during thread
+    /// teardown.
     #[inline]
-    pub(super) fn own(&self) -> &RefCell<ReadEnd<K, V, S>> {
-        &self.get_or_make().reader
+    pub(super) fn current(&self) -> &RefCell<Reader<K, V, S>> {
+        &self.current_thread().reader
     }
 
     #[inline]
-    fn get_or_make(&self) -> &Own<K, V, S> {
-        self.own.get_or(|| {
-            self.stock().threads += 1;
-            CachePadded::new(Own { reader: RefCell::new(self.clone_first()), next: RefCell::new(None) })
+    fn current_thread(&self) -> &ThreadReaders<K, V, S> {
+        self.per_thread.get_or(|| {
+            self.pool().threads += 1;
+            CachePadded::new(ThreadReaders {
+                reader: RefCell::new(self.clone_prototype()),
+                fallback: RefCell::new(None),
+            })
         })
     }
 
-    /// Does something with the table, for a thread in whatever state, with whatever handle gets at it.
-    pub(super) fn through<R>(&self, act: impl FnOnce(&Map<'_, K, V, S>) -> R) -> R {
+    /// Calls `act` with the current tables. Works during thread teardown and while the tables are replaced.
+    pub(super) fn with_map<R>(&self, act: impl FnOnce(&Map<'_, K, V, S>) -> R) -> R {
         if !handles::is_usable() {
             loop {
-                let reader = self.clone_first();
+                let reader = self.clone_prototype();
                 if let Some(map) = reader.enter() {
                     return act(&map);
                 }
-                self.put_by(Some(reader));
+                self.retire(Some(reader));
             }
         }
-        let own = self.get_or_make();
+        let current = self.current_thread();
         loop {
-            if let Ok(mut reader) = own.reader.try_borrow_mut()
+            if let Ok(mut reader) = current.reader.try_borrow_mut()
                 && reader.enter().is_none()
             {
-                let next = own.next.take().unwrap_or_else(|| self.spare());
-                self.put_by(Some(mem::replace(&mut *reader, next)));
+                let replacement = current.fallback.take().unwrap_or_else(|| self.spare());
+                self.retire(Some(mem::replace(&mut *reader, replacement)));
             }
-            let reader = own.reader.borrow();
+            let reader = current.reader.borrow();
             if let Some(map) = reader.enter() {
                 return act(&map);
             }
             drop(reader);
-            if let Ok(mut next) = own.next.try_borrow_mut()
-                && next.as_ref().is_none_or(|next| next.enter().is_none())
+            if let Ok(mut fallback) = current.fallback.try_borrow_mut()
+                && fallback.as_ref().is_none_or(|fallback| fallback.enter().is_none())
             {
                 let spare = self.spare();
-                self.put_by(next.replace(spare));
+                self.retire(fallback.replace(spare));
             }
-            let next = own.next.borrow();
-            if let Some(map) = next.as_ref().and_then(ReadEnd::enter) {
+            let fallback = current.fallback.borrow();
+            if let Some(map) = fallback.as_ref().and_then(Reader::enter) {
                 return act(&map);
             }
         }
     }
 
-    /// Has handles of a new table in stock, of which this is the first. Only then may the old one be dropped; what comes
-    /// back is dropped after it.
+    /// Fills the pool with handles of new tables, cloned from `prototype`. Only then may the old tables be dropped; the
+    /// returned handles must be dropped after them.
     #[must_use]
-    pub(super) fn replace(&self, first: ReadEnd<K, V, S>) -> Vec<ReadEnd<K, V, S>> {
-        let mut stock = self.stock();
-        let spare = (0..2 * stock.threads).map(|_| first.clone()).collect();
-        let mut old = mem::replace(&mut stock.spare, spare);
-        stock.replacing = true;
-        drop(stock);
-        old.push(mem::replace(&mut *self.first(), first));
-        old
+    pub(super) fn begin_replacement(&self, prototype: Reader<K, V, S>) -> Vec<Reader<K, V, S>> {
+        let mut pool = self.pool();
+        let spare = (0..2 * pool.threads).map(|_| prototype.clone()).collect();
+        let mut retired = mem::replace(&mut pool.spare, spare);
+        pool.replacing = true;
+        drop(pool);
+        retired.push(mem::replace(&mut *self.prototype(), prototype));
+        retired
     }
 
-    /// The old table is gone. What comes back must be dropped with nothing held.
+    /// Records that the old tables have been dropped. The returned handles must be dropped with no lock held.
     #[must_use]
-    pub(super) fn replaced(&self) -> Vec<ReadEnd<K, V, S>> {
-        let mut stock = self.stock();
-        stock.replacing = false;
-        mem::take(&mut stock.old)
+    pub(super) fn end_replacement(&self) -> Vec<Reader<K, V, S>> {
+        let mut pool = self.pool();
+        pool.replacing = false;
+        mem::take(&mut pool.retired)
     }
 
     #[cfg(test)]
     pub(super) fn is_replacing(&self) -> bool {
-        self.stock().replacing
+        self.pool().replacing
     }
 
-    fn spare(&self) -> ReadEnd<K, V, S> {
-        let spare = self.stock().spare.pop();
-        spare.unwrap_or_else(|| self.clone_first())
+    fn spare(&self) -> Reader<K, V, S> {
+        let spare = self.pool().spare.pop();
+        spare.unwrap_or_else(|| self.clone_prototype())
     }
 
-    /// Keeps a handle that is not needed any more until it can be dropped.
-    fn put_by(&self, reader: Option<ReadEnd<K, V, S>>) {
-        let mut stock = self.stock();
-        if stock.replacing {
-            stock.old.extend(reader);
+    /// Drops a handle of replaced tables, or keeps it until they have been dropped.
+    fn retire(&self, reader: Option<Reader<K, V, S>>) {
+        let mut pool = self.pool();
+        if pool.replacing {
+            pool.retired.extend(reader);
         } else {
-            drop(stock);
+            drop(pool);
             drop(reader);
         }
     }
 
-    fn clone_first(&self) -> ReadEnd<K, V, S> {
-        self.first().clone()
+    fn clone_prototype(&self) -> Reader<K, V, S> {
+        self.prototype().clone()
     }
 
-    fn first(&self) -> MutexGuard<'_, ReadEnd<K, V, S>> {
-        self.first.lock().unwrap_or_else(PoisonError::into_inner)
+    fn prototype(&self) -> MutexGuard<'_, Reader<K, V, S>> {
+        self.prototype.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn stock(&self) -> MutexGuard<'_, Stock<K, V, S>> {
-        self.stock.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pool(&self) -> MutexGuard<'_, Pool<K, V, S>> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,6 +1,6 @@
 //! Shards in the destructors of thread-locals: whatever a thread has used before, and in whatever order.
 
-#![cfg(all(feature = "papaya", feature = "left-right"))]
+#![cfg(all(feature = "papaya", any(feature = "evmap", feature = "left-right")))]
 
 use std::cell::RefCell;
 use std::ops::ControlFlow;
