@@ -1,4 +1,5 @@
-//! The one law that takes a whole program: a read does not allocate, once its thread has read the shard before.
+//! A read does not allocate, once its thread has read the shard before. Counting takes a global allocator, so this
+//! requirement of `Shard` has a program of its own.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -7,7 +8,7 @@ use registry_backends::{Visitor, for_each};
 use registry_core::{Backend, Shard};
 
 #[test]
-fn a_read_does_not_allocate_after_the_first() {
+fn reads_do_not_allocate_after_the_first() {
     struct Reads;
 
     impl Visitor for Reads {
@@ -19,8 +20,8 @@ fn a_read_does_not_allocate_after_the_first() {
             let keys: Vec<_> = (0..2_000).map(|i| i.to_string()).collect();
             let read_all = || {
                 for (i, key) in (0..).zip(&keys) {
-                    let value = shard.with(hash(i), key.as_bytes(), |_, _, value| *value);
-                    assert_eq!(value, (i < 1_000).then_some(i));
+                    let state = shard.with(hash(i), key.as_bytes(), |_, _, state| *state);
+                    assert_eq!(state, (i < 1_000).then_some(i));
                 }
             };
             read_all();
@@ -31,7 +32,7 @@ fn a_read_does_not_allocate_after_the_first() {
     }
 
     for_each(&mut Reads);
-    assert!(ALLOCATIONS.get() > 0, "the allocations are counted");
+    assert!(ALLOCATIONS.get() > 0, "allocations are counted");
 }
 
 fn hash(i: u64) -> u64 {
@@ -42,24 +43,24 @@ thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
 }
 
-/// The system's allocator, counting what each thread asks of it.
+/// The system allocator, with a count of the allocations of each thread.
 struct Counting;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-// SAFETY: every call is handed on as it came; the counter is a constant-initialised thread-local without a destructor,
-// so counting allocates nothing.
-#[expect(unsafe_code, reason = "an allocator cannot be written without")]
+// SAFETY: every call is forwarded unchanged; the counter is a const-initialised thread-local without a destructor, so
+// counting does not allocate.
+#[expect(unsafe_code, reason = "the trait is unsafe to implement")]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller's promise about `layout` is handed on.
+        // SAFETY: the caller's guarantees about `layout` are forwarded.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the pointer came from `System.alloc` with this layout, as the caller promises.
+        // SAFETY: the caller guarantees that the pointer came from `System.alloc` with this layout.
         unsafe { System.dealloc(pointer, layout) }
     }
 }

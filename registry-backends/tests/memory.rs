@@ -1,4 +1,4 @@
-//! Memory comes back: what is left when all have left, after several waves under new names.
+//! Memory is freed: what remains allocated when all entries have been removed, after several waves of new keys.
 
 use std::alloc::System;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// How many bytes are allocated at present.
+/// Returns the number of bytes allocated now.
 fn live_bytes() -> usize {
     let stats = ALLOCATOR.stats();
     stats.bytes_allocated.saturating_sub(stats.bytes_deallocated)
@@ -26,9 +26,9 @@ fn hash(i: u64) -> u64 {
     mixed ^ (mixed >> 32)
 }
 
-// The only test here: another one at the same time would be counted too.
+// The only test of this program, because a concurrent one would be counted as well.
 #[test]
-fn at_most_a_quarter_of_the_peak_is_left_when_all_have_left() {
+fn at_most_a_quarter_of_peak_memory_remains_after_all_removals() {
     struct Waves;
 
     impl Visitor for Waves {
@@ -38,22 +38,22 @@ fn at_most_a_quarter_of_the_peak_is_left_when_all_have_left() {
             let mailbox = Arc::new(());
             let shards: Vec<_> =
                 (0..SHARDS).map(|_| backend.shard::<Box<[u8]>, (Arc<()>, [u64; 2]), [u64; 3]>(0)).collect();
-            let of = |i: u64| &shards[(i % SHARDS) as usize];
+            let shard = |i: u64| &shards[(i % SHARDS) as usize];
             let mut peak = 0;
             for wave in 0..WAVES {
-                let names = wave * ENTRIES..(wave + 1) * ENTRIES;
-                for i in names.clone() {
+                let keys = wave * ENTRIES..(wave + 1) * ENTRIES;
+                for i in keys.clone() {
                     let value = (Arc::clone(&mailbox), [i; 2]);
-                    let key = format!("name {i}").into_bytes().into();
-                    assert!(of(i).insert_new(hash(i), key, value, [i; 3]).is_ok());
+                    let key = format!("key {i}").into_bytes().into();
+                    assert!(shard(i).insert_new(hash(i), key, value, [i; 3]).is_ok());
                 }
                 peak = peak.max(live_bytes() - empty);
-                for i in names {
-                    assert!(of(i).remove_if(hash(i), format!("name {i}").as_bytes(), |_, _, _| true));
+                for i in keys {
+                    assert!(shard(i).remove_if(hash(i), format!("key {i}").as_bytes(), |_, _, _| true));
                 }
                 shards.iter().for_each(Shard::shrink);
-                let left = live_bytes() - empty;
-                assert!(left * 4 <= peak, "{}: {left} bytes of {peak} after wave {wave}", B::NAME);
+                let remaining = live_bytes() - empty;
+                assert!(remaining * 4 <= peak, "{}: {remaining} bytes of {peak} after wave {wave}", B::NAME);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Shards in the destructors of thread-locals: whatever a thread has used before, and in whatever order.
+//! Shards are usable in the destructors of thread-locals, whatever the thread has used before and in any order.
 
 #![cfg(all(feature = "papaya", any(feature = "evmap", feature = "left-right")))]
 
@@ -11,11 +11,11 @@ use std::time::Duration;
 use registry_backends::{Visitor, for_each};
 use registry_core::{Backend, Batch, ReadRequest, Shard};
 
-/// What a thread does last: in the destructor of a thread-local.
+/// A thread-local that runs a closure in its destructor.
 #[derive(Default)]
-struct Last(RefCell<Option<Box<dyn FnOnce()>>>);
+struct OnTeardown(RefCell<Option<Box<dyn FnOnce()>>>);
 
-impl Drop for Last {
+impl Drop for OnTeardown {
     fn drop(&mut self) {
         if let Some(act) = self.0.take() {
             act();
@@ -24,42 +24,48 @@ impl Drop for Last {
 }
 
 thread_local! {
-    static LAST: Last = Last::default();
+    static ON_TEARDOWN: OnTeardown = OnTeardown::default();
 }
 
-fn at_the_end(act: impl FnOnce() + 'static) {
-    LAST.with(|last| *last.0.borrow_mut() = Some(Box::new(act)));
+fn on_teardown(act: impl FnOnce() + 'static) {
+    ON_TEARDOWN.with(|slot| *slot.0.borrow_mut() = Some(Box::new(act)));
 }
 
-/// What a thread has used before its end. Destructors run in the reverse order of first uses.
+/// What a thread has initialised before its end. Destructors run in the reverse order of initialisation.
 #[derive(Clone, Copy, Debug)]
-enum Used {
+enum Initialized {
     /// The thread-local, then the shard.
     ShardLast,
     /// The shard, then the thread-local.
     ShardFirst,
     /// The thread-local only.
     NoShard,
-    /// The thread-local, then what the map uses, but not from here.
-    TheSameByOthers,
+    /// The thread-local, then the dependencies of the backends, without this crate.
+    DependenciesOnly,
 }
 
-/// Makes a thread that does something to a shard at its end, and returns when it has ended.
-fn ends_with<S: Send + Sync + 'static>(used: Used, shard: S, touch: impl FnOnce(&S), act: impl FnOnce(S) + 'static) {
-    if matches!(used, Used::ShardFirst) {
+/// Initialises what is to be initialised on the current thread, where `touch` is the first use of the shard, and arranges
+/// that `act` is called with the shard during teardown.
+fn arrange_teardown<S: Send + Sync + 'static>(
+    initialized: Initialized,
+    shard: S,
+    touch: impl FnOnce(&S),
+    act: impl FnOnce(S) + 'static,
+) {
+    if matches!(initialized, Initialized::ShardFirst) {
         touch(&shard);
-        at_the_end(move || act(shard));
+        on_teardown(move || act(shard));
     } else {
-        at_the_end(|| ());
-        match used {
-            Used::ShardLast => touch(&shard),
-            Used::TheSameByOthers => {
+        on_teardown(|| ());
+        match initialized {
+            Initialized::ShardLast => touch(&shard),
+            Initialized::DependenciesOnly => {
                 drop(seize::Collector::new().enter());
                 thread_local::ThreadLocal::new().get_or(|| ());
             }
-            Used::NoShard | Used::ShardFirst => {}
+            Initialized::NoShard | Initialized::ShardFirst => {}
         }
-        at_the_end(move || act(shard));
+        on_teardown(move || act(shard));
     }
 }
 
@@ -67,30 +73,30 @@ fn hash(key: &str) -> u64 {
     key.bytes().fold(7, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29))
 }
 
-fn insert(shard: &impl Shard<String, (), u64>, key: &str, value: u64) -> bool {
-    shard.insert_new(hash(key), key.to_owned(), (), value).is_ok()
+fn insert(shard: &impl Shard<String, (), u64>, key: &str, state: u64) -> bool {
+    shard.insert_new(hash(key), key.to_owned(), (), state).is_ok()
 }
 
 fn read(shard: &impl Shard<String, (), u64>, key: &str) -> Option<u64> {
-    shard.with(hash(key), key.as_bytes(), |_, (), value| *value)
+    shard.with(hash(key), key.as_bytes(), |_, (), state| *state)
 }
 
-fn remove(shard: &impl Shard<String, (), u64>, key: &str, value: u64) -> bool {
-    shard.remove_if(hash(key), key.as_bytes(), |_, (), found| *found == value)
+fn remove(shard: &impl Shard<String, (), u64>, key: &str, state: u64) -> bool {
+    shard.remove_if(hash(key), key.as_bytes(), |_, (), found| *found == state)
 }
 
-/// All that a shard can do, in one go.
-fn do_all<T: Shard<String, (), u64>>(shard: &T) {
-    assert_eq!((read(shard, "there"), read(shard, "absent")), (Some(1), None));
-    let nested = shard.with(hash("there"), b"there", |_, (), value| (*value, read(shard, "there")));
+/// Calls every operation of a shard.
+fn use_all_operations<T: Shard<String, (), u64>>(shard: &T) {
+    assert_eq!((read(shard, "present"), read(shard, "absent")), (Some(1), None));
+    let nested = shard.with(hash("present"), b"present", |_, (), state| (*state, read(shard, "present")));
     assert_eq!(nested, Some((1, Some(1))));
-    let wanted = ["there", "absent"].map(|key| ReadRequest { shard, hash: hash(key), key: key.as_bytes() });
-    let mut shown = Vec::new();
-    T::with_each(&wanted, |_, batch: &Batch<'_, String, (), u64>| {
-        shown.extend(batch.iter().map(|seen| seen.map(|(_, (), value)| *value)));
+    let requests = ["present", "absent"].map(|key| ReadRequest { shard, hash: hash(key), key: key.as_bytes() });
+    let mut states = Vec::new();
+    T::with_each(&requests, |_, batch: &Batch<'_, String, (), u64>| {
+        states.extend(batch.iter().map(|entry| entry.map(|(_, (), state)| *state)));
     });
-    assert_eq!(shown, [Some(1), None]);
-    assert!(insert(shard, "new", 2) && !insert(shard, "new", 3) && !insert(shard, "there", 3));
+    assert_eq!(states, [Some(1), None]);
+    assert!(insert(shard, "new", 2) && !insert(shard, "new", 3) && !insert(shard, "present", 3));
     let declined = shard.insert_new_with(hash("declined"), "declined".to_owned(), (), 4, |_| Err(()));
     assert!(declined.is_err());
     let mut visited = 0;
@@ -101,52 +107,54 @@ fn do_all<T: Shard<String, (), u64>>(shard: &T) {
     assert_eq!((visited, shard.len()), (2, 2));
     assert!(!remove(shard, "new", 3) && remove(shard, "new", 2) && !remove(shard, "new", 2));
     assert_eq!(read(shard, "new"), None);
-    // Many, so that what is removed is also dropped.
+    // Often enough that removed entries are dropped as well.
     for i in 0..100 {
-        assert!(insert(shard, "again", i) && remove(shard, "again", i));
+        assert!(insert(shard, "repeated", i) && remove(shard, "repeated", i));
     }
-    assert!(remove(shard, "there", 1));
+    assert!(remove(shard, "present", 1));
 }
 
 #[test]
-fn a_thread_may_use_a_shard_to_its_very_end() {
-    struct Endings;
+fn shards_are_usable_during_thread_teardown() {
+    struct Teardowns;
 
-    impl Visitor for Endings {
+    impl Visitor for Teardowns {
         fn visit<B: Backend>(&mut self) {
-            for used in [Used::ShardLast, Used::ShardFirst, Used::NoShard, Used::TheSameByOthers] {
+            for initialized in
+                [Initialized::ShardLast, Initialized::ShardFirst, Initialized::NoShard, Initialized::DependenciesOnly]
+            {
                 for _ in 0..3 {
-                    one::<B>(used);
+                    check::<B>(initialized);
                 }
             }
         }
     }
 
-    fn one<B: Backend>(used: Used) {
-        let (ended, wait) = mpsc::channel();
+    fn check<B: Backend>(initialized: Initialized) {
+        let (done, wait) = mpsc::channel();
         let shard = Arc::new(B::default().shard::<String, (), u64>(0));
-        assert!(insert(&*shard, "there", 1));
-        let ours = Arc::clone(&shard);
+        assert!(insert(&*shard, "present", 1));
+        let shared = Arc::clone(&shard);
         let thread = thread::spawn(move || {
-            let touch = |shard: &Arc<_>| assert_eq!(read(&**shard, "there"), Some(1));
-            ends_with(used, ours, touch, move |shard| {
-                do_all(&*shard);
+            let touch = |shard: &Arc<_>| assert_eq!(read(&**shard, "present"), Some(1));
+            arrange_teardown(initialized, shared, touch, move |shard| {
+                use_all_operations(&*shard);
                 drop(shard);
-                ended.send(()).expect("the test waits");
+                done.send(()).expect("the test waits");
             });
         });
         let end = wait.recv_timeout(Duration::from_secs(60));
-        assert!(end.is_ok(), "{}, {used:?}: the thread did not come to its end", B::NAME);
-        thread.join().expect("it does not panic");
+        assert!(end.is_ok(), "{}, {initialized:?}: the thread did not finish", B::NAME);
+        thread.join().expect("the thread does not panic");
         assert!(shard.is_empty());
-        assert!(insert(&*shard, "there", 5) && read(&*shard, "there") == Some(5));
-        // The last handle goes with a thread too.
+        assert!(insert(&*shard, "present", 5) && read(&*shard, "present") == Some(5));
+        // The last handle of the shard is dropped during teardown as well.
         let thread = thread::spawn(move || {
-            let touch = |shard: &Arc<_>| assert_eq!(read(&**shard, "there"), Some(5));
-            ends_with(used, shard, touch, drop);
+            let touch = |shard: &Arc<_>| assert_eq!(read(&**shard, "present"), Some(5));
+            arrange_teardown(initialized, shard, touch, drop);
         });
-        thread.join().expect("it does not panic");
+        thread.join().expect("the thread does not panic");
     }
 
-    for_each(&mut Endings);
+    for_each(&mut Teardowns);
 }
