@@ -13,7 +13,7 @@ use registry_core::{Key, Shard, State, Value};
 #[cfg(any(feature = "papaya", feature = "dashmap", feature = "left-right"))]
 use crate::hashed::Query;
 
-/// [`Shard::with_each`](registry_core::Shard::with_each) for a map that is read through a guard.
+/// `Shard::with_each` for a map that is read through a guard.
 ///
 /// `prefetch` is called for each request of a batch while no guard of the batch is held. `enter` creates the guard for a
 /// request, and `covers` returns whether the guard for the preceding request serves this one as well. Guards are dropped

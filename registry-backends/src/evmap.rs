@@ -25,12 +25,11 @@
 //! may return other bytes each time. So each entry gets a number, and evmap compares numbers.
 
 mod deferred_drop;
+mod entry;
 mod readers;
 mod rebuild;
 
-use std::borrow::Borrow;
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::ops::ControlFlow;
 use std::slice;
 use std::sync::Arc;
@@ -39,9 +38,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use ::evmap::handles::{ReadHandle, WriteHandle};
 use ::evmap::refs::MapReadRef;
 use registry_core::{
-    Backend, Batch, Contention, EntryParts, Key, MAX_BATCH, NotInserted, ReadRequest, Shard, State, Value, reentrancy,
+    Backend, Batch, Contention, Key, MAX_BATCH, NotInserted, ReadRequest, Shard, State, Value, reentrancy,
 };
 
+use self::entry::{Entry, NumberedKey, StoredEntry};
 use self::readers::Readers;
 use crate::batches::read_one_by_one;
 use crate::hashed::{Lookup, PassThrough, Query};
@@ -71,35 +71,6 @@ struct Writer<K: Key, V: Value, S: State> {
 type Reader<K, V, S> = ReadHandle<NumberedKey<K>, StoredEntry<K, V, S>, (), PassThrough>;
 type Map<'a, K, V, S> = MapReadRef<'a, NumberedKey<K>, StoredEntry<K, V, S>, (), PassThrough>;
 type WriterHandle<K, V, S> = WriteHandle<NumberedKey<K>, StoredEntry<K, V, S>, (), PassThrough>;
-
-/// The key type of evmap. Two of them compare by number; a [`Query`] compares by hash and bytes.
-///
-/// The two are consistent, because no two entries with equal bytes are in a map at the same time.
-#[derive(Clone)]
-struct NumberedKey<K: Key> {
-    hash: u64,
-    number: u64,
-    /// `None` in a key that only identifies an entry to remove.
-    key: Option<K>,
-}
-
-/// The value type of evmap, equal only to itself.
-///
-/// Both copies of evmap contain the same bits, which are dropped once. So the state, which is mutable, is behind a
-/// pointer.
-struct StoredEntry<K: Key, V: Value, S: State> {
-    /// `None` once it has been dropped.
-    entry: Option<Entry<K, V, S>>,
-    number: u64,
-}
-
-/// The fields that lookups read come first, next to evmap's own fields.
-#[repr(C)]
-struct Entry<K, V, S> {
-    value: V,
-    state: Arc<S>,
-    key: K,
-}
 
 impl Backend for Evmap {
     const NAME: &'static str = "evmap";
@@ -293,74 +264,6 @@ impl<K: Key, V: Value, S: State> Writer<K, V, S> {
         let scope = deferred_drop::scope();
         self.handle.publish();
         scope.finish()
-    }
-}
-
-impl<K: Key, V: Value, S: State> StoredEntry<K, V, S> {
-    /// Always `Some` while the entry can be reached.
-    #[inline]
-    fn parts(&self) -> Option<EntryParts<'_, K, V, S>> {
-        let Entry { value, state, key } = self.entry.as_ref()?;
-        Some((key, value, state))
-    }
-}
-
-impl<K: Key> Drop for NumberedKey<K> {
-    fn drop(&mut self) {
-        deferred_drop::defer(self.key.take());
-    }
-}
-
-impl<K: Key, V: Value, S: State> Drop for StoredEntry<K, V, S> {
-    fn drop(&mut self) {
-        deferred_drop::defer(self.entry.take());
-    }
-}
-
-impl<K: Key> Lookup for NumberedKey<K> {
-    #[inline]
-    fn hash(&self) -> u64 {
-        self.hash
-    }
-
-    #[inline]
-    fn bytes(&self) -> &[u8] {
-        self.key.as_ref().map_or(&[], K::as_ref)
-    }
-}
-
-impl<'a, K: Key> Borrow<dyn Lookup + 'a> for NumberedKey<K> {
-    #[inline]
-    fn borrow(&self) -> &(dyn Lookup + 'a) {
-        self
-    }
-}
-
-impl<K: Key> PartialEq for NumberedKey<K> {
-    fn eq(&self, other: &Self) -> bool {
-        self.number == other.number
-    }
-}
-
-impl<K: Key> Eq for NumberedKey<K> {}
-
-impl<K: Key> Hash for NumberedKey<K> {
-    fn hash<R: Hasher>(&self, state: &mut R) {
-        state.write_u64(self.hash);
-    }
-}
-
-impl<K: Key, V: Value, S: State> PartialEq for StoredEntry<K, V, S> {
-    fn eq(&self, other: &Self) -> bool {
-        self.number == other.number
-    }
-}
-
-impl<K: Key, V: Value, S: State> Eq for StoredEntry<K, V, S> {}
-
-impl<K: Key, V: Value, S: State> Hash for StoredEntry<K, V, S> {
-    fn hash<R: Hasher>(&self, state: &mut R) {
-        state.write_u64(self.number);
     }
 }
 

@@ -28,19 +28,20 @@
 //! has its own key and value, cloned before the mutex is locked. What the copies remove during a publish, the second one
 //! a write later than the first, is collected and dropped after the mutex is unlocked.
 
-use std::collections::HashMap;
-use std::fmt;
-use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::{mem, thread};
+mod table;
 
-use ::left_right::{Absorb, ReadHandleFactory, WriteHandle};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::{fmt, mem, thread};
+
+use ::left_right::{ReadHandleFactory, WriteHandle};
 use crossbeam_utils::CachePadded;
 use registry_core::{Backend, Batch, Contention, Key, NotInserted, ReadRequest, Shard, State, Value, reentrancy};
 use thread_local::ThreadLocal;
 
+use self::table::{Entry, Operation, Removed, Table, lock};
 use crate::batches::{read_in_batches, read_one_by_one};
-use crate::hashed::{Hashed, Lookup, PassThrough, Query};
+use crate::hashed::{Hashed, Lookup, Query};
 use crate::predicate::in_predicate;
 use crate::teardown::{ReadHandle, handles, read_by_dyn};
 use crate::writer_lock::{WriterLock, release_then_drop};
@@ -61,30 +62,6 @@ pub struct LeftRightShard<K: Key, V: Value, S: State> {
 
 type Reader<K, V, S> = ::left_right::ReadHandle<Table<K, V, S>>;
 type Writer<K, V, S> = WriteHandle<Table<K, V, S>, Operation<K, V, S>>;
-
-/// One of the two copies.
-struct Table<K, V, S> {
-    entries: HashMap<Hashed<K>, (V, Arc<S>), PassThrough>,
-    removed: Removed<K, V, S>,
-    initial_capacity: usize,
-    /// The current capacity. `capacity` of the map itself depends on the slots that removed entries have left.
-    capacity: usize,
-}
-
-/// The entries that the copies have removed, to be dropped with no lock held. Used only under the writer's mutex.
-type Removed<K, V, S> = Arc<Mutex<Vec<Entry<K, V, S>>>>;
-
-/// An entry of one copy.
-type Entry<K, V, S> = (Hashed<K>, (V, Arc<S>));
-
-/// An operation of left-right's log, applied to both copies.
-enum Operation<K, V, S> {
-    /// Contains an entry for each copy; the first copy takes its own out.
-    Insert(Option<Entry<K, V, S>>, Entry<K, V, S>),
-    /// By hash and bytes.
-    Remove(u64, Box<[u8]>),
-    Shrink,
-}
 
 impl Backend for LeftRight {
     const NAME: &'static str = "left-right";
@@ -254,66 +231,6 @@ impl<K: Key, V: Value, S: State> LeftRightShard<K, V, S> {
             thread::yield_now();
         }
         mem::take(&mut *lock(&self.removed))
-    }
-}
-
-/// Locks the removed entries. No code panics while it holds this lock.
-fn lock<T>(removed: &Mutex<T>) -> MutexGuard<'_, T> {
-    removed.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl<K, V, S> Table<K, V, S> {
-    fn new(capacity: usize, removed: &Removed<K, V, S>) -> Self {
-        let entries = HashMap::with_capacity_and_hasher(capacity, PassThrough::default());
-        Self { capacity: entries.capacity(), entries, removed: Arc::clone(removed), initial_capacity: capacity }
-    }
-}
-
-impl<K: Key, V: Value, S: State> Absorb<Operation<K, V, S>> for Table<K, V, S> {
-    fn absorb_first(&mut self, operation: &mut Operation<K, V, S>, _other: &Self) {
-        match operation {
-            Operation::Insert(entry, _) => self.insert(entry.take()),
-            Operation::Remove(hash, key) => self.remove(*hash, key),
-            Operation::Shrink => self.shrink(),
-        }
-    }
-
-    fn absorb_second(&mut self, operation: Operation<K, V, S>, _other: &Self) {
-        match operation {
-            Operation::Insert(_, entry) => self.insert(Some(entry)),
-            Operation::Remove(hash, key) => self.remove(hash, &key),
-            Operation::Shrink => self.shrink(),
-        }
-    }
-
-    fn sync_with(&mut self, first: &Self) {
-        // Called before the first operation only.
-        debug_assert!(self.entries.is_empty() && first.entries.is_empty());
-    }
-}
-
-impl<K: Key, V: Value, S: State> Table<K, V, S> {
-    fn remove(&mut self, hash: u64, key: &[u8]) {
-        let entry = self.entries.remove_entry(&Query { hash, key } as &dyn Lookup);
-        lock(&self.removed).extend(entry);
-    }
-
-    fn insert(&mut self, entry: Option<Entry<K, V, S>>) {
-        self.entries.extend(entry);
-        self.capacity = self.capacity.max(self.entries.capacity());
-    }
-
-    fn shrink(&mut self) {
-        self.entries.shrink_to((2 * self.entries.len()).max(self.initial_capacity));
-        self.capacity = self.entries.capacity();
-    }
-}
-
-/// Clones an empty table, for the other copy.
-impl<K, V, S> Clone for Table<K, V, S> {
-    fn clone(&self) -> Self {
-        debug_assert!(self.entries.is_empty());
-        Self::new(self.initial_capacity, &self.removed)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The concurrent maps that a registry can be built on, one file each.
+//! The concurrent maps that a registry can be built on, one module each.
 //!
 //! | Backend | Feature |
 //! |---|---|

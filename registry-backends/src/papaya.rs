@@ -33,28 +33,25 @@
 //! An entry is removed by compare-and-swap after the predicate has returned `true`, so the predicate may be called again
 //! for the entry found when the swap fails, and may return `true` on two threads; one of them wins.
 
-use std::fmt;
+mod during_teardown;
+mod group;
+mod insert_locks;
+
 use std::hash::{Hash, Hasher};
 use std::ops::ControlFlow;
-use std::panic::resume_unwind;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
-use std::{mem, ptr, slice, thread};
-// The router acquires locks inside an insertion lock, so in builds that explore schedules this one is the scheduler's.
-#[cfg(not(shuttle))]
-use std::sync::{Mutex as Lock, MutexGuard as LockGuard};
+use std::sync::Arc;
+use std::{fmt, mem, slice};
 
-use ::papaya::{Equivalent, HashMap, HashMapRef};
-use crossbeam_utils::CachePadded;
+use ::papaya::{Equivalent, HashMap};
 use registry_core::{
     Backend, Batch, Contention, ContentionKind, Key, NotInserted, ReadRequest, Shard, State, Value, reentrancy,
 };
-use seize::{Collector, LocalGuard};
-#[cfg(shuttle)]
-use shuttle::sync::{Mutex as Lock, MutexGuard as LockGuard};
 
+use self::group::ShardGroup;
+use self::insert_locks::InsertLocks;
 use crate::batches::{read_in_batches, read_one_by_one};
 use crate::contention::ContentionCounter;
-use crate::hashed::{Hashed, Lookup, PassThrough, Query, same};
+use crate::hashed::{Hashed, PassThrough, Query, same};
 use crate::predicate::in_predicate;
 use crate::teardown::{collector, read_by_dyn};
 
@@ -82,43 +79,6 @@ pub struct PapayaShard<K: Key, V: Value, S: State> {
 }
 
 type Map<K, V, S> = HashMap<Hashed<K>, (V, S), PassThrough>;
-
-type Pinned<'a, K, V, S> = HashMapRef<'a, Hashed<K>, (V, S), PassThrough, LocalGuard<'a>>;
-
-/// Locks that serialize the insertions under one key: without them, two calls could complete their values in one order
-/// and win the key in the other one. There are several per shard, so that insertions under different keys seldom wait.
-/// They are allocated apart from the shard, whose cache lines all readers share.
-///
-/// No other operation acquires them. A panic cannot leave what they protect inconsistent, so poison is ignored.
-#[derive(Default)]
-struct InsertLocks(Box<CachePadded<[Lock<()>; INSERT_LOCKS]>>);
-
-/// The number of insertion locks per shard.
-const INSERT_LOCKS: usize = 16;
-
-impl InsertLocks {
-    /// Acquires the lock for insertions under keys with this hash.
-    fn lock(&self, hash: u64) -> LockGuard<'_, ()> {
-        let index = (hash >> (u64::BITS - INSERT_LOCKS.ilog2())) as usize;
-        self.0[index].lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The shards that share a collector.
-#[derive(Default)]
-struct ShardGroup(Mutex<GroupState>);
-
-#[derive(Default)]
-struct GroupState {
-    live_shards: usize,
-    /// Replaced when the last shard is dropped, because then the maps of this collector are dropped.
-    collector: Arc<Collector>,
-    /// The maps of dropped shards.
-    retired: Vec<RetiredMap>,
-}
-
-/// A map of any type, kept only to be dropped.
-type RetiredMap = Box<dyn Send>;
 
 impl Backend for Papaya {
     const NAME: &'static str = "papaya";
@@ -242,88 +202,6 @@ impl<K: Key, V: Value, S: State> Shard<K, V, S> for PapayaShard<K, V, S> {
     }
 }
 
-/// Operations during thread teardown, after the collector's thread-local is destroyed: reads create a guard of their own,
-/// and writes run on another thread, because papaya counts entries by the number of the thread.
-impl<K: Key, V: Value, S: State> PapayaShard<K, V, S> {
-    #[cold]
-    #[inline(never)]
-    fn read_during_teardown(&self, hash: u64, key: &[u8], read: &mut dyn FnMut(&K, &V, &S)) {
-        let map = self.map.pin_owned();
-        if let Some((key, (value, state))) = map.get_key_value(&Query { hash, key }) {
-            let _reading = reentrancy::enter_read();
-            read(key.key(), value, state);
-        }
-    }
-
-    #[cold]
-    fn insert_during_teardown<E>(
-        &self,
-        key: Hashed<K>,
-        mut value: V,
-        state: S,
-        complete: impl FnOnce(&mut [V]) -> Result<(), E>,
-    ) -> Result<(), NotInserted<V, S, E>> {
-        // As above: the guard is created before the lock and dropped after it.
-        let map = self.map.pin_owned();
-        let insert_lock = self.insert_locks.lock(Lookup::hash(&key));
-        if map.contains_key(&key) {
-            return Err(NotInserted::Occupied(value, state));
-        }
-        if let Err(reason) = in_predicate(|| complete(slice::from_mut(&mut value))) {
-            return Err(NotInserted::Declined(value, state, reason));
-        }
-        let insert = move |map: &Pinned<'_, K, V, S>| {
-            map.try_insert(key, (value, state)).map(|_| ()).map_err(|occupied| occupied.not_inserted)
-        };
-        let inserted = self.on_another_thread(insert, || drop(insert_lock));
-        inserted.map_err(|(value, state)| NotInserted::Occupied(value, state))
-    }
-
-    #[cold]
-    fn remove_during_teardown(&self, hash: u64, key: &[u8], predicate: &mut dyn FnMut(&K, &V, &S) -> bool) -> bool {
-        let query = Query { hash, key };
-        loop {
-            // While this guard lives, no other entry can have the address of the entry passed to the predicate.
-            let map = self.map.pin_owned();
-            let Some((entry_key, (value, state))) = map.get_key_value(&query) else {
-                return false;
-            };
-            if !in_predicate(|| predicate(entry_key.key(), value, state)) {
-                return false;
-            }
-            let address = ptr::from_ref(entry_key).addr();
-            let remove = |map: &Pinned<'_, K, V, S>| {
-                let removed = map.remove_if(&query, |entry_key, _| ptr::from_ref(entry_key).addr() == address);
-                matches!(removed, Ok(Some(_)))
-            };
-            if self.on_another_thread(remove, || ()) {
-                return true;
-            }
-            self.contention.increment();
-        }
-    }
-
-    /// Runs `act` on the map on a new thread. `then` is called on the current thread after `act` has returned and before
-    /// the new thread drops its guard, which may drop removed values; their panics stay on that thread.
-    fn on_another_thread<R: Send>(&self, act: impl FnOnce(&Pinned<'_, K, V, S>) -> R + Send, then: impl FnOnce()) -> R {
-        thread::scope(|scope| {
-            let (send, result) = mpsc::channel();
-            let other = scope.spawn(move || {
-                let map = self.map.pin();
-                // The receiver waits for the result.
-                let _ = send.send(act(&map));
-            });
-            let done = result.recv();
-            then();
-            match (done, other.join()) {
-                (Ok(done), _) => done,
-                (Err(_), Err(panic)) => resume_unwind(panic),
-                (Err(_), Ok(())) => unreachable!("the thread sends a result or panics"),
-            }
-        })
-    }
-}
-
 impl Hash for Query<'_> {
     #[inline]
     fn hash<V: Hasher>(&self, state: &mut V) {
@@ -335,39 +213,6 @@ impl<K: Key> Equivalent<Hashed<K>> for Query<'_> {
     #[inline]
     fn equivalent(&self, key: &Hashed<K>) -> bool {
         same(self, key)
-    }
-}
-
-impl ShardGroup {
-    /// Adds a shard, and returns the shared collector.
-    fn add_shard(&self) -> Arc<Collector> {
-        let mut state = self.lock();
-        state.live_shards += 1;
-        Arc::clone(&state.collector)
-    }
-
-    /// Removes a shard and retires its map. Returns all retired maps if it was the last shard; they must be dropped with
-    /// no lock held, because dropping their entries is code of the user.
-    #[must_use]
-    fn retire(&self, map: RetiredMap) -> Vec<RetiredMap> {
-        let mut state = self.lock();
-        state.live_shards -= 1;
-        state.retired.push(map);
-        if state.live_shards > 0 {
-            return Vec::new();
-        }
-        mem::take(&mut *state).retired
-    }
-
-    fn lock(&self) -> MutexGuard<'_, GroupState> {
-        // No code that can panic runs under this lock.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl fmt::Debug for ShardGroup {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ShardGroup").field("live_shards", &self.lock().live_shards).finish_non_exhaustive()
     }
 }
 
@@ -387,6 +232,7 @@ impl<K: Key, V: Value, S: State> fmt::Debug for PapayaShard<K, V, S> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
