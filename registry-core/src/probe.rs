@@ -94,7 +94,7 @@ pub enum Event {
     /// A message was returned because the mailbox was closed.
     Closed,
     /// A sweep ended a registration whose mailbox is closed; also reported as [`Removed`](Self::Removed).
-    SweepReport,
+    Swept,
     /// A registration was not admitted, or the server to bind to was full; also reported as
     /// [`Rejected`](Self::Rejected).
     Refused,

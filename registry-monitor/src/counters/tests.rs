@@ -17,7 +17,7 @@ const EVENTS: [Event; Event::COUNT] = [
     Event::Routed,
     Event::Full,
     Event::Closed,
-    Event::SweepReport,
+    Event::Swept,
     Event::Refused,
 ];
 

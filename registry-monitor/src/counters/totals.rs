@@ -42,7 +42,7 @@ impl Totals {
             (&mut stats.routes, Event::Routed),
             (&mut stats.full, Event::Full),
             (&mut stats.closed, Event::Closed),
-            (&mut stats.swept, Event::SweepReport),
+            (&mut stats.swept, Event::Swept),
         ] {
             *sum += self.events(event);
         }

@@ -21,6 +21,7 @@ use crate::latency::slow_ops::{SlowThresholds, is_fast, is_slow};
 /// chance; [`min_samples`](Self::min_samples) excludes those.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
+#[non_exhaustive]
 pub struct AlarmRule {
     /// The statistic that is compared with the threshold. Default: the 99th percentile.
     pub metric: AlarmMetric,
@@ -134,6 +135,38 @@ impl AlarmRule {
         alarm.measured_ns = if count == 0 { 0.0 } else { mean_ns };
         alarm.samples = count;
         (condition, alarm)
+    }
+}
+
+impl AlarmRule {
+    /// Sets [`metric`](Self::metric).
+    #[must_use]
+    pub fn with_metric(self, metric: AlarmMetric) -> Self {
+        Self { metric, ..self }
+    }
+
+    /// Sets [`threshold`](Self::threshold).
+    #[must_use]
+    pub fn with_threshold(self, threshold: Duration) -> Self {
+        Self { threshold, ..self }
+    }
+
+    /// Sets [`min_samples`](Self::min_samples).
+    #[must_use]
+    pub fn with_min_samples(self, min_samples: u64) -> Self {
+        Self { min_samples, ..self }
+    }
+
+    /// Sets [`clear_below`](Self::clear_below).
+    #[must_use]
+    pub fn with_clear_below(self, clear_below: f64) -> Self {
+        Self { clear_below, ..self }
+    }
+
+    /// Sets [`clear_after`](Self::clear_after).
+    #[must_use]
+    pub fn with_clear_after(self, clear_after: Duration) -> Self {
+        Self { clear_after, ..self }
     }
 }
 

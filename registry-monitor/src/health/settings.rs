@@ -57,6 +57,7 @@ pub struct ImbalanceRule {
 /// The share is estimated from the sampled lookups in the window.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
+#[non_exhaustive]
 pub struct HotRule {
     /// The share from which an id is hot, above 0 and at most 1. It is cleared below half of it. Default: 0.2.
     pub share: f64,
@@ -122,6 +123,32 @@ impl ImbalanceRule {
 impl Default for ImbalanceRule {
     fn default() -> Self {
         Self { false_alarm: 1e-9, clear_after: Duration::from_secs(10) }
+    }
+}
+
+impl HotRule {
+    /// Sets [`share`](Self::share).
+    #[must_use]
+    pub fn with_share(self, share: f64) -> Self {
+        Self { share, ..self }
+    }
+
+    /// Sets [`min_fair_ratio`](Self::min_fair_ratio).
+    #[must_use]
+    pub fn with_min_fair_ratio(self, min_fair_ratio: f64) -> Self {
+        Self { min_fair_ratio, ..self }
+    }
+
+    /// Sets [`min_samples`](Self::min_samples).
+    #[must_use]
+    pub fn with_min_samples(self, min_samples: u64) -> Self {
+        Self { min_samples, ..self }
+    }
+
+    /// Sets [`clear_after`](Self::clear_after).
+    #[must_use]
+    pub fn with_clear_after(self, clear_after: Duration) -> Self {
+        Self { clear_after, ..self }
     }
 }
 

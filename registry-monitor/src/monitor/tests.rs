@@ -36,7 +36,7 @@ fn statistics_contain_the_operations_of_their_shard_only() {
             (Event::Routed, 7),
             (Event::Full, 8),
             (Event::Closed, 9),
-            (Event::SweepReport, 10),
+            (Event::Swept, 10),
             (Event::Refused, 11),
         ];
         for (event, times) in events {
@@ -179,7 +179,7 @@ fn stats_since_start_include_counts_before_resets() {
     for round in 1..=3_u64 {
         (0..5).for_each(|_| _ = monitor.lookup(1));
         monitor.event(1, Event::Miss);
-        (0..round).for_each(|_| monitor.event(1, Event::SweepReport));
+        (0..round).for_each(|_| monitor.event(1, Event::Swept));
         monitor.record_latency(1, Operation::Write, start, start + MS);
         let total = monitor.stats_since_start(1, start + MS);
         assert_eq!((total.shard, total.lookups, total.hits, total.misses), (1, 5 * round, 4 * round, round));

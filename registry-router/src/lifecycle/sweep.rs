@@ -128,7 +128,7 @@ where
             let which = Some(incarnation).filter(|_| !SeededBug::SweepRemovesByName.is_on());
             // A message may have found it meanwhile.
             if self.end::<I>(self.location(id.as_ref()), id.as_ref(), which) {
-                self.probe.event(shard, Event::SweepReport);
+                self.probe.event(shard, Event::Swept);
                 self.probe.record_latency(shard, Operation::CleanUp, before, now);
                 ended += 1;
             }

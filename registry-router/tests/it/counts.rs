@@ -42,7 +42,7 @@ fn limited<B: Backend>(shards: usize) -> Registry<u64, B> {
         sweep_every: Duration::from_secs(1_000_000),
         ..Limits::default()
     };
-    let alarm = AlarmRule { threshold: Duration::from_nanos(1), ..AlarmRule::default() };
+    let alarm = AlarmRule::default().with_threshold(Duration::from_nanos(1));
     let health = HealthSettings { close_above: 1.0, ..HealthSettings::default() };
     Registry::builder().shards(shards).limits(limits).alarm(alarm).health(health).build().unwrap()
 }

@@ -213,7 +213,7 @@ fn in_trouble<B: Backend>(shards: usize, clock: &Hands) -> Registry<u64, B> {
     let registry: Registry<u64, B> = Registry::builder()
         .shards(shards)
         .monitor(MonitorSettings { sample_every: 1, ..MonitorSettings::default() })
-        .alarm(AlarmRule { min_samples: 1, ..AlarmRule::default() })
+        .alarm(AlarmRule::default().with_min_samples(1))
         .health(HealthSettings { close_above: 0.0, reopen_at: 0.0, ..HealthSettings::default() })
         .limits(Limits { servers: Some(20 * shards), ..Limits::default() })
         .clock(clock.clone())

@@ -54,8 +54,8 @@ fn absurd_judgements_are_errors() {
         other => panic!("{other}"),
     };
     let alarm = |alarm| name(builder().alarm(alarm));
-    assert_eq!(alarm(AlarmRule { threshold: Duration::ZERO, ..AlarmRule::default() }), "alarm.threshold");
-    assert_eq!(alarm(AlarmRule { min_samples: 0, ..AlarmRule::default() }), "alarm.enough");
+    assert_eq!(alarm(AlarmRule::default().with_threshold(Duration::ZERO)), "alarm.threshold");
+    assert_eq!(alarm(AlarmRule::default().with_min_samples(0)), "alarm.min_samples");
     let health = |health| name(builder().health(health));
     assert_eq!(health(HealthSettings { close_above: 1.5, ..HealthSettings::default() }), "health.close_above");
     assert_eq!(health(HealthSettings { reopen_at: 0.9, ..HealthSettings::default() }), "health.reopen_at");
@@ -73,9 +73,9 @@ fn a_limit_that_limits_nothing_is_an_error() {
 
 #[test]
 fn what_no_format_can_hold_is_an_error() {
-    let hot = HotRule { min_fair_ratio: f64::INFINITY, ..HotRule::default() };
+    let hot = HotRule::default().with_min_fair_ratio(f64::INFINITY);
     let error = builder().health(HealthSettings { hot, ..HealthSettings::default() }).build().unwrap_err();
-    assert!(matches!(error, BuildError::Setting { name: "health.hot.times_fair", .. }), "{error}");
+    assert!(matches!(error, BuildError::Setting { name: "health.hot.min_fair_ratio", .. }), "{error}");
 }
 
 #[test]
