@@ -43,7 +43,7 @@ pub trait Specification {
     ///
     /// The steps of such a call are taken as soon as they can be, with no other order tried: whoever saw what it had to
     /// see does not gain by waiting. And it may be left out of a history, which then shows no more than before.
-    fn only_looks(&self, call: &Self::Call) -> bool {
+    fn is_read_only(&self, call: &Self::Call) -> bool {
         let _ = call;
         false
     }
@@ -53,7 +53,7 @@ pub trait Specification {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step<P> {
     /// The call is not done yet.
-    Going(P),
+    Continue(P),
     /// The call is done, with the result that was observed.
     Done,
 }
@@ -101,28 +101,28 @@ pub struct Violation {
     pub explained: usize,
     /// How many calls there are.
     pub calls: usize,
-    account: String,
+    report: String,
 }
 
 impl Display for Violation {
     /// The longest part that can be explained, the calls that then cannot, and the whole history.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.account)
+        f.write_str(&self.report)
     }
 }
 
-/// Decides whether `history` is linearizable, visiting at most `most` situations.
+/// Decides whether `history` is linearizable, visiting at most `max_configurations` situations.
 ///
 /// The calls of one thread must follow one another, and each must end after it began.
 pub fn check<S: Specification>(
     specification: &S,
     initial: &S::State,
     history: &History<S::Call>,
-    most: usize,
+    max_configurations: usize,
 ) -> Verdict {
-    match search::search(specification, initial, history, most) {
+    match search::search(specification, initial, history, max_configurations) {
         search::Outcome::Explained => Verdict::Linearizable,
-        search::Outcome::GivenUp { visited } => Verdict::Undecided { visited },
-        search::Outcome::Stuck(stuck) => Verdict::Violation(explain::explain(history, &stuck)),
+        search::Outcome::LimitReached { visited } => Verdict::Undecided { visited },
+        search::Outcome::DeadEnd(dead_end) => Verdict::Violation(explain::explain(history, &dead_end)),
     }
 }

@@ -15,12 +15,12 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use registry_core::Backend;
 use registry_router::backends::{Visitor, for_each};
-use registry_verify::storm::{Context as Storm, Scale};
-use registry_verify::{Account, history, sequence, storm};
+use registry_verify::storm::{Context as StormContext, Scale};
+use registry_verify::{CheckReport, history, sequence, storm};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
-use crate::plan::Wish;
 use crate::report::Document;
+use crate::plan::PlanArgs;
 
 /// Storms ask how many bytes are left.
 #[global_allocator]
@@ -33,7 +33,7 @@ enum Command {
     /// Shows the checks and the backends.
     List,
     /// Prints what is to be checked, as JSON.
-    Plan(Wish),
+    Plan(PlanArgs),
     /// Compares random sequences of operations with the model, and prints an account.
     Sequences(Check),
     /// Records what several threads do and checks it for linearizability, and prints an account.
@@ -106,8 +106,8 @@ fn execute(command: Command) -> Result<bool> {
             list();
             Ok(true)
         }
-        Command::Plan(wish) => {
-            println!("{}", serde_json::to_string(&plan::plan(&wish)?)?);
+        Command::Plan(args) => {
+            println!("{}", serde_json::to_string(&plan::plan(&args)?)?);
             Ok(true)
         }
         Command::Sequences(check) => print_account(&check.backend, check.seed, Kind::Sequences(check.budget()?)),
@@ -129,7 +129,7 @@ fn list() {
     }
     println!("Storms:");
     for storm in &storm::ALL {
-        println!("  {:20} {}", storm.name, storm.about);
+        println!("  {:20} {}", storm.name, storm.description);
     }
     println!("Backends: {}", plan::backends().join(", "));
 }
@@ -153,28 +153,30 @@ fn print_account(backend: &str, seed: u64, kind: Kind<'_>) -> Result<bool> {
         backend: &'a str,
         seed: u64,
         kind: Kind<'a>,
-        account: Option<Account>,
+        report: Option<CheckReport>,
     }
     impl Visitor for OnBackend<'_> {
         fn visit<B: Backend>(&mut self) {
             if B::NAME == self.backend {
-                self.account = Some(match self.kind {
+                self.report = Some(match self.kind {
                     Kind::Sequences(budget) => sequence::run::<B>(self.seed, budget),
                     Kind::Histories(budget) => history::run::<B>(self.seed, budget),
-                    Kind::Storm(name, scale) => storm::run::<B>(name, Storm::new(scale, self.seed).counting(live)),
+                    Kind::Storm(name, scale) => {
+                        storm::run::<B>(name, StormContext::new(scale, self.seed).with_live_bytes(live_bytes))
+                    }
                 });
             }
         }
     }
-    let mut on_backend = OnBackend { backend, seed, kind, account: None };
+    let mut on_backend = OnBackend { backend, seed, kind, report: None };
     for_each(&mut on_backend);
-    let account = on_backend.account.with_context(|| plan::no_backend(backend))?;
-    println!("{}", serde_json::to_string(&account)?);
-    Ok(account.violations == 0)
+    let report = on_backend.report.with_context(|| plan::unknown_backend(backend))?;
+    println!("{}", serde_json::to_string(&report)?);
+    Ok(report.violations == 0)
 }
 
 /// How many bytes are allocated at present.
-fn live() -> usize {
+fn live_bytes() -> usize {
     let stats = ALLOCATOR.stats();
     stats.bytes_allocated.saturating_sub(stats.bytes_deallocated)
 }
@@ -190,7 +192,7 @@ fn make_report(arguments: &Report) -> Result<bool> {
         std::fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
     }
     print!("{}", document.text());
-    document.is_content()
+    document.is_success()
 }
 
 fn scale(text: &str) -> Result<Scale, String> {

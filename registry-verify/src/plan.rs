@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// What somebody wants to have checked.
 #[derive(Args, Clone, Debug, Default)]
-pub(crate) struct Wish {
+pub(crate) struct PlanArgs {
     /// How long to check, about. Default: 60.
     #[arg(long, value_name = "N")]
     pub(crate) seconds: Option<u64>,
@@ -63,19 +63,19 @@ const SHORT_STORM_SECONDS: f64 = 0.1;
 
 /// The part of the time that storms may have to be run with all of their deaths. They are on as many backends as that
 /// is enough for, and on the others with a small part.
-const STORMS_PART: f64 = 0.62;
+const STORMS_FRACTION: f64 = 0.62;
 
 /// The part of the time that schedules have.
-const SCHEDULES_PART: f64 = 0.15;
+const SCHEDULES_FRACTION: f64 = 0.15;
 
 /// Of what is left, the part that sequences have; histories have the rest.
-const SEQUENCES_PART: f64 = 0.65;
+const SEQUENCES_FRACTION: f64 = 0.65;
 
 /// What sequences and histories have at least: even short storms take longer than a few seconds in all.
-const LEAST_PART: f64 = 0.3;
+const MIN_FRACTION: f64 = 0.3;
 
 /// Seeds of backends lie so far apart that no two check the same sequence.
-const SEEDS_APART: u64 = 1_000_000_000;
+const SEED_STRIDE: u64 = 1_000_000_000;
 
 /// The names of all backends, in the order of the list.
 pub(crate) fn backends() -> Vec<&'static str> {
@@ -100,19 +100,19 @@ pub(crate) fn storms() -> Vec<&'static str> {
 /// # Errors
 ///
 /// If a name is wrong, with those that are right, or there is no time at all.
-pub(crate) fn plan(wish: &Wish) -> Result<Plan> {
-    let total = wish.seconds.unwrap_or(if wish.short { SHORT_SECONDS } else { SECONDS });
+pub(crate) fn plan(args: &PlanArgs) -> Result<Plan> {
+    let total = args.seconds.unwrap_or(if args.short { SHORT_SECONDS } else { SECONDS });
     ensure!(total > 0, "--seconds: there must be at least one");
     let all = backends();
-    if let Some(wrong) = wish.backend.iter().find(|name| !all.contains(&name.as_str())) {
-        bail!(no_backend(wrong));
+    if let Some(wrong) = args.backend.iter().find(|name| !all.contains(&name.as_str())) {
+        bail!(unknown_backend(wrong));
     }
-    let seed = |place: usize| wish.seed.wrapping_add(place as u64 * SEEDS_APART);
-    let is_wanted = |name: &str| wish.backend.is_empty() || wish.backend.iter().any(|wanted| wanted == name);
+    let seed = |place: usize| args.seed.wrapping_add(place as u64 * SEED_STRIDE);
+    let is_wanted = |name: &str| args.backend.is_empty() || args.backend.iter().any(|wanted| wanted == name);
     let backends = || all.iter().enumerate().filter(|(_, name)| is_wanted(name)).map(|(n, name)| (*name, seed(n)));
 
     let total = total as f64;
-    let full = if wish.short { 0 } else { full_storms(total, backends().count()) };
+    let full = if args.short { 0 } else { full_storms(total, backends().count()) };
     let mut by_need: Vec<&str> = backends().map(|(name, _)| name).collect();
     // Nobody relies on the reference, and left-right differs from evmap in little, so these come last.
     by_need.sort_by_key(|name| (*name == LeftRight::NAME, *name == Reference::NAME));
@@ -125,13 +125,13 @@ pub(crate) fn plan(wish: &Wish) -> Result<Plan> {
             storms.push(step(&format!("storm {name} on {backend}"), "storm", backend, seed, seconds, &more));
         }
     }
-    let each = in_milliseconds(total * SCHEDULES_PART / backends().count() as f64);
+    let each = in_milliseconds(total * SCHEDULES_FRACTION / backends().count() as f64);
     let schedules: Vec<Step> = backends().map(|(backend, seed)| schedules(backend, seed, each)).collect();
     let rest = total - storms.iter().chain(&schedules).map(|step| step.seconds).sum::<f64>();
-    let rest = rest.max(total * LEAST_PART) / backends().count() as f64;
+    let rest = rest.max(total * MIN_FRACTION) / backends().count() as f64;
 
     let mut steps = Vec::new();
-    for (check, part) in [("sequences", SEQUENCES_PART), ("histories", 1.0 - SEQUENCES_PART)] {
+    for (check, part) in [("sequences", SEQUENCES_FRACTION), ("histories", 1.0 - SEQUENCES_FRACTION)] {
         let each = in_milliseconds(rest * part);
         let on = |(backend, seed)| step(&format!("{check} on {backend}"), check, backend, seed, each, &[]);
         steps.extend(backends().map(on));
@@ -143,7 +143,7 @@ pub(crate) fn plan(wish: &Wish) -> Result<Plan> {
 }
 
 /// What to say to somebody who wants a backend that there is not.
-pub(crate) fn no_backend(name: &str) -> String {
+pub(crate) fn unknown_backend(name: &str) -> String {
     format!("there is no backend {name:?}; there are {}", backends().join(", "))
 }
 
@@ -151,7 +151,7 @@ pub(crate) fn no_backend(name: &str) -> String {
 fn full_storms(total: f64, backends: usize) -> usize {
     let names = storms().len() as f64;
     let cost = |full: usize| names * (STORM_SECONDS * full as f64 + SHORT_STORM_SECONDS * (backends - full) as f64);
-    (0..=backends).rev().find(|full| cost(*full) <= total * STORMS_PART).unwrap_or(0)
+    (0..=backends).rev().find(|full| cost(*full) <= total * STORMS_FRACTION).unwrap_or(0)
 }
 
 fn step(label: &str, check: &str, backend: &str, seed: u64, seconds: f64, more: &[&str]) -> Step {
@@ -181,23 +181,23 @@ fn in_milliseconds(seconds: f64) -> f64 {
 mod tests {
     use super::*;
 
-    fn seconds(wish: &Wish) -> f64 {
-        plan(wish).expect("the wish can be granted").seconds
+    fn seconds(args: &PlanArgs) -> f64 {
+        plan(args).expect("the wish can be granted").seconds
     }
 
     #[test]
     fn a_plan_takes_about_as_long_as_asked_for() {
         for asked in [10, 20, 60, 120, 600] {
-            let planned = seconds(&Wish { seconds: Some(asked), ..Wish::default() });
+            let planned = seconds(&PlanArgs { seconds: Some(asked), ..PlanArgs::default() });
             assert!((asked as f64 * 0.99..asked as f64 * 1.3).contains(&planned), "{asked} s: {planned} s");
         }
-        let short = seconds(&Wish { short: true, ..Wish::default() });
+        let short = seconds(&PlanArgs { short: true, ..PlanArgs::default() });
         assert!((25.0..35.0).contains(&short), "{short} s");
     }
 
     #[test]
     fn every_backend_gets_every_check_and_a_seed_of_its_own() {
-        let plan = plan(&Wish { seed: 7, ..Wish::default() }).unwrap();
+        let plan = plan(&PlanArgs { seed: 7, ..PlanArgs::default() }).unwrap();
         let mut seeds = Vec::new();
         for backend in backends() {
             let on = |step: &&Step| step.program == PROGRAM && step.arguments[2] == backend;
@@ -215,8 +215,8 @@ mod tests {
 
     #[test]
     fn a_backend_keeps_its_seed_when_it_is_alone() {
-        let all = plan(&Wish::default()).unwrap();
-        let alone = plan(&Wish { backend: vec!["dashmap".to_owned()], ..Wish::default() }).unwrap();
+        let all = plan(&PlanArgs::default()).unwrap();
+        let alone = plan(&PlanArgs { backend: vec!["dashmap".to_owned()], ..PlanArgs::default() }).unwrap();
         assert!(alone.steps.iter().all(|step| step.label.ends_with("on dashmap")), "{alone:?}");
         let seed = |plan: &Plan| {
             let step = plan.steps.iter().find(|step| step.label == "sequences on dashmap").unwrap();
@@ -227,8 +227,8 @@ mod tests {
 
     #[test]
     fn storms_have_all_of_their_deaths_where_there_is_time() {
-        let full = |wish: Wish| {
-            let plan = plan(&wish).unwrap();
+        let full = |args: PlanArgs| {
+            let plan = plan(&args).unwrap();
             let is_full = |step: &Step| step.arguments.ends_with(&["--scale".to_owned(), "full".to_owned()]);
             let mut names: Vec<String> =
                 plan.steps.into_iter().filter(is_full).map(|step| step.arguments[2].clone()).collect();
@@ -237,21 +237,21 @@ mod tests {
             names.sort();
             names
         };
-        let seconds = |seconds| Wish { seconds: Some(seconds), ..Wish::default() };
+        let seconds = |seconds| PlanArgs { seconds: Some(seconds), ..PlanArgs::default() };
         let mut all = backends();
         all.sort_unstable();
         assert_eq!(full(seconds(600)), all);
         assert_eq!(full(seconds(60)), ["papaya"], "the usual backend comes first");
-        assert!(full(seconds(10)).is_empty() && full(Wish { short: true, ..Wish::default() }).is_empty());
-        let alone = Wish { backend: vec!["evmap".to_owned()], ..seconds(60) };
+        assert!(full(seconds(10)).is_empty() && full(PlanArgs { short: true, ..PlanArgs::default() }).is_empty());
+        let alone = PlanArgs { backend: vec!["evmap".to_owned()], ..seconds(60) };
         assert_eq!(full(alone), ["evmap"]);
     }
 
     #[test]
     fn impossible_wishes_are_refused() {
-        let error = |wish: &Wish| plan(wish).expect_err("the wish cannot be granted").to_string();
-        let text = error(&Wish { backend: vec!["ets".to_owned()], ..Wish::default() });
+        let error = |args: &PlanArgs| plan(args).expect_err("the wish cannot be granted").to_string();
+        let text = error(&PlanArgs { backend: vec!["ets".to_owned()], ..PlanArgs::default() });
         assert!(backends().iter().all(|name| text.contains(name)) && text.contains("\"ets\""), "{text}");
-        assert!(error(&Wish { seconds: Some(0), ..Wish::default() }).contains("--seconds"));
+        assert!(error(&PlanArgs { seconds: Some(0), ..PlanArgs::default() }).contains("--seconds"));
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use anyhow::{Context, Result, ensure};
 use comfy_table::{CellAlignment, Table, presets};
-use registry_verify::{Account, Case, Storm};
+use registry_verify::{Case, CheckReport, StormReport};
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{self, SCHEDULES, Step};
@@ -34,7 +34,7 @@ pub(crate) enum Line {
         failure: Option<String>,
     },
     /// What somebody else has checked.
-    Account(Box<Account>),
+    CheckReport(Box<CheckReport>),
 }
 
 /// Everything about one run of `cargo xtask verify`.
@@ -44,18 +44,18 @@ pub(crate) struct Document {
     seed: u64,
     seconds: f64,
     /// One for each backend.
-    backends: Vec<Account>,
+    backends: Vec<CheckReport>,
     /// All of them together.
-    total: Account,
+    total: CheckReport,
     /// How to run again what has found something, in the order of the cases.
     #[serde(skip)]
-    again: Vec<(String, Case, Option<String>)>,
+    rerun: Vec<(String, Case, Option<String>)>,
 }
 
 impl Document {
     /// With nothing in it yet.
     pub(crate) fn new(host: Host, seed: u64, seconds: f64) -> Self {
-        Self { host, seed, seconds, total: Account::of("all"), ..Self::default() }
+        Self { host, seed, seconds, total: CheckReport::of("all"), ..Self::default() }
     }
 
     /// Adds what is in a line, as `cargo xtask verify` or a check prints it.
@@ -65,26 +65,26 @@ impl Document {
     /// If it is nothing that either of them prints.
     pub(crate) fn read(&mut self, line: &str) -> Result<()> {
         match serde_json::from_str(line).with_context(|| format!("not a line about a check: {line}"))? {
-            Line::Account(account) => self.add(*account, None),
+            Line::CheckReport(report) => self.add(*report, None),
             Line::Done { step, output, failure } => {
-                for account in accounts(&step, &output, failure) {
-                    self.add(account, Some(&step));
+                for report in parse_reports(&step, &output, failure) {
+                    self.add(report, Some(&step));
                 }
             }
         }
         Ok(())
     }
 
-    fn add(&mut self, account: Account, step: Option<&Step>) {
-        for case in &account.cases {
-            let again = step.map(|step| again(step, case.seed));
-            self.again.push((account.backend.clone(), case.clone(), again));
+    fn add(&mut self, report: CheckReport, step: Option<&Step>) {
+        for case in &report.cases {
+            let rerun = step.map(|step| rerun_command(step, case.seed));
+            self.rerun.push((report.backend.clone(), case.clone(), rerun));
         }
-        self.total.add(account.clone());
-        match self.backends.iter_mut().find(|sum| sum.backend == account.backend) {
-            Some(sum) => sum.add(account),
+        self.total.add(report.clone());
+        match self.backends.iter_mut().find(|sum| sum.backend == report.backend) {
+            Some(sum) => sum.add(report),
             None => {
-                self.backends.push(account);
+                self.backends.push(report);
                 let order = plan::backends();
                 self.backends.sort_by_key(|sum| order.iter().position(|name| *name == sum.backend));
             }
@@ -96,7 +96,7 @@ impl Document {
     /// # Errors
     ///
     /// If nothing was checked at all, about which nothing good can be said.
-    pub(crate) fn is_content(&self) -> Result<bool> {
+    pub(crate) fn is_success(&self) -> Result<bool> {
         ensure!(!self.backends.is_empty(), "nothing was checked");
         let seeded = &self.total.seeded_bugs;
         Ok(self.total.violations == 0 && seeded.found == seeded.of && seeded.missed.is_empty())
@@ -106,18 +106,18 @@ impl Document {
     pub(crate) fn text(&self) -> String {
         let Host { cpu, cores, kernel, rustc, revision, date } = &self.host;
         let mut text = format!("{cpu} ({cores} cores), {kernel}\n{rustc}, revision {revision}, {date}\n");
-        let _ = writeln!(text, "seed {}, {:.0} s\n\n{}\n", self.seed, self.seconds, self.accounts());
+        let _ = writeln!(text, "seed {}, {:.0} s\n\n{}\n", self.seed, self.seconds, self.check_table());
         if !self.total.storms.is_empty() {
             let _ = writeln!(text, "{}\n", self.storms());
         }
         for missed in &self.total.seeded_bugs.missed {
             let _ = writeln!(text, "a bug that was put in on purpose was not found: {missed}");
         }
-        for (number, (backend, case, again)) in self.again.iter().enumerate() {
+        for (number, (backend, case, rerun)) in self.rerun.iter().enumerate() {
             let Case { check, seed, case } = case;
             let _ = writeln!(text, "{}. {check} on {backend}, seed {seed}: {case}", number + 1);
-            if let Some(again) = again {
-                let _ = writeln!(text, "   again: {again}");
+            if let Some(rerun) = rerun {
+                let _ = writeln!(text, "   again: {rerun}");
             }
             text.push('\n');
         }
@@ -125,7 +125,7 @@ impl Document {
         text
     }
 
-    fn accounts(&self) -> Table {
+    fn check_table(&self) -> Table {
         let mut table = table(&[
             "backend",
             "sequences",
@@ -137,18 +137,18 @@ impl Document {
             "storms",
             "violations",
         ]);
-        for account in self.backends.iter().chain([&self.total]) {
-            let seeded = &account.seeded_bugs;
+        for report in self.backends.iter().chain([&self.total]) {
+            let seeded = &report.seeded_bugs;
             table.add_row(vec![
-                account.backend.clone(),
-                number(account.sequences),
-                number(account.steps),
-                number(account.histories),
-                number(account.operations),
-                number(account.schedules),
+                report.backend.clone(),
+                number(report.sequences),
+                number(report.steps),
+                number(report.histories),
+                number(report.operations),
+                number(report.schedules),
                 if seeded.of == 0 { String::new() } else { format!("{} of {}", seeded.found, seeded.of) },
-                number(account.storms.len() as u64),
-                number(account.violations),
+                number(report.storms.len() as u64),
+                number(report.violations),
             ]);
         }
         align(table, 1..9)
@@ -164,9 +164,9 @@ impl Document {
             }
         }
         for name in names {
-            for account in &self.backends {
-                for storm in account.storms.iter().filter(|storm| storm.name == name) {
-                    table.add_row(row(&account.backend, storm));
+            for report in &self.backends {
+                for storm in report.storms.iter().filter(|storm| storm.name == name) {
+                    table.add_row(row(&report.backend, storm));
                 }
             }
         }
@@ -174,7 +174,7 @@ impl Document {
     }
 }
 
-fn row(backend: &str, storm: &Storm) -> Vec<String> {
+fn row(backend: &str, storm: &StormReport) -> Vec<String> {
     let figures: Vec<String> =
         storm.figures.iter().map(|(name, figure)| format!("{name} {}", short(*figure))).collect();
     vec![
@@ -207,37 +207,37 @@ fn lines(words: &[String]) -> String {
 }
 
 /// What a step printed; its failure is a violation like any other, unless it is what the step has to say itself.
-fn accounts(step: &Step, output: &str, failure: Option<String>) -> Vec<Account> {
-    let mut accounts = Vec::new();
+fn parse_reports(step: &Step, output: &str, failure: Option<String>) -> Vec<CheckReport> {
+    let mut check_table = Vec::new();
     let mut wrong = Vec::new();
     for line in output.lines() {
-        match serde_json::from_str::<Account>(line) {
-            Ok(account) => accounts.push(account),
+        match serde_json::from_str::<CheckReport>(line) {
+            Ok(report) => check_table.push(report),
             Err(error) => wrong.push(format!("it printed what is no account ({error}): {line}")),
         }
     }
-    let has_said_so = accounts.iter().any(|account| account.violations > 0 || !account.seeded_bugs.missed.is_empty());
+    let has_said_so = check_table.iter().any(|report| report.violations > 0 || !report.seeded_bugs.missed.is_empty());
     match failure {
         Some(failure) if !has_said_so => wrong.push(failure),
-        None if accounts.is_empty() && wrong.is_empty() => wrong.push("it printed no account".to_owned()),
+        None if check_table.is_empty() && wrong.is_empty() => wrong.push("it printed no account".to_owned()),
         _ => {}
     }
     if !wrong.is_empty() {
         let backend = option(step, "--backend").unwrap_or("unknown");
-        let mut account = Account::of(backend);
+        let mut report = CheckReport::of(backend);
         // A case says by itself on which backend.
         let check = step.label.strip_suffix(&format!(" on {backend}")).unwrap_or(&step.label);
         let seed = option(step, "--seed").and_then(|seed| seed.parse().ok()).unwrap_or_default();
         for wrong in wrong {
-            account.violated(check, seed, wrong);
+            report.violated(check, seed, wrong);
         }
-        accounts.push(account);
+        check_table.push(report);
     }
-    accounts
+    check_table
 }
 
 /// The command that does a step again, with the seed of what it found.
-fn again(step: &Step, seed: u64) -> String {
+fn rerun_command(step: &Step, seed: u64) -> String {
     let mut arguments = step.arguments.clone();
     if let Some(place) = arguments.iter().position(|argument| argument == "--seed") {
         arguments[place + 1] = seed.to_string();

@@ -6,9 +6,9 @@
 //! (*probabilistic concurrency testing*), which finds what needs a long run of one thread.
 
 mod bodies;
-mod listener;
+mod observers;
 mod queue;
-mod turns;
+mod scheduler_locked;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
@@ -20,11 +20,12 @@ use registry_router::seeded::SeededBug;
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::{Config, FailurePersistence, Runner};
 
-use crate::account::Account;
+use crate::check_report::CheckReport;
+use crate::panic_message::panic_message;
 
-use bodies::JUDGED;
+use bodies::CHECKED_CALLS;
 pub use bodies::{Protocol, protocols};
-pub use turns::Turns;
+pub use scheduler_locked::SchedulerLocked;
 
 /// So many schedules are drawn before it is the next protocol's turn.
 const ROUND: usize = 200;
@@ -36,88 +37,92 @@ const ROUNDS_PER_BUG: u64 = 25;
 const CHANGES: usize = 3;
 
 /// Explores schedules of all protocols for as long as it is given, after it has looked for each seeded bug.
-pub fn run<B: Backend>(seed: u64, budget: Duration) -> Account {
+pub fn run<B: Backend>(seed: u64, budget: Duration) -> CheckReport {
     let began = Instant::now();
-    let mut account = Account::of(B::NAME);
-    hunt::<B>(seed, &mut account);
-    let judged = JUDGED.load(Ordering::Relaxed);
+    let mut report = CheckReport::of(B::NAME);
+    find_seeded_bugs::<B>(seed, &mut report);
+    let checked = CHECKED_CALLS.load(Ordering::Relaxed);
     for round in 0.. {
         for protocol in protocols::<B>() {
-            match explore(&protocol, seed.wrapping_add(round), Silence::OfSchedules) {
-                Explored::Sound { schedules } => account.schedules += schedules,
-                Explored::Broken { schedules, why } => {
-                    account.schedules += schedules;
-                    account.violated(&format!("schedules of {}", protocol.name), seed.wrapping_add(round), why);
-                    return account;
+            match explore(&protocol, seed.wrapping_add(round), Suppressed::Schedules) {
+                Exploration::Passed { schedules } => report.schedules += schedules,
+                Exploration::Failed { schedules, why } => {
+                    report.schedules += schedules;
+                    report.violated(&format!("schedules of {}", protocol.name), seed.wrapping_add(round), why);
+                    return report;
                 }
             }
         }
-        account.histories += ROUND as u64;
+        report.histories += ROUND as u64;
         if began.elapsed() >= budget {
             break;
         }
     }
-    account.operations = JUDGED.load(Ordering::Relaxed) - judged;
-    account
+    report.operations = CHECKED_CALLS.load(Ordering::Relaxed) - checked;
+    report
 }
 
 /// Switches each seeded bug on in turn, and looks for it.
-fn hunt<B: Backend>(seed: u64, account: &mut Account) {
+fn find_seeded_bugs<B: Backend>(seed: u64, report: &mut CheckReport) {
     for bug in SeededBug::ALL {
         bug.switch_on();
         let found = (0..ROUNDS_PER_BUG).any(|round| {
             protocols::<B>().iter().any(|protocol| {
-                let explored = explore(protocol, seed.wrapping_add(round), Silence::OfAll);
-                matches!(explored, Explored::Broken { .. })
+                let exploration = explore(protocol, seed.wrapping_add(round), Suppressed::All);
+                matches!(exploration, Exploration::Failed { .. })
             })
         });
         SeededBug::switch_all_off();
-        account.seeded_bugs.of += 1;
+        report.seeded_bugs.of += 1;
         if found {
-            account.seeded_bugs.found += 1;
+            report.seeded_bugs.found += 1;
         } else {
-            account.seeded_bugs.missed.push(format!("{bug:?}"));
+            report.seeded_bugs.missed.push(format!("{bug:?}"));
         }
     }
 }
 
 /// What came of some schedules.
-enum Explored {
-    Sound { schedules: u64 },
-    Broken { schedules: u64, why: String },
+enum Exploration {
+    Passed { schedules: u64 },
+    Failed { schedules: u64, why: String },
 }
 
 /// What is not printed when a schedule fails.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Silence {
+enum Suppressed {
     /// Nothing but the schedule itself, which is of no use without the program.
-    OfSchedules,
+    Schedules,
     /// Everything: it was meant to fail.
-    OfAll,
+    All,
 }
 
-fn explore(protocol: &Protocol, seed: u64, silence: Silence) -> Explored {
+fn explore(protocol: &Protocol, seed: u64, suppressed: Suppressed) -> Exploration {
     let any = RandomScheduler::new_from_seed(seed, ROUND / 2);
     let few = PctScheduler::new_from_seed(seed, CHANGES, ROUND / 2);
     let mut schedules = 0;
-    for outcome in [draw(any, protocol, silence), draw(few, protocol, silence)] {
+    for outcome in [draw(any, protocol, suppressed), draw(few, protocol, suppressed)] {
         match outcome {
             Ok(drawn) => schedules += drawn,
-            Err((drawn, why)) => return Explored::Broken { schedules: schedules + drawn, why },
+            Err((drawn, why)) => return Exploration::Failed { schedules: schedules + drawn, why },
         }
     }
-    Explored::Sound { schedules }
+    Exploration::Passed { schedules }
 }
 
 /// Runs a protocol under each schedule that `scheduler` draws; returns how many there were, and what went wrong.
-fn draw(scheduler: impl Scheduler + 'static, protocol: &Protocol, silence: Silence) -> Result<u64, (u64, String)> {
+fn draw(
+    scheduler: impl Scheduler + 'static,
+    protocol: &Protocol,
+    suppressed: Suppressed,
+) -> Result<u64, (u64, String)> {
     let mut config = Config::new();
     config.failure_persistence = FailurePersistence::None;
     config.silence_warnings = true;
     let drawn = Arc::new(AtomicU64::new(0));
     let (body, counted) = (protocol.body, Arc::clone(&drawn));
     let runner = Runner::new(scheduler, config);
-    let hook = (silence == Silence::OfAll).then(|| {
+    let hook = (suppressed == Suppressed::All).then(|| {
         let hook = panic::take_hook();
         panic::set_hook(Box::new(|_| {}));
         hook
@@ -134,10 +139,6 @@ fn draw(scheduler: impl Scheduler + 'static, protocol: &Protocol, silence: Silen
     let drawn = drawn.load(Ordering::Relaxed);
     match outcome {
         Ok(_) => Ok(drawn),
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked");
-            Err((drawn, text.to_owned()))
-        }
+        Err(panic) => Err((drawn, panic_message(&*panic).to_owned())),
     }
 }

@@ -12,9 +12,9 @@ use registry_verify::history;
 const LONG_ENOUGH: Duration = Duration::from_secs(30);
 
 fn histories_are_linearizable<B: Backend>() {
-    let account = history::run::<B>(1, Duration::from_millis(400));
-    assert_eq!(account.violations, 0, "{}", account.cases.iter().map(|case| &*case.case).collect::<String>());
-    assert!(account.histories > 0 && account.operations > 10 * account.histories, "{account:?}");
+    let report = history::run::<B>(1, Duration::from_millis(400));
+    assert_eq!(report.violations, 0, "{}", report.cases.iter().map(|case| &*case.case).collect::<String>());
+    assert!(report.histories > 0 && report.operations > 10 * report.histories, "{report:?}");
 }
 
 macro_rules! suites {
@@ -31,10 +31,10 @@ registry_router::backends::for_every_backend!(suites);
 
 #[test]
 fn two_winners_are_found_and_found_again_by_their_seed() {
-    let account = history::run::<Flawed<TWO_WINNERS>>(1, LONG_ENOUGH);
-    let case = account.cases.first().expect("nobody is turned down, and nobody else notices");
+    let report = history::run::<Flawed<TWO_WINNERS>>(1, LONG_ENOUGH);
+    let case = report.cases.first().expect("nobody is turned down, and nobody else notices");
     assert!(case.case.contains("registered as"), "{}", case.case);
-    assert_eq!(account.violations as usize, account.cases.len());
+    assert_eq!(report.violations as usize, report.cases.len());
     let again = history::one::<Flawed<TWO_WINNERS>>(case.seed, 100_000);
     assert!(again.is_err(), "{} calls were in order", again.unwrap_or_default());
     assert!(history::one::<Reference>(case.seed, 32).is_ok_and(|operations| operations > 0));
@@ -42,14 +42,14 @@ fn two_winners_are_found_and_found_again_by_their_seed() {
 
 #[test]
 fn one_that_is_found_after_its_end_is_a_violation() {
-    let account = history::run::<Flawed<GHOSTS>>(1, LONG_ENOUGH);
-    assert!(account.violations > 0, "{account:?}");
+    let report = history::run::<Flawed<GHOSTS>>(1, LONG_ENOUGH);
+    assert!(report.violations > 0, "{report:?}");
 }
 
 #[test]
 fn a_panic_is_a_violation_and_ends_nothing_else() {
-    let account = history::run::<Flawed<PANICS>>(1, LONG_ENOUGH);
-    let case = account.cases.first().expect("a call has panicked");
+    let report = history::run::<Flawed<PANICS>>(1, LONG_ENOUGH);
+    let case = report.cases.first().expect("a call has panicked");
     assert!(case.case.contains("panicked in") && case.case.contains("a flaw"), "{}", case.case);
 }
 

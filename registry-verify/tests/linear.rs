@@ -42,15 +42,15 @@ impl Specification for Register {
             Call::Read(number) => (*state == number).then_some((*state, Step::Done)),
             Call::Swap(old, new, true) => (*state == old).then_some((new, Step::Done)),
             Call::Swap(old, _, false) => (*state != old).then_some((*state, Step::Done)),
-            Call::WriteTwo(first, _) if !half => Some((first, Step::Going(true))),
+            Call::WriteTwo(first, _) if !half => Some((first, Step::Continue(true))),
             Call::WriteTwo(_, second) => Some((second, Step::Done)),
-            Call::ReadTwo(first, _) if !half => (*state == first).then_some((*state, Step::Going(true))),
+            Call::ReadTwo(first, _) if !half => (*state == first).then_some((*state, Step::Continue(true))),
             Call::ReadTwo(_, second) => (*state == second).then_some((*state, Step::Done)),
         };
         into.extend(step);
     }
 
-    fn only_looks(&self, call: &Call) -> bool {
+    fn is_read_only(&self, call: &Call) -> bool {
         matches!(call, Call::Read(_) | Call::Swap(_, _, false) | Call::ReadTwo(..))
     }
 }
@@ -89,7 +89,7 @@ fn what_is_left_out_of_a_history_could_not_have_explained_it() {
             prop_assert!(!some_order_explains(&smaller, &mut vec![(0, false); smaller.len()], 0));
             let last = smaller.iter().flatten().map(|call| call.ended).max().unwrap_or_default();
             for call in history.iter().flatten().filter(|call| !smaller.iter().flatten().any(|kept| kept == *call)) {
-                prop_assert!(Register.only_looks(&call.call) || call.began > last, "{} was left out", call.call);
+                prop_assert!(Register.is_read_only(&call.call) || call.began > last, "{} was left out", call.call);
                 shrunk.set(shrunk.get() + 1);
             }
             Ok(())
@@ -106,11 +106,11 @@ fn a_stale_read_is_told_in_words() {
     ];
     let Verdict::Violation(violation) = check(&Register, &0, &stale, MOST) else { panic!("the last read is stale") };
     assert_eq!((violation.explained, violation.calls), (4, 5));
-    let account = violation.to_string();
-    let mut lines = account.lines();
+    let report = violation.to_string();
+    let mut lines = report.lines();
     assert_eq!(lines.next(), Some("not linearizable: of 5 calls at most 4 can be explained, in this order:"));
-    assert!(account.contains("after them: 2\nand none of these can come next:\n     8 ..   9  thread 1: Read(1)\n"));
-    assert_eq!(account.lines().filter(|line| line.contains("Write(2)")).count(), 2);
+    assert!(report.contains("after them: 2\nand none of these can come next:\n     8 ..   9  thread 1: Read(1)\n"));
+    assert_eq!(report.lines().filter(|line| line.contains("Write(2)")).count(), 2);
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn some_order_explains(history: &History<Call>, threads: &mut Vec<(usize, bool)>
         Register.steps(&state, &call.call, &before.1, &mut steps);
         for (state, step) in steps {
             threads[thread] = match step {
-                Step::Going(half) => (before.0, half),
+                Step::Continue(half) => (before.0, half),
                 Step::Done => (before.0 + 1, false),
             };
             if some_order_explains(history, threads, state) {

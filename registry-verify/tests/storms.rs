@@ -4,12 +4,12 @@ use registry_core::Backend;
 use registry_verify::storm::{ALL, Context, Scale, run};
 
 fn survives<B: Backend>() {
-    for plan in ALL.iter().filter(|plan| !plan.counts_bytes) {
-        let account = run::<B>(plan.name, Context::new(Scale::Short, 1));
-        assert_eq!(account.violations, 0, "{} in {}: {:#?}", B::NAME, plan.name, account.cases);
-        let [storm] = &account.storms[..] else { panic!("{} in {} has no figures", B::NAME, plan.name) };
-        assert_eq!(storm.leftover, 0, "{} in {}", B::NAME, plan.name);
-        assert!(storm.deaths > 0, "{} in {}: nobody died", B::NAME, plan.name);
+    for storm in ALL.iter().filter(|storm| !storm.counts_bytes) {
+        let report = run::<B>(storm.name, Context::new(Scale::Short, 1));
+        assert_eq!(report.violations, 0, "{} in {}: {:#?}", B::NAME, storm.name, report.cases);
+        let [storm] = &report.storms[..] else { panic!("{} in {} has no figures", B::NAME, storm.name) };
+        assert_eq!(storm.leftover, 0, "{} in {}", B::NAME, storm.name);
+        assert!(storm.deaths > 0, "{} in {}: nobody died", B::NAME, storm.name);
     }
 }
 
@@ -27,14 +27,14 @@ registry_router::backends::for_every_backend!(suites);
 
 #[test]
 fn a_storm_that_nobody_knows_is_a_violation() {
-    let account = run::<registry_router::backends::Reference>("drizzle", Context::new(Scale::Short, 1));
-    assert_eq!((account.violations, account.storms.len()), (1, 0));
+    let report = run::<registry_router::backends::Reference>("drizzle", Context::new(Scale::Short, 1));
+    assert_eq!((report.violations, report.storms.len()), (1, 0));
 }
 
 #[test]
 fn a_storm_that_counts_bytes_is_a_violation_where_nobody_counts() {
-    for plan in ALL.iter().filter(|plan| plan.counts_bytes) {
-        let account = run::<registry_router::backends::Reference>(plan.name, Context::new(Scale::Short, 1));
-        assert!(account.violations > 0, "{}", plan.name);
+    for storm in ALL.iter().filter(|storm| storm.counts_bytes) {
+        let report = run::<registry_router::backends::Reference>(storm.name, Context::new(Scale::Short, 1));
+        assert!(report.violations > 0, "{}", storm.name);
     }
 }

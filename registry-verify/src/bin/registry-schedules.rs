@@ -27,8 +27,8 @@ mod shuttled {
     use clap::Parser;
     use registry_core::Backend;
     use registry_router::backends::{Papaya, Reference, Visitor, for_each};
-    use registry_verify::schedule::{self, Turns};
-    use registry_verify::{Account, SeededBugs};
+    use registry_verify::schedule::{self, SchedulerLocked};
+    use registry_verify::{CheckReport, SeededBugs};
 
     /// Explores schedules of the router's protocols.
     #[derive(Debug, Parser)]
@@ -49,7 +49,7 @@ mod shuttled {
     struct Explore<'a> {
         arguments: &'a Arguments,
         budget: Duration,
-        account: Option<Account>,
+        report: Option<CheckReport>,
         names: Vec<&'static str>,
     }
 
@@ -61,12 +61,12 @@ mod shuttled {
             }
             let (seed, budget) = (self.arguments.seed, self.budget);
             // The reference is built with the scheduler's lock, and papaya waits for nothing.
-            let account = if B::NAME == Reference::NAME || B::NAME == Papaya::NAME {
+            let report = if B::NAME == Reference::NAME || B::NAME == Papaya::NAME {
                 schedule::run::<B>(seed, budget)
             } else {
-                schedule::run::<Turns<B>>(seed, budget)
+                schedule::run::<SchedulerLocked<B>>(seed, budget)
             };
-            self.account = Some(account);
+            self.report = Some(report);
         }
     }
 
@@ -76,18 +76,18 @@ mod shuttled {
             eprintln!("error: --seconds: {} is no time", arguments.seconds);
             return ExitCode::from(2);
         };
-        let mut explore = Explore { arguments: &arguments, budget, account: None, names: Vec::new() };
+        let mut explore = Explore { arguments: &arguments, budget, report: None, names: Vec::new() };
         for_each(&mut explore);
-        let Some(account) = explore.account else {
+        let Some(report) = explore.report else {
             let names = explore.names.join(", ");
             eprintln!("error: --backend: there is no {:?}; there are {names}", arguments.backend);
             return ExitCode::from(2);
         };
-        match serde_json::to_string(&account) {
+        match serde_json::to_string(&report) {
             Ok(line) => {
                 println!("{line}");
-                let SeededBugs { found, of, .. } = account.seeded_bugs;
-                if account.violations == 0 && found == of { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+                let SeededBugs { found, of, .. } = report.seeded_bugs;
+                if report.violations == 0 && found == of { ExitCode::SUCCESS } else { ExitCode::FAILURE }
             }
             Err(error) => {
                 eprintln!("error: {error}");

@@ -2,10 +2,10 @@
 
 use registry_core::{Backend, Probe};
 
-use super::hand::{Answer, Hand, Record, sender_of};
-use super::holding::Holding;
-use super::post::{Post, TurnedDown};
-use super::program::Todo;
+use super::client::{Client, Record, Response, sender_of};
+use super::mailbox_factory::{MailboxFactory, Rejections};
+use super::owned_registration::OwnedRegistration;
+use super::program::Op;
 use super::spec::{Name, Owner};
 use crate::sequence::Side;
 
@@ -21,20 +21,22 @@ impl Messages {
     /// # Errors
     ///
     /// When a message is in an inbox twice, or behind a later one of the same thread.
-    pub(super) fn of<'a, X: Post>(holdings: impl Iterator<Item = (Owner, &'a Holding<X>)>) -> Result<Self, String> {
+    pub(super) fn of<'a, X: MailboxFactory>(
+        registrations: impl Iterator<Item = (Owner, &'a OwnedRegistration<X>)>,
+    ) -> Result<Self, String> {
         let mut found = Vec::new();
-        for (owner, holding) in holdings {
-            for (place, &(from, message)) in holding.read.iter().enumerate() {
-                let before = &holding.read[..place];
+        for (owner, registration) in registrations {
+            for (place, &(from, message)) in registration.read.iter().enumerate() {
+                let before = &registration.read[..place];
                 let passed =
                     before.iter().any(|(_, other)| sender_of(*other) == sender_of(message) && *other >= message);
                 if passed {
                     return Err(format!(
                         "the inbox of {owner} is out of order, or has a message twice: {:?}",
-                        holding.read
+                        registration.read
                     ));
                 }
-                found.push((message, from, holding.name, owner));
+                found.push((message, from, registration.name, owner));
             }
         }
         Ok(Self { found })
@@ -50,15 +52,18 @@ impl Messages {
     /// # Errors
     ///
     /// When the two differ.
-    pub(super) fn compare<B: Backend, X: Post, P: Probe>(&self, hands: &[Hand<B, X, P>]) -> Result<(), String> {
+    pub(super) fn compare<B: Backend, X: MailboxFactory, P: Probe>(
+        &self,
+        clients: &[Client<B, X, P>],
+    ) -> Result<(), String> {
         let mut accounted = 0;
-        let mut said = TurnedDown::default();
-        for record in hands.iter().flat_map(|hand| &hand.records) {
+        let mut said = Rejections::default();
+        for record in clients.iter().flat_map(|client| &client.records) {
             accounted += self.compare_one(record)?;
-            match &record.answer {
-                Answer::Full => said.full += 1,
-                Answer::Closed => said.closed += 1,
-                Answer::Report(_, _, full, closed) => {
+            match &record.response {
+                Response::Full => said.full += 1,
+                Response::Closed => said.closed += 1,
+                Response::Report(_, _, full, closed) => {
                     said.full += full.len();
                     said.closed += closed.len();
                 }
@@ -69,7 +74,11 @@ impl Messages {
             return Err(format!("{} messages were delivered, {} are in inboxes", accounted, self.found.len()));
         }
         // Mailboxes of registrations that never came about have turned nothing down.
-        let did = hands.iter().flat_map(|hand| &hand.holdings).map(Holding::turned_down).sum::<Option<TurnedDown>>();
+        let did = clients
+            .iter()
+            .flat_map(|client| &client.registrations)
+            .map(OwnedRegistration::rejections)
+            .sum::<Option<Rejections>>();
         match did {
             Some(did) if did != said => Err(format!("{did:?} by the mailboxes, {said:?} by the registry")),
             _ => Ok(()),
@@ -78,36 +87,36 @@ impl Messages {
 
     /// How many inboxes have the message of this call.
     fn compare_one(&self, record: &Record) -> Result<usize, String> {
-        let (from, expected) = match (record.asked, &record.answer) {
-            (Todo::Route(_, from), Answer::Delivered) => (from, 1),
-            (Todo::Route(_, from), _) => (from, 0),
-            (Todo::Broadcast(server), Answer::Report(_, delivered, _, _)) => (server.id, *delivered),
+        let (from, expected) = match (record.op, &record.response) {
+            (Op::Route(_, from), Response::Delivered) => (from, 1),
+            (Op::Route(_, from), _) => (from, 0),
+            (Op::Broadcast(server), Response::Report(_, delivered, _, _)) => (server.id, *delivered),
             _ => return Ok(0),
         };
         let receivers = self.found.iter().filter(|found| found.0 == record.message);
         let mut count = 0;
         for &(message, by, name, owner) in receivers {
             count += 1;
-            let right = match record.asked {
-                Todo::Route(to, _) => to == name,
+            let right = match record.op {
+                Op::Route(to, _) => to == name,
                 _ => name.side == Side::Transport,
             };
             if !right || by != from {
                 return Err(format!(
                     "message {message}, {:?}, is in the inbox of {owner}, {name}, from {by}",
-                    record.asked
+                    record.op
                 ));
             }
         }
         if count != expected {
-            let Record { message, asked, answer, .. } = record;
-            return Err(format!("message {message}, {asked:?}, is in {count} inboxes, and the answer was {answer:?}"));
+            let Record { message, op, response, .. } = record;
+            return Err(format!("message {message}, {op:?}, is in {count} inboxes, and the answer was {response:?}"));
         }
         Ok(count)
     }
 }
 
-impl std::iter::Sum for TurnedDown {
+impl std::iter::Sum for Rejections {
     fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
         all.fold(Self::default(), |sum, one| Self { full: sum.full + one.full, closed: sum.closed + one.closed })
     }

@@ -8,7 +8,7 @@ use crate::sequence::Side;
 /// One thing to do. An *owner* is whoever made one of the doing thread's own registrations, by number, modulo how many
 /// there are; what nobody can do is left undone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Todo {
+pub enum Op {
     /// Register a name, with a mailbox of that capacity.
     Register(Name, usize),
     /// Register a transport (first) bound to a server, with a mailbox of that capacity.
@@ -49,74 +49,74 @@ pub struct Program {
     /// How many shards the registry has.
     pub shards: usize,
     /// What is done before the threads start, and in whose name.
-    pub setup: Vec<(usize, Todo)>,
+    pub setup: Vec<(usize, Op)>,
     /// What each thread does.
-    pub threads: Vec<Vec<Todo>>,
+    pub threads: Vec<Vec<Op>>,
 }
 
 impl Program {
     /// The program of a seed, for so many threads.
     #[must_use]
     pub fn of(seed: u64, threads: usize) -> Self {
-        let mut draw = Draw { rng: Rng::with_seed(seed), ids: 1 };
+        let mut generator = Generator { rng: Rng::with_seed(seed), ids: 1 };
         // A registry of many shards is dear to make.
-        let shards = *draw.choice(&[1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 64]);
-        draw.ids = draw.rng.u8(1..=IDS as u8);
+        let shards = *generator.choice(&[1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 64]);
+        generator.ids = generator.rng.u8(1..=IDS as u8);
         let mut setup = Vec::new();
-        for id in 0..draw.ids {
-            if draw.rng.u8(..4) > 0 {
-                let registers = Todo::Register(Name::server(id), draw.capacity());
-                setup.push((draw.rng.usize(..threads), registers));
+        for id in 0..generator.ids {
+            if generator.rng.u8(..4) > 0 {
+                let registers = Op::Register(Name::server(id), generator.capacity());
+                setup.push((generator.rng.usize(..threads), registers));
             }
         }
-        for id in 0..draw.ids {
+        for id in 0..generator.ids {
             let transport = Name::transport(id);
-            let registers = match draw.rng.u8(..4) {
+            let registers = match generator.rng.u8(..4) {
                 0 => continue,
-                1 => Todo::Register(transport, draw.capacity()),
-                _ => Todo::RegisterBound(transport, draw.server(), draw.capacity()),
+                1 => Op::Register(transport, generator.capacity()),
+                _ => Op::RegisterBound(transport, generator.server(), generator.capacity()),
             };
-            setup.push((draw.rng.usize(..threads), registers));
+            setup.push((generator.rng.usize(..threads), registers));
         }
-        let threads = (0..threads).map(|_| (0..draw.rng.u8(6..=8)).map(|_| draw.todo()).collect()).collect();
+        let threads = (0..threads).map(|_| (0..generator.rng.u8(6..=8)).map(|_| generator.op()).collect()).collect();
         Self { shards, setup, threads }
     }
 
     /// What is looked at when all is quiet.
-    pub fn last_looks() -> impl Iterator<Item = Todo> {
+    pub fn final_reads() -> impl Iterator<Item = Op> {
         let all = Name::ALL.into_iter();
         let looks = all.flat_map(|name| match name.side {
-            Side::Server => [Todo::Find(name), Todo::TransportsOf(name)],
-            Side::Transport => [Todo::Find(name), Todo::ServerFor(name)],
+            Side::Server => [Op::Find(name), Op::TransportsOf(name)],
+            Side::Transport => [Op::Find(name), Op::ServerFor(name)],
         });
-        looks.chain([Todo::Count])
+        looks.chain([Op::Count])
     }
 }
 
-struct Draw {
+struct Generator {
     rng: Rng,
     /// How many ids of each side take part.
     ids: u8,
 }
 
-impl Draw {
-    fn todo(&mut self) -> Todo {
+impl Generator {
+    fn op(&mut self) -> Op {
         match self.rng.u8(..48) {
-            0..=4 => Todo::Register(self.name(), self.capacity()),
-            5..=8 => Todo::RegisterBound(self.transport(), self.server(), self.capacity()),
-            9..=12 => Todo::Release(self.owner()),
-            13..=15 => Todo::Close(self.owner()),
-            16 => Todo::Drain(self.owner()),
-            17 => Todo::IsCurrent(self.owner()),
-            18..=20 => Todo::Unregister(self.name()),
-            21..=25 => Todo::Bind(self.transport(), self.server()),
-            26..=27 => Todo::Unbind(self.transport()),
-            28..=31 => Todo::Find(self.name()),
-            32..=35 => Todo::ServerFor(self.transport()),
-            36..=38 => Todo::TransportsOf(self.server()),
-            39..=41 => Todo::Broadcast(self.server()),
-            42..=46 => Todo::Route(self.name(), self.id()),
-            _ => Todo::Sweep,
+            0..=4 => Op::Register(self.name(), self.capacity()),
+            5..=8 => Op::RegisterBound(self.transport(), self.server(), self.capacity()),
+            9..=12 => Op::Release(self.owner()),
+            13..=15 => Op::Close(self.owner()),
+            16 => Op::Drain(self.owner()),
+            17 => Op::IsCurrent(self.owner()),
+            18..=20 => Op::Unregister(self.name()),
+            21..=25 => Op::Bind(self.transport(), self.server()),
+            26..=27 => Op::Unbind(self.transport()),
+            28..=31 => Op::Find(self.name()),
+            32..=35 => Op::ServerFor(self.transport()),
+            36..=38 => Op::TransportsOf(self.server()),
+            39..=41 => Op::Broadcast(self.server()),
+            42..=46 => Op::Route(self.name(), self.id()),
+            _ => Op::Sweep,
         }
     }
 

@@ -16,18 +16,18 @@
 //! - *Whoever must be alive*, to be bound or to be asked for its server, was so at an instant before the one at which
 //!   the call takes effect: that a mailbox is closed is nobody's doing but its owner's.
 
-mod act;
 mod call;
-mod look;
+mod reads;
 #[cfg(test)]
 mod tests;
+mod writes;
 
 use std::fmt;
 
 use crate::linear::{History, Specification, Step};
 use crate::sequence::Side;
 
-pub use call::{Bound, Call, Claimed, Fate, Routed};
+pub use call::{BindOutcome, Call, DeliveryOutcome, RegisterOutcome, RouteOutcome};
 
 /// How many ids there are of each side.
 pub const IDS: usize = 2;
@@ -129,28 +129,28 @@ impl State {
 
     /// Where an owner is registered.
     fn name_of(&self, owner: Owner) -> Option<Name> {
-        Name::ALL.into_iter().find(|name| self.at(*name).is_some_and(|there| there.owner == owner))
+        Name::ALL.into_iter().find(|name| self.at(*name).is_some_and(|registration| registration.owner == owner))
     }
 
     /// Who can be found under a name.
     fn alive(&self, name: Name) -> Option<Owner> {
-        self.at(name).map(|there| there.owner).filter(|owner| !self.closed.has(*owner))
+        self.at(name).map(|registration| registration.owner).filter(|owner| !self.closed.has(*owner))
     }
 
     /// Who is registered under a name, alive or not, and can be bound: its end has not begun.
-    fn standing(&self, name: Name) -> Option<Owner> {
-        self.at(name).filter(|there| !there.ending).map(|there| there.owner)
+    fn bindable(&self, name: Name) -> Option<Owner> {
+        self.at(name).filter(|registration| !registration.ending).map(|registration| registration.owner)
     }
 
     /// Whoever is registered under a name, if it is dead.
     fn dead(&self, name: Name) -> Option<Owner> {
-        self.at(name).map(|there| there.owner).filter(|owner| self.closed.has(*owner))
+        self.at(name).map(|registration| registration.owner).filter(|owner| self.closed.has(*owner))
     }
 
     /// Whether a transport is bound to the present registration of a server.
     fn is_bound(&self, transport: Name, server: Name) -> bool {
-        let bound_to = self.at(transport).and_then(|there| there.server);
-        bound_to.is_some() && bound_to == self.at(server).map(|there| there.owner)
+        let bound_to = self.at(transport).and_then(|registration| registration.server);
+        bound_to.is_some() && bound_to == self.at(server).map(|registration| registration.owner)
     }
 
     /// Whether that owner can be the next one under a name: later ones have greater incarnations.
@@ -165,14 +165,14 @@ impl State {
 
     /// The first step of a death, or the second; says whether the name is free.
     fn end(&mut self, name: Name) -> bool {
-        let Some(there) = &mut self.names[name.index()] else { return false };
-        if there.ending {
+        let Some(registration) = &mut self.names[name.index()] else { return false };
+        if registration.ending {
             self.names[name.index()] = None;
             return true;
         }
-        let owner = there.owner;
-        there.ending = true;
-        there.server = None;
+        let owner = registration.owner;
+        registration.ending = true;
+        registration.server = None;
         for other in self.names.iter_mut().flatten().filter(|other| other.server == Some(owner)) {
             other.server = None;
         }
@@ -184,21 +184,21 @@ impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut nobody = true;
         for name in Name::ALL {
-            let Some(there) = self.at(name) else {
+            let Some(registration) = self.at(name) else {
                 if let Some(last) = self.last[name.index()] {
                     write!(f, "{}{name} is free and was {last}", if nobody { "" } else { "; " })?;
                     nobody = false;
                 }
                 continue;
             };
-            write!(f, "{}{name} is {}", if nobody { "" } else { "; " }, there.owner)?;
-            if self.closed.has(there.owner) {
+            write!(f, "{}{name} is {}", if nobody { "" } else { "; " }, registration.owner)?;
+            if self.closed.has(registration.owner) {
                 f.write_str(", closed")?;
             }
-            if there.ending {
+            if registration.ending {
                 f.write_str(", ending")?;
             }
-            if let Some(server) = there.server {
+            if let Some(server) = registration.server {
                 write!(f, ", bound to {server}")?;
             }
             nobody = false;
@@ -213,48 +213,48 @@ pub struct Progress {
     /// Who was seen alive under a name that the call is about, of those who will be dead.
     seen: Owners,
     /// Whose group was joined, or whose registration was found: one for each id.
-    held: [Option<Owner>; IDS],
+    candidates: [Option<Owner>; IDS],
     /// Of those that reach many: who has had its instant, as bits.
-    settled: u16,
+    observed: u16,
     /// How many servers and transports a sweep has ended so far.
-    freed: [u8; 2],
+    removed: [u8; 2],
 }
 
 /// The specification, for one history.
 #[derive(Clone, Copy, Debug)]
-pub struct Rules {
+pub struct RegistrySpec {
     /// Whose mailbox is closed in the course of it; of all others nobody need remember that they were alive.
-    doomed: Owners,
+    will_close: Owners,
 }
 
-impl Rules {
+impl RegistrySpec {
     /// The specification for that history.
     #[must_use]
     pub fn of(history: &History<Call>) -> Self {
-        let mut doomed = Owners::default();
+        let mut will_close = Owners::default();
         for timed in history.iter().flatten() {
             if let Call::Close(owner) = timed.call {
-                doomed = doomed.with(owner);
+                will_close = will_close.with(owner);
             }
         }
-        Self { doomed }
+        Self { will_close }
     }
 }
 
-impl Specification for Rules {
+impl Specification for RegistrySpec {
     type State = State;
     type Call = Call;
     type Progress = Progress;
 
     fn steps(&self, state: &State, call: &Call, progress: &Progress, into: &mut Vec<(State, Step<Progress>)>) {
-        if self.only_looks(call) {
-            into.extend(self.look(state, call, progress).map(|step| (state.clone(), step)));
+        if self.is_read_only(call) {
+            into.extend(self.read_step(state, call, progress).map(|step| (state.clone(), step)));
         } else {
-            self.act(state, call, progress, into);
+            self.write_steps(state, call, progress, into);
         }
     }
 
-    fn only_looks(&self, call: &Call) -> bool {
-        call.only_looks()
+    fn is_read_only(&self, call: &Call) -> bool {
+        call.is_read_only()
     }
 }

@@ -2,49 +2,51 @@
 
 use std::fmt::{self, Display, Write};
 
-use super::search::Stuck;
+use super::search::DeadEnd;
 use super::{History, Timed, Violation};
 
 /// What could be explained, what then could not, and the whole history.
-pub(super) fn explain<C: Display, State: Display>(history: &History<C>, stuck: &Stuck<State>) -> Violation {
+pub(super) fn explain<C: Display, State: Display>(history: &History<C>, dead_end: &DeadEnd<State>) -> Violation {
     let calls = history.iter().map(Vec::len).sum();
-    let explained = stuck.order.len();
-    let mut account = String::new();
+    let explained = dead_end.order.len();
+    let mut report = String::new();
     // Writing to a string cannot fail.
-    let _ = tell(&mut account, history, stuck, explained, calls);
-    Violation { explained, calls, account }
+    let _ = write_explanation(&mut report, history, dead_end, explained, calls);
+    Violation { explained, calls, report }
 }
 
-fn tell<C: Display, State: Display>(
-    account: &mut String,
+fn write_explanation<C: Display, State: Display>(
+    report: &mut String,
     history: &History<C>,
-    stuck: &Stuck<State>,
+    dead_end: &DeadEnd<State>,
     explained: usize,
     calls: usize,
 ) -> fmt::Result {
-    writeln!(account, "not linearizable: of {calls} calls at most {explained} can be explained, in this order:")?;
-    for &(thread, number) in &stuck.order {
-        line(account, thread, &history[thread][number])?;
+    writeln!(report, "not linearizable: of {calls} calls at most {explained} can be explained, in this order:")?;
+    for &(thread, number) in &dead_end.order {
+        write_call(report, thread, &history[thread][number])?;
     }
-    writeln!(account, "after them: {}", stuck.state)?;
-    writeln!(account, "and none of these can come next:")?;
-    let pending = |thread: usize| history[thread].get(stuck.done[thread]);
-    let soonest = (0..history.len()).filter_map(pending).map(|call| call.ended).min();
+    writeln!(report, "after them: {}", dead_end.state)?;
+    writeln!(report, "and none of these can come next:")?;
+    let pending = |thread: usize| history[thread].get(dead_end.done[thread]);
+    let earliest_end = (0..history.len()).filter_map(pending).map(|call| call.ended).min();
     for thread in 0..history.len() {
-        if let Some(call) = pending(thread).filter(|call| soonest.is_some_and(|soonest| call.began <= soonest)) {
-            line(account, thread, call)?;
+        if let Some(call) =
+            pending(thread).filter(|call| earliest_end.is_some_and(|earliest_end| call.began <= earliest_end))
+        {
+            write_call(report, thread, call)?;
         }
     }
-    writeln!(account, "the whole history, with the times at which each call began and ended:")?;
+    writeln!(report, "the whole history, with the times at which each call began and ended:")?;
     let mut all: Vec<_> =
         history.iter().enumerate().flat_map(|(thread, calls)| calls.iter().map(move |call| (thread, call))).collect();
     all.sort_by_key(|(_, call)| call.began);
     for (thread, call) in all {
-        line(account, thread, call)?;
+        write_call(report, thread, call)?;
     }
     Ok(())
 }
 
-fn line<C: Display>(account: &mut String, thread: usize, timed: &Timed<C>) -> fmt::Result {
-    writeln!(account, "  {:>4} ..{:>4}  thread {thread}: {}", timed.began, timed.ended, timed.call)
+fn write_call<C: Display>(report: &mut String, thread: usize, timed: &Timed<C>) -> fmt::Result {
+    writeln!(report, "  {:>4} ..{:>4}  thread {thread}: {}", timed.began, timed.ended, timed.call)
 }

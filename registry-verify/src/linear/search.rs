@@ -11,16 +11,16 @@ pub(super) enum Outcome<State> {
     /// An order was found.
     Explained,
     /// There is none.
-    Stuck(Stuck<State>),
+    DeadEnd(DeadEnd<State>),
     /// There were too many situations.
-    GivenUp {
+    LimitReached {
         /// So many were visited.
         visited: usize,
     },
 }
 
 /// The situation in which most calls were done.
-pub(super) struct Stuck<State> {
+pub(super) struct DeadEnd<State> {
     /// How many calls of each thread were done.
     pub(super) done: Vec<usize>,
     /// The calls that were done, in the order in which they were: thread, and number within the thread.
@@ -32,164 +32,169 @@ pub(super) fn search<S: Specification>(
     specification: &S,
     initial: &S::State,
     history: &History<S::Call>,
-    most: usize,
+    max_configurations: usize,
 ) -> Outcome<S::State> {
     let mut search =
-        Search { specification, history, visited: HashSet::default(), trail: Vec::new(), steps: Vec::new() };
-    let start = Situation { threads: vec![(0, S::Progress::default()); history.len()], state: initial.clone() };
+        Search { specification, history, visited: HashSet::default(), path: Vec::new(), steps: Vec::new() };
+    let start = Configuration { threads: vec![(0, S::Progress::default()); history.len()], state: initial.clone() };
     let calls: usize = history.iter().map(Vec::len).sum();
-    let mut best: Option<(Rc<Situation<S>>, Trail)> = None;
-    let mut ahead = vec![(start, START)];
-    while let Some((mut situation, trail)) = ahead.pop() {
-        let trail = search.look_around(&mut situation, trail);
-        let done = situation.done();
+    let mut best: Option<(Rc<Configuration<S>>, PathIndex)> = None;
+    let mut stack = vec![(start, START)];
+    while let Some((mut configuration, path)) = stack.pop() {
+        let path = search.take_read_steps(&mut configuration, path);
+        let done = configuration.done();
         if done == calls {
             return Outcome::Explained;
         }
-        let situation = Rc::new(situation);
-        if !search.visited.insert(Rc::clone(&situation)) {
+        let configuration = Rc::new(configuration);
+        if !search.visited.insert(Rc::clone(&configuration)) {
             continue;
         }
-        if search.visited.len() > most {
-            return Outcome::GivenUp { visited: most };
+        if search.visited.len() > max_configurations {
+            return Outcome::LimitReached { visited: max_configurations };
         }
         if best.as_ref().is_none_or(|(best, _)| best.done() < done) {
-            best = Some((Rc::clone(&situation), trail));
+            best = Some((Rc::clone(&configuration), path));
         }
-        search.go_on(&situation, trail, &mut ahead);
+        search.expand(&configuration, path, &mut stack);
     }
-    let (situation, trail) = best.unwrap_or_else(|| unreachable!("the start is a situation"));
-    Outcome::Stuck(Stuck {
-        done: situation.threads.iter().map(|(done, _)| *done).collect(),
-        order: search.order(trail),
-        state: situation.state.clone(),
+    let (configuration, path) = best.unwrap_or_else(|| unreachable!("the start is a situation"));
+    Outcome::DeadEnd(DeadEnd {
+        done: configuration.threads.iter().map(|(done, _)| *done).collect(),
+        order: search.order(path),
+        state: configuration.state.clone(),
     })
 }
 
 /// Where all threads are, and what the object is.
-struct Situation<S: Specification> {
+struct Configuration<S: Specification> {
     /// Of each thread: how many of its calls are done, and how far the next one has come.
     threads: Vec<(usize, S::Progress)>,
     state: S::State,
 }
 
 /// The number of an entry in the trail.
-type Trail = usize;
+type PathIndex = usize;
 
-const START: Trail = usize::MAX;
+const START: PathIndex = usize::MAX;
 
 struct Search<'a, S: Specification> {
     specification: &'a S,
     history: &'a History<S::Call>,
-    visited: HashSet<Rc<Situation<S>>, BuildHasherDefault<Mix>>,
+    visited: HashSet<Rc<Configuration<S>>, BuildHasherDefault<MixHasher>>,
     /// Calls that were done: thread and number, and the entry of the one before.
-    trail: Vec<(usize, usize, Trail)>,
+    path: Vec<(usize, usize, PathIndex)>,
     /// Kept for its room.
     steps: Vec<(S::State, Step<S::Progress>)>,
 }
 
 impl<'a, S: Specification> Search<'a, S> {
     /// Takes all steps of calls that only look, until there are none left.
-    fn look_around(&mut self, situation: &mut Situation<S>, mut trail: Trail) -> Trail {
+    fn take_read_steps(&mut self, configuration: &mut Configuration<S>, mut path: PathIndex) -> PathIndex {
         loop {
-            let mut looked = false;
-            for thread in 0..situation.threads.len() {
-                while let Some(next) = self.next(situation, thread)
-                    && self.specification.only_looks(&next.call)
+            let mut stepped = false;
+            for thread in 0..configuration.threads.len() {
+                while let Some(next) = self.next(configuration, thread)
+                    && self.specification.is_read_only(&next.call)
                 {
-                    let (number, progress) = &situation.threads[thread];
+                    let (number, progress) = &configuration.threads[thread];
                     let number = *number;
                     self.steps.clear();
-                    self.specification.steps(&situation.state, &next.call, progress, &mut self.steps);
+                    self.specification.steps(&configuration.state, &next.call, progress, &mut self.steps);
                     // Done is better than going on.
                     let done = self.steps.iter().any(|(_, step)| matches!(step, Step::Done));
                     if done {
-                        situation.threads[thread] = (number + 1, S::Progress::default());
-                        self.trail.push((thread, number, trail));
-                        trail = self.trail.len() - 1;
-                    } else if let Some((_, Step::Going(progress))) = self.steps.pop() {
-                        situation.threads[thread].1 = progress;
+                        configuration.threads[thread] = (number + 1, S::Progress::default());
+                        self.path.push((thread, number, path));
+                        path = self.path.len() - 1;
+                    } else if let Some((_, Step::Continue(progress))) = self.steps.pop() {
+                        configuration.threads[thread].1 = progress;
                     } else {
                         break;
                     }
-                    looked = true;
+                    stepped = true;
                 }
             }
-            if !looked {
-                return trail;
+            if !stepped {
+                return path;
             }
         }
     }
 
     /// Puts all situations that are one step further on the stack; the most promising is on top.
-    fn go_on(&mut self, situation: &Rc<Situation<S>>, trail: Trail, ahead: &mut Vec<(Situation<S>, Trail)>) {
-        let mut able: Vec<(u64, usize)> = Vec::with_capacity(situation.threads.len());
-        for thread in 0..situation.threads.len() {
-            able.extend(self.next(situation, thread).map(|next| (next.ended, thread)));
+    fn expand(
+        &mut self,
+        configuration: &Rc<Configuration<S>>,
+        path: PathIndex,
+        stack: &mut Vec<(Configuration<S>, PathIndex)>,
+    ) {
+        let mut enabled: Vec<(u64, usize)> = Vec::with_capacity(configuration.threads.len());
+        for thread in 0..configuration.threads.len() {
+            enabled.extend(self.next(configuration, thread).map(|next| (next.ended, thread)));
         }
         // Most calls took effect in the order in which they ended.
-        able.sort_unstable_by(|a, b| b.cmp(a));
-        for (_, thread) in able {
-            let (number, progress) = &situation.threads[thread];
+        enabled.sort_unstable_by(|a, b| b.cmp(a));
+        for (_, thread) in enabled {
+            let (number, progress) = &configuration.threads[thread];
             let call = &self.history[thread][*number].call;
-            if self.specification.only_looks(call) {
+            if self.specification.is_read_only(call) {
                 continue;
             }
             self.steps.clear();
-            self.specification.steps(&situation.state, call, progress, &mut self.steps);
+            self.specification.steps(&configuration.state, call, progress, &mut self.steps);
             for (state, step) in self.steps.drain(..).rev() {
-                let mut threads = situation.threads.clone();
-                let trail = match step {
-                    Step::Going(progress) => {
+                let mut threads = configuration.threads.clone();
+                let path = match step {
+                    Step::Continue(progress) => {
                         threads[thread].1 = progress;
-                        trail
+                        path
                     }
                     Step::Done => {
                         threads[thread] = (number + 1, S::Progress::default());
-                        self.trail.push((thread, *number, trail));
-                        self.trail.len() - 1
+                        self.path.push((thread, *number, path));
+                        self.path.len() - 1
                     }
                 };
-                ahead.push((Situation { threads, state }, trail));
+                stack.push((Configuration { threads, state }, path));
             }
         }
     }
 
     /// The call that a thread has come to, if all calls are done that ended before it began.
-    fn next(&self, situation: &Situation<S>, thread: usize) -> Option<&'a Timed<S::Call>> {
+    fn next(&self, configuration: &Configuration<S>, thread: usize) -> Option<&'a Timed<S::Call>> {
         let history = self.history;
-        let pending = |thread: usize| history[thread].get(situation.threads[thread].0);
+        let pending = |thread: usize| history[thread].get(configuration.threads[thread].0);
         let next = pending(thread)?;
-        let waits = (0..situation.threads.len()).filter_map(pending).any(|other| other.ended < next.began);
-        (!waits).then_some(next)
+        let is_blocked = (0..configuration.threads.len()).filter_map(pending).any(|other| other.ended < next.began);
+        (!is_blocked).then_some(next)
     }
 
-    fn order(&self, mut trail: Trail) -> Vec<(usize, usize)> {
+    fn order(&self, mut path: PathIndex) -> Vec<(usize, usize)> {
         let mut order = Vec::new();
-        while let Some((thread, number, before)) = self.trail.get(trail) {
+        while let Some((thread, number, before)) = self.path.get(path) {
             order.push((*thread, *number));
-            trail = *before;
+            path = *before;
         }
         order.reverse();
         order
     }
 }
 
-impl<S: Specification> Situation<S> {
+impl<S: Specification> Configuration<S> {
     fn done(&self) -> usize {
         self.threads.iter().map(|(done, _)| done).sum()
     }
 }
 
-impl<S: Specification> PartialEq for Situation<S> {
+impl<S: Specification> PartialEq for Configuration<S> {
     fn eq(&self, other: &Self) -> bool {
         self.threads == other.threads && self.state == other.state
     }
 }
 
-impl<S: Specification> Eq for Situation<S> {}
+impl<S: Specification> Eq for Configuration<S> {}
 
-impl<S: Specification> Hash for Situation<S> {
+impl<S: Specification> Hash for Configuration<S> {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         self.threads.hash(hasher);
         self.state.hash(hasher);
@@ -198,15 +203,15 @@ impl<S: Specification> Hash for Situation<S> {
 
 /// A hasher that is quick with few small numbers, which is what situations are made of; nobody outside chooses them.
 #[derive(Default)]
-struct Mix(u64);
+struct MixHasher(u64);
 
-impl Mix {
+impl MixHasher {
     fn mix(&mut self, number: u64) {
         self.0 = (self.0.rotate_left(26) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 }
 
-impl Hasher for Mix {
+impl Hasher for MixHasher {
     fn write(&mut self, bytes: &[u8]) {
         for chunk in bytes.chunks(8) {
             let mut number = [0; 8];

@@ -10,8 +10,8 @@ fn document(lines: &[String]) -> Document {
     document
 }
 
-fn line(account: &Account) -> String {
-    serde_json::to_string(account).expect("an account can be written")
+fn line(report: &CheckReport) -> String {
+    serde_json::to_string(report).expect("an account can be written")
 }
 
 /// A step of this backend that printed this, as `cargo xtask verify` tells it.
@@ -23,22 +23,22 @@ fn done(backend: &str, output: &str, failure: Option<&str>) -> String {
     serde_json::json!({"step": step, "output": output, "failure": failure}).to_string()
 }
 
-fn sequences(backend: &str, sequences: u64) -> Account {
-    Account { sequences, steps: 10 * sequences, ..Account::of(backend) }
+fn sequences(backend: &str, sequences: u64) -> CheckReport {
+    CheckReport { sequences, steps: 10 * sequences, ..CheckReport::of(backend) }
 }
 
 #[test]
 fn accounts_add_up_by_backend_and_in_all() {
-    let storm = Storm { name: "flood".to_owned(), deaths: 1_500, ..Storm::default() };
-    let stormy = Account { storms: vec![storm], ..Account::of("papaya") };
+    let storm = StormReport { name: "flood".to_owned(), deaths: 1_500, ..StormReport::default() };
+    let stormy = CheckReport { storms: vec![storm], ..CheckReport::of("papaya") };
     let printed = format!("{}\n{}\n", line(&sequences("papaya", 2_000)), line(&stormy));
     let document =
         document(&[line(&sequences("dashmap", 3)), done("papaya", &printed, None), line(&sequences("papaya", 40))]);
-    let names: Vec<&str> = document.backends.iter().map(|account| account.backend.as_str()).collect();
+    let names: Vec<&str> = document.backends.iter().map(|report| report.backend.as_str()).collect();
     assert_eq!(names, ["papaya", "dashmap"], "in the order of the list");
     assert_eq!((document.backends[0].sequences, document.backends[0].storms.len()), (2_040, 1));
     assert_eq!((document.total.sequences, document.total.steps), (2_043, 20_430));
-    assert!(document.is_content().unwrap());
+    assert!(document.is_success().unwrap());
     let text = document.text();
     assert!(text.contains("2,040") && text.contains("flood") && text.contains("0 violations"), "{text}");
     let json = serde_json::to_value(&document).unwrap();
@@ -48,11 +48,11 @@ fn accounts_add_up_by_backend_and_in_all() {
 
 #[test]
 fn a_violation_is_a_failure_and_says_how_to_see_it_again() {
-    let mut account = sequences("papaya", 1);
-    account.violated("sequences", 99, "step 1: expected a, found b");
-    let document = document(&[done("papaya", &line(&account), Some("exit status: 1"))]);
+    let mut report = sequences("papaya", 1);
+    report.violated("sequences", 99, "step 1: expected a, found b");
+    let document = document(&[done("papaya", &line(&report), Some("exit status: 1"))]);
     assert_eq!(document.total.violations, 1, "the status says the same");
-    assert!(!document.is_content().unwrap());
+    assert!(!document.is_success().unwrap());
     let text = document.text();
     assert!(text.contains("sequences on papaya, seed 99: step 1: expected a, found b"), "{text}");
     assert!(text.contains("-- sequences --backend papaya --seed 99 --seconds 1.5"), "{text}");
@@ -62,7 +62,7 @@ fn a_violation_is_a_failure_and_says_how_to_see_it_again() {
 fn a_step_that_crashed_or_said_nothing_is_a_violation() {
     let one = |output: &str, failure: Option<&str>| {
         let document = document(&[done("papaya", output, failure)]);
-        assert!(!document.is_content().unwrap());
+        assert!(!document.is_success().unwrap());
         assert_eq!((document.total.violations, document.total.cases.len()), (1, 1));
         let Case { check, seed, case } = document.total.cases[0].clone();
         assert_eq!((check.as_str(), seed), ("sequences", 5));
@@ -76,20 +76,20 @@ fn a_step_that_crashed_or_said_nothing_is_a_violation() {
 
 #[test]
 fn a_seeded_bug_that_was_not_found_is_a_failure() {
-    let mut account = Account::of("reference");
-    account.seeded_bugs.of = 4;
-    account.seeded_bugs.found = 4;
-    assert!(document(&[line(&account)]).is_content().unwrap());
-    account.seeded_bugs.found = 3;
-    account.seeded_bugs.missed.push("BindJoinsTheDead".to_owned());
-    let document = document(&[line(&account)]);
-    assert!(!document.is_content().unwrap());
+    let mut report = CheckReport::of("reference");
+    report.seeded_bugs.of = 4;
+    report.seeded_bugs.found = 4;
+    assert!(document(&[line(&report)]).is_success().unwrap());
+    report.seeded_bugs.found = 3;
+    report.seeded_bugs.missed.push("BindJoinsTheDead".to_owned());
+    let document = document(&[line(&report)]);
+    assert!(!document.is_success().unwrap());
     assert!(document.text().contains("not found: BindJoinsTheDead"), "{}", document.text());
 }
 
 #[test]
 fn nothing_is_no_success() {
-    assert!(document(&[]).is_content().is_err());
+    assert!(document(&[]).is_success().is_err());
     assert!(Document::default().read("thread panicked").is_err());
 }
 
@@ -101,7 +101,7 @@ fn schedules_are_run_again_in_their_own_build() {
         arguments: ["--seed", "1", "--seconds", "2"].map(str::to_owned).to_vec(),
         seconds: 2.0,
     };
-    let command = again(&step, 8);
+    let command = rerun_command(&step, 8);
     assert!(command.starts_with("RUSTFLAGS=\"--cfg shuttle\" cargo run"), "{command}");
     assert!(command.ends_with("--bin registry-schedules --target-dir target/shuttle -- --seed 8 --seconds 2"));
 }

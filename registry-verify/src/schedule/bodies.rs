@@ -14,7 +14,7 @@ use registry_router::{Registry, ServerId, ServerLease, TransportId, TransportLea
 
 use super::queue::{Queue, Queues};
 
-pub(super) use programs::JUDGED;
+pub(super) use programs::CHECKED_CALLS;
 
 /// A protocol of the router.
 #[derive(Clone, Copy, Debug)]
@@ -33,28 +33,28 @@ pub fn protocols<B: Backend>() -> Vec<Protocol> {
         protocol("two removers", names::two_removers::<B>),
         protocol("closed mailbox against re-registration", names::closed_mailbox_against_reregistration::<B>),
         protocol("sweep against re-registration", names::sweep_against_reregistration::<B>),
-        protocol("death told", names::death_told::<B>),
-        protocol("bind against the transport's death", bindings::bind_against_the_transports_death::<B>),
-        protocol("bind against the server's death", bindings::bind_against_the_servers_death::<B>),
-        protocol("a server's death seen", bindings::a_servers_death_seen::<B>),
+        protocol("death told", names::removal_event_after_name_is_free::<B>),
+        protocol("bind against the transport's death", bindings::bind_against_transport_death::<B>),
+        protocol("bind against the server's death", bindings::bind_against_server_death::<B>),
+        protocol("a server's death seen", bindings::server_death_is_visible_at_once::<B>),
         protocol("two removers of a bound server", bindings::two_removers_of_a_bound_server::<B>),
-        protocol("born bound against a rival", bindings::born_bound_against_a_rival::<B>),
-        protocol("born bound against the server's death", bindings::born_bound_against_the_servers_death::<B>),
-        protocol("move seen", bindings::move_seen::<B>),
+        protocol("born bound against a rival", bindings::register_bound_against_register::<B>),
+        protocol("born bound against the server's death", bindings::register_bound_against_the_servers_death::<B>),
+        protocol("move seen", bindings::move_is_atomic::<B>),
         protocol("unregister against route", messages::unregister_against_route::<B>),
         protocol("broadcast against unbind", messages::broadcast_against_unbind::<B>),
         protocol("broadcast against deaths", messages::broadcast_against_deaths::<B>),
-        protocol("waiting against the end", messages::waiting_against_the_end::<B>),
-        protocol("waiting on the stalled against the end", messages::waiting_on_the_stalled_against_the_end::<B>),
-        protocol("bound route against moves", routes::bound_route_against_moves::<B>),
-        protocol("bound route against the server's death", routes::bound_route_against_the_servers_death::<B>),
+        protocol("waiting against the end", messages::send_against_removal::<B>),
+        protocol("waiting on the stalled against the end", messages::send_to_stalled_against_removal::<B>),
+        protocol("bound route against moves", routes::bound_route_against_rebinding::<B>),
+        protocol("bound route against the server's death", routes::bound_route_against_server_death::<B>),
         protocol("route many against deaths", routes::route_many_against_deaths::<B>),
-        protocol("a random program", programs::a_program::<B>),
+        protocol("a random program", programs::random_program::<B>),
     ]
 }
 
 /// A registry of numbers, with mailboxes that the scheduler knows, and nobody who listens.
-type World<B> = Registry<u64, B, Queues, ()>;
+type TestRegistry<B> = Registry<u64, B, Queues, ()>;
 
 /// The mailbox of a server.
 type ToServers = Queue<Delivery<TransportId, u64>>;
@@ -62,21 +62,21 @@ type ToServers = Queue<Delivery<TransportId, u64>>;
 /// The mailbox of a transport.
 type ToTransports = Queue<Delivery<ServerId, u64>>;
 
-fn world<B: Backend>() -> World<B> {
+fn registry<B: Backend>() -> TestRegistry<B> {
     Registry::<u64, B, Queues>::builder().shards(1).probe(|_| ()).build().expect("one shard is valid")
 }
 
 /// Registers a server with room for two.
-fn server<B: Backend>(world: &World<B>, id: &str) -> (ServerLease, ToServers) {
+fn server<B: Backend>(registry: &TestRegistry<B>, id: &str) -> (ServerLease, ToServers) {
     let queue = Queue::new(2);
-    let lease = world.register_server(id, queue.clone(), ()).expect("the name is free");
+    let lease = registry.register_server(id, queue.clone(), ()).expect("the name is free");
     (lease, queue)
 }
 
 /// Registers a transport with room for two.
-fn transport<B: Backend>(world: &World<B>, id: &str) -> (TransportLease, ToTransports) {
+fn transport<B: Backend>(registry: &TestRegistry<B>, id: &str) -> (TransportLease, ToTransports) {
     let queue = Queue::new(2);
-    let lease = world.register_transport(id, queue.clone(), ()).expect("the name is free");
+    let lease = registry.register_transport(id, queue.clone(), ()).expect("the name is free");
     (lease, queue)
 }
 
@@ -89,6 +89,10 @@ fn transport_id(id: &str) -> TransportId {
 }
 
 /// Asserts that nothing is left.
-fn nothing_is_left<B: Backend>(world: &World<B>) {
-    assert_eq!((world.server_count(), world.transport_count(), world.binding_count()), (0, 0, 0), "something is left");
+fn assert_empty<B: Backend>(registry: &TestRegistry<B>) {
+    assert_eq!(
+        (registry.server_count(), registry.transport_count(), registry.binding_count()),
+        (0, 0, 0),
+        "something is left"
+    );
 }

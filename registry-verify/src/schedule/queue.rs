@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
-use registry_core::{Closed, Mailbox, MailboxFamily, ReserveMailbox, Slot, TrySendError};
+use registry_core::{Closed, Mailbox, MailboxFamily, Permit, ReserveMailbox, TrySendError};
 use shuttle::sync::{Mutex, MutexGuard};
 
 /// The family of [`Queue`]s.
@@ -91,9 +91,9 @@ impl<T: Send + 'static> Mailbox<T> for Queue<T> {
 }
 
 impl<T: Send + 'static> ReserveMailbox<T> for Queue<T> {
-    type Slot<'a> = Room<'a, T>;
+    type Permit<'a> = RoomPermit<'a, T>;
 
-    async fn reserve(&self) -> Result<Room<'_, T>, Closed> {
+    async fn reserve(&self) -> Result<RoomPermit<'_, T>, Closed> {
         poll_fn(|context| {
             let mut inner = self.lock();
             if inner.closed {
@@ -104,28 +104,28 @@ impl<T: Send + 'static> ReserveMailbox<T> for Queue<T> {
                 return Poll::Pending;
             }
             inner.room -= 1;
-            Poll::Ready(Ok(Room { queue: self, filled: false }))
+            Poll::Ready(Ok(RoomPermit { queue: self, sent: false }))
         })
         .await
     }
 }
 
 /// Room for one item.
-pub(super) struct Room<'a, T> {
+pub(super) struct RoomPermit<'a, T> {
     queue: &'a Queue<T>,
-    filled: bool,
+    sent: bool,
 }
 
-impl<T> Slot<T> for Room<'_, T> {
-    fn fill(mut self, item: T) {
-        self.filled = true;
+impl<T> Permit<T> for RoomPermit<'_, T> {
+    fn send(mut self, item: T) {
+        self.sent = true;
         self.queue.lock().items.push_back(item);
     }
 }
 
-impl<T> Drop for Room<'_, T> {
+impl<T> Drop for RoomPermit<'_, T> {
     fn drop(&mut self) {
-        if !self.filled {
+        if !self.sent {
             let mut inner = self.queue.lock();
             inner.room += 1;
             wake(inner);

@@ -34,12 +34,12 @@ impl Model {
     pub fn apply(&mut self, op: &Op) -> Outcome {
         match *op {
             Op::Register(side, id, capacity) => self.register(side, id, capacity, None),
-            Op::RegisterBound { transport, server, capacity } => match self.living(Side::Server, server) {
+            Op::RegisterBound { transport, server, capacity } => match self.find_live(Side::Server, server) {
                 None => Outcome::NoServer,
                 Some(server) => self.register(Side::Transport, transport, capacity, Some(server)),
             },
-            Op::DropLease(owner) => self.leave(owner).map_or(Outcome::Nothing, |_| Outcome::Nothing),
-            Op::Release(owner) => self.leave(owner).map_or(Outcome::Nothing, Outcome::Done),
+            Op::DropLease(owner) => self.end_lease(owner).map_or(Outcome::Nothing, |_| Outcome::Nothing),
+            Op::Release(owner) => self.end_lease(owner).map_or(Outcome::Nothing, Outcome::Done),
             Op::Detach(owner) => {
                 if let Some(owner) = self.owner(owner) {
                     self.owners[owner].lease = false;
@@ -55,7 +55,7 @@ impl Model {
                 let Some(owner) = self.owner(owner) else { return Outcome::Nothing };
                 Outcome::Read(self.owners[owner].inbox.drain(..).collect())
             }
-            Op::Unregister(side, id) => Outcome::Done(self.end(side, id)),
+            Op::Unregister(side, id) => Outcome::Done(self.remove(side, id)),
             Op::Bind(transport, server) => self.bind(transport, server),
             Op::Unbind(transport) => {
                 let owner = self.names.get(&(Side::Transport, transport));
@@ -70,14 +70,14 @@ impl Model {
             }
             Op::Broadcast(server) => self.broadcast(server),
             Op::Sweep => self.sweep(),
-            Op::FindMany(side, ids) => Outcome::Found(ids.iter().map(|id| self.living(side, *id)).collect()),
+            Op::FindMany(side, ids) => Outcome::Found(ids.iter().map(|id| self.find_live(side, *id)).collect()),
             Op::RouteMany(side, to, from) => self.route_many(side, &to, from),
             Op::RouteBound(transport) => {
                 let owner = self.names.get(&(Side::Transport, transport)).copied();
                 self.route_bound(owner)
             }
             Op::TakeRoute(transport) => {
-                let owner = self.living(Side::Transport, transport);
+                let owner = self.find_live(Side::Transport, transport);
                 if let Some(owner) = owner {
                     self.owners[owner].route = true;
                 }
@@ -96,8 +96,8 @@ impl Model {
     /// All that can be seen.
     pub fn view(&self) -> View {
         let alive = |owner: usize| !self.owners[owner].closed;
-        let living = self.names.iter().filter(|(_, owner)| alive(**owner));
-        let found: Vec<_> = living.map(|(&(side, id), &owner)| (side, id, owner)).collect();
+        let find_live = self.names.iter().filter(|(_, owner)| alive(**owner));
+        let found: Vec<_> = find_live.map(|(&(side, id), &owner)| (side, id, owner)).collect();
         let count = |wanted| self.names.keys().filter(|(side, _)| *side == wanted).count();
         let current = |&owner: &usize| {
             let Owner { side, id, lease, .. } = self.owners[owner];
@@ -105,7 +105,7 @@ impl Model {
         };
         let mut transports = Vec::new();
         for id in 0..IDS {
-            if let Some(server) = self.living(Side::Server, id) {
+            if let Some(server) = self.find_live(Side::Server, id) {
                 let bound = self.bindings.iter().filter(|(transport, to)| **to == server && alive(**transport));
                 let mut bound: Vec<u8> = bound.map(|(transport, _)| self.owners[*transport].id).collect();
                 bound.sort_unstable();
@@ -141,7 +141,7 @@ impl Model {
     }
 
     /// Who is registered under an id, unless dead.
-    fn living(&self, side: Side, id: u8) -> Option<usize> {
+    fn find_live(&self, side: Side, id: u8) -> Option<usize> {
         self.names.get(&(side, id)).copied().filter(|owner| !self.owners[*owner].closed)
     }
 
@@ -151,11 +151,11 @@ impl Model {
     }
 
     fn register(&mut self, side: Side, id: u8, capacity: usize, server: Option<usize>) -> Outcome {
-        if let Some(by) = self.living(side, id) {
+        if let Some(by) = self.find_live(side, id) {
             return Outcome::Taken(by);
         }
         // The name of the dead is free, and nothing of theirs is inherited.
-        self.end(side, id);
+        self.remove(side, id);
         let owner = self.owners.len();
         self.owners.push(Owner {
             side,
@@ -174,25 +174,25 @@ impl Model {
     }
 
     /// Ends the registration of an owner who still has its lease, and says whether it was current.
-    fn leave(&mut self, owner: usize) -> Option<bool> {
+    fn end_lease(&mut self, owner: usize) -> Option<bool> {
         let owner = self.owner(owner)?;
         let Owner { side, id, lease, .. } = self.owners[owner];
         if !lease {
             return None;
         }
         self.owners[owner].lease = false;
-        Some(self.names.get(&(side, id)) == Some(&owner) && self.end(side, id))
+        Some(self.names.get(&(side, id)) == Some(&owner) && self.remove(side, id))
     }
 
-    fn end(&mut self, side: Side, id: u8) -> bool {
+    fn remove(&mut self, side: Side, id: u8) -> bool {
         let Some(owner) = self.names.remove(&(side, id)) else { return false };
         self.bindings.retain(|transport, server| *transport != owner && *server != owner);
         true
     }
 
     fn bind(&mut self, transport: u8, server: u8) -> Outcome {
-        let Some(server) = self.living(Side::Server, server) else { return Outcome::NoServer };
-        let Some(transport) = self.living(Side::Transport, transport) else { return Outcome::NoTransport };
+        let Some(server) = self.find_live(Side::Server, server) else { return Outcome::NoServer };
+        let Some(transport) = self.find_live(Side::Transport, transport) else { return Outcome::NoTransport };
         self.bindings.insert(transport, server);
         Outcome::Done(true)
     }
@@ -201,7 +201,7 @@ impl Model {
         let owner = &mut self.owners[to];
         if owner.closed {
             let (side, id) = (owner.side, owner.id);
-            self.end(side, id);
+            self.remove(side, id);
             return Outcome::Closed(message);
         }
         if owner.inbox.len() == owner.capacity {
@@ -233,7 +233,7 @@ impl Model {
 
     fn broadcast(&mut self, server: u8) -> Outcome {
         let message = self.message();
-        let Some(owner) = self.living(Side::Server, server) else {
+        let Some(owner) = self.find_live(Side::Server, server) else {
             return Outcome::Broadcast(false, 0, Vec::new(), Vec::new());
         };
         let bound: Vec<usize> = self.bindings.iter().filter(|(_, to)| **to == owner).map(|(from, _)| *from).collect();
@@ -255,7 +255,7 @@ impl Model {
             self.names.iter().filter(|(_, owner)| self.owners[**owner].closed).map(|(n, _)| *n).collect();
         let servers = dead.iter().filter(|(side, _)| *side == Side::Server).count();
         for (side, id) in &dead {
-            self.end(*side, *id);
+            self.remove(*side, *id);
         }
         Outcome::SweepReport(servers, dead.len() - servers)
     }

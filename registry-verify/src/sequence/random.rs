@@ -10,7 +10,8 @@ use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunne
 use registry_core::Backend;
 
 use super::{Model, Op, Outcome, compare, sequences};
-use crate::Account;
+use crate::CheckReport;
+use crate::panic_message::panic_message;
 
 /// The most operations of a sequence that [`run`] makes; half as many are usual.
 ///
@@ -32,41 +33,41 @@ const SHRINKING_MS: u32 = 10_000;
 /// Each sequence, with its number of shards, comes from a seed of its own: `seed`, `seed + 1` and so on. A case has the
 /// seed of its sequence, so a run with that seed finds it at once.
 #[must_use]
-pub fn run<B: Backend>(seed: u64, budget: Duration) -> Account {
+pub fn run<B: Backend>(seed: u64, budget: Duration) -> CheckReport {
     run_with(B::NAME, seed, budget, &compare::<B>)
 }
 
 /// What compares a sequence with the model: the number of steps, or what was wrong.
 type Comparison<E> = dyn Fn(&[Op], usize) -> Result<usize, E> + Sync;
 
-fn run_with<E: ToString>(backend: &str, seed: u64, budget: Duration, comparison: &Comparison<E>) -> Account {
+fn run_with<E: ToString>(backend: &str, seed: u64, budget: Duration, comparison: &Comparison<E>) -> CheckReport {
     let began = Instant::now();
     let (next, failed) = (AtomicU64::new(0), AtomicBool::new(false));
     let compare_some = || {
-        let mut account = Account::of(backend);
+        let mut report = CheckReport::of(backend);
         loop {
             let seed = seed.wrapping_add(next.fetch_add(1, Ordering::Relaxed));
-            compare_one(seed, comparison, &mut account);
-            if account.violations > 0 {
+            compare_one(seed, comparison, &mut report);
+            if report.violations > 0 {
                 failed.store(true, Ordering::Relaxed);
             }
             if failed.load(Ordering::Relaxed) || began.elapsed() >= budget {
-                return account;
+                return report;
             }
         }
     };
     thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(compare_some)).collect();
-        let mut account = Account::of(backend);
+        let mut report = CheckReport::of(backend);
         for thread in threads {
-            account.add(thread.join().expect("what panics in a sequence is caught there"));
+            report.add(thread.join().expect("what panics in a sequence is caught there"));
         }
-        account
+        report
     })
 }
 
 /// Compares the sequence of that seed.
-fn compare_one<E: ToString>(seed: u64, comparison: &Comparison<E>, account: &mut Account) {
+fn compare_one<E: ToString>(seed: u64, comparison: &Comparison<E>, report: &mut CheckReport) {
     let shards = SHARDS[(seed % SHARDS.len() as u64) as usize];
     let attempt = |ops: &[Op]| attempt(ops, shards, comparison);
     let config = Config {
@@ -86,33 +87,29 @@ fn compare_one<E: ToString>(seed: u64, comparison: &Comparison<E>, account: &mut
         Ok(())
     });
     match outcome {
-        Ok(_) => account.steps += steps.into_inner(),
-        Err(TestError::Abort(reason)) => account.violated("sequences", seed, reason.to_string()),
+        Ok(_) => report.steps += steps.into_inner(),
+        Err(TestError::Abort(reason)) => report.violated("sequences", seed, reason.to_string()),
         Err(TestError::Fail(reason, ops)) => {
-            let ops = smallest(ops, |ops| attempt(ops).is_err());
+            let ops = minimize(ops, |ops| attempt(ops).is_err());
             let reason = attempt(&ops).err().unwrap_or_else(|| format!("{reason}, but not when it was tried again"));
             let steps: String = ops.iter().map(|op| format!("\n  {op:?}")).collect();
-            account.violated("sequences", seed, format!("shards: {shards}{steps}\n  {reason}"));
+            report.violated("sequences", seed, format!("shards: {shards}{steps}\n  {reason}"));
         }
     }
-    account.sequences += 1;
+    report.sequences += 1;
 }
 
 /// Runs a sequence; a panic is a difference like any other.
 fn attempt<E: ToString>(ops: &[Op], shards: usize, comparison: &Comparison<E>) -> Result<usize, String> {
     let compared = panic::catch_unwind(AssertUnwindSafe(|| comparison(ops, shards)));
-    let panicked = |panic: Box<dyn std::any::Any + Send>| {
-        let words = panic.downcast_ref::<String>().map(String::as_str);
-        format!("panic: {}", words.or_else(|| panic.downcast_ref().copied()).unwrap_or("without words"))
-    };
-    compared.map_err(panicked)?.map_err(|error| error.to_string())
+    compared.map_err(|panic| format!("panic: {}", panic_message(&*panic)))?.map_err(|error| error.to_string())
 }
 
 /// Takes operations out, one at a time, for as long as what is left still fails.
 ///
 /// Proptest has done that before, but to it the number of an owner is a number; here it goes on meaning the same owner
 /// when those before it are gone.
-fn smallest(ops: Vec<Op>, fails: impl Fn(&[Op]) -> bool) -> Vec<Op> {
+fn minimize(ops: Vec<Op>, fails: impl Fn(&[Op]) -> bool) -> Vec<Op> {
     let (mut ops, mut owners) = with_owners(&ops);
     while let Some((fewer, fewer_owners)) = (0..ops.len()).rev().find_map(|place| {
         let mut fewer = ops.clone();
@@ -179,9 +176,9 @@ mod tests {
 
     #[test]
     fn a_violation_is_made_small_and_its_seed_finds_it_again() {
-        let account = run_with("reference", 1, Duration::from_secs(60), &twice_is_wrong);
-        assert!(account.violations > 0, "{account:?}");
-        let case = &account.cases[0];
+        let report = run_with("reference", 1, Duration::from_secs(60), &twice_is_wrong);
+        assert!(report.violations > 0, "{report:?}");
+        let case = &report.cases[0];
         // Two registrations and the end, the shards, and the reason.
         assert_eq!(case.case.lines().count(), 5, "{}", case.case);
         assert!(case.case.ends_with("twice"), "{}", case.case);
@@ -191,9 +188,9 @@ mod tests {
 
     #[test]
     fn a_panic_is_a_violation() {
-        let account = run_with("reference", 1, Duration::ZERO, &|_, _| -> Result<usize, String> { panic!("a bug") });
-        assert!(account.cases.iter().all(|case| case.case.ends_with("panic: a bug")), "{account:?}");
-        assert!(account.violations > 0);
+        let report = run_with("reference", 1, Duration::ZERO, &|_, _| -> Result<usize, String> { panic!("a bug") });
+        assert!(report.cases.iter().all(|case| case.case.ends_with("panic: a bug")), "{report:?}");
+        assert!(report.violations > 0);
     }
 
     #[test]
@@ -207,6 +204,6 @@ mod tests {
             made.iter().zip(&ops).any(|(made, op)| *made == Some(*owner) && *op == register(2))
         };
         assert!(fails(&ops));
-        assert_eq!(smallest(ops, fails), [register(2), Op::DropLease(0)]);
+        assert_eq!(minimize(ops, fails), [register(2), Op::DropLease(0)]);
     }
 }

@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 
 use registry_core::Backend;
 
-use super::field::{held, registry, server, transport};
-use super::logbook::{Logbook, Rounds};
+use super::cpu_timer::CpuTimer;
+use super::fixture::{entry_counts, registry, server, transport};
 use super::owner::Owner;
-use super::routing::{Latencies, Living};
-use super::work::Work;
+use super::recorder::{Recorder, RoundMetrics};
+use super::routing::{Latencies, LiveServers};
 
 const ROUNDS: usize = 5;
 
@@ -29,22 +29,22 @@ const PACE: Duration = Duration::from_millis(1);
 /// One in so many of the dying is a server; the others are transports, bound to servers that live on.
 const SERVERS: usize = 10;
 
-pub(super) fn run<B: Backend>(logbook: &mut Logbook) {
-    let deaths = logbook.sized(200_000) / ROUNDS;
-    let batches = logbook.sized(STORM.as_millis() as usize) / ROUNDS;
-    let servers = logbook.sized(1_000);
-    let mut rng = logbook.rng();
-    let mut living = Living::new(registry::<B>(), servers, rng.fork());
-    let elsewhere = Living::new(registry::<B>(), servers, rng.fork());
-    let (mut rounds, mut work) = (Rounds::default(), Duration::ZERO);
+pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
+    let deaths = recorder.scaled(200_000) / ROUNDS;
+    let batches = recorder.scaled(STORM.as_millis() as usize) / ROUNDS;
+    let servers = recorder.scaled(1_000);
+    let mut rng = recorder.rng();
+    let mut live = LiveServers::new(registry::<B>(), servers, rng.fork());
+    let elsewhere = LiveServers::new(registry::<B>(), servers, rng.fork());
+    let (mut rounds, mut cpu_timer) = (RoundMetrics::default(), Duration::ZERO);
     for _ in 0..ROUNDS {
-        let dying_here = dying(&living, deaths, batches, &mut rng);
+        let dying_here = dying(&live, deaths, batches, &mut rng);
         let dying_elsewhere = dying(&elsewhere, deaths, batches, &mut rng);
         let nobody = (0..batches).map(|_| Vec::new()).collect();
 
-        let (idle, _) = route_during(nobody, &mut living);
-        let (control, _) = route_during(dying_elsewhere, &mut living);
-        let (during, toll) = route_during(dying_here, &mut living);
+        let (idle, _) = route_during(nobody, &mut live);
+        let (control, _) = route_during(dying_elsewhere, &mut live);
+        let (during, stats) = route_during(dying_here, &mut live);
 
         rounds.add("idle_p50_ns", idle.per_mille(500));
         rounds.add("idle_p99_ns", idle.p99_ns());
@@ -57,33 +57,33 @@ pub(super) fn run<B: Backend>(logbook: &mut Logbook) {
         rounds.add("during_max_ns", during.max_ns());
         rounds.add("ratio_p99_x", during.p99_ns() / idle.p99_ns());
         rounds.add("ratio_to_control_p99_x", during.p99_ns() / control.p99_ns());
-        rounds.add("deaths_per_s", deaths as f64 / toll.took.as_secs_f64());
-        logbook.died(deaths);
-        logbook.lagged(toll.longest);
-        work += toll.work;
+        rounds.add("deaths_per_s", deaths as f64 / stats.took.as_secs_f64());
+        recorder.add_deaths(deaths);
+        recorder.record_lag(stats.longest);
+        cpu_timer += stats.cpu_timer;
     }
-    rounds.note(logbook);
-    logbook.cleaned_in(work);
+    rounds.note(recorder);
+    recorder.set_cleanup(cpu_timer);
 
-    logbook.expect_eq("messages that were lost, and the first", living.lost(), None);
-    logbook.expect(living.all_current(), || "one that lives on is not registered any more".to_owned());
-    let mut left = held(&living.registry);
-    left.servers -= servers.min(left.servers);
-    logbook.left_over("beside the living", left);
-    let registry = living.registry.clone();
-    drop(living);
-    logbook.left_over("when all are gone", held(&registry));
+    recorder.expect_eq("messages that were lost, and the first", live.lost(), None);
+    recorder.expect(live.all_current(), || "one that lives on is not registered any more".to_owned());
+    let mut remaining = entry_counts(&live.registry);
+    remaining.servers -= servers.min(remaining.servers);
+    recorder.expect_empty("beside the living", remaining);
+    let registry = live.registry.clone();
+    drop(live);
+    recorder.expect_empty("when all are gone", entry_counts(&registry));
 }
 
 /// Owners that are to die, in batches.
-fn dying<B: Backend>(living: &Living<B>, deaths: usize, batches: usize, rng: &mut fastrand::Rng) -> Vec<Vec<Owner>> {
+fn dying<B: Backend>(live: &LiveServers<B>, deaths: usize, batches: usize, rng: &mut fastrand::Rng) -> Vec<Vec<Owner>> {
     let mut owners: Vec<_> = (0..deaths)
         .map(|number| {
             if number % SERVERS == 0 {
-                return Owner::server(&living.registry, server("dying", number));
+                return Owner::server(&live.registry, server("dying", number));
             }
-            let home = &living.ids[rng.usize(..living.ids.len())];
-            Owner::bound(&living.registry, transport("dying", number), home)
+            let home = &live.ids[rng.usize(..live.ids.len())];
+            Owner::bound(&live.registry, transport("dying", number), home)
         })
         .collect();
     rng.shuffle(&mut owners);
@@ -92,45 +92,45 @@ fn dying<B: Backend>(living: &Living<B>, deaths: usize, batches: usize, rng: &mu
 }
 
 /// What it took to die.
-struct Toll {
+struct ExitStats {
     /// From the first death to the last.
     took: Duration,
     /// The work of dying: ending the registration, and giving back the inbox.
-    work: Duration,
+    cpu_timer: Duration,
     /// The longest that it took to end a registration.
     longest: Duration,
 }
 
 /// Routes messages while batches of owners die, one after the other.
-fn route_during<B: Backend>(batches: Vec<Vec<Owner>>, living: &mut Living<B>) -> (Latencies, Toll) {
+fn route_during<B: Backend>(batches: Vec<Vec<Owner>>, live: &mut LiveServers<B>) -> (Latencies, ExitStats) {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
-        let killer = scope.spawn(|| {
-            let toll = kill(batches);
+        let dropper = scope.spawn(|| {
+            let stats = drop_in_batches(batches);
             stop.store(true, Ordering::Relaxed);
-            toll
+            stats
         });
-        let latencies = living.route_while(|_| !stop.load(Ordering::Relaxed));
-        (latencies, killer.join().expect("dropping leases does not panic"))
+        let latencies = live.route_while(|_| !stop.load(Ordering::Relaxed));
+        (latencies, dropper.join().expect("dropping leases does not panic"))
     })
 }
 
 /// Lets batches of owners die, one at each beat of the pace, or as fast as it can.
-fn kill(batches: Vec<Vec<Owner>>) -> Toll {
+fn drop_in_batches(batches: Vec<Vec<Owner>>) -> ExitStats {
     let began = Instant::now();
-    let work = Work::begin();
+    let cpu_timer = CpuTimer::begin();
     let mut longest = Duration::ZERO;
     let mut due = began;
     for batch in batches {
         for Owner { lease, inbox } in batch {
-            let died = Instant::now();
+            let add_deaths = Instant::now();
             drop(lease);
-            longest = longest.max(died.elapsed());
+            longest = longest.max(add_deaths.elapsed());
             drop(inbox);
         }
         due += PACE;
         // What is waited for is the time itself.
         thread::sleep(due.saturating_duration_since(Instant::now()));
     }
-    Toll { took: began.elapsed(), work: work.end(), longest }
+    ExitStats { took: began.elapsed(), cpu_timer: cpu_timer.end(), longest }
 }

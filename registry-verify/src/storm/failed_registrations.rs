@@ -17,9 +17,9 @@ use registry_core::{
 };
 use registry_router::{MonitorSettings, Registry, ServerMailbox, TransportMailbox, mailbox};
 
-use super::field::{held, server, transport};
-use super::logbook::Logbook;
-use super::owner::granted;
+use super::fixture::{entry_counts, server, transport};
+use super::owner::expect_lease;
+use super::recorder::Recorder;
 
 /// How many servers there are, and how many transports bound to them.
 const RESIDENTS: usize = 100;
@@ -35,68 +35,69 @@ const FAILURES: usize = 10_000;
 /// How often bytes are counted before and after all failures.
 const TIMES: usize = 3;
 
-pub(super) fn run<B: Backend>(logbook: &mut Logbook) {
-    let unheard = fail::<B>(logbook, false);
-    logbook.figure("left_bytes", unheard.iter().copied().fold(0.0, f64::max));
-    logbook.expect_eq("bytes that failures left, each time", unheard, vec![0.0; TIMES]);
-    let heard = fail::<B>(logbook, true);
-    let least = heard.iter().copied().fold(f64::INFINITY, f64::min);
-    logbook.figure("left_with_monitor_bytes", least);
-    logbook
-        .expect(least < FAILURES as f64, || format!("bytes that failures left with a monitor, each time: {heard:?}"));
+pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
+    let unmonitored = fail::<B>(recorder, false);
+    recorder.figure("left_bytes", unmonitored.iter().copied().fold(0.0, f64::max));
+    recorder.expect_eq("bytes that failures left, each time", unmonitored, vec![0.0; TIMES]);
+    let monitored = fail::<B>(recorder, true);
+    let least = monitored.iter().copied().fold(f64::INFINITY, f64::min);
+    recorder.figure("left_with_monitor_bytes", least);
+    recorder.expect(least < FAILURES as f64, || {
+        format!("bytes that failures left with a monitor, each time: {monitored:?}")
+    });
 }
 
 /// Fails so many times as often, and says how many bytes each time left.
-fn fail<B: Backend>(logbook: &mut Logbook, heard: bool) -> Vec<f64> {
+fn fail<B: Backend>(recorder: &mut Recorder, monitored: bool) -> Vec<f64> {
     let places = Arc::new(AtomicI64::new(0));
-    let monitor = MonitorSettings { enabled: heard, ..MonitorSettings::default() };
-    let builder = Registry::<u64, B>::builder().monitor(monitor).admission(Picky(Arc::clone(&places)));
+    let monitor = MonitorSettings { enabled: monitored, ..MonitorSettings::default() };
+    let builder = Registry::<u64, B>::builder().monitor(monitor).admission(LabelAdmission(Arc::clone(&places)));
     let registry = builder.build().expect("the settings are valid");
     let ((to_server, _server_inbox), (to_transport, _transport_inbox)) = (mailbox(1), mailbox(1));
     let mut leases = (Vec::new(), Vec::new());
     for number in 0..RESIDENTS {
         let id = server("resident", number);
-        leases.0.push(granted(registry.register_server(id.clone(), to_server.clone(), ())));
+        leases.0.push(expect_lease(registry.register_server(id.clone(), to_server.clone(), ())));
         let bound = registry.register_transport_bound_to(transport("resident", number), to_transport.clone(), (), id);
-        leases.1.push(granted(bound));
+        leases.1.push(expect_lease(bound));
     }
-    let mut loser = Loser {
+    let mut registrar = FailingRegistrar {
         registry: &registry,
         too_long: "x".repeat(MAX_ID_BYTES + 1),
         unwanted: Metadata::new().with(UNWANTED, "yes"),
         to_server: Some(to_server),
         to_transport: Some(to_transport),
     };
-    let before = held(&registry);
+    let before = entry_counts(&registry);
 
     let mut wrong = None;
-    let mut lose = |failures| {
+    let mut fail = |failures| {
         for number in 0..failures {
-            if let Some(reason) = loser.lose(number) {
+            if let Some(reason) = registrar.fail(number) {
                 wrong.get_or_insert_with(|| format!("failure {number}: {reason}"));
             }
         }
     };
-    lose(WARM_UP);
-    let mut left = Vec::with_capacity(TIMES);
+    fail(WARM_UP);
+    let mut remaining = Vec::with_capacity(TIMES);
     for _ in 0..TIMES {
-        let live_before = logbook.live_bytes();
-        lose(FAILURES);
-        left.push(logbook.live_bytes() as f64 - live_before as f64);
+        let live_before = recorder.live_bytes();
+        fail(FAILURES);
+        remaining.push(recorder.live_bytes() as f64 - live_before as f64);
     }
-    logbook.expect_eq("the first registration that did not fail as it should", wrong, None);
-    logbook.expect_eq("what is registered after the failures", held(&registry), before);
-    logbook.expect_eq("places that admission has given", places.load(Ordering::Relaxed), 2 * RESIDENTS as i64);
+    recorder.expect_eq("the first registration that did not fail as it should", wrong, None);
+    recorder.expect_eq("what is registered after the failures", entry_counts(&registry), before);
+    recorder.expect_eq("places that admission has given", places.load(Ordering::Relaxed), 2 * RESIDENTS as i64);
 
-    logbook.died(2 * RESIDENTS);
+    recorder.add_deaths(2 * RESIDENTS);
     drop(leases);
-    logbook.left_over("when all are gone", held(&registry));
-    logbook.expect_eq("places that did not come back", places.load(Ordering::Relaxed), 0);
-    left
+    recorder.expect_empty("when all are gone", entry_counts(&registry));
+    recorder.expect_eq("places that did not come back", places.load(Ordering::Relaxed), 0);
+    remaining
 }
 
 /// One who tries to register and always fails; the mailboxes come back each time.
-struct Loser<'a, B: Backend> {
+struct FailingRegistrar<'a, B: Backend> {
     registry: &'a Registry<u64, B>,
     too_long: String,
     unwanted: Metadata,
@@ -104,21 +105,21 @@ struct Loser<'a, B: Backend> {
     to_transport: Option<TransportMailbox<u64>>,
 }
 
-impl<B: Backend> Loser<'_, B> {
+impl<B: Backend> FailingRegistrar<'_, B> {
     /// Fails, and says what the reason was if it was not the right one.
-    fn lose(&mut self, number: usize) -> Option<String> {
+    fn fail(&mut self, number: usize) -> Option<String> {
         let nobody = Metadata::new();
         let resident = format!("resident-{}", number / REASONS % RESIDENTS);
         let new = format!("new-{number}");
         let reason = match number % REASONS {
-            0 => self.lose_server(&resident, nobody),
-            1 => self.lose_transport(&resident, None),
-            2 => self.lose_transport(&resident, Some(&resident)),
-            3 => self.lose_transport(&new, Some("stranger")),
-            4 => self.lose_server(&new, self.unwanted.clone()),
-            5 => self.lose_server("", nobody),
-            6 => self.lose_server(&self.too_long.clone(), nobody),
-            _ => self.lose_transport("two\nlines", Some(&resident)),
+            0 => self.fail_server(&resident, nobody),
+            1 => self.fail_transport(&resident, None),
+            2 => self.fail_transport(&resident, Some(&resident)),
+            3 => self.fail_transport(&new, Some("stranger")),
+            4 => self.fail_server(&new, self.unwanted.clone()),
+            5 => self.fail_server("", nobody),
+            6 => self.fail_server(&self.too_long.clone(), nobody),
+            _ => self.fail_transport("two\nlines", Some(&resident)),
         };
         let is_right = matches!(
             (number % REASONS, &reason),
@@ -133,14 +134,14 @@ impl<B: Backend> Loser<'_, B> {
     }
 
     /// The reason why a server was not registered.
-    fn lose_server(&mut self, id: &str, metadata: Metadata) -> Option<RegisterErrorKind> {
+    fn fail_server(&mut self, id: &str, metadata: Metadata) -> Option<RegisterErrorKind> {
         let error = self.registry.register_server(id, self.to_server.take()?, metadata).err()?;
         self.to_server = Some(error.mailbox);
         Some(error.kind)
     }
 
     /// The reason why a transport was not registered, bound to a server or to none.
-    fn lose_transport(&mut self, id: &str, bound_to: Option<&str>) -> Option<RegisterErrorKind> {
+    fn fail_transport(&mut self, id: &str, bound_to: Option<&str>) -> Option<RegisterErrorKind> {
         let mailbox = self.to_transport.take()?;
         let error = match bound_to {
             Some(server) => self.registry.register_transport_bound_to(id, mailbox, (), server).err()?,
@@ -156,9 +157,9 @@ const UNWANTED: &str = "unwanted";
 
 /// Refuses some, and counts the places that it has given and not got back.
 #[derive(Debug)]
-struct Picky(Arc<AtomicI64>);
+struct LabelAdmission(Arc<AtomicI64>);
 
-impl Admission for Picky {
+impl Admission for LabelAdmission {
     fn admit(&self, _kind: Kind, metadata: &Metadata, _now: Instant) -> Result<(), AdmissionError> {
         if metadata.get(UNWANTED).is_some() {
             return Err(AdmissionError {

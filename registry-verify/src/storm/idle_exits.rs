@@ -9,56 +9,56 @@ use std::time::Instant;
 use registry_core::Backend;
 use registry_router::{Inbox, Registry, ToServer, ToTransport, mailbox};
 
-use super::field::{held, registry, server, transport};
-use super::logbook::{Logbook, Rounds};
-use super::owner::{AnyLease, Owner, granted};
+use super::fixture::{entry_counts, registry, server, transport};
+use super::owner::{AnyLease, Owner, expect_lease};
+use super::recorder::{Recorder, RoundMetrics};
 
-pub(super) fn run<B: Backend>(logbook: &mut Logbook) {
-    let exits = logbook.sized(500);
-    let many = Crowd::<B>::new(logbook.sized(20_000));
-    let few = Crowd::<B>::new(20);
-    let mut rounds = Rounds::default();
-    for _ in 0..logbook.rounds(9) {
-        let among_few = few.exits(exits, logbook);
-        let among_many = many.exits(exits, logbook);
+pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
+    let exits = recorder.scaled(500);
+    let many = Population::<B>::new(recorder.scaled(20_000));
+    let few = Population::<B>::new(20);
+    let mut rounds = RoundMetrics::default();
+    for _ in 0..recorder.rounds(9) {
+        let among_few = few.exits(exits, recorder);
+        let among_many = many.exits(exits, recorder);
         rounds.add("exit_among_few_ns", among_few);
         rounds.add("exit_among_many_ns", among_many);
         rounds.add("ratio_x", among_many / among_few);
     }
-    rounds.note(logbook);
-    for crowd in [many, few] {
-        let Crowd { registry, leases, .. } = crowd;
-        logbook.died(leases.len());
+    rounds.note(recorder);
+    for population in [many, few] {
+        let Population { registry, leases, .. } = population;
+        recorder.add_deaths(leases.len());
         drop(leases);
-        logbook.left_over("when the crowd is gone too", held(&registry));
+        recorder.expect_empty("when the crowd is gone too", entry_counts(&registry));
     }
 }
 
 /// Servers with a transport each, which stay.
-struct Crowd<B: Backend> {
+struct Population<B: Backend> {
     registry: Registry<u64, B>,
     leases: Vec<AnyLease>,
     /// Nobody sends anything; the inboxes keep the mailboxes open.
     _inboxes: (Inbox<ToServer<u64>>, Inbox<ToTransport<u64>>),
 }
 
-impl<B: Backend> Crowd<B> {
+impl<B: Backend> Population<B> {
     fn new(servers: usize) -> Self {
         let registry = registry::<B>();
         let ((to_server, server_inbox), (to_transport, transport_inbox)) = (mailbox(1), mailbox(1));
         let mut leases = Vec::new();
         for number in 0..servers {
             let id = server("crowd", number);
-            leases.push(AnyLease::Server(granted(registry.register_server(id.clone(), to_server.clone(), ()))));
+            leases.push(AnyLease::Server(expect_lease(registry.register_server(id.clone(), to_server.clone(), ()))));
             let bound = registry.register_transport_bound_to(transport("crowd", number), to_transport.clone(), (), id);
-            leases.push(AnyLease::Transport(granted(bound)));
+            leases.push(AnyLease::Transport(expect_lease(bound)));
         }
         Self { registry, leases, _inboxes: (server_inbox, transport_inbox) }
     }
 
     /// Lets owners come and go that hold nothing, and says how many nanoseconds it took one to go.
-    fn exits(&self, exits: usize, logbook: &mut Logbook) -> f64 {
-        let before = held(&self.registry);
+    fn exits(&self, exits: usize, recorder: &mut Recorder) -> f64 {
+        let before = entry_counts(&self.registry);
         let owner = |number| {
             if number % 2 == 0 {
                 Owner::server(&self.registry, server("idle", number))
@@ -72,8 +72,8 @@ impl<B: Backend> Crowd<B> {
         drop(leases);
         let took = began.elapsed();
         drop(inboxes);
-        logbook.died(exits);
-        logbook.expect_eq("what is registered when the idle are gone", held(&self.registry), before);
+        recorder.add_deaths(exits);
+        recorder.expect_eq("what is registered when the idle are gone", entry_counts(&self.registry), before);
         took.as_nanos() as f64 / exits as f64
     }
 }

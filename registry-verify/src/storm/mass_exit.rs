@@ -20,34 +20,34 @@ use std::time::{Duration, Instant};
 use registry_core::{Backend, Mailbox, MailboxFamily, TrySendError};
 use registry_router::{Inbox, Registry, ServerMailbox, ToTransport, TokioMailbox, TransportMailbox, mailbox};
 
-use super::field::{held, server, transport};
-use super::logbook::{Left, Logbook};
-use super::owner::{AnyLease, granted};
-use super::work::Work;
+use super::cpu_timer::CpuTimer;
+use super::fixture::{entry_counts, server, transport};
+use super::owner::{AnyLease, expect_lease};
+use super::recorder::{EntryCounts, Recorder};
 
-pub(super) fn run<B: Backend>(logbook: &mut Logbook) {
+pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
     let mut works: Vec<_> =
-        (0..logbook.rounds(3)).map(|_| without_mailboxes::<B>(logbook, Order::AsTaken, exit)).collect();
+        (0..recorder.rounds(3)).map(|_| without_mailboxes::<B>(recorder, Order::AsTaken, exit)).collect();
     works.sort();
     let median = works[works.len() / 2];
-    logbook.cleaned_in(median);
+    recorder.set_cleanup(median);
     // All died at the same moment, and the last is gone when the work is done.
-    logbook.lagged(median);
-    logbook.time("fastest_ms", works[0]);
-    logbook.time("slowest_ms", works[works.len() - 1]);
+    recorder.record_lag(median);
+    recorder.time("fastest_ms", works[0]);
+    recorder.time("slowest_ms", works[works.len() - 1]);
 
-    let servers_last = without_mailboxes::<B>(logbook, Order::ServersLast, exit);
-    logbook.time("servers_last_ms", servers_last);
-    let random_order = without_mailboxes::<B>(logbook, Order::Random, exit);
-    logbook.time("random_order_ms", random_order);
-    let with_mailboxes_as_taken = with_mailboxes::<B>(logbook, Order::AsTaken);
-    logbook.time("with_mailboxes_ms", with_mailboxes_as_taken);
-    let with_mailboxes_in_random_order = with_mailboxes::<B>(logbook, Order::Random);
-    logbook.time("with_mailboxes_random_order_ms", with_mailboxes_in_random_order);
-    let mailboxes_alone = mailboxes_alone(logbook);
-    logbook.time("mailboxes_alone_random_order_ms", mailboxes_alone);
-    let two_threads = without_mailboxes::<B>(logbook, Order::AsTaken, exit_on_two_threads);
-    logbook.time("two_threads_ms", two_threads);
+    let servers_last = without_mailboxes::<B>(recorder, Order::ServersLast, exit);
+    recorder.time("servers_last_ms", servers_last);
+    let random_order = without_mailboxes::<B>(recorder, Order::Random, exit);
+    recorder.time("random_order_ms", random_order);
+    let with_mailboxes_as_taken = with_mailboxes::<B>(recorder, Order::AsTaken);
+    recorder.time("with_mailboxes_ms", with_mailboxes_as_taken);
+    let with_mailboxes_in_random_order = with_mailboxes::<B>(recorder, Order::Random);
+    recorder.time("with_mailboxes_random_order_ms", with_mailboxes_in_random_order);
+    let mailboxes_alone = mailboxes_alone(recorder);
+    recorder.time("mailboxes_alone_random_order_ms", mailboxes_alone);
+    let two_threads = without_mailboxes::<B>(recorder, Order::AsTaken, exit_on_two_threads);
+    recorder.time("two_threads_ms", two_threads);
 }
 
 /// In which order leases are dropped.
@@ -60,65 +60,69 @@ enum Order {
 }
 
 fn without_mailboxes<B: Backend>(
-    logbook: &mut Logbook,
+    recorder: &mut Recorder,
     order: Order,
     exit: impl FnOnce(Vec<AnyLease>) -> Duration,
 ) -> Duration {
-    let registry = Registry::<u64, B, Nothing>::builder().build().expect("the default settings are valid");
-    let leases = fill(&registry, logbook, order, || Nowhere, || Nowhere);
+    let registry = Registry::<u64, B, NullMailboxes>::builder().build().expect("the default settings are valid");
+    let leases = fill(&registry, recorder, order, || NullMailbox, || NullMailbox);
     let took = exit(leases);
-    logbook.left_over("after a mass exit without mailboxes", held(&registry));
+    recorder.expect_empty("after a mass exit without mailboxes", entry_counts(&registry));
     took
 }
 
-fn with_mailboxes<B: Backend>(logbook: &mut Logbook, order: Order) -> Duration {
-    let registry = super::field::registry::<B>();
+fn with_mailboxes<B: Backend>(recorder: &mut Recorder, order: Order) -> Duration {
+    let registry = super::fixture::registry::<B>();
     let (mut to_servers, mut to_transports) = (Vec::new(), Vec::new());
-    let leases = fill(&registry, logbook, order, || kept(&mut to_servers), || kept(&mut to_transports));
+    let leases = fill(&registry, recorder, order, || kept(&mut to_servers), || kept(&mut to_transports));
     let took = exit(leases);
-    logbook.left_over("after a mass exit", held(&registry));
+    recorder.expect_empty("after a mass exit", entry_counts(&registry));
     took
 }
 
-fn mailboxes_alone(logbook: &Logbook) -> Duration {
+fn mailboxes_alone(recorder: &Recorder) -> Duration {
     let mut inboxes: Vec<Inbox<ToTransport<u64>>> = Vec::new();
-    let mut mailboxes: Vec<_> = (0..leases(logbook)).map(|_| kept(&mut inboxes)).collect();
-    logbook.rng().shuffle(&mut mailboxes);
-    let work = Work::begin();
+    let mut mailboxes: Vec<_> = (0..leases(recorder)).map(|_| kept(&mut inboxes)).collect();
+    recorder.rng().shuffle(&mut mailboxes);
+    let cpu_timer = CpuTimer::begin();
     drop(mailboxes);
-    work.end()
+    cpu_timer.end()
 }
 
-fn leases(logbook: &Logbook) -> usize {
-    logbook.sized(100_000)
+fn leases(recorder: &Recorder) -> usize {
+    recorder.scaled(100_000)
 }
 
 /// Registers servers, and transports bound to them in turn.
 fn fill<B: Backend, X: MailboxFamily>(
     registry: &Registry<u64, B, X>,
-    logbook: &mut Logbook,
+    recorder: &mut Recorder,
     order: Order,
     mut to_server: impl FnMut() -> ServerMailbox<u64, X>,
     mut to_transport: impl FnMut() -> TransportMailbox<u64, X>,
 ) -> Vec<AnyLease> {
-    let servers = logbook.sized(100);
-    let transports = leases(logbook) - servers;
+    let servers = recorder.scaled(100);
+    let transports = leases(recorder) - servers;
     let mut leases = Vec::with_capacity(servers + transports);
     for number in 0..servers {
         let lease = registry.register_server(server("server", number), to_server(), ());
-        leases.push(AnyLease::Server(granted(lease)));
+        leases.push(AnyLease::Server(expect_lease(lease)));
     }
     for number in 0..transports {
         let (id, home) = (transport("transport", number), server("server", number % servers));
         let lease = registry.register_transport_bound_to(id, to_transport(), (), home);
-        leases.push(AnyLease::Transport(granted(lease)));
+        leases.push(AnyLease::Transport(expect_lease(lease)));
     }
-    logbook.expect_eq("what is registered", held(registry), Left { servers, transports, bindings: transports });
-    logbook.died(leases.len());
+    recorder.expect_eq(
+        "what is registered",
+        entry_counts(registry),
+        EntryCounts { servers, transports, bindings: transports },
+    );
+    recorder.add_deaths(leases.len());
     match order {
         Order::AsTaken => {}
         Order::ServersLast => leases.rotate_left(servers),
-        Order::Random => logbook.rng().shuffle(&mut leases),
+        Order::Random => recorder.rng().shuffle(&mut leases),
     }
     leases
 }
@@ -132,9 +136,9 @@ fn kept<T: Send + 'static>(inboxes: &mut Vec<Inbox<T>>) -> TokioMailbox<T> {
 
 /// Drops leases, and says how much work that was.
 fn exit(leases: Vec<AnyLease>) -> Duration {
-    let work = Work::begin();
+    let cpu_timer = CpuTimer::begin();
     drop(leases);
-    work.end()
+    cpu_timer.end()
 }
 
 /// Drops leases on two threads at once, and says how long that took.
@@ -158,17 +162,17 @@ fn exit_on_two_threads(mut leases: Vec<AnyLease>) -> Duration {
 }
 
 /// Mailboxes with nothing to drop.
-enum Nothing {}
+enum NullMailboxes {}
 
-impl MailboxFamily for Nothing {
-    type Mailbox<T: Send + 'static> = Nowhere;
+impl MailboxFamily for NullMailboxes {
+    type Mailbox<T: Send + 'static> = NullMailbox;
 }
 
 /// A mailbox that is always full.
 #[derive(Clone)]
-struct Nowhere;
+struct NullMailbox;
 
-impl<T: Send + 'static> Mailbox<T> for Nowhere {
+impl<T: Send + 'static> Mailbox<T> for NullMailbox {
     fn try_send(&self, item: T) -> Result<(), TrySendError<T>> {
         Err(TrySendError::Full(item))
     }

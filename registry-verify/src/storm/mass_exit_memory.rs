@@ -24,9 +24,9 @@ use registry_router::{
     Clock, Inbox, MonitorSettings, Registry, ServerMailbox, ToServer, ToTransport, TransportMailbox, mailbox,
 };
 
-use super::field::{held, server, transport};
-use super::logbook::{Left, Logbook};
-use super::owner::{AnyLease, granted};
+use super::fixture::{entry_counts, server, transport};
+use super::owner::{AnyLease, expect_lease};
+use super::recorder::{EntryCounts, Recorder};
 
 const WAVES: usize = 4;
 
@@ -86,84 +86,84 @@ fn kept_per_table(backend: &str) -> usize {
     if backend == "papaya" { 31 } else { 0 }
 }
 
-pub(super) fn run<B: Backend>(logbook: &mut Logbook) {
+pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
     for load in Load::ALL {
         let full = load.entries();
-        let entries = logbook.sized(full).max(FEWEST);
+        let entries = recorder.scaled(full).max(FEWEST);
         let shards = if entries == full { SHARDS } else { FEW_SHARDS };
-        come_and_go::<B>(logbook, load, entries, shards);
+        come_and_go::<B>(recorder, load, entries, shards);
     }
 }
 
 /// All waves of one kind of load.
-fn come_and_go<B: Backend>(logbook: &mut Logbook, load: Load, entries: usize, shards: usize) {
-    let clock = Hands::new();
+fn come_and_go<B: Backend>(recorder: &mut Recorder, load: Load, entries: usize, shards: usize) {
+    let clock = ManualClock::new();
     let monitor = MonitorSettings { enabled: false, ..MonitorSettings::default() };
     let builder = Registry::<u64, B>::builder().shards(shards).monitor(monitor).clock(clock.clone());
     let registry = builder.build().expect("the settings are valid");
-    let mut crowd = Crowd::new(load, entries);
+    let mut population = Population::new(load, entries);
     // Some backends make a reader when a thread first reads a shard, even an empty one.
-    logbook.expect_eq("what is there at first", held(&registry), Left::default());
+    recorder.expect_eq("what is there at first", entry_counts(&registry), EntryCounts::default());
     // What all mailboxes of the program share grows with the most that there were, and is not the registry's. Some may be
     // kept while the next wave has its own.
-    crowd.get_mailboxes();
-    crowd.get_mailboxes();
-    crowd.lose_mailboxes();
-    let empty = logbook.live_bytes() as f64;
+    population.create_mailboxes();
+    population.create_mailboxes();
+    population.drop_mailboxes();
+    let empty = recorder.live_bytes() as f64;
     // What is noted takes bytes too, so it is noted when all has been counted.
     let mut waves = Vec::with_capacity(WAVES);
     for wave in 0..WAVES {
-        let without_mailboxes = logbook.live_bytes() as f64;
-        crowd.get_mailboxes();
-        let mailboxes = logbook.live_bytes() as f64 - without_mailboxes;
-        crowd.come(&registry, wave);
-        let peak = logbook.live_bytes() as f64 - mailboxes - empty;
-        crowd.go();
+        let without_mailboxes = recorder.live_bytes() as f64;
+        population.create_mailboxes();
+        let mailboxes = recorder.live_bytes() as f64 - without_mailboxes;
+        population.register_wave(&registry, wave);
+        let peak = recorder.live_bytes() as f64 - mailboxes - empty;
+        population.drop_wave();
         for _ in 0..SWEEPS {
             let now = clock.advance(APART);
             for shard in 0..shards {
                 registry.sweep_shard(shard, now);
             }
         }
-        let left = logbook.live_bytes() as f64 - empty;
-        waves.push(Wave { peak, left, held: held(&registry) });
+        let remaining = recorder.live_bytes() as f64 - empty;
+        waves.push(Wave { peak, remaining, entry_counts: entry_counts(&registry) });
     }
     let name = load.name();
     let peak = waves[0].peak;
-    let most_left = waves.iter().map(|wave| wave.left / peak).fold(0.0, f64::max);
-    let growth = waves[WAVES - 1].left - waves[0].left;
-    logbook.figure(&format!("{name}_peak_bytes_per_entry"), peak / entries as f64);
-    logbook.figure(&format!("{name}_left_share"), most_left);
-    logbook.figure(&format!("{name}_growth_share"), growth / peak);
-    logbook.expect(most_left <= LEFT, || {
-        let left: Vec<_> = waves.iter().map(|wave| format!("{:.0}", wave.left)).collect();
-        format!("{name}: bytes that are left after the waves, of {peak:.0}: {}; a quarter may be", left.join(", "))
+    let most_left = waves.iter().map(|wave| wave.remaining / peak).fold(0.0, f64::max);
+    let growth = waves[WAVES - 1].remaining - waves[0].remaining;
+    recorder.figure(&format!("{name}_peak_bytes_per_entry"), peak / entries as f64);
+    recorder.figure(&format!("{name}_left_share"), most_left);
+    recorder.figure(&format!("{name}_growth_share"), growth / peak);
+    recorder.expect(most_left <= LEFT, || {
+        let remaining: Vec<_> = waves.iter().map(|wave| format!("{:.0}", wave.remaining)).collect();
+        format!("{name}: bytes that are left after the waves, of {peak:.0}: {}; a quarter may be", remaining.join(", "))
     });
     let kept = (2 * shards * kept_per_table(B::NAME)) as f64 * peak / entries as f64;
     let may_grow = SLACK * peak + kept;
-    logbook.expect(growth <= may_grow, || {
+    recorder.expect(growth <= may_grow, || {
         format!(
             "{name}: {growth:.0} bytes more are left after the last wave than after the first; {may_grow:.0} may be"
         )
     });
     for wave in &waves {
-        logbook.died(entries);
-        logbook.left_over(&format!("after a wave ({name})"), wave.held);
+        recorder.add_deaths(entries);
+        recorder.expect_empty(&format!("after a wave ({name})"), wave.entry_counts);
     }
 }
 
 /// How many bytes a wave had at its peak and after it, and how many entries when there should have been none.
 struct Wave {
     peak: f64,
-    left: f64,
-    held: Left,
+    remaining: f64,
+    entry_counts: EntryCounts,
 }
 
 /// A clock that stands still until it is advanced.
 #[derive(Clone, Debug)]
-struct Hands(Arc<Mutex<Instant>>);
+struct ManualClock(Arc<Mutex<Instant>>);
 
-impl Hands {
+impl ManualClock {
     fn new() -> Self {
         Self(Arc::new(Mutex::new(Instant::now())))
     }
@@ -175,14 +175,14 @@ impl Hands {
     }
 }
 
-impl Clock for Hands {
+impl Clock for ManualClock {
     fn now(&self) -> Instant {
         self.advance(Duration::ZERO)
     }
 }
 
 /// Entries that come and go, and room for what they hold.
-struct Crowd {
+struct Population {
     load: Load,
     entries: usize,
     leases: Vec<AnyLease>,
@@ -195,7 +195,7 @@ struct Crowd {
     _inboxes: (Inbox<ToServer<u64>>, Inbox<ToTransport<u64>>),
 }
 
-impl Crowd {
+impl Population {
     fn new(load: Load, entries: usize) -> Self {
         let ((to_server, server_inbox), (to_transport, transport_inbox)) = (mailbox(1), mailbox(1));
         let own = if load == Load::Own { entries } else { 0 };
@@ -212,7 +212,7 @@ impl Crowd {
     }
 
     /// Makes the mailboxes of the next wave, if it has some of its own.
-    fn get_mailboxes(&mut self) {
+    fn create_mailboxes(&mut self) {
         if self.load == Load::Own {
             for _ in 0..self.entries {
                 let (mailbox, inbox) = mailbox(1);
@@ -222,7 +222,7 @@ impl Crowd {
         }
     }
 
-    fn come<B: Backend>(&mut self, registry: &Registry<u64, B>, wave: usize) {
+    fn register_wave<B: Backend>(&mut self, registry: &Registry<u64, B>, wave: usize) {
         let kind = format!("wave-{wave}");
         let servers = if self.load == Load::Bound { self.entries.div_ceil(SERVERS) } else { self.entries };
         for number in 0..servers {
@@ -232,21 +232,21 @@ impl Crowd {
                 _ => Metadata::new(),
             };
             let lease = registry.register_server(server(&kind, number), mailbox, metadata);
-            self.leases.push(AnyLease::Server(granted(lease)));
+            self.leases.push(AnyLease::Server(expect_lease(lease)));
         }
         for number in servers..self.entries {
             let (id, home) = (transport(&kind, number), server(&kind, number % servers));
             let lease = registry.register_transport_bound_to(id, self.to_transport.clone(), (), home);
-            self.leases.push(AnyLease::Transport(granted(lease)));
+            self.leases.push(AnyLease::Transport(expect_lease(lease)));
         }
     }
 
-    fn go(&mut self) {
+    fn drop_wave(&mut self) {
         self.leases.clear();
-        self.lose_mailboxes();
+        self.drop_mailboxes();
     }
 
-    fn lose_mailboxes(&mut self) {
+    fn drop_mailboxes(&mut self) {
         self.mailboxes.clear();
         self.inboxes.clear();
     }

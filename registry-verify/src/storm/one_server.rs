@@ -11,36 +11,36 @@ use std::time::{Duration, Instant};
 use registry_core::Backend;
 use registry_router::{Registry, ServerId, TransportId, mailbox};
 
-use super::field::{held, registry, server, transport};
-use super::logbook::{Left, Logbook};
-use super::owner::granted;
+use super::fixture::{entry_counts, registry, server, transport};
+use super::owner::expect_lease;
+use super::recorder::{EntryCounts, Recorder};
 use super::routing::Latencies;
 
 /// How often a transport comes and goes.
 const PACE: Duration = Duration::from_micros(500);
 
-pub(super) fn run<B: Backend>(logbook: &mut Logbook) {
-    let transports = logbook.sized(200_000);
+pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
+    let transports = recorder.scaled(200_000);
     // Two seconds of it.
-    let passing = logbook.sized(4_000);
+    let passing = recorder.scaled(4_000);
     let registry = registry::<B>();
     let ((to_server, _server_inbox), (to_transport, _transport_inbox)) = (mailbox(1), mailbox(1));
     let home = server("home", 0);
-    let lease = granted(registry.register_server(home.clone(), to_server, ()));
+    let lease = expect_lease(registry.register_server(home.clone(), to_server, ()));
     let ids: Vec<_> = (0..transports).map(|number| transport("bound", number)).collect();
     let leases: Vec<_> = ids
         .iter()
-        .map(|id| granted(registry.register_transport_bound_to(id.clone(), to_transport.clone(), (), &home)))
+        .map(|id| expect_lease(registry.register_transport_bound_to(id.clone(), to_transport.clone(), (), &home)))
         .collect();
-    let all = Left { servers: 1, transports, bindings: transports };
-    logbook.expect_eq("what is registered", held(&registry), all);
+    let all = EntryCounts { servers: 1, transports, bindings: transports };
+    recorder.expect_eq("what is registered", entry_counts(&registry), all);
 
     let latencies = come_and_go(&registry, &home, passing);
-    logbook.died(passing);
-    logbook.figure("join_and_leave_p50_us", latencies.per_mille(500) / 1e3);
-    logbook.figure("join_and_leave_p99_us", latencies.p99_ns() / 1e3);
-    logbook.figure("join_and_leave_max_us", latencies.max_ns() / 1e3);
-    logbook.expect_eq("what is registered when those who came are gone", held(&registry), all);
+    recorder.add_deaths(passing);
+    recorder.figure("join_and_leave_p50_us", latencies.per_mille(500) / 1e3);
+    recorder.figure("join_and_leave_p99_us", latencies.p99_ns() / 1e3);
+    recorder.figure("join_and_leave_max_us", latencies.max_ns() / 1e3);
+    recorder.expect_eq("what is registered when those who came are gone", entry_counts(&registry), all);
 
     let (watching, watched) = mpsc::channel();
     let dead = AtomicBool::new(false);
@@ -53,21 +53,21 @@ pub(super) fn run<B: Backend>(logbook: &mut Logbook) {
         dead.store(true, Ordering::Release);
         (took, watcher.join().expect("looking up does not panic"))
     });
-    logbook.died(1);
-    logbook.cleaned_in(took);
-    logbook.lagged(took);
-    logbook.expect_eq("transports seen bound after one had been seen unbound", bound_after, 0);
-    logbook.expect_eq(
+    recorder.add_deaths(1);
+    recorder.set_cleanup(took);
+    recorder.record_lag(took);
+    recorder.expect_eq("transports seen bound after one had been seen unbound", bound_after, 0);
+    recorder.expect_eq(
         "what is registered when the server is dead",
-        held(&registry),
-        Left { transports, ..Left::default() },
+        entry_counts(&registry),
+        EntryCounts { transports, ..EntryCounts::default() },
     );
 
     let began = Instant::now();
     drop(leases);
-    logbook.time("transports_exit_ms", began.elapsed());
-    logbook.died(transports);
-    logbook.left_over("when all are gone", held(&registry));
+    recorder.time("transports_exit_ms", began.elapsed());
+    recorder.add_deaths(transports);
+    recorder.expect_empty("when all are gone", entry_counts(&registry));
 }
 
 /// Lets transports come and go at the pace, one after the other.
@@ -77,7 +77,7 @@ fn come_and_go<B: Backend>(registry: &Registry<u64, B>, home: &ServerId, passing
     for number in 0..passing {
         let (id, (mailbox, _inbox)) = (transport("passing", number), mailbox(1));
         let began = Instant::now();
-        drop(granted(registry.register_transport_bound_to(id, mailbox, (), home)));
+        drop(expect_lease(registry.register_transport_bound_to(id, mailbox, (), home)));
         latencies.record(began);
         due += PACE;
         // What is waited for is the time itself.

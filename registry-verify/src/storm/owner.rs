@@ -56,26 +56,26 @@ impl Owner {
     /// A server that nobody is bound to.
     pub(super) fn server<B: Backend>(registry: &Registry<u64, B>, id: ServerId) -> Self {
         let (mailbox, inbox) = mailbox(CAPACITY);
-        let lease = granted(registry.register_server(id, mailbox, ()));
+        let lease = expect_lease(registry.register_server(id, mailbox, ()));
         Self { lease: AnyLease::Server(lease), inbox: AnyInbox::Server(inbox) }
     }
 
     /// A transport that is bound to nobody.
     pub(super) fn transport<B: Backend>(registry: &Registry<u64, B>, id: TransportId) -> Self {
         let (mailbox, inbox) = mailbox(CAPACITY);
-        let lease = granted(registry.register_transport(id, mailbox, ()));
+        let lease = expect_lease(registry.register_transport(id, mailbox, ()));
         Self { lease: AnyLease::Transport(lease), inbox: AnyInbox::Transport(inbox) }
     }
 
     /// A transport that is bound to a server.
     pub(super) fn bound<B: Backend>(registry: &Registry<u64, B>, id: TransportId, server: &ServerId) -> Self {
         let (mailbox, inbox) = mailbox(CAPACITY);
-        let lease = granted(registry.register_transport_bound_to(id, mailbox, (), server));
+        let lease = expect_lease(registry.register_transport_bound_to(id, mailbox, (), server));
         Self { lease: AnyLease::Transport(lease), inbox: AnyInbox::Transport(inbox) }
     }
 
     /// Dies without a word: the inbox goes, the registration stays.
-    pub(super) fn vanish(self) {
+    pub(super) fn die_silently(self) {
         self.lease.detach();
         drop(self.inbox);
     }
@@ -83,7 +83,7 @@ impl Owner {
 
 /// The lease of a registration that nothing speaks against.
 #[track_caller]
-pub(super) fn granted<L, Mb>(registration: Result<L, RegisterError<Mb>>) -> L
+pub(super) fn expect_lease<L, Mb>(registration: Result<L, RegisterError<Mb>>) -> L
 where
     RegisterError<Mb>: Debug,
 {

@@ -13,9 +13,9 @@ use registry_router::Registry;
 use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 
-use super::field::{held, registry, server, transport};
-use super::logbook::Logbook;
+use super::fixture::{entry_counts, registry, server, transport};
 use super::owner::Owner;
+use super::recorder::Recorder;
 
 /// What one owner holds: a server and two transports bound to it.
 const REGISTRATIONS: usize = 3;
@@ -23,32 +23,38 @@ const REGISTRATIONS: usize = 3;
 /// How many threads panic at once.
 const AT_ONCE: usize = 8;
 
-pub(super) fn run<B: Backend>(logbook: &mut Logbook) {
+pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
     let registry = registry::<B>();
-    let owners = logbook.sized(400);
-    let calm = panicking_threads(&registry, owners);
-    after(&registry, logbook, "threads", owners, calm);
+    let owners = recorder.scaled(400);
+    let not_panicked = panicking_threads(&registry, owners);
+    after(&registry, recorder, "threads", owners, not_panicked);
 
-    let owners = logbook.sized(20_000);
+    let owners = recorder.scaled(20_000);
     let began = Instant::now();
-    let calm = panicking_tasks(&registry, owners);
-    logbook.time("tasks_ms", began.elapsed());
-    after(&registry, logbook, "tasks", owners, calm);
+    let not_panicked = panicking_tasks(&registry, owners);
+    recorder.time("tasks_ms", began.elapsed());
+    after(&registry, recorder, "tasks", owners, not_panicked);
 
     // The same names again: they are free.
-    let calm = panicking_tasks(&registry, owners);
-    after(&registry, logbook, "tasks of the same names", owners, calm);
+    let not_panicked = panicking_tasks(&registry, owners);
+    after(&registry, recorder, "tasks of the same names", owners, not_panicked);
 }
 
-fn after<B: Backend>(registry: &Registry<u64, B>, logbook: &mut Logbook, who: &str, owners: usize, calm: usize) {
-    logbook.died(owners * REGISTRATIONS);
-    logbook.expect_eq(&format!("{who} that did not panic"), calm, 0);
-    logbook.left_over(&format!("of the {who} that panicked"), held(registry));
+fn after<B: Backend>(
+    registry: &Registry<u64, B>,
+    recorder: &mut Recorder,
+    who: &str,
+    owners: usize,
+    not_panicked: usize,
+) {
+    recorder.add_deaths(owners * REGISTRATIONS);
+    recorder.expect_eq(&format!("{who} that did not panic"), not_panicked, 0);
+    recorder.expect_empty(&format!("of the {who} that panicked"), entry_counts(registry));
 }
 
 /// Says how many of them did not panic.
 fn panicking_threads<B: Backend>(registry: &Registry<u64, B>, owners: usize) -> usize {
-    let mut calm = 0;
+    let mut not_panicked = 0;
     let numbers: Vec<_> = (0..owners).collect();
     for numbers in numbers.chunks(AT_ONCE) {
         let all_own = Barrier::new(numbers.len());
@@ -59,10 +65,10 @@ fn panicking_threads<B: Backend>(registry: &Registry<u64, B>, owners: usize) -> 
                 panic_somewhere(registry, number);
             };
             let threads: Vec<_> = numbers.iter().map(|&number| scope.spawn(move || own_and_panic(number))).collect();
-            calm += threads.into_iter().map(thread::ScopedJoinHandle::join).filter(Result::is_ok).count();
+            not_panicked += threads.into_iter().map(thread::ScopedJoinHandle::join).filter(Result::is_ok).count();
         });
     }
-    calm
+    not_panicked
 }
 
 /// Says how many of them did not panic.
@@ -78,11 +84,11 @@ fn panicking_tasks<B: Backend>(registry: &Registry<u64, B>, owners: usize) -> us
                 panic_somewhere(&registry, number);
             });
         }
-        let mut calm = 0;
+        let mut not_panicked = 0;
         while let Some(ended) = tasks.join_next().await {
-            calm += usize::from(!ended.is_err_and(|error| error.is_panic()));
+            not_panicked += usize::from(!ended.is_err_and(|error| error.is_panic()));
         }
-        calm
+        not_panicked
     })
 }
 

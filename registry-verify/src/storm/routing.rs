@@ -6,11 +6,11 @@ use hdrhistogram::Histogram;
 use registry_core::Backend;
 use registry_router::{Inbox, Registry, ServerId, ServerLease, ToServer, TransportId, mailbox};
 
-use super::field::{server, transport};
-use super::owner::granted;
+use super::fixture::{server, transport};
+use super::owner::expect_lease;
 
 /// Servers that live on, and their inboxes.
-pub(super) struct Living<B: Backend> {
+pub(super) struct LiveServers<B: Backend> {
     pub(super) registry: Registry<u64, B>,
     pub(super) ids: Vec<ServerId>,
     pub(super) from: TransportId,
@@ -22,13 +22,13 @@ pub(super) struct Living<B: Backend> {
     lost: Option<(u64, String)>,
 }
 
-impl<B: Backend> Living<B> {
+impl<B: Backend> LiveServers<B> {
     pub(super) fn new(registry: Registry<u64, B>, servers: usize, rng: fastrand::Rng) -> Self {
         let ids: Vec<_> = (0..servers).map(|number| server("living", number)).collect();
         let (mut leases, mut inboxes) = (Vec::new(), Vec::new());
         for id in &ids {
             let (mailbox, inbox) = mailbox(1);
-            leases.push(granted(registry.register_server(id.clone(), mailbox, ())));
+            leases.push(expect_lease(registry.register_server(id.clone(), mailbox, ())));
             inboxes.push(inbox);
         }
         Self { registry, ids, from: transport("sender", 0), leases, inboxes, rng, sent: 0, lost: None }

@@ -15,10 +15,10 @@ use registry_router::{Inbox, Registry, RouteError, SendError, ToServer, mailbox}
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
-use super::field::{held, registry, transport};
-use super::logbook::{Logbook, Rounds};
-use super::owner::granted;
-use super::routing::Living;
+use super::fixture::{entry_counts, registry, transport};
+use super::owner::expect_lease;
+use super::recorder::{Recorder, RoundMetrics};
+use super::routing::LiveServers;
 
 const ROUNDS: usize = 6;
 
@@ -33,32 +33,32 @@ const PATIENCE: Duration = Duration::from_millis(1);
 /// What becomes of the messages of those who wait: a number for each, and what came back.
 type Sending = JoinSet<(u64, Result<(), SendError<u64>>)>;
 
-pub(super) fn run<B: Backend>(logbook: &mut Logbook) {
-    let others = logbook.sized(10_000);
-    let waiting = logbook.sized(1_000);
-    let window = Duration::from_millis(logbook.sized(200) as u64);
-    let rng = logbook.rng();
-    let mut living = Living::new(registry::<B>(), others, rng);
-    let registry = living.registry.clone();
+pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
+    let others = recorder.scaled(10_000);
+    let waiting = recorder.scaled(1_000);
+    let window = Duration::from_millis(recorder.scaled(200) as u64);
+    let rng = recorder.rng();
+    let mut live = LiveServers::new(registry::<B>(), others, rng);
+    let registry = live.registry.clone();
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_time().build().expect("threads can be started");
-    let mut rounds = Rounds::default();
+    let mut rounds = RoundMetrics::default();
     for round in 0..ROUNDS {
         let (to_stalled, mut inbox) = mailbox(ROOM);
-        let lease = granted(registry.register_server("stalled", to_stalled, ()));
-        let free = timed(&mut living, window, |living| {
-            let sent = living.registry.route_to_server("stalled", &living.from, 0);
+        let lease = expect_lease(registry.register_server("stalled", to_stalled, ()));
+        let free = timed(&mut live, window, |live| {
+            let sent = live.registry.route_to_server("stalled", &live.from, 0);
             let arrived = inbox.try_recv();
             (sent != Ok(()) || arrived.is_err()).then(|| format!("{sent:?}, and then {:?} was read", arrived.err()))
         });
-        let room = (0..ROOM).map(|_| registry.route_to_server("stalled", &living.from, 0));
-        logbook.expect_each("room at first", room, &Ok(()));
+        let room = (0..ROOM).map(|_| registry.route_to_server("stalled", &live.from, 0));
+        recorder.expect_each("room at first", room, &Ok(()));
         let sending = wait(&runtime, &registry, waiting);
-        let stalled = timed(&mut living, window, |living| {
-            let sent = registry.route_to_server("stalled", &living.from, 0);
+        let stalled = timed(&mut live, window, |live| {
+            let sent = registry.route_to_server("stalled", &live.from, 0);
             (sent != Err(RouteError::Full(0))).then(|| format!("{sent:?}"))
         });
         for (when, served) in [("before it stalled", &free), ("when it was stalled", &stalled)] {
-            logbook.expect_eq(&format!("the first wrong answer {when}"), &served.wrong, &None);
+            recorder.expect_eq(&format!("the first wrong answer {when}"), &served.wrong, &None);
         }
         rounds.add("without_stall_p99_ns", free.p99_ns);
         rounds.add("with_stall_p99_ns", stalled.p99_ns);
@@ -66,21 +66,21 @@ pub(super) fn run<B: Backend>(logbook: &mut Logbook) {
 
         let began = Instant::now();
         if round % 2 == 0 {
-            all_arrive(&runtime, sending, &mut inbox, waiting, logbook);
+            all_are_delivered(&runtime, sending, &mut inbox, waiting, recorder);
             drop(lease);
         } else {
             drop((lease, inbox));
-            all_come_back(&runtime, sending, waiting, logbook);
+            all_fail(&runtime, sending, waiting, recorder);
         }
         rounds.add("stall_ends_ms", began.elapsed().as_secs_f64() * 1e3);
-        logbook.died(1);
+        recorder.add_deaths(1);
     }
-    rounds.note(logbook);
-    logbook.expect_eq("messages to others that were lost, and the first", living.lost(), None);
-    logbook.expect(living.all_current(), || "one that lives on is not registered any more".to_owned());
-    drop(living);
-    logbook.died(others);
-    logbook.left_over("when all are gone", held(&registry));
+    rounds.note(recorder);
+    recorder.expect_eq("messages to others that were lost, and the first", live.lost(), None);
+    recorder.expect(live.all_current(), || "one that lives on is not registered any more".to_owned());
+    drop(live);
+    recorder.add_deaths(others);
+    recorder.expect_empty("when all are gone", entry_counts(&registry));
 }
 
 /// How the others were served, and the first answer of the stalled one that was wrong.
@@ -92,13 +92,13 @@ struct Served {
 /// Routes to the others for a while, and now and then to the one that may be stalled, of whom something is expected:
 /// whatever is said to be wrong with it should not be.
 fn timed<B: Backend>(
-    living: &mut Living<B>,
+    live: &mut LiveServers<B>,
     window: Duration,
-    mut wrong_with: impl FnMut(&Living<B>) -> Option<String>,
+    mut wrong_with: impl FnMut(&LiveServers<B>) -> Option<String>,
 ) -> Served {
     let (began, mut wrong) = (Instant::now(), None);
-    let latencies = living.route_while(|living| {
-        wrong = wrong.take().or_else(|| wrong_with(living));
+    let latencies = live.route_while(|live| {
+        wrong = wrong.take().or_else(|| wrong_with(live));
         began.elapsed() < window
     });
     Served { p99_ns: latencies.p99_ns(), wrong }
@@ -138,12 +138,12 @@ async fn send<B: Backend>(
 }
 
 /// The owner reads again, until everybody has been served.
-fn all_arrive(
+fn all_are_delivered(
     runtime: &Runtime,
     mut sending: Sending,
     inbox: &mut Inbox<ToServer<u64>>,
     waiting: usize,
-    logbook: &mut Logbook,
+    recorder: &mut Recorder,
 ) {
     let (read, ends) = runtime.block_on(async {
         let (mut read, mut ends) = (Vec::new(), Vec::new());
@@ -162,34 +162,34 @@ fn all_arrive(
         (read, ends)
     });
     let arrived: BTreeSet<_> = read.iter().copied().filter(|&message| message != 0).collect();
-    logbook.expect_eq("messages that were read", read.len(), ROOM + arrived.len());
+    recorder.expect_eq("messages that were read", read.len(), ROOM + arrived.len());
     let told: BTreeSet<_> = ends.iter().filter(|(_, end)| end.is_ok()).map(|(number, _)| *number).collect();
-    logbook.expect(told == arrived, || format!("{} were told that it arrived, {} arrived", told.len(), arrived.len()));
+    recorder.expect(told == arrived, || format!("{} were told that it arrived, {} arrived", told.len(), arrived.len()));
     let patient = waiting - waiting / IMPATIENT;
-    logbook.expect(told.len() >= patient, || format!("{} of {patient} patient ones were served", told.len()));
-    came_back(ends, waiting, logbook, |error| matches!(error, SendError::TimedOut(_)));
+    recorder.expect(told.len() >= patient, || format!("{} of {patient} patient ones were served", told.len()));
+    all_accounted_for(ends, waiting, recorder, |error| matches!(error, SendError::TimedOut(_)));
 }
 
 /// The owner is dead, and everybody is told.
-fn all_come_back(runtime: &Runtime, sending: Sending, waiting: usize, logbook: &mut Logbook) {
+fn all_fail(runtime: &Runtime, sending: Sending, waiting: usize, recorder: &mut Recorder) {
     let ends = runtime.block_on(sending.join_all());
-    logbook.expect(ends.iter().all(|(_, end)| end.is_err()), || "a message to the dead was accepted".to_owned());
-    came_back(ends, waiting, logbook, |error| matches!(error, SendError::TimedOut(_) | SendError::Closed(_)));
+    recorder.expect(ends.iter().all(|(_, end)| end.is_err()), || "a message to the dead was accepted".to_owned());
+    all_accounted_for(ends, waiting, recorder, |error| matches!(error, SendError::TimedOut(_) | SendError::Closed(_)));
 }
 
 /// Every sender has its outcome, and what was not delivered came back for a good reason.
-fn came_back(
+fn all_accounted_for(
     ends: Vec<(u64, Result<(), SendError<u64>>)>,
     waiting: usize,
-    logbook: &mut Logbook,
+    recorder: &mut Recorder,
     is_good: impl Fn(&SendError<u64>) -> bool,
 ) {
     let numbers: BTreeSet<_> = ends.iter().map(|(number, _)| *number).collect();
-    logbook.expect_eq("senders that have an outcome", numbers.len(), waiting);
+    recorder.expect_eq("senders that have an outcome", numbers.len(), waiting);
     for (number, end) in ends {
         if let Err(error) = end {
-            logbook.expect(is_good(&error), || format!("message {number} came back as {error:?}"));
-            logbook.expect_eq("the message that came back", error.into_message(), number);
+            recorder.expect(is_good(&error), || format!("message {number} came back as {error:?}"));
+            recorder.expect_eq("the message that came back", error.into_message(), number);
         }
     }
 }

@@ -8,15 +8,15 @@ use super::{Name, Owner};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
     /// A name was to be registered.
-    Register(Name, Claimed),
+    Register(Name, RegisterOutcome),
     /// A transport (first) was to be registered, bound to a server from the beginning.
-    RegisterBound(Name, Name, Claimed),
+    RegisterBound(Name, Name, RegisterOutcome),
     /// An owner released its lease: whether its registration was still there.
     Release(Owner, bool),
     /// A name was unregistered: whether there was a registration.
     Unregister(Name, bool),
     /// A transport (first) was to be bound to a server.
-    Bind(Name, Name, Bound),
+    Bind(Name, Name, BindOutcome),
     /// A transport was unbound: whether it was bound.
     Unbind(Name, bool),
     /// A name was looked up: who was found.
@@ -28,9 +28,9 @@ pub enum Call {
     /// The transports of a server were asked for.
     TransportsOf(Name, Vec<Name>),
     /// A message went to all transports of a server: `None` if that was not found.
-    Broadcast(Name, Option<Vec<(Name, Fate)>>),
+    Broadcast(Name, Option<Vec<(Name, DeliveryOutcome)>>),
     /// A message was routed to a name.
-    Route(Name, Routed),
+    Route(Name, RouteOutcome),
     /// An owner closed its mailbox.
     Close(Owner),
     /// The dead were swept out: so many servers and so many transports.
@@ -41,7 +41,7 @@ pub enum Call {
 
 /// What came of a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Claimed {
+pub enum RegisterOutcome {
     /// It is this one.
     Registered(Owner),
     /// The name is taken, by this one.
@@ -52,9 +52,9 @@ pub enum Claimed {
 
 /// What came of a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bound {
+pub enum BindOutcome {
     /// It is there.
-    Yes,
+    Bound,
     /// The transport was not found.
     NoTransport,
     /// The server was not found.
@@ -63,7 +63,7 @@ pub enum Bound {
 
 /// What came of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Routed {
+pub enum RouteOutcome {
     /// It was in this one's inbox.
     Delivered(Owner),
     /// There was nobody.
@@ -76,7 +76,7 @@ pub enum Routed {
 
 /// What came of a message to one transport of many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum DeliveryOutcome {
     /// It was in this one's inbox.
     Delivered(Owner),
     /// There was no room.
@@ -87,12 +87,14 @@ pub enum Fate {
 
 impl Call {
     /// Whether a call with this result has changed nothing.
-    pub(super) fn only_looks(&self) -> bool {
+    pub(super) fn is_read_only(&self) -> bool {
         match self {
-            Self::Bind(_, _, bound) => *bound != Bound::Yes,
+            Self::Bind(_, _, bound) => *bound != BindOutcome::Bound,
             Self::Unbind(_, was_bound) => !was_bound,
-            Self::Broadcast(_, Some(fates)) => fates.iter().all(|(_, fate)| *fate != Fate::Closed),
-            Self::Route(_, routed) => *routed != Routed::Closed,
+            Self::Broadcast(_, Some(outcomes)) => {
+                outcomes.iter().all(|(_, outcome)| *outcome != DeliveryOutcome::Closed)
+            }
+            Self::Route(_, routed) => *routed != RouteOutcome::Closed,
             Self::Broadcast(_, None)
             | Self::Find(..)
             | Self::IsCurrent(..)
@@ -113,9 +115,9 @@ impl Call {
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Register(name, claimed) => write!(f, "register {name}: {claimed}"),
-            Self::RegisterBound(transport, server, claimed) => {
-                write!(f, "register {transport} bound to {server}: {claimed}")
+            Self::Register(name, outcome) => write!(f, "register {name}: {outcome}"),
+            Self::RegisterBound(transport, server, outcome) => {
+                write!(f, "register {transport} bound to {server}: {outcome}")
             }
             Self::Release(owner, ended) => write!(f, "release the lease of {owner}: {ended}"),
             Self::Unregister(name, ended) => write!(f, "unregister {name}: {ended}"),
@@ -131,9 +133,9 @@ impl fmt::Display for Call {
                 list(f, transports.iter())
             }
             Self::Broadcast(server, None) => write!(f, "broadcast to {server}: not found"),
-            Self::Broadcast(server, Some(fates)) => {
+            Self::Broadcast(server, Some(outcomes)) => {
                 write!(f, "broadcast to {server}: ")?;
-                list(f, fates.iter().map(|(transport, fate)| format!("{transport} {fate}")))
+                list(f, outcomes.iter().map(|(transport, outcome)| format!("{transport} {outcome}")))
             }
             Self::Route(name, routed) => write!(f, "route to {name}: {routed}"),
             Self::Close(owner) => write!(f, "close the mailbox of {owner}"),
@@ -150,7 +152,7 @@ fn list<T: fmt::Display>(f: &mut fmt::Formatter<'_>, items: impl Iterator<Item =
     if items.is_empty() { f.write_str("none") } else { f.write_str(&items.join(", ")) }
 }
 
-impl fmt::Display for Claimed {
+impl fmt::Display for RegisterOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Registered(owner) => write!(f, "registered as {owner}"),
@@ -160,17 +162,17 @@ impl fmt::Display for Claimed {
     }
 }
 
-impl fmt::Display for Bound {
+impl fmt::Display for BindOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Yes => "bound",
+            Self::Bound => "bound",
             Self::NoTransport => "transport not found",
             Self::NoServer => "server not found",
         })
     }
 }
 
-impl fmt::Display for Routed {
+impl fmt::Display for RouteOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Delivered(owner) => write!(f, "delivered to {owner}"),
@@ -181,7 +183,7 @@ impl fmt::Display for Routed {
     }
 }
 
-impl fmt::Display for Fate {
+impl fmt::Display for DeliveryOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Delivered(owner) => write!(f, "got it as {owner}"),

@@ -1,6 +1,6 @@
 //! Histories that a registry must never have, each with a twin that it may.
 
-use super::{Bound, Call, Claimed, Fate, Name, Owner, Routed, Rules, State};
+use super::{BindOutcome, Call, DeliveryOutcome, Name, Owner, RegisterOutcome, RegistrySpec, RouteOutcome, State};
 use crate::linear::{History, Timed, Verdict, check};
 
 const S: Name = Name::server(0);
@@ -16,7 +16,7 @@ type Threads<'a> = &'a [&'a [(u64, u64, Call)]];
 fn verdict(threads: Threads<'_>) -> Verdict {
     let timed = |(began, ended, call): &(u64, u64, Call)| Timed { began: *began, ended: *ended, call: call.clone() };
     let history: History<Call> = threads.iter().map(|calls| calls.iter().map(timed).collect()).collect();
-    check(&Rules::of(&history), &State::default(), &history, 1_000_000)
+    check(&RegistrySpec::of(&history), &State::default(), &history, 1_000_000)
 }
 
 #[track_caller]
@@ -35,19 +35,19 @@ fn may_be(threads: Threads<'_>) {
 }
 
 fn is(name: Name, owner: Owner) -> Call {
-    Call::Register(name, Claimed::Registered(owner))
+    Call::Register(name, RegisterOutcome::Registered(owner))
 }
 
 fn taken(name: Name, by: Owner) -> Call {
-    Call::Register(name, Claimed::Taken(by))
+    Call::Register(name, RegisterOutcome::Taken(by))
 }
 
-fn born_bound(owner: Owner) -> Call {
-    Call::RegisterBound(T, S, Claimed::Registered(owner))
+fn registers_bound(owner: Owner) -> Call {
+    Call::RegisterBound(T, S, RegisterOutcome::Registered(owner))
 }
 
 fn bound(server: Name) -> Call {
-    Call::Bind(T, server, Bound::Yes)
+    Call::Bind(T, server, BindOutcome::Bound)
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn of_two_who_end_a_registration_one_did_it() {
 
 #[test]
 fn a_binding_does_not_survive_its_server() {
-    let start = [(0, 1, is(S, A)), (2, 3, born_bound(B)), (4, 7, Call::Unregister(S, true))];
+    let start = [(0, 1, is(S, A)), (2, 3, registers_bound(B)), (4, 7, Call::Unregister(S, true))];
     must_not_be(&[&start, &[(8, 9, Call::ServerFor(T, Some(S)))]]);
     may_be(&[&start, &[(8, 9, Call::ServerFor(T, None))]]);
     // The bindings end before the name is free, and no other way round.
@@ -115,13 +115,13 @@ fn a_binding_does_not_survive_its_server() {
 
 #[test]
 fn a_successor_inherits_no_binding() {
-    let start = [(0, 1, is(S, A)), (2, 3, born_bound(B)), (4, 5, Call::Release(B, true)), (6, 7, is(T, C))];
+    let start = [(0, 1, is(S, A)), (2, 3, registers_bound(B)), (4, 5, Call::Release(B, true)), (6, 7, is(T, C))];
     let then = |call: Call| verdict(&[&start, &[(8, 9, call)]]);
     for wrong in [
         Call::ServerFor(T, Some(S)),
         Call::TransportsOf(S, vec![T]),
         Call::Unbind(T, true),
-        Call::Broadcast(S, Some(vec![(T, Fate::Delivered(C))])),
+        Call::Broadcast(S, Some(vec![(T, DeliveryOutcome::Delivered(C))])),
         Call::Count(1, 1, 1),
     ] {
         assert!(then(wrong.clone()).is_violation(), "{wrong}");
@@ -151,7 +151,7 @@ fn a_binding_that_was_made_is_there() {
     must_not_be(&[&moves, &[(12, 13, Call::ServerFor(T, Some(S)))]]);
     // Nothing is bound to nobody.
     must_not_be(&[&[(0, 1, is(T, B)), (2, 3, bound(S))]]);
-    may_be(&[&[(0, 1, is(T, B)), (2, 3, Call::Bind(T, S, Bound::NoServer))]]);
+    may_be(&[&[(0, 1, is(T, B)), (2, 3, Call::Bind(T, S, BindOutcome::NoServer))]]);
 }
 
 #[test]
@@ -159,42 +159,42 @@ fn one_that_is_born_bound_is_never_unbound_while_its_server_lives() {
     let server = [(0, 1, is(S, A))];
     must_not_be(&[
         &server,
-        &[(2, 5, born_bound(B))],
+        &[(2, 5, registers_bound(B))],
         &[(3, 4, Call::Find(T, Some(B))), (6, 7, Call::ServerFor(T, None))],
     ]);
     may_be(&[
         &server,
-        &[(2, 5, born_bound(B))],
+        &[(2, 5, registers_bound(B))],
         &[(3, 4, Call::Find(T, Some(B))), (6, 7, Call::ServerFor(T, Some(S)))],
     ]);
     // If the server ends meanwhile, it is unbound or not born at all.
     let ends = [(0, 1, is(S, A)), (3, 4, Call::Unregister(S, true))];
-    may_be(&[&ends, &[(2, 5, born_bound(B)), (6, 7, Call::ServerFor(T, None))]]);
-    may_be(&[&ends, &[(2, 5, Call::RegisterBound(T, S, Claimed::NoServer)), (6, 7, Call::Find(T, None))]]);
-    must_not_be(&[&ends, &[(2, 5, born_bound(B)), (6, 7, Call::ServerFor(T, Some(S)))]]);
-    must_not_be(&[&ends, &[(5, 6, born_bound(B))]]);
+    may_be(&[&ends, &[(2, 5, registers_bound(B)), (6, 7, Call::ServerFor(T, None))]]);
+    may_be(&[&ends, &[(2, 5, Call::RegisterBound(T, S, RegisterOutcome::NoServer)), (6, 7, Call::Find(T, None))]]);
+    must_not_be(&[&ends, &[(2, 5, registers_bound(B)), (6, 7, Call::ServerFor(T, Some(S)))]]);
+    must_not_be(&[&ends, &[(5, 6, registers_bound(B))]]);
 }
 
 #[test]
 fn a_message_goes_to_a_registration_that_is_there_during_the_call() {
     let start = [(0, 1, is(S, A)), (2, 5, Call::Release(A, true)), (6, 7, is(S, B))];
-    must_not_be(&[&start, &[(8, 9, Call::Route(S, Routed::Delivered(A)))]]);
-    may_be(&[&start, &[(4, 9, Call::Route(S, Routed::Delivered(A)))]]);
-    may_be(&[&start, &[(8, 9, Call::Route(S, Routed::Delivered(B)))]]);
-    must_not_be(&[&start, &[(3, 4, Call::Route(S, Routed::Delivered(B)))]]);
-    must_not_be(&[&start, &[(8, 9, Call::Route(S, Routed::NotFound))]]);
+    must_not_be(&[&start, &[(8, 9, Call::Route(S, RouteOutcome::Delivered(A)))]]);
+    may_be(&[&start, &[(4, 9, Call::Route(S, RouteOutcome::Delivered(A)))]]);
+    may_be(&[&start, &[(8, 9, Call::Route(S, RouteOutcome::Delivered(B)))]]);
+    must_not_be(&[&start, &[(3, 4, Call::Route(S, RouteOutcome::Delivered(B)))]]);
+    must_not_be(&[&start, &[(8, 9, Call::Route(S, RouteOutcome::NotFound))]]);
 }
 
 #[test]
 fn the_dead_are_not_found_and_leave_their_names() {
-    let start = [(0, 1, is(S, A)), (2, 3, born_bound(B)), (4, 5, Call::Close(A))];
+    let start = [(0, 1, is(S, A)), (2, 3, registers_bound(B)), (4, 5, Call::Close(A))];
     let then = |calls: &[(u64, u64, Call)]| verdict(&[&start, calls]);
     for wrong in [
         Call::Find(S, Some(A)),
         taken(S, A),
         bound(S),
         Call::TransportsOf(S, vec![T]),
-        Call::Route(S, Routed::NotFound),
+        Call::Route(S, RouteOutcome::NotFound),
         Call::Sweep(0, 0),
         Call::Sweep(1, 1),
     ] {
@@ -203,21 +203,21 @@ fn the_dead_are_not_found_and_leave_their_names() {
     for right in [
         Call::Find(S, None),
         is(S, C),
-        Call::Bind(T, S, Bound::NoServer),
+        Call::Bind(T, S, BindOutcome::NoServer),
         Call::TransportsOf(S, vec![]),
         Call::ServerFor(T, Some(S)),
-        Call::Route(S, Routed::Closed),
+        Call::Route(S, RouteOutcome::Closed),
         Call::Sweep(1, 0),
         Call::Unregister(S, true),
     ] {
         assert_eq!(then(&[(6, 7, right.clone())]), Verdict::Linearizable, "{right}");
     }
     // Whoever was told that it is closed finds it gone, and so are its bindings.
-    for ends in [Call::Route(S, Routed::Closed), Call::Sweep(1, 0), is(S, C)] {
+    for ends in [Call::Route(S, RouteOutcome::Closed), Call::Sweep(1, 0), is(S, C)] {
         assert!(then(&[(6, 7, ends.clone()), (8, 9, Call::IsCurrent(A, true))]).is_violation(), "{ends}");
         assert!(then(&[(6, 7, ends.clone()), (8, 9, Call::ServerFor(T, Some(S)))]).is_violation(), "{ends}");
     }
-    let found_late = [(6, 7, Call::Route(S, Routed::Closed)), (8, 9, Call::Count(0, 1, 0))];
+    let found_late = [(6, 7, Call::Route(S, RouteOutcome::Closed)), (8, 9, Call::Count(0, 1, 0))];
     assert_eq!(then(&found_late), Verdict::Linearizable);
 }
 
@@ -241,8 +241,8 @@ fn incarnations_of_a_name_grow() {
         may_be(&[&[(0, 1, is(S, B)), (2, 3, ending), (4, 5, is(S, C))]]);
     }
     let server = [(0, 1, is(S, A)), (2, 3, is(T, C)), (4, 5, ends(C))];
-    must_not_be(&[&server, &[(6, 7, born_bound(B))]]);
-    may_be(&[&server, &[(6, 7, Call::RegisterBound(T, S, Claimed::Registered(Owner(3))))]]);
+    must_not_be(&[&server, &[(6, 7, registers_bound(B))]]);
+    may_be(&[&server, &[(6, 7, Call::RegisterBound(T, S, RegisterOutcome::Registered(Owner(3))))]]);
     // Names do not concern each other.
     may_be(&[&[(0, 1, is(S, B)), (2, 3, is(OTHER, A))]]);
 }
@@ -263,15 +263,15 @@ fn a_look_up_shows_the_present_incarnation() {
 fn those_who_are_not_dead_stay() {
     let start = [(0, 1, is(S, A)), (2, 3, is(T, B))];
     must_not_be(&[&start, &[(4, 5, Call::Sweep(1, 0))]]);
-    must_not_be(&[&start, &[(4, 5, Call::Route(S, Routed::Closed))]]);
+    must_not_be(&[&start, &[(4, 5, Call::Route(S, RouteOutcome::Closed))]]);
     must_not_be(&[&start, &[(4, 5, is(S, C))]]);
     may_be(&[&start, &[(4, 5, Call::Sweep(0, 0)), (6, 7, Call::Count(1, 1, 0))]]);
 }
 
 #[test]
 fn a_broadcast_reaches_each_at_an_instant_of_its_own() {
-    let start = [(0, 1, is(S, A)), (2, 3, born_bound(B)), (4, 7, Call::Unbind(T, true))];
-    let reached = Call::Broadcast(S, Some(vec![(T, Fate::Delivered(B))]));
+    let start = [(0, 1, is(S, A)), (2, 3, registers_bound(B)), (4, 7, Call::Unbind(T, true))];
+    let reached = Call::Broadcast(S, Some(vec![(T, DeliveryOutcome::Delivered(B))]));
     let missed = Call::Broadcast(S, Some(vec![]));
     may_be(&[&start, &[(5, 6, reached.clone())]]);
     may_be(&[&start, &[(5, 6, missed.clone())]]);
@@ -279,7 +279,7 @@ fn a_broadcast_reaches_each_at_an_instant_of_its_own() {
     must_not_be(&[&start[..2], &[(8, 9, missed)]]);
     must_not_be(&[&start[..2], &[(8, 9, Call::Broadcast(S, None))]]);
     // One whose mailbox is closed is taken out.
-    let closed = (10, 11, Call::Broadcast(S, Some(vec![(T, Fate::Closed)])));
+    let closed = (10, 11, Call::Broadcast(S, Some(vec![(T, DeliveryOutcome::Closed)])));
     let dead = [&start[..2], &[(8, 9, Call::Close(B)), closed]].concat();
     may_be(&[&dead, &[(12, 13, Call::IsCurrent(B, false))]]);
     must_not_be(&[&dead, &[(12, 13, Call::IsCurrent(B, true))]]);
@@ -289,8 +289,8 @@ fn a_broadcast_reaches_each_at_an_instant_of_its_own() {
 #[test]
 fn a_birth_may_end_the_dead_before_it_finds_its_server_gone() {
     let start = [(0, 1, is(S, A)), (2, 3, is(T, B)), (4, 5, Call::Close(B))];
-    let in_vain = |began, ended| [(began, ended, Call::RegisterBound(T, S, Claimed::NoServer))];
-    let server_ends = [(6, 7, Call::Unregister(S, true)), (12, 13, Call::Route(T, Routed::NotFound))];
+    let in_vain = |began, ended| [(began, ended, Call::RegisterBound(T, S, RegisterOutcome::NoServer))];
+    let server_ends = [(6, 7, Call::Unregister(S, true)), (12, 13, Call::Route(T, RouteOutcome::NotFound))];
     may_be(&[&start, &in_vain(5, 10), &server_ends]);
     must_not_be(&[&start, &in_vain(8, 10), &server_ends]);
 }

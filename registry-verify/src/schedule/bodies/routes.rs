@@ -3,29 +3,29 @@
 use registry_core::{Backend, BoundRouteError, RouteError};
 use shuttle::thread;
 
-use super::{nothing_is_left, server, transport, transport_id, world};
+use super::{assert_empty, registry, server, transport, transport_id};
 use crate::schedule::queue::Queue;
 
 /// A transport is unbound and bound to another server while a message goes through its route: whatever is sent after
 /// that goes by the new binding.
-pub(super) fn bound_route_against_moves<B: Backend>() {
-    let world = world::<B>();
-    let (s, requests) = server(&world, "s");
-    let (other, others) = server(&world, "other");
-    let (t, _replies) = transport(&world, "t");
-    world.bind_transport_to_server("t", "s").expect("both are there");
-    let [mut one, mut two] = [(); 2].map(|()| world.bound_route("t").expect("it is there"));
-    one.try_send(&world, 1).expect("there is room");
-    assert_eq!(two.try_send(&world, 2), Ok(()));
+pub(super) fn bound_route_against_rebinding<B: Backend>() {
+    let registry = registry::<B>();
+    let (s, requests) = server(&registry, "s");
+    let (other, others) = server(&registry, "other");
+    let (t, _replies) = transport(&registry, "t");
+    registry.bind_transport_to_server("t", "s").expect("both are there");
+    let [mut one, mut two] = [(); 2].map(|()| registry.bound_route("t").expect("it is there"));
+    registry.route_through(&mut one, 1).expect("there is room");
+    assert_eq!(registry.route_through(&mut two, 2), Ok(()));
     assert_eq!(requests.drain().len(), 2);
     let meanwhile = thread::scope(|scope| {
-        let meanwhile = scope.spawn(|| one.try_send(&world, 3));
+        let meanwhile = scope.spawn(|| registry.route_through(&mut one, 3));
         scope.spawn(|| {
-            assert!(world.unbind_transport("t"));
-            let unbound = two.try_send(&world, 4);
+            assert!(registry.unbind_transport("t"));
+            let unbound = registry.route_through(&mut two, 4);
             assert_eq!(unbound, Err(BoundRouteError::NotBound(4)), "sent by a binding that was undone");
-            world.bind_transport_to_server("t", "other").expect("both are there");
-            assert_eq!(two.try_send(&world, 5), Ok(()));
+            registry.bind_transport_to_server("t", "other").expect("both are there");
+            assert_eq!(registry.route_through(&mut two, 5), Ok(()));
             assert!(others.drain().iter().any(|delivery| delivery.message == 5), "sent by a binding that was moved");
         });
         meanwhile.join().expect("nobody panics")
@@ -37,56 +37,57 @@ pub(super) fn bound_route_against_moves<B: Backend>() {
         Err(error) => assert_eq!((error, arrived), (BoundRouteError::NotBound(3), 0)),
     }
     drop((s, other, t, one, two));
-    nothing_is_left(&world);
+    assert_empty(&registry);
 }
 
 /// A server dies and its name goes to another one while messages go to whom the transport is bound to: the successor gets
 /// none.
-pub(super) fn bound_route_against_the_servers_death<B: Backend>() {
-    let world = world::<B>();
+pub(super) fn bound_route_against_server_death<B: Backend>() {
+    let registry = registry::<B>();
     let requests = Queue::new(4);
-    let s = world.register_server("s", requests.clone(), ()).expect("the name is free");
-    let (t, _replies) = transport(&world, "t");
-    world.bind_transport_to_server("t", "s").expect("both are there");
-    let [mut one, mut two] = [(); 2].map(|()| world.bound_route("t").expect("it is there"));
+    let s = registry.register_server("s", requests.clone(), ()).expect("the name is free");
+    let (t, _replies) = transport(&registry, "t");
+    registry.bind_transport_to_server("t", "s").expect("both are there");
+    let [mut one, mut two] = [(); 2].map(|()| registry.bound_route("t").expect("it is there"));
     for route in [&mut one, &mut two] {
-        route.try_send(&world, 0).expect("there is room");
+        registry.route_through(route, 0).expect("there is room");
     }
     assert_eq!(requests.drain().len(), 2);
-    let heirs = Queue::new(4);
+    let successors = Queue::new(4);
     let sent = thread::scope(|scope| {
-        let through = scope.spawn(|| one.try_send(&world, 1));
-        let by_name = scope.spawn(|| world.route_to_bound_server("t", 2));
+        let through = scope.spawn(|| registry.route_through(&mut one, 1));
+        let by_name = scope.spawn(|| registry.route_to_bound_server("t", 2));
         scope.spawn(|| {
             drop(s);
-            world.register_server("s", heirs.clone(), ()).expect("the name is free").detach();
-            let after = two.try_send(&world, 3);
+            registry.register_server("s", successors.clone(), ()).expect("the name is free").detach();
+            let after = registry.route_through(&mut two, 3);
             assert_eq!(after, Err(BoundRouteError::NotBound(3)), "sent to whom is gone");
         });
         [through.join().expect("nobody panics"), by_name.join().expect("nobody panics")]
     });
-    assert_eq!(heirs.len(), 0, "a successor inherited a message");
+    assert_eq!(successors.len(), 0, "a successor inherited a message");
     let mut arrived: Vec<_> = requests.drain().into_iter().map(|delivery| delivery.message).collect();
     arrived.sort_unstable();
     let accepted: Vec<_> = [1, 2].into_iter().zip(&sent).filter(|(_, sent)| sent.is_ok()).map(|(n, _)| n).collect();
     assert_eq!(arrived, accepted, "what was accepted is received, once");
     drop((t, one, two));
-    world.unregister_server("s");
-    nothing_is_left(&world);
+    registry.unregister_server("s");
+    assert_empty(&registry);
 }
 
 /// Many messages are sent at once while one of the receivers is unregistered and another one is found dead: each is in a
 /// mailbox or comes back, in order, and the dead one is taken out.
 pub(super) fn route_many_against_deaths<B: Backend>() {
-    let world = world::<B>();
+    let registry = registry::<B>();
     let [stays, leaves] = [(); 2].map(|()| Queue::new(4));
-    let stay = world.register_server("stays", stays.clone(), ()).expect("the name is free");
-    let leave = world.register_server("leaves", leaves.clone(), ()).expect("the name is free");
-    let (dead, deads) = server(&world, "dead");
+    let stay = registry.register_server("stays", stays.clone(), ()).expect("the name is free");
+    let leave = registry.register_server("leaves", leaves.clone(), ()).expect("the name is free");
+    let (dead, deads) = server(&registry, "dead");
     let from = transport_id("t");
     let to = ["leaves", "stays", "dead", "leaves", "stays"];
     let returned = thread::scope(|scope| {
-        let sender = scope.spawn(|| world.route_many_to_servers(to.into_iter().zip(0..).map(|(to, n)| (to, &from, n))));
+        let sender =
+            scope.spawn(|| registry.route_many_to_servers(to.into_iter().zip(0..).map(|(to, n)| (to, &from, n))));
         scope.spawn(|| drop(leave));
         scope.spawn(|| deads.close());
         sender.join().expect("nobody panics")
@@ -109,5 +110,5 @@ pub(super) fn route_many_against_deaths<B: Backend>() {
     assert_eq!(all, [0, 1, 2, 3, 4], "each is delivered or returned, once");
     assert_eq!(dead.is_current(), !back.contains(&2), "who is found dead is taken out");
     drop((stay, dead));
-    nothing_is_left(&world);
+    assert_empty(&registry);
 }

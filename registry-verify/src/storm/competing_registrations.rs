@@ -11,12 +11,12 @@ use std::thread;
 use registry_core::{Backend, Incarnation, RegisterErrorKind};
 use registry_router::{Inbox, Registry, ServerMailbox, ToServer, ToTransport, TransportMailbox, mailbox};
 
-use super::field::held;
-use super::logbook::Logbook;
+use super::fixture::entry_counts;
 use super::owner::AnyLease;
+use super::recorder::Recorder;
 use crate::sequence::Side;
 
-const RIVALS: usize = 3;
+const COMPETITORS: usize = 3;
 
 /// Every so many registrations of a rival are renewed once.
 const RENEWED: usize = 4;
@@ -27,40 +27,40 @@ const PATIENCE: usize = 1_000_000;
 /// The name that all want.
 const NAME: &str = "wanted";
 
-pub(super) fn run<B: Backend>(logbook: &mut Logbook) {
+pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
     let races = [(1, Side::Server), (1, Side::Transport), (64, Side::Server), (64, Side::Transport)];
-    let look_ups = logbook.sized(300_000) / races.len();
-    let least = logbook.sized(10_000) / races.len();
+    let lookups = recorder.scaled(300_000) / races.len();
+    let least = recorder.scaled(10_000) / races.len();
     let (mut falls_seen, mut falls_owned, mut registrations) = (0, 0, 0);
     for (shards, side) in races {
         let race = Race::<B>::new(shards, side);
-        let (seen, owned) = race.run(look_ups, least);
+        let (seen, owned) = race.run(lookups, least);
         let when = format!("{side:?}, {shards} shards");
-        logbook.expect_eq(&format!("incarnations that fell in lookups ({when})"), &seen.first_fall, &None);
-        for rival in &owned {
-            logbook.expect(rival.registrations >= least, || {
-                format!("a rival had the name only {} times ({when})", rival.registrations)
+        recorder.expect_eq(&format!("incarnations that fell in lookups ({when})"), &seen.first_fall, &None);
+        for competitor in &owned {
+            recorder.expect(competitor.registrations >= least, || {
+                format!("a rival had the name only {} times ({when})", competitor.registrations)
             });
-            logbook.expect_eq(
+            recorder.expect_eq(
                 &format!("incarnations that were less than an earlier one ({when})"),
-                &rival.first_fall,
+                &competitor.first_fall,
                 &None,
             );
-            logbook.expect_eq(
+            recorder.expect_eq(
                 &format!("registrations that were refused for another reason ({when})"),
-                &rival.refused,
+                &competitor.refused,
                 &None,
             );
         }
         falls_seen += seen.falls;
-        falls_owned += owned.iter().map(|rival| rival.falls).sum::<u64>();
-        registrations += owned.iter().map(|rival| rival.registrations).sum::<usize>();
-        logbook.left_over(&format!("after a race ({when})"), held(&race.registry));
+        falls_owned += owned.iter().map(|competitor| competitor.falls).sum::<u64>();
+        registrations += owned.iter().map(|competitor| competitor.registrations).sum::<usize>();
+        recorder.expect_empty(&format!("after a race ({when})"), entry_counts(&race.registry));
     }
-    logbook.died(registrations);
-    logbook.figure("look_ups_count", (look_ups * races.len()) as f64);
-    logbook.figure("falls_seen_count", falls_seen as f64);
-    logbook.figure("falls_owned_count", falls_owned as f64);
+    recorder.add_deaths(registrations);
+    recorder.figure("look_ups_count", (lookups * races.len()) as f64);
+    recorder.figure("falls_seen_count", falls_seen as f64);
+    recorder.figure("falls_owned_count", falls_owned as f64);
 }
 
 /// What one thread has found.
@@ -107,24 +107,27 @@ impl<B: Backend> Race<B> {
             _inboxes: (server_inbox, transport_inbox),
             greatest: AtomicU64::new(0),
             over: AtomicBool::new(false),
-            ready: Barrier::new(RIVALS + 1),
+            ready: Barrier::new(COMPETITORS + 1),
         }
     }
 
     /// So many lookups, while each rival registers at least so often. What was seen, and what each rival found.
-    fn run(&self, look_ups: usize, least: usize) -> (Tally, Vec<Tally>) {
+    fn run(&self, lookups: usize, least: usize) -> (Tally, Vec<Tally>) {
         thread::scope(|scope| {
-            let rivals: Vec<_> = (0..RIVALS).map(|_| scope.spawn(|| self.contend(least))).collect();
-            let seen = self.watch(look_ups);
-            let owned = rivals.into_iter().map(|rival| rival.join().expect("a rival does not panic"));
+            let competing_registrations: Vec<_> =
+                (0..COMPETITORS).map(|_| scope.spawn(|| self.compete(least))).collect();
+            let seen = self.watch(lookups);
+            let owned = competing_registrations
+                .into_iter()
+                .map(|competitor| competitor.join().expect("a rival does not panic"));
             (seen, owned.collect())
         })
     }
 
-    fn watch(&self, look_ups: usize) -> Tally {
+    fn watch(&self, lookups: usize) -> Tally {
         let (mut tally, mut last) = (Tally::default(), 0);
         self.ready.wait();
-        for _ in 0..look_ups {
+        for _ in 0..lookups {
             if let Some(now) = self.find().map(Incarnation::as_u64) {
                 if now < last {
                     tally.fell(last, now);
@@ -136,7 +139,7 @@ impl<B: Backend> Race<B> {
         tally
     }
 
-    fn contend(&self, least: usize) -> Tally {
+    fn compete(&self, least: usize) -> Tally {
         let mut tally = Tally::default();
         self.ready.wait();
         let mut late = 0;

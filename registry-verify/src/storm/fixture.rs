@@ -3,7 +3,7 @@
 use registry_core::{Backend, MailboxFamily, Probe};
 use registry_router::{Registry, ServerId, TransportId};
 
-use super::logbook::Left;
+use super::recorder::EntryCounts;
 
 /// An empty registry with default settings: 64 shards, and everything counted.
 pub(super) fn registry<B: Backend>() -> Registry<u64, B> {
@@ -21,8 +21,8 @@ pub(super) fn transport(kind: &str, number: usize) -> TransportId {
 }
 
 /// What a registry holds.
-pub(super) fn held<B: Backend, X: MailboxFamily, P: Probe>(registry: &Registry<u64, B, X, P>) -> Left {
-    Left {
+pub(super) fn entry_counts<B: Backend, X: MailboxFamily, P: Probe>(registry: &Registry<u64, B, X, P>) -> EntryCounts {
+    EntryCounts {
         servers: registry.server_count(),
         transports: registry.transport_count(),
         bindings: registry.binding_count(),

@@ -5,25 +5,25 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use super::{Context, Scale};
-use crate::account::{Account, Storm};
+use crate::check_report::{CheckReport, StormReport};
 
 /// How much smaller a storm is in a test.
 const SHORT: usize = 50;
 
 /// What a storm is told, and what it has to tell.
-pub(super) struct Logbook {
+pub(super) struct Recorder {
     context: Context,
-    storm: Storm,
+    storm: StormReport,
     wrong: Vec<String>,
 }
 
-impl Logbook {
+impl Recorder {
     pub(super) fn new(name: &str, context: Context) -> Self {
-        Self { context, storm: Storm { name: name.to_owned(), ..Storm::default() }, wrong: Vec::new() }
+        Self { context, storm: StormReport { name: name.to_owned(), ..StormReport::default() }, wrong: Vec::new() }
     }
 
     /// So many of something, given how many there are in full.
-    pub(super) fn sized(&self, full: usize) -> usize {
+    pub(super) fn scaled(&self, full: usize) -> usize {
         match self.context.scale {
             Scale::Full => full,
             Scale::Short => full.div_ceil(SHORT),
@@ -65,17 +65,17 @@ impl Logbook {
     }
 
     /// Notes how many owners died.
-    pub(super) fn died(&mut self, deaths: usize) {
+    pub(super) fn add_deaths(&mut self, deaths: usize) {
         self.storm.deaths += deaths as u64;
     }
 
     /// Notes how much work it was to clean up after them.
-    pub(super) fn cleaned_in(&mut self, work: Duration) {
-        self.storm.cleanup_ms = ms(work);
+    pub(super) fn set_cleanup(&mut self, cpu_timer: Duration) {
+        self.storm.cleanup_ms = ms(cpu_timer);
     }
 
     /// Notes how long an owner was dead before it was gone; the longest counts.
-    pub(super) fn lagged(&mut self, lag: Duration) {
+    pub(super) fn record_lag(&mut self, lag: Duration) {
         self.storm.lag_ms = self.storm.lag_ms.max(ms(lag));
     }
 
@@ -106,29 +106,29 @@ impl Logbook {
     }
 
     /// Notes what is left of the dead: registrations and bindings.
-    pub(super) fn left_over(&mut self, when: &str, left: Left) {
-        self.storm.leftover += left.all() as u64;
-        self.expect_eq(&format!("what is left {when}"), left, Left::default());
+    pub(super) fn expect_empty(&mut self, when: &str, remaining: EntryCounts) {
+        self.storm.leftover += remaining.all() as u64;
+        self.expect_eq(&format!("what is left {when}"), remaining, EntryCounts::default());
     }
 
     /// Puts everything into an account.
-    pub(super) fn close(self, account: &mut Account) {
+    pub(super) fn close(self, report: &mut CheckReport) {
         for wrong in self.wrong {
-            account.violated(&self.storm.name, self.context.seed, wrong);
+            report.violated(&self.storm.name, self.context.seed, wrong);
         }
-        account.storms.push(self.storm);
+        report.storms.push(self.storm);
     }
 }
 
 /// How many registrations and bindings there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Left {
+pub(super) struct EntryCounts {
     pub(super) servers: usize,
     pub(super) transports: usize,
     pub(super) bindings: usize,
 }
 
-impl Left {
+impl EntryCounts {
     pub(super) fn all(self) -> usize {
         self.servers + self.transports + self.bindings
     }
@@ -147,16 +147,16 @@ pub(super) fn median(mut values: Vec<f64>) -> f64 {
 
 /// Figures that are noted once for each round, and become one by their median.
 #[derive(Default)]
-pub(super) struct Rounds(BTreeMap<&'static str, Vec<f64>>);
+pub(super) struct RoundMetrics(BTreeMap<&'static str, Vec<f64>>);
 
-impl Rounds {
+impl RoundMetrics {
     pub(super) fn add(&mut self, name: &'static str, value: f64) {
         self.0.entry(name).or_default().push(value);
     }
 
-    pub(super) fn note(self, logbook: &mut Logbook) {
+    pub(super) fn note(self, recorder: &mut Recorder) {
         for (name, values) in self.0 {
-            logbook.figure(name, median(values));
+            recorder.figure(name, median(values));
         }
     }
 }

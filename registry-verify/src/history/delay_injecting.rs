@@ -7,30 +7,30 @@ use std::{fmt, hint, thread};
 
 use registry_core::{Event, Mailbox, MailboxFamily, Operation, Probe, ShardStats, TrySendError};
 
-use super::post::{Post, Receive, TurnedDown};
+use super::mailbox_factory::{MailboxFactory, Receiver, Rejections};
 
 /// Falters wherever the registry reports to it, and hears nothing.
 #[derive(Clone, Copy, Debug)]
-pub struct FalteringProbe;
+pub struct DelayInjectingProbe;
 
 /// Mailboxes that falter wherever the registry asks them for something.
 #[derive(Clone, Copy, Debug)]
-pub struct Faltering;
+pub struct DelayInjectingMailboxes;
 
 /// Both ends of such a mailbox.
-pub struct FalteringMailbox<T>(Arc<Mutex<Queue<T>>>);
+pub struct DelayInjectingMailbox<T>(Arc<Mutex<Queue<T>>>);
 
 struct Queue<T> {
     items: Vec<T>,
     capacity: usize,
     closed: bool,
-    turned_down: TurnedDown,
+    rejections: Rejections,
 }
 
 /// Mostly nothing, at times a few hundred nanoseconds, seldom until others have run.
 ///
 /// By the thread's own generator, which whoever wants the same faltering again may seed.
-fn falter() {
+fn inject_delay() {
     match fastrand::u8(..) {
         0..=191 => {}
         192..=247 => (0..fastrand::u8(..64)).for_each(|_| hint::spin_loop()),
@@ -39,18 +39,18 @@ fn falter() {
     }
 }
 
-impl Probe for FalteringProbe {
+impl Probe for DelayInjectingProbe {
     fn lookup(&self, _shard: usize) -> bool {
-        falter();
+        inject_delay();
         false
     }
 
     fn event(&self, _shard: usize, _event: Event) {
-        falter();
+        inject_delay();
     }
 
     fn times_writes(&self) -> bool {
-        falter();
+        inject_delay();
         false
     }
 
@@ -65,75 +65,75 @@ impl Probe for FalteringProbe {
     fn reset(&self) {}
 }
 
-impl MailboxFamily for Faltering {
-    type Mailbox<T: Send + 'static> = FalteringMailbox<T>;
+impl MailboxFamily for DelayInjectingMailboxes {
+    type Mailbox<T: Send + 'static> = DelayInjectingMailbox<T>;
 }
 
-impl Post for Faltering {
-    type Inbox<T: Send + 'static> = FalteringMailbox<T>;
+impl MailboxFactory for DelayInjectingMailboxes {
+    type Inbox<T: Send + 'static> = DelayInjectingMailbox<T>;
 
-    fn open<T: Send + 'static>(capacity: usize) -> (Self::Mailbox<T>, Self::Inbox<T>) {
-        let queue = Queue { items: Vec::new(), capacity, closed: false, turned_down: TurnedDown::default() };
-        let mailbox = FalteringMailbox(Arc::new(Mutex::new(queue)));
+    fn mailbox<T: Send + 'static>(capacity: usize) -> (Self::Mailbox<T>, Self::Inbox<T>) {
+        let queue = Queue { items: Vec::new(), capacity, closed: false, rejections: Rejections::default() };
+        let mailbox = DelayInjectingMailbox(Arc::new(Mutex::new(queue)));
         (mailbox.clone(), mailbox)
     }
 }
 
-impl<T: Send + 'static> Mailbox<T> for FalteringMailbox<T> {
+impl<T: Send + 'static> Mailbox<T> for DelayInjectingMailbox<T> {
     fn try_send(&self, item: T) -> Result<(), TrySendError<T>> {
-        falter();
+        inject_delay();
         let mut queue = self.queue();
         let outcome = if queue.closed {
-            queue.turned_down.closed += 1;
+            queue.rejections.closed += 1;
             Err(TrySendError::Closed(item))
         } else if queue.items.len() == queue.capacity {
-            queue.turned_down.full += 1;
+            queue.rejections.full += 1;
             Err(TrySendError::Full(item))
         } else {
             queue.items.push(item);
             Ok(())
         };
         drop(queue);
-        falter();
+        inject_delay();
         outcome
     }
 
     fn is_closed(&self) -> bool {
-        falter();
+        inject_delay();
         let closed = self.queue().closed;
-        falter();
+        inject_delay();
         closed
     }
 }
 
-impl<T: Send> Receive<T> for FalteringMailbox<T> {
+impl<T: Send> Receiver<T> for DelayInjectingMailbox<T> {
     fn close(&mut self) {
         self.queue().closed = true;
     }
 
-    fn take(&mut self) -> Vec<T> {
+    fn drain(&mut self) -> Vec<T> {
         self.queue().items.drain(..).collect()
     }
 
-    fn turned_down(&self) -> Option<TurnedDown> {
-        Some(self.queue().turned_down)
+    fn rejections(&self) -> Option<Rejections> {
+        Some(self.queue().rejections)
     }
 }
 
-impl<T> FalteringMailbox<T> {
+impl<T> DelayInjectingMailbox<T> {
     fn queue(&self) -> MutexGuard<'_, Queue<T>> {
         // Nobody panics with it locked, so a poisoned queue is whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<T> Clone for FalteringMailbox<T> {
+impl<T> Clone for DelayInjectingMailbox<T> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<T> fmt::Debug for FalteringMailbox<T> {
+impl<T> fmt::Debug for DelayInjectingMailbox<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FalteringMailbox").finish_non_exhaustive()
     }

@@ -10,9 +10,9 @@ use shuttle::sync::Mutex;
 use shuttle::sync::mpsc::{Receiver, Sender, channel};
 
 /// Passes on that a registration has ended.
-pub(super) struct Listener(Mutex<Sender<()>>);
+pub(super) struct RemovalNotifier(Mutex<Sender<()>>);
 
-impl Listener {
+impl RemovalNotifier {
     /// A listener, and where it passes on what it hears.
     pub(super) fn new() -> (Self, Receiver<()>) {
         let (sender, receiver) = channel();
@@ -20,7 +20,7 @@ impl Listener {
     }
 }
 
-impl Probe for Listener {
+impl Probe for RemovalNotifier {
     fn lookup(&self, _shard: usize) -> bool {
         false
     }
@@ -45,7 +45,7 @@ impl Probe for Listener {
     fn reset(&self) {}
 }
 
-impl fmt::Debug for Listener {
+impl fmt::Debug for RemovalNotifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Listener").finish_non_exhaustive()
     }
@@ -53,15 +53,15 @@ impl fmt::Debug for Listener {
 
 /// Counts those who were let in and are not out yet. A plain atomic: it is no part of what is explored.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Headcount(Arc<AtomicIsize>);
+pub(super) struct CountingAdmission(Arc<AtomicIsize>);
 
-impl Headcount {
-    pub(super) fn inside(&self) -> isize {
+impl CountingAdmission {
+    pub(super) fn admitted(&self) -> isize {
         self.0.load(Ordering::SeqCst)
     }
 }
 
-impl Admission for Headcount {
+impl Admission for CountingAdmission {
     fn admit(&self, _kind: Kind, _metadata: &Metadata, _now: Instant) -> Result<(), AdmissionError> {
         self.0.fetch_add(1, Ordering::SeqCst);
         Ok(())

@@ -6,26 +6,26 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// A clock for the work of one thread.
-pub(super) struct Work {
-    had_processor: Option<Duration>,
+pub(super) struct CpuTimer {
+    cpu_time: Option<Duration>,
     began: Instant,
 }
 
-impl Work {
+impl CpuTimer {
     pub(super) fn begin() -> Self {
-        Self { had_processor: had_processor(), began: Instant::now() }
+        Self { cpu_time: cpu_time(), began: Instant::now() }
     }
 
     /// The work since then, of the thread that began it; the time on the wall where the system does not tell.
     pub(super) fn end(self) -> Duration {
         let on_the_wall = self.began.elapsed();
-        let had = self.had_processor.zip(had_processor()).map(|(before, after)| after.saturating_sub(before));
-        had.filter(|had| !had.is_zero()).unwrap_or(on_the_wall)
+        let used = self.cpu_time.zip(cpu_time()).map(|(before, after)| after.saturating_sub(before));
+        used.filter(|used| !used.is_zero()).unwrap_or(on_the_wall)
     }
 }
 
 /// For how long this thread has had a processor; Linux tells.
-fn had_processor() -> Option<Duration> {
+fn cpu_time() -> Option<Duration> {
     // It is booked when the thread lets go of the processor.
     thread::sleep(Duration::from_nanos(1));
     let figures = fs::read_to_string("/proc/thread-self/schedstat").ok()?;

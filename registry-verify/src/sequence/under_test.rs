@@ -10,7 +10,7 @@ use super::outcome::{Outcome, View};
 
 /// A registry, and everybody who registered with it.
 #[derive(Debug)]
-pub struct Real<B: Backend> {
+pub struct RegistryUnderTest<B: Backend> {
     registry: Registry<u64, B>,
     owners: Vec<Owner>,
     next: u64,
@@ -36,7 +36,7 @@ enum AnyInbox {
     Transport(Inbox<ToTransport<u64>>),
 }
 
-impl<B: Backend> Real<B> {
+impl<B: Backend> RegistryUnderTest<B> {
     /// Nobody registered yet.
     ///
     /// # Panics
@@ -52,18 +52,18 @@ impl<B: Backend> Real<B> {
         match *op {
             Op::Register(Side::Server, id, capacity) => {
                 let (mailbox, inbox) = mailbox(capacity);
-                let claimed = self.registry.register_server(server(id), mailbox, ());
-                self.claimed(claimed.map(AnyLease::Server), AnyInbox::Server(inbox))
+                let registered = self.registry.register_server(server(id), mailbox, ());
+                self.registered(registered.map(AnyLease::Server), AnyInbox::Server(inbox))
             }
             Op::Register(Side::Transport, id, capacity) => {
                 let (mailbox, inbox) = mailbox(capacity);
-                let claimed = self.registry.register_transport(transport(id), mailbox, ());
-                self.claimed(claimed.map(AnyLease::Transport), AnyInbox::Transport(inbox))
+                let registered = self.registry.register_transport(transport(id), mailbox, ());
+                self.registered(registered.map(AnyLease::Transport), AnyInbox::Transport(inbox))
             }
             Op::RegisterBound { transport: id, server: to, capacity } => {
                 let (mailbox, inbox) = mailbox(capacity);
-                let claimed = self.registry.register_transport_bound_to(transport(id), mailbox, (), server(to));
-                self.claimed(claimed.map(AnyLease::Transport), AnyInbox::Transport(inbox))
+                let registered = self.registry.register_transport_bound_to(transport(id), mailbox, (), server(to));
+                self.registered(registered.map(AnyLease::Transport), AnyInbox::Transport(inbox))
             }
             Op::DropLease(owner) => {
                 self.take_lease(owner);
@@ -125,13 +125,13 @@ impl<B: Backend> Real<B> {
             }
             Op::RouteMany(Side::Server, to, from) => {
                 let from = transport(from);
-                let letters = to.map(|to| (server(to), &from, self.message()));
-                many(to.len(), self.registry.route_many_to_servers(letters))
+                let messages = to.map(|to| (server(to), &from, self.message()));
+                many(to.len(), self.registry.route_many_to_servers(messages))
             }
             Op::RouteMany(Side::Transport, to, from) => {
                 let from = server(from);
-                let letters = to.map(|to| (transport(to), &from, self.message()));
-                many(to.len(), self.registry.route_many_to_transports(letters))
+                let messages = to.map(|to| (transport(to), &from, self.message()));
+                many(to.len(), self.registry.route_many_to_transports(messages))
             }
             Op::RouteBound(from) => {
                 let message = self.message();
@@ -213,8 +213,8 @@ impl<B: Backend> Real<B> {
         inboxes
     }
 
-    fn claimed<Mb>(&mut self, claimed: Result<AnyLease, RegisterError<Mb>>, inbox: AnyInbox) -> Outcome {
-        match claimed {
+    fn registered<Mb>(&mut self, registered: Result<AnyLease, RegisterError<Mb>>, inbox: AnyInbox) -> Outcome {
+        match registered {
             Ok(lease) => {
                 let incarnation = match &lease {
                     AnyLease::Server(lease) => lease.incarnation(),

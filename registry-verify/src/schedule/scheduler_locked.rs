@@ -13,26 +13,26 @@ use shuttle::thread;
 
 /// A backend whose shards are each behind a lock of the scheduler's.
 #[derive(Debug, Default)]
-pub struct Turns<B>(B);
+pub struct SchedulerLocked<B>(B);
 
-/// A shard of [`Turns`].
+/// A shard of [`SchedulerLocked`].
 #[derive(Debug)]
-pub struct TurnsShard<T> {
+pub struct SchedulerLockedShard<T> {
     lock: RwLock<()>,
     shard: T,
 }
 
-impl<B: Backend> Backend for Turns<B> {
+impl<B: Backend> Backend for SchedulerLocked<B> {
     const NAME: &'static str = B::NAME;
 
-    type Shard<K: Key, V: Value, S: State> = TurnsShard<B::Shard<K, V, S>>;
+    type Shard<K: Key, V: Value, S: State> = SchedulerLockedShard<B::Shard<K, V, S>>;
 
     fn shard<K: Key, V: Value, S: State>(&self, capacity: usize) -> Self::Shard<K, V, S> {
-        TurnsShard { lock: RwLock::new(()), shard: self.0.shard(capacity) }
+        SchedulerLockedShard { lock: RwLock::new(()), shard: self.0.shard(capacity) }
     }
 }
 
-impl<K: Key, V: Value, S: State, T: Shard<K, V, S>> Shard<K, V, S> for TurnsShard<T> {
+impl<K: Key, V: Value, S: State, T: Shard<K, V, S>> Shard<K, V, S> for SchedulerLockedShard<T> {
     fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &V, &S) -> R) -> Option<R> {
         let _turn = self.read();
         self.shard.with(hash, key, read)
@@ -66,7 +66,7 @@ impl<K: Key, V: Value, S: State, T: Shard<K, V, S>> Shard<K, V, S> for TurnsShar
     }
 }
 
-impl<T> TurnsShard<T> {
+impl<T> SchedulerLockedShard<T> {
     fn read(&self) -> RwLockReadGuard<'_, ()> {
         self.lock.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -75,7 +75,7 @@ impl<T> TurnsShard<T> {
     fn write(&self) -> RwLockWriteGuard<'_, ()> {
         loop {
             match self.lock.try_write() {
-                Ok(turn) => return turn,
+                Ok(guard) => return guard,
                 Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
                 Err(TryLockError::WouldBlock) => thread::yield_now(),
             }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Figures of one backend; those of several checks add up.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Account {
+pub struct CheckReport {
     /// The backend's name.
     pub backend: String,
     /// Random sequences that were compared with the model.
@@ -22,7 +22,7 @@ pub struct Account {
     /// Bugs that were put in on purpose, and how many of them the schedules found.
     pub seeded_bugs: SeededBugs,
     /// Storms and faults that were survived.
-    pub storms: Vec<Storm>,
+    pub storms: Vec<StormReport>,
     /// How often something was wrong; nothing may be.
     pub violations: u64,
     /// What was wrong, as small as it could be made.
@@ -42,7 +42,7 @@ pub struct SeededBugs {
 
 /// One storm or fault, and how it was survived.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Storm {
+pub struct StormReport {
     /// Its name.
     pub name: String,
     /// How many owners died.
@@ -68,7 +68,7 @@ pub struct Case {
     pub case: String,
 }
 
-impl Account {
+impl CheckReport {
     /// Nothing checked yet.
     #[must_use]
     pub fn of(backend: &str) -> Self {

@@ -3,12 +3,12 @@
 use registry_core::{Incarnation, ToServer, ToTransport};
 use registry_router::{ServerLease, TransportLease};
 
-use super::hand::number;
-use super::post::{Post, Receive, TurnedDown};
+use super::client::number;
+use super::mailbox_factory::{MailboxFactory, Receiver, Rejections};
 use super::spec::Name;
 
 /// One registration, with its inbox.
-pub(super) struct Holding<X: Post> {
+pub(super) struct OwnedRegistration<X: MailboxFactory> {
     pub(super) name: Name,
     pub(super) incarnation: Incarnation,
     /// `None` when it has been released.
@@ -24,12 +24,12 @@ pub(super) enum AnyLease {
     Transport(TransportLease),
 }
 
-pub(super) enum AnyInbox<X: Post> {
+pub(super) enum AnyInbox<X: MailboxFactory> {
     Server(X::Inbox<ToServer<u64>>),
     Transport(X::Inbox<ToTransport<u64>>),
 }
 
-impl<X: Post> Holding<X> {
+impl<X: MailboxFactory> OwnedRegistration<X> {
     pub(super) fn new(name: Name, lease: AnyLease, inbox: AnyInbox<X>) -> Self {
         Self { name, incarnation: lease.incarnation(), lease: Some(lease), closed: false, read: Vec::new(), inbox }
     }
@@ -47,18 +47,18 @@ impl<X: Post> Holding<X> {
     pub(super) fn read(&mut self) {
         match &mut self.inbox {
             AnyInbox::Server(inbox) => {
-                self.read.extend(inbox.take().into_iter().map(|delivery| (number(&delivery.from), delivery.message)));
+                self.read.extend(inbox.drain().into_iter().map(|delivery| (number(&delivery.from), delivery.message)));
             }
             AnyInbox::Transport(inbox) => {
-                self.read.extend(inbox.take().into_iter().map(|delivery| (number(&delivery.from), delivery.message)));
+                self.read.extend(inbox.drain().into_iter().map(|delivery| (number(&delivery.from), delivery.message)));
             }
         }
     }
 
-    pub(super) fn turned_down(&self) -> Option<TurnedDown> {
+    pub(super) fn rejections(&self) -> Option<Rejections> {
         match &self.inbox {
-            AnyInbox::Server(inbox) => inbox.turned_down(),
-            AnyInbox::Transport(inbox) => inbox.turned_down(),
+            AnyInbox::Server(inbox) => inbox.rejections(),
+            AnyInbox::Transport(inbox) => inbox.rejections(),
         }
     }
 }

@@ -1,0 +1,231 @@
+//! 10,000 owners drop their inboxes and leave their registrations behind.
+//!
+//! Nobody finds them, their names are free, and a sweep takes out all of them and nobody else: one that is called, one
+//! of shards at given instants, and the one in the background. That one's lag is measured from before the first death
+//! until admission has been told of the last end, which is when the name is free.
+
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::{Duration, Instant};
+
+use registry_core::{Admission, AdmissionError, AdmissionState, Backend, BindError, Kind, Metadata, RouteError};
+use registry_router::{Registry, ServerId, TransportId};
+use tokio::runtime::Builder;
+
+use super::fixture::{entry_counts, server, transport};
+use super::owner::Owner;
+use super::recorder::{EntryCounts, Recorder};
+
+/// How often the background sweeps each shard: as fast as it goes with 64 shards.
+const EVERY: Duration = Duration::from_millis(64);
+
+/// One in so many is found by a message, and another one by who wants its name, before any sweep.
+const FOUND: usize = 10;
+
+pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
+    let (ends, ended) = mpsc::channel();
+    let builder = Registry::<u64, B>::builder().admission(ReleaseNotifier(ends));
+    let registry = builder.build().expect("the default settings are valid");
+    let population = Population::new(&registry, recorder.scaled(5_000), recorder.scaled(1_000));
+
+    dead_entries_are_not_found(&registry, &population, recorder);
+    sweep_removes_the_dead(&registry, &population, recorder);
+    sweep_shard_removes_the_dead(&registry, &population, recorder);
+    sweep_task_removes_the_dead(&registry, &population, &ended, recorder);
+
+    let Population { live, .. } = population;
+    recorder.add_deaths(live.len());
+    drop(live);
+    recorder.expect_empty("when the living are gone too", entry_counts(&registry));
+}
+
+/// Those who live on: servers with a transport each. And the names of those who do not.
+struct Population {
+    live: Vec<Owner>,
+    servers: Vec<ServerId>,
+    transports: Vec<TransportId>,
+    live_servers: Vec<ServerId>,
+}
+
+impl Population {
+    fn new<B: Backend>(registry: &Registry<u64, B>, dying: usize, live: usize) -> Self {
+        let live_servers: Vec<_> = (0..live).map(|number| server("living", number)).collect();
+        let mut owners = Vec::new();
+        for (number, home) in live_servers.iter().enumerate() {
+            owners.push(Owner::server(registry, home.clone()));
+            owners.push(Owner::bound(registry, transport("living", number), home));
+        }
+        Self {
+            live: owners,
+            servers: (0..dying).map(|number| server("dying", number)).collect(),
+            transports: (0..dying).map(|number| transport("dying", number)).collect(),
+            live_servers,
+        }
+    }
+
+    /// Registers everybody who is to die: servers, and transports bound to the living, to the dying, or to nobody.
+    fn register_dying<B: Backend>(&self, registry: &Registry<u64, B>) -> Vec<Owner> {
+        let mut owners: Vec<_> = self.servers.iter().map(|id| Owner::server(registry, id.clone())).collect();
+        for (number, id) in self.transports.iter().enumerate() {
+            owners.push(match number % 3 {
+                0 => Owner::bound(registry, id.clone(), &self.live_servers[number % self.live_servers.len()]),
+                1 => Owner::bound(registry, id.clone(), &self.servers[number]),
+                _ => Owner::transport(registry, id.clone()),
+            });
+        }
+        owners
+    }
+
+    /// Registers everybody who is to die, and lets them die without a word. Says how many there were.
+    fn die_silently<B: Backend>(&self, registry: &Registry<u64, B>, recorder: &mut Recorder) -> usize {
+        let owners = self.register_dying(registry);
+        let deaths = owners.len();
+        recorder.add_deaths(deaths);
+        owners.into_iter().for_each(Owner::die_silently);
+        deaths
+    }
+
+    /// Whether only the living are left, and they are as they were.
+    fn expect_only_live<B: Backend>(&self, registry: &Registry<u64, B>, when: &str, recorder: &mut Recorder) {
+        let all = self.live_servers.len();
+        let EntryCounts { servers, transports, bindings } = entry_counts(registry);
+        recorder.expect(servers.min(transports).min(bindings) >= all, || format!("one that lives is missing {when}"));
+        let remaining = EntryCounts {
+            servers: servers.saturating_sub(all),
+            transports: transports.saturating_sub(all),
+            bindings: bindings.saturating_sub(all),
+        };
+        recorder.expect_empty(when, remaining);
+        let current = self.live.iter().filter(|owner| owner.lease.is_current()).count();
+        recorder.expect_eq("living ones that are still registered", current, 2 * all);
+        let bound = |(number, home): &(usize, &ServerId)| {
+            registry.server_for_transport(transport("living", *number)).as_ref() == Some(home)
+        };
+        recorder.expect_eq(
+            "living ones that are still bound",
+            self.live_servers.iter().enumerate().filter(bound).count(),
+            all,
+        );
+    }
+}
+
+/// Before any sweep, the dead are registered and nobody finds them.
+fn dead_entries_are_not_found<B: Backend>(
+    registry: &Registry<u64, B>,
+    population: &Population,
+    recorder: &mut Recorder,
+) {
+    population.die_silently(registry, recorder);
+    let (dead, live) = (population.servers.len(), population.live_servers.len());
+    let home = &population.live_servers[0];
+    let found = population.servers.iter().filter(|id| registry.find_server(id).is_some()).count()
+        + population.transports.iter().filter(|id| registry.with_transport(id, |_| ()).is_some()).count()
+        + population.transports.iter().filter(|id| registry.server_for_transport(id).is_some()).count()
+        + population.servers.iter().filter(|id| !registry.transports_of(id).is_empty()).count();
+    recorder.expect_eq("lookups that found a dead one", found, 0);
+    let listed = (registry.list_servers().len(), registry.list_transports().len());
+    recorder.expect_eq("servers and transports in lists", listed, (live, live));
+    let at_home: usize = population.live_servers.iter().map(|home| registry.transports_of(home).len()).sum();
+    recorder.expect_eq("transports of the living", at_home, live);
+    let bindings = population.transports.iter().map(|id| registry.bind_transport_to_server(id, home));
+    recorder.expect_each("bindings of the dead", bindings, &Err(BindError::TransportNotFound));
+    let registered = (registry.server_count(), registry.transport_count());
+    recorder.expect_eq("registrations, dead ones among them", registered, (live + dead, live + dead));
+}
+
+/// Some are found by a message, some by who wants their name, and all others by one sweep.
+fn sweep_removes_the_dead<B: Backend>(registry: &Registry<u64, B>, population: &Population, recorder: &mut Recorder) {
+    let from = transport("sender", 0);
+    let messages = population.servers.iter().step_by(FOUND);
+    let sent = messages.clone().map(|id| registry.route_to_server(id, &from, 7));
+    recorder.expect_each("messages to the dead", sent, &Err(RouteError::Closed(7)));
+    let successors: Vec<_> = population.servers.iter().skip(1).step_by(FOUND).cloned().collect();
+    let found = messages.len() + successors.len();
+    let successors: Vec<_> = successors.into_iter().map(|id| Owner::server(registry, id)).collect();
+
+    let began = Instant::now();
+    let swept = registry.sweep();
+    recorder.set_cleanup(began.elapsed());
+    let (servers, transports) = (population.servers.len() - found, population.transports.len());
+    recorder.expect_eq("what the sweep takes out", (swept.servers, swept.transports), (servers, transports));
+    let current = successors.iter().filter(|owner| owner.lease.is_current()).count();
+    recorder.expect_eq("heirs of the dead that the sweep left alone", current, successors.len());
+    drop(successors);
+    population.expect_only_live(registry, "after a sweep", recorder);
+}
+
+/// The lag of a sweep is the time since the one before, by the clock of whoever calls it.
+fn sweep_shard_removes_the_dead<B: Backend>(
+    registry: &Registry<u64, B>,
+    population: &Population,
+    recorder: &mut Recorder,
+) {
+    let shards = 0..registry.shard_count();
+    registry.reset_stats();
+    let now = Instant::now();
+    let nobody: usize = shards
+        .clone()
+        .map(|shard| registry.sweep_shard(shard, now))
+        .map(|swept| swept.servers + swept.transports)
+        .sum();
+    recorder.expect_eq("those whom a sweep takes out when nobody is dead", nobody, 0);
+    let deaths = population.die_silently(registry, recorder);
+    let swept: Vec<_> = shards.map(|shard| registry.sweep_shard(shard, now + EVERY)).collect();
+    let all: usize = swept.iter().map(|swept| swept.servers + swept.transports).sum();
+    recorder.expect_eq("those whom sweeps of all shards take out", all, deaths);
+    let longest = swept.iter().map(|swept| swept.lag).max();
+    recorder.expect_eq("the lag of those sweeps", longest, Some(EVERY));
+    let counted: u64 = registry.all_shard_stats().iter().map(|stats| stats.swept).sum();
+    recorder.expect_eq("those whom the statistics say were swept", counted, deaths as u64);
+    population.expect_only_live(registry, "after sweeps of all shards", recorder);
+}
+
+/// The task in the background finds everybody, and ends with the registry.
+fn sweep_task_removes_the_dead<B: Backend>(
+    registry: &Registry<u64, B>,
+    population: &Population,
+    ended: &Receiver<Instant>,
+    recorder: &mut Recorder,
+) {
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_time().build().expect("threads can be started");
+    let owners = population.register_dying(registry);
+    let deaths = owners.len();
+    recorder.add_deaths(deaths);
+    // Of earlier ends, which have all been told by now.
+    while ended.try_recv().is_ok() {}
+    let sweep_task = runtime.spawn(registry.sweep_task(EVERY));
+    let began = Instant::now();
+    owners.into_iter().for_each(Owner::die_silently);
+    let last = ended.iter().take(deaths).last();
+    let lag = last.map_or(Duration::ZERO, |last| last.saturating_duration_since(began));
+    recorder.record_lag(lag);
+    recorder.figure("lag_in_rounds_x", lag.as_secs_f64() / EVERY.as_secs_f64());
+    population.expect_only_live(registry, "after sweeps in the background", recorder);
+    sweep_task.abort();
+    let cancelled = runtime.block_on(sweep_task).is_err_and(|error| error.is_cancelled());
+    recorder.expect(cancelled, || "the sweeper ended although the registry was there".to_owned());
+
+    let short_lived: Registry<u64, B> = super::fixture::registry();
+    let sweep_task = runtime.spawn(short_lived.sweep_task(EVERY));
+    drop(short_lived);
+    recorder
+        .expect(runtime.block_on(sweep_task).is_ok(), || "the sweeper panicked when its registry was gone".to_owned());
+}
+
+/// Refuses nobody, and is told of every end, when the name is free.
+#[derive(Debug)]
+struct ReleaseNotifier(Sender<Instant>);
+
+impl Admission for ReleaseNotifier {
+    fn admit(&self, _kind: Kind, _metadata: &Metadata, _now: Instant) -> Result<(), AdmissionError> {
+        Ok(())
+    }
+
+    fn release(&self, _kind: Kind, _metadata: &Metadata) {
+        // Nobody listens any more when the storm is over.
+        let _ = self.0.send(Instant::now());
+    }
+
+    fn state(&self) -> AdmissionState {
+        AdmissionState::Open
+    }
+}
