@@ -1,87 +1,87 @@
-//! What was checked on one backend, and what came of it.
+//! The result of checks on one backend.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Figures of one backend; those of several checks add up.
+/// Counts and violations of one backend; the reports of several checks are merged.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CheckReport {
     /// The backend's name.
     pub backend: String,
-    /// Random sequences that were compared with the model.
+    /// Random sequences compared with the model.
     pub sequences: u64,
-    /// Steps of those, after each of which everything that can be seen was compared.
+    /// Steps in those sequences, each followed by a comparison of the whole observable state.
     pub steps: u64,
-    /// Recorded histories of concurrent calls that were checked for linearizability.
+    /// Recorded concurrent histories checked for linearizability.
     pub histories: u64,
-    /// Calls in those.
+    /// Calls in those histories.
     pub operations: u64,
-    /// Schedules of the router's protocols that were run.
+    /// Explored schedules of the router's protocols.
     pub schedules: u64,
-    /// Bugs that were put in on purpose, and how many of them the schedules found.
+    /// Deliberately seeded bugs, and how many of them the schedules found.
     pub seeded_bugs: SeededBugs,
-    /// Storms and faults that were survived.
+    /// Storms that ran to their end.
     pub storms: Vec<StormReport>,
-    /// How often something was wrong; nothing may be.
+    /// The number of violations; zero if everything holds.
     pub violations: u64,
-    /// What was wrong, as small as it could be made.
+    /// The violations, minimized.
     pub cases: Vec<Case>,
 }
 
-/// Bugs that were put in on purpose.
+/// Deliberately seeded bugs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SeededBugs {
-    /// How many were found.
+    /// The number found.
     pub found: u64,
-    /// How many there are.
+    /// The number seeded.
     pub of: u64,
-    /// Those that were not found, by name.
+    /// The names of those not found.
     pub missed: Vec<String>,
 }
 
-/// One storm or fault, and how it was survived.
+/// Measurements of one storm.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StormReport {
-    /// Its name.
+    /// The storm's name.
     pub name: String,
-    /// How many owners died.
+    /// The number of owners that died.
     pub deaths: u64,
-    /// How much work it was to clean up after them, in milliseconds on one thread.
+    /// The CPU time of the clean-up, in milliseconds on one thread.
     pub cleanup_ms: f64,
-    /// The longest that an owner was dead before it was gone, in milliseconds.
+    /// The longest time between an owner's death and the removal of its registration, in milliseconds.
     pub lag_ms: f64,
-    /// Registrations and bindings that are left and should not be.
+    /// Registrations and bindings that remained and should not have.
     pub leftover: u64,
-    /// What else was measured; each name ends with its unit.
+    /// Further measurements; each name ends with its unit.
     pub figures: BTreeMap<String, f64>,
 }
 
-/// Something that was wrong.
+/// One violation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Case {
-    /// Which check found it.
+    /// The check that found it.
     pub check: String,
-    /// What makes the check find it again.
+    /// The seed that reproduces it.
     pub seed: u64,
-    /// The smallest case that shows it.
+    /// The minimized counterexample.
     pub case: String,
 }
 
 impl CheckReport {
-    /// Nothing checked yet.
+    /// Returns an empty report for `backend`.
     #[must_use]
     pub fn of(backend: &str) -> Self {
         Self { backend: backend.to_owned(), ..Self::default() }
     }
 
-    /// Notes that something was wrong.
+    /// Records a violation.
     pub fn violated(&mut self, check: &str, seed: u64, case: impl Into<String>) {
         self.violations += 1;
         self.cases.push(Case { check: check.to_owned(), seed, case: case.into() });
     }
 
-    /// Adds the figures of another check of the same backend.
+    /// Merges another report of the same backend.
     pub fn add(&mut self, other: Self) {
         self.sequences += other.sequences;
         self.steps += other.steps;

@@ -1,12 +1,11 @@
-//! Records what several threads do to a registry at once, and checks it against the sequential specification.
+//! Records concurrent histories of a registry and checks them for linearizability.
 //!
-//! A [`Program`] says what each thread does, a [`Client`] does it and records every call with its result and the times
-//! before and after it, and [`check_clients`] puts the records of all hands together, looks into the inboxes, and asks
-//! [`linear`](crate::linear) whether the [specification](spec) explains them.
+//! A [`Program`] lists the operations of each thread. A [`Client`] executes them and records every call with its result
+//! and its start and end times. [`check_clients`] merges the records of all clients, inspects the inboxes, and asks
+//! [`linear`](crate::linear) whether the history conforms to the [specification](spec).
 //!
-//! A history is short, and there are many of them, each on a registry of its own: what is hard to explain is found
-//! sooner in short ones. A history that goes wrong can be run again by its seed; its program is then the same, but not
-//! how the threads met.
+//! Histories are short and numerous, each on a registry of its own: short ones are cheap to check and easy to explain.
+//! A failing history can be rerun by its seed; that reproduces its program, but not the interleaving.
 
 mod checker;
 mod client;
@@ -33,18 +32,18 @@ pub use program::{Op, Program};
 use crate::check_report::CheckReport;
 use worker_pool::{Batch, Trial, WorkerPool};
 
-/// The name of this check in an account.
+/// The name of this check in reports.
 const CHECK: &str = "history";
 
-/// How many histories the threads make before they report.
+/// The number of histories that the threads run at a time.
 const BATCH: u64 = 32;
 
-/// After so many violations there is no need for more.
-const ENOUGH: u64 = 3;
+/// The number of violations after which a run stops.
+const MAX_VIOLATIONS: u64 = 3;
 
-/// Makes and checks histories on one backend for as long as it is given, from the seed on.
+/// Runs and checks histories on one backend, derived from `seed`, until the time budget ends.
 ///
-/// While the threads make the next histories, those before are checked.
+/// One batch is checked while the threads run the next.
 pub fn run<B: Backend>(seed: u64, budget: Duration) -> CheckReport {
     let mut report = CheckReport::of(B::NAME);
     let deadline = Instant::now() + budget;
@@ -54,12 +53,12 @@ pub fn run<B: Backend>(seed: u64, budget: Duration) -> CheckReport {
     let mut running = batch();
     worker_pool.start(&running);
     loop {
-        let goes_on = Instant::now() < deadline && report.violations < ENOUGH;
-        let next = goes_on.then(&mut batch);
+        let continues = Instant::now() < deadline && report.violations < MAX_VIOLATIONS;
+        let next = continues.then(&mut batch);
         let trials = match worker_pool.wait(running) {
             Ok(trials) => trials,
-            Err((seed, hangs)) => {
-                report.violated(CHECK, seed, hangs);
+            Err((seed, hang)) => {
+                report.violated(CHECK, seed, hang);
                 return report;
             }
         };
@@ -67,8 +66,8 @@ pub fn run<B: Backend>(seed: u64, budget: Duration) -> CheckReport {
             worker_pool.start(next);
         }
         for trial in trials {
-            if report.violations < ENOUGH {
-                note(&mut report, trial);
+            if report.violations < MAX_VIOLATIONS {
+                record(&mut report, trial);
             }
         }
         match next {
@@ -78,22 +77,22 @@ pub fn run<B: Backend>(seed: u64, budget: Duration) -> CheckReport {
     }
 }
 
-/// Runs the history of a seed again, which is the one of a [`Case`](crate::check_report::Case), until it fails or has been
-/// run `tries` times. The threads do the same things, but do not meet in the same way.
+/// Reruns the history of a [`Case`](crate::check_report::Case)'s seed until it fails, at most `tries` times. The
+/// program is the same in each run, but the interleaving is not.
 ///
-/// Returns the number of calls that were checked.
+/// Returns the number of checked calls.
 ///
 /// # Errors
 ///
-/// What was wrong, for a person to read.
-pub fn one<B: Backend>(seed: u64, tries: u64) -> Result<u64, String> {
+/// Returns a description of the violation.
+pub fn rerun<B: Backend>(seed: u64, tries: u64) -> Result<u64, String> {
     let mut report = CheckReport::of(B::NAME);
     let worker_pool = WorkerPool::<B>::new();
     for _ in 0..tries.div_ceil(BATCH) {
         let batch: Batch<B> = Arc::new((0..BATCH).map(|_| Trial::new(seed)).collect());
         worker_pool.start(&batch);
-        for trial in worker_pool.wait(batch).map_err(|(_, hangs)| hangs)? {
-            note(&mut report, trial);
+        for trial in worker_pool.wait(batch).map_err(|(_, hang)| hang)? {
+            record(&mut report, trial);
         }
         if let Some(case) = report.cases.pop() {
             return Err(case.case);
@@ -102,13 +101,13 @@ pub fn one<B: Backend>(seed: u64, tries: u64) -> Result<u64, String> {
     Ok(report.operations)
 }
 
-fn note<B: Backend>(report: &mut CheckReport, trial: Trial<B>) {
+fn record<B: Backend>(report: &mut CheckReport, trial: Trial<B>) {
     let seed = trial.seed;
-    match trial.check_clients() {
+    match trial.check() {
         Ok(operations) => {
             report.histories += 1;
             report.operations += operations as u64;
         }
-        Err(wrong) => report.violated(CHECK, seed, wrong),
+        Err(violation) => report.violated(CHECK, seed, violation),
     }
 }

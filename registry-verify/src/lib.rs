@@ -1,7 +1,8 @@
-//! What a registry is checked against: a sequential model, recorded histories, explored schedules, storms and faults.
+//! The registry's verification suite: model-based sequences, linearizability of recorded histories, schedule
+//! exploration, and failure storms.
 //!
-//! Each kind of check is a module with a `run`, which takes a backend, a seed and as long as it is given, and returns
-//! an [`CheckReport`]: what was checked, and what was found to be wrong.
+//! Each kind of check is a module whose `run` takes a backend, a seed and a time budget or scale, and returns a
+//! [`CheckReport`] with what was checked and every violation found.
 
 pub mod check_report;
 pub mod history;

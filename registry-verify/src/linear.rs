@@ -1,12 +1,12 @@
-//! Decides whether a recorded history of concurrent calls is linearizable: whether there is an order of instants, one or
-//! several within each call, in which a sequential specification gives the same results.
+//! A linearizability checker: decides whether a recorded concurrent history has an order of instants, one or several
+//! within each call, in which a sequential specification yields the same results.
 //!
-//! The method is that of Wing and Gong with the memory of Lowe: depth first through all orders that keep to the
-//! recorded times, and never twice through the same situation.
+//! The algorithm is that of Wing and Gong with Lowe's memoization: a depth-first search over all orders that respect
+//! the recorded times, which visits no configuration twice.
 //!
-//! Why not stateright's `LinearizabilityTester` (0.31.0): its specification is a deterministic `invoke` that does a
-//! call in one step, and its search remembers no situation that it has been in. Here a call may take several steps with
-//! other calls between them (a death is seen in two), and one result may come about in several ways.
+//! stateright's `LinearizabilityTester` (0.31.0) does not fit: its specification is a deterministic `invoke` that
+//! completes a call in one step, and its search does not memoize. Here a call may take several steps with other calls
+//! in between (a removal is visible in two), and a result may be reached in several ways.
 
 mod explain;
 mod search;
@@ -17,20 +17,21 @@ use std::hash::Hash;
 
 pub use shrink::shrink;
 
-/// What the object under test must do, one step at a time.
+/// A sequential specification of the object under test, one step at a time.
 pub trait Specification {
-    /// What the object is.
+    /// The state of the object.
     type State: Clone + Eq + Hash + Display;
 
-    /// A call, together with the result that was observed.
+    /// A call together with its observed result.
     type Call: Clone + Display;
 
-    /// How far a call has come that takes more than one step. A call that has taken none is at the default.
+    /// The progress of a call that takes more than one step. A call without a step so far has the default.
     type Progress: Clone + Eq + Hash + Default;
 
-    /// The steps that a call can take now, each with the state that it leaves; none if its result forbids all.
+    /// Appends the steps that a call can take now, each with the resulting state; none if the observed result forbids
+    /// all.
     ///
-    /// They are tried in the order given. A step must change the state or the progress, and no call may go on forever.
+    /// They are tried in order. A step must change the state or the progress, and every call must terminate.
     fn steps(
         &self,
         state: &Self::State,
@@ -39,10 +40,10 @@ pub trait Specification {
         into: &mut Vec<(Self::State, Step<Self::Progress>)>,
     );
 
-    /// Whether no step of this call changes the state, and no step takes away what the call could have done.
+    /// Returns whether no step of this call changes the state, and no step of it disables another of its steps.
     ///
-    /// The steps of such a call are taken as soon as they can be, with no other order tried: whoever saw what it had to
-    /// see does not gain by waiting. And it may be left out of a history, which then shows no more than before.
+    /// The search takes the steps of such a call as soon as they are enabled, and tries no other order: delaying an
+    /// enabled read gains nothing. The call may also be omitted from a history, which then proves no more than before.
     fn is_read_only(&self, call: &Self::Call) -> bool {
         let _ = call;
         false
@@ -52,18 +53,18 @@ pub trait Specification {
 /// One atomic step of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step<P> {
-    /// The call is not done yet.
+    /// The call continues with this progress.
     Continue(P),
-    /// The call is done, with the result that was observed.
+    /// The call completes with the observed result.
     Done,
 }
 
-/// A call, and when it began and ended by a clock that all threads share and that never shows the same time twice.
+/// A call with its start and end times, from a clock that all threads share and that never returns the same time twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timed<C> {
-    /// Taken just before the call.
+    /// The time just before the call.
     pub began: u64,
-    /// Taken just after it.
+    /// The time just after the call.
     pub ended: u64,
     /// The call and its result.
     pub call: C,
@@ -72,48 +73,48 @@ pub struct Timed<C> {
 /// The calls of each thread, in order.
 pub type History<C> = Vec<Vec<Timed<C>>>;
 
-/// Whether a history is linearizable.
+/// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is.
+    /// The history is linearizable.
     Linearizable,
-    /// It is not.
+    /// The history is not linearizable.
     Violation(Violation),
-    /// The search was given up.
+    /// The search reached its limit.
     Undecided {
-        /// After so many situations.
+        /// The number of visited configurations.
         visited: usize,
     },
 }
 
 impl Verdict {
-    /// Whether the history is known not to be linearizable.
+    /// Returns whether the history is known not to be linearizable.
     #[must_use]
     pub fn is_violation(&self) -> bool {
         matches!(self, Self::Violation(_))
     }
 }
 
-/// A history that no order of instants explains.
+/// A history that is not linearizable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// How many of the calls can be explained at most.
+    /// The maximum number of calls that can be linearized.
     pub explained: usize,
-    /// How many calls there are.
+    /// The number of calls.
     pub calls: usize,
     report: String,
 }
 
 impl Display for Violation {
-    /// The longest part that can be explained, the calls that then cannot, and the whole history.
+    /// Writes the longest prefix that can be linearized, the calls that cannot follow it, and the whole history.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.report)
     }
 }
 
-/// Decides whether `history` is linearizable, visiting at most `max_configurations` situations.
+/// Decides whether `history` is linearizable, visiting at most `max_configurations` configurations.
 ///
-/// The calls of one thread must follow one another, and each must end after it began.
+/// The calls of one thread must not overlap, and each must end after it began.
 pub fn check<S: Specification>(
     specification: &S,
     initial: &S::State,

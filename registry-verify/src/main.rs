@@ -1,6 +1,7 @@
-//! What `cargo xtask verify` calls: makes a plan, carries out one step of it, and gives an account of all steps.
+//! The program behind `cargo xtask verify`: prints a plan, runs one step of it, and summarizes the reports of all
+//! steps.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program; its output is what it is for")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program reports on standard output")]
 
 mod plan;
 mod report;
@@ -19,28 +20,28 @@ use registry_verify::storm::{Context as StormContext, Scale};
 use registry_verify::{CheckReport, history, sequence, storm};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
-use crate::report::Document;
 use crate::plan::PlanArgs;
+use crate::report::Document;
 
-/// Storms ask how many bytes are left.
+/// Counts the allocated bytes for the storms that check memory.
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Checks what a registry promises; `cargo xtask verify` is the way to call it.
+/// Verifies the registry; normally called through `cargo xtask verify`.
 #[derive(Debug, Parser)]
 #[command(name = "registry-verify", version)]
 enum Command {
-    /// Shows the checks and the backends.
+    /// Lists the checks, storms and backends.
     List,
-    /// Prints what is to be checked, as JSON.
+    /// Prints the plan of steps, as JSON.
     Plan(PlanArgs),
-    /// Compares random sequences of operations with the model, and prints an account.
+    /// Runs random sequences of operations against the model, and prints a report.
     Sequences(Check),
-    /// Records what several threads do and checks it for linearizability, and prints an account.
+    /// Records concurrent histories and checks them for linearizability, and prints a report.
     Histories(Check),
-    /// Runs one storm, and prints an account.
+    /// Runs one storm, and prints a report.
     Storm(OneStorm),
-    /// Reads accounts and steps from standard input, and prints what came of all.
+    /// Reads reports and finished steps from standard input, and prints a summary.
     Report(Report),
 }
 
@@ -62,44 +63,44 @@ struct OneStorm {
     seed: u64,
     #[arg(long)]
     name: String,
-    /// `full` or `short`: all of its deaths, or a small part of them.
+    /// `full` or `short`: the full size, or a fiftieth of it.
     #[arg(long, default_value = "full", value_parser = scale)]
     scale: Scale,
 }
 
 #[derive(Debug, clap::Args)]
 struct Report {
-    /// Where it was checked, as JSON.
+    /// The machine and toolchain, as JSON.
     #[arg(long)]
     host: String,
-    /// What everything random was drawn from.
+    /// The seed of the run.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// How long it was to take.
+    /// The planned duration, in seconds.
     #[arg(long, default_value_t = 0.0)]
     seconds: f64,
-    /// Also writes the accounts to this file.
+    /// Also writes the summary to this file, as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
 }
 
-/// The status of a program that was asked for something impossible.
+/// The exit status for invalid arguments.
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let command = Command::parse();
-    let asked = !matches!(command, Command::Report(_));
+    let is_check = !matches!(command, Command::Report(_));
     match execute(command) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::from(if asked { USAGE } else { 1 })
+            ExitCode::from(if is_check { USAGE } else { 1 })
         }
     }
 }
 
-/// Does it, and says whether everything is as it must be.
+/// Executes a command; returns whether no violation was found.
 fn execute(command: Command) -> Result<bool> {
     match command {
         Command::List => {
@@ -110,13 +111,13 @@ fn execute(command: Command) -> Result<bool> {
             println!("{}", serde_json::to_string(&plan::plan(&args)?)?);
             Ok(true)
         }
-        Command::Sequences(check) => print_account(&check.backend, check.seed, Kind::Sequences(check.budget()?)),
-        Command::Histories(check) => print_account(&check.backend, check.seed, Kind::Histories(check.budget()?)),
+        Command::Sequences(check) => run_and_print(&check.backend, check.seed, Kind::Sequences(check.budget()?)),
+        Command::Histories(check) => run_and_print(&check.backend, check.seed, Kind::Histories(check.budget()?)),
         Command::Storm(one) => {
             let known = plan::storms();
             let is_known = known.contains(&one.name.as_str());
-            ensure!(is_known, "there is no storm {:?}; there are {}", one.name, known.join(", "));
-            print_account(&one.backend, one.seed, Kind::Storm(&one.name, one.scale))
+            ensure!(is_known, "unknown storm {:?}; known storms: {}", one.name, known.join(", "));
+            run_and_print(&one.backend, one.seed, Kind::Storm(&one.name, one.scale))
         }
         Command::Report(arguments) => make_report(&arguments),
     }
@@ -124,8 +125,8 @@ fn execute(command: Command) -> Result<bool> {
 
 fn list() {
     println!("Checks:");
-    for (name, about) in plan::CHECKS {
-        println!("  {name:20} {about}");
+    for (name, description) in plan::CHECKS {
+        println!("  {name:20} {description}");
     }
     println!("Storms:");
     for storm in &storm::ALL {
@@ -140,15 +141,15 @@ impl Check {
     }
 }
 
-/// What is to be checked on a backend.
+/// A check, with its budget or scale.
 enum Kind<'a> {
     Sequences(Duration),
     Histories(Duration),
     Storm(&'a str, Scale),
 }
 
-/// Checks it, prints the account, and says whether nothing was wrong.
-fn print_account(backend: &str, seed: u64, kind: Kind<'_>) -> Result<bool> {
+/// Runs a check on one backend and prints its report; returns whether no violation was found.
+fn run_and_print(backend: &str, seed: u64, kind: Kind<'_>) -> Result<bool> {
     struct OnBackend<'a> {
         backend: &'a str,
         seed: u64,
@@ -175,7 +176,7 @@ fn print_account(backend: &str, seed: u64, kind: Kind<'_>) -> Result<bool> {
     Ok(report.violations == 0)
 }
 
-/// How many bytes are allocated at present.
+/// Returns the number of bytes that are allocated now.
 fn live_bytes() -> usize {
     let stats = ALLOCATOR.stats();
     stats.bytes_allocated.saturating_sub(stats.bytes_deallocated)
@@ -199,6 +200,6 @@ fn scale(text: &str) -> Result<Scale, String> {
     match text {
         "full" => Ok(Scale::Full),
         "short" => Ok(Scale::Short),
-        _ => Err("there are full and short".to_owned()),
+        _ => Err("expected full or short".to_owned()),
     }
 }

@@ -1,4 +1,4 @@
-//! What is checked, in which order, and for how long: a plan is data, and whoever asked for it carries it out.
+//! The plan of a run: which steps, in which order, and for how long. The caller executes it.
 
 use anyhow::{Result, bail, ensure};
 use clap::Args;
@@ -7,77 +7,77 @@ use registry_router::backends::{LeftRight, Reference, Visitor, for_each};
 use registry_verify::storm;
 use serde::{Deserialize, Serialize};
 
-/// What somebody wants to have checked.
+/// The arguments of a plan.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct PlanArgs {
-    /// How long to check, about. Default: 60.
+    /// How many seconds to check, approximately. Default: 60.
     #[arg(long, value_name = "N")]
     pub(crate) seconds: Option<u64>,
-    /// Everything in about half a minute, storms with a small part of their deaths.
+    /// Runs everything in about half a minute, with storms at a fiftieth of their size.
     #[arg(long, conflicts_with = "seconds")]
     pub(crate) short: bool,
-    /// This backend only; may be given several times.
+    /// Checks this backend only; may be repeated.
     #[arg(long)]
     pub(crate) backend: Vec<String>,
-    /// What everything random is drawn from.
+    /// The seed of every random choice.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
 }
 
-/// Steps, to be carried out one after the other.
+/// Steps to run one after another.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Plan {
     pub(crate) steps: Vec<Step>,
-    /// How long they take together, about.
+    /// The estimated total duration, in seconds.
     pub(crate) seconds: f64,
 }
 
 /// One child process.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Step {
-    /// What to call it.
+    /// The name shown for the step.
     pub(crate) label: String,
     pub(crate) program: String,
     pub(crate) arguments: Vec<String>,
-    /// How long it takes, about.
+    /// The estimated duration, in seconds.
     pub(crate) seconds: f64,
 }
 
-/// This program, and the one that explores schedules, which is built in another way.
+/// The names of this program and of the one that explores schedules, which needs a build with `--cfg shuttle`.
 pub(crate) const PROGRAM: &str = "registry-verify";
 pub(crate) const SCHEDULES: &str = "registry-schedules";
 
-/// What is checked beside the storms, with a sentence about each.
+/// The checks other than storms, with a description each.
 pub(crate) const CHECKS: [(&str, &str); 3] = [
-    ("sequences", "Random sequences of operations do what the model says, on 1, 2 and 64 shards."),
-    ("histories", "What several threads do at once can be explained one call after the other."),
-    ("schedules", "The router's protocols hold however threads take turns, and bugs put in on purpose are found."),
+    ("sequences", "Random sequences of operations match the sequential model, on 1, 2 and 64 shards."),
+    ("histories", "Recorded concurrent histories are linearizable."),
+    ("schedules", "The router's protocols hold under explored thread schedules, and seeded bugs are found."),
 ];
 
 const SECONDS: u64 = 60;
 const SHORT_SECONDS: u64 = 30;
 
-/// How long a storm takes, about, with all of its deaths and with a small part of them.
+/// The approximate duration of a storm, at full and at short scale.
 const STORM_SECONDS: f64 = 1.8;
 const SHORT_STORM_SECONDS: f64 = 0.1;
 
-/// The part of the time that storms may have to be run with all of their deaths. They are on as many backends as that
-/// is enough for, and on the others with a small part.
+/// The share of the time that may go to storms at full scale. As many backends as fit get them; the others get the
+/// short scale.
 const STORMS_FRACTION: f64 = 0.62;
 
-/// The part of the time that schedules have.
+/// The share of the time for schedules.
 const SCHEDULES_FRACTION: f64 = 0.15;
 
-/// Of what is left, the part that sequences have; histories have the rest.
+/// The share of the remaining time for sequences; histories get the rest.
 const SEQUENCES_FRACTION: f64 = 0.65;
 
-/// What sequences and histories have at least: even short storms take longer than a few seconds in all.
+/// The minimum share for sequences and histories: with a budget of a few seconds, short storms alone exceed it.
 const MIN_FRACTION: f64 = 0.3;
 
-/// Seeds of backends lie so far apart that no two check the same sequence.
+/// The distance between the seeds of two backends, large enough that no two run the same sequence.
 const SEED_STRIDE: u64 = 1_000_000_000;
 
-/// The names of all backends, in the order of the list.
+/// Returns the names of all backends, in list order.
 pub(crate) fn backends() -> Vec<&'static str> {
     struct Names(Vec<&'static str>);
     impl Visitor for Names {
@@ -90,7 +90,7 @@ pub(crate) fn backends() -> Vec<&'static str> {
     names.0
 }
 
-/// The names of all storms.
+/// Returns the names of all storms.
 pub(crate) fn storms() -> Vec<&'static str> {
     storm::ALL.iter().map(|storm| storm.name).collect()
 }
@@ -99,10 +99,10 @@ pub(crate) fn storms() -> Vec<&'static str> {
 ///
 /// # Errors
 ///
-/// If a name is wrong, with those that are right, or there is no time at all.
+/// Returns an error that lists the known backends if one is unknown, or if the budget is zero.
 pub(crate) fn plan(args: &PlanArgs) -> Result<Plan> {
     let total = args.seconds.unwrap_or(if args.short { SHORT_SECONDS } else { SECONDS });
-    ensure!(total > 0, "--seconds: there must be at least one");
+    ensure!(total > 0, "--seconds must be at least 1");
     let all = backends();
     if let Some(wrong) = args.backend.iter().find(|name| !all.contains(&name.as_str())) {
         bail!(unknown_backend(wrong));
@@ -114,7 +114,7 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<Plan> {
     let total = total as f64;
     let full = if args.short { 0 } else { full_storms(total, backends().count()) };
     let mut by_need: Vec<&str> = backends().map(|(name, _)| name).collect();
-    // Nobody relies on the reference, and left-right differs from evmap in little, so these come last.
+    // The reference is not for production and left-right resembles evmap, so these two come last.
     by_need.sort_by_key(|name| (*name == LeftRight::NAME, *name == Reference::NAME));
     let mut storms = Vec::new();
     for name in self::storms() {
@@ -142,12 +142,12 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<Plan> {
     Ok(Plan { steps, seconds })
 }
 
-/// What to say to somebody who wants a backend that there is not.
+/// Returns the error message for an unknown backend.
 pub(crate) fn unknown_backend(name: &str) -> String {
-    format!("there is no backend {name:?}; there are {}", backends().join(", "))
+    format!("unknown backend {name:?}; known backends: {}", backends().join(", "))
 }
 
-/// On how many of so many backends there is time for storms with all of their deaths.
+/// Returns for how many of `backends` the time suffices to run all storms at full scale.
 fn full_storms(total: f64, backends: usize) -> usize {
     let names = storms().len() as f64;
     let cost = |full: usize| names * (STORM_SECONDS * full as f64 + SHORT_STORM_SECONDS * (backends - full) as f64);
@@ -164,7 +164,7 @@ fn step(label: &str, check: &str, backend: &str, seed: u64, seconds: f64, more: 
     Step { label: label.to_owned(), program: PROGRAM.to_owned(), arguments, seconds }
 }
 
-/// Explored by a program of its own.
+/// Returns a step of the schedule explorer, which is a separate program.
 fn schedules(backend: &str, seed: u64, seconds: f64) -> Step {
     let options = [("--backend", backend.to_owned()), ("--seed", seed.to_string())];
     let mut arguments: Vec<String> = options.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect();
@@ -172,7 +172,7 @@ fn schedules(backend: &str, seed: u64, seconds: f64) -> Step {
     Step { label: format!("schedules on {backend}"), program: SCHEDULES.to_owned(), arguments, seconds }
 }
 
-/// So that a time can be read.
+/// Rounds to milliseconds, for readable numbers.
 fn in_milliseconds(seconds: f64) -> f64 {
     (seconds * 1000.0).round() / 1000.0
 }
@@ -182,11 +182,11 @@ mod tests {
     use super::*;
 
     fn seconds(args: &PlanArgs) -> f64 {
-        plan(args).expect("the wish can be granted").seconds
+        plan(args).expect("the arguments are valid").seconds
     }
 
     #[test]
-    fn a_plan_takes_about_as_long_as_asked_for() {
+    fn a_plan_takes_about_the_requested_time() {
         for asked in [10, 20, 60, 120, 600] {
             let planned = seconds(&PlanArgs { seconds: Some(asked), ..PlanArgs::default() });
             assert!((asked as f64 * 0.99..asked as f64 * 1.3).contains(&planned), "{asked} s: {planned} s");
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn every_backend_gets_every_check_and_a_seed_of_its_own() {
+    fn every_backend_gets_every_check_and_a_distinct_seed() {
         let plan = plan(&PlanArgs { seed: 7, ..PlanArgs::default() }).unwrap();
         let mut seeds = Vec::new();
         for backend in backends() {
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backend_keeps_its_seed_when_it_is_alone() {
+    fn a_backend_keeps_its_seed_when_selected_alone() {
         let all = plan(&PlanArgs::default()).unwrap();
         let alone = plan(&PlanArgs { backend: vec!["dashmap".to_owned()], ..PlanArgs::default() }).unwrap();
         assert!(alone.steps.iter().all(|step| step.label.ends_with("on dashmap")), "{alone:?}");
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn storms_have_all_of_their_deaths_where_there_is_time() {
+    fn storms_run_at_full_scale_where_time_permits() {
         let full = |args: PlanArgs| {
             let plan = plan(&args).unwrap();
             let is_full = |step: &Step| step.arguments.ends_with(&["--scale".to_owned(), "full".to_owned()]);
@@ -241,15 +241,15 @@ mod tests {
         let mut all = backends();
         all.sort_unstable();
         assert_eq!(full(seconds(600)), all);
-        assert_eq!(full(seconds(60)), ["papaya"], "the usual backend comes first");
+        assert_eq!(full(seconds(60)), ["papaya"], "the default backend comes first");
         assert!(full(seconds(10)).is_empty() && full(PlanArgs { short: true, ..PlanArgs::default() }).is_empty());
         let alone = PlanArgs { backend: vec!["evmap".to_owned()], ..seconds(60) };
         assert_eq!(full(alone), ["evmap"]);
     }
 
     #[test]
-    fn impossible_wishes_are_refused() {
-        let error = |args: &PlanArgs| plan(args).expect_err("the wish cannot be granted").to_string();
+    fn invalid_arguments_are_rejected() {
+        let error = |args: &PlanArgs| plan(args).expect_err("the arguments are invalid").to_string();
         let text = error(&PlanArgs { backend: vec!["ets".to_owned()], ..PlanArgs::default() });
         assert!(backends().iter().all(|name| text.contains(name)) && text.contains("\"ets\""), "{text}");
         assert!(error(&PlanArgs { seconds: Some(0), ..PlanArgs::default() }).contains("--seconds"));

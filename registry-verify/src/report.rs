@@ -1,4 +1,4 @@
-//! What came of all checks: adds up the accounts of each backend, and says so to a person and in a document.
+//! The summary of a run: merges the reports of each backend, and renders them as text and JSON.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::plan::{self, SCHEDULES, Step};
 
-/// Where it was checked. Nothing in it is typed by hand.
+/// The machine, toolchain and revision of a run, all detected.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Host {
     cpu: String,
@@ -20,51 +20,51 @@ pub(crate) struct Host {
     date: String,
 }
 
-/// One line of what is to be reported: a step with all that it printed, or only an account.
+/// One line of input: a finished step with its output, or a single report.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Line {
-    /// A step that has come to its end.
+    /// A finished step.
     Done {
-        /// What was to be done.
+        /// The step.
         step: Step,
-        /// What it printed: an account on each line.
+        /// Its standard output: one report a line.
         output: String,
         /// Why it failed, if it did.
         failure: Option<String>,
     },
-    /// What somebody else has checked.
+    /// A report from elsewhere.
     CheckReport(Box<CheckReport>),
 }
 
-/// Everything about one run of `cargo xtask verify`.
+/// The summary of one run of `cargo xtask verify`.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Document {
     host: Host,
     seed: u64,
     seconds: f64,
-    /// One for each backend.
+    /// One report for each backend.
     backends: Vec<CheckReport>,
-    /// All of them together.
+    /// The sum of all reports.
     total: CheckReport,
-    /// How to run again what has found something, in the order of the cases.
+    /// Every counterexample with its backend and the command that reruns it.
     #[serde(skip)]
     rerun: Vec<(String, Case, Option<String>)>,
 }
 
 impl Document {
-    /// With nothing in it yet.
+    /// Returns an empty summary.
     pub(crate) fn new(host: Host, seed: u64, seconds: f64) -> Self {
         Self { host, seed, seconds, total: CheckReport::of("all"), ..Self::default() }
     }
 
-    /// Adds what is in a line, as `cargo xtask verify` or a check prints it.
+    /// Adds one line, as printed by `cargo xtask verify` or by a check.
     ///
     /// # Errors
     ///
-    /// If it is nothing that either of them prints.
+    /// Returns an error if the line is neither a step nor a report.
     pub(crate) fn read(&mut self, line: &str) -> Result<()> {
-        match serde_json::from_str(line).with_context(|| format!("not a line about a check: {line}"))? {
+        match serde_json::from_str(line).with_context(|| format!("neither a step nor a report: {line}"))? {
             Line::CheckReport(report) => self.add(*report, None),
             Line::Done { step, output, failure } => {
                 for report in parse_reports(&step, &output, failure) {
@@ -91,18 +91,18 @@ impl Document {
         }
     }
 
-    /// Whether everything is as it must be.
+    /// Returns whether no violation was found and all seeded bugs were.
     ///
     /// # Errors
     ///
-    /// If nothing was checked at all, about which nothing good can be said.
+    /// Returns an error if nothing was checked.
     pub(crate) fn is_success(&self) -> Result<bool> {
         ensure!(!self.backends.is_empty(), "nothing was checked");
         let seeded = &self.total.seeded_bugs;
         Ok(self.total.violations == 0 && seeded.found == seeded.of && seeded.missed.is_empty())
     }
 
-    /// What a person reads.
+    /// Renders the summary as text.
     pub(crate) fn text(&self) -> String {
         let Host { cpu, cores, kernel, rustc, revision, date } = &self.host;
         let mut text = format!("{cpu} ({cores} cores), {kernel}\n{rustc}, revision {revision}, {date}\n");
@@ -111,13 +111,13 @@ impl Document {
             let _ = writeln!(text, "{}\n", self.storms());
         }
         for missed in &self.total.seeded_bugs.missed {
-            let _ = writeln!(text, "a bug that was put in on purpose was not found: {missed}");
+            let _ = writeln!(text, "seeded bug not found: {missed}");
         }
         for (number, (backend, case, rerun)) in self.rerun.iter().enumerate() {
             let Case { check, seed, case } = case;
             let _ = writeln!(text, "{}. {check} on {backend}, seed {seed}: {case}", number + 1);
             if let Some(rerun) = rerun {
-                let _ = writeln!(text, "   again: {rerun}");
+                let _ = writeln!(text, "   rerun: {rerun}");
             }
             text.push('\n');
         }
@@ -154,7 +154,7 @@ impl Document {
         align(table, 1..9)
     }
 
-    /// Storm by storm, so that backends can be compared.
+    /// Returns the storms grouped by name, to compare backends.
     fn storms(&self) -> Table {
         let mut table = table(&["storm", "backend", "deaths", "clean-up ms", "lag ms", "leftover", "figures"]);
         let mut names: Vec<&str> = Vec::new();
@@ -188,7 +188,7 @@ fn row(backend: &str, storm: &StormReport) -> Vec<String> {
     ]
 }
 
-/// As many in a line as can be read.
+/// Joins words with commas, with a line break before the line gets too wide.
 fn lines(words: &[String]) -> String {
     const WIDTH: usize = 60;
     let mut text = String::new();
@@ -206,43 +206,43 @@ fn lines(words: &[String]) -> String {
     text
 }
 
-/// What a step printed; its failure is a violation like any other, unless it is what the step has to say itself.
+/// Parses the output of a step. Its failure counts as a violation unless a report already explains it.
 fn parse_reports(step: &Step, output: &str, failure: Option<String>) -> Vec<CheckReport> {
-    let mut check_table = Vec::new();
-    let mut wrong = Vec::new();
+    let mut reports = Vec::new();
+    let mut errors = Vec::new();
     for line in output.lines() {
         match serde_json::from_str::<CheckReport>(line) {
-            Ok(report) => check_table.push(report),
-            Err(error) => wrong.push(format!("it printed what is no account ({error}): {line}")),
+            Ok(report) => reports.push(report),
+            Err(error) => errors.push(format!("invalid report ({error}): {line}")),
         }
     }
-    let has_said_so = check_table.iter().any(|report| report.violations > 0 || !report.seeded_bugs.missed.is_empty());
+    let is_reported = reports.iter().any(|report| report.violations > 0 || !report.seeded_bugs.missed.is_empty());
     match failure {
-        Some(failure) if !has_said_so => wrong.push(failure),
-        None if check_table.is_empty() && wrong.is_empty() => wrong.push("it printed no account".to_owned()),
+        Some(failure) if !is_reported => errors.push(failure),
+        None if reports.is_empty() && errors.is_empty() => errors.push("no report printed".to_owned()),
         _ => {}
     }
-    if !wrong.is_empty() {
+    if !errors.is_empty() {
         let backend = option(step, "--backend").unwrap_or("unknown");
         let mut report = CheckReport::of(backend);
-        // A case says by itself on which backend.
+        // The summary prints the backend of a counterexample separately.
         let check = step.label.strip_suffix(&format!(" on {backend}")).unwrap_or(&step.label);
         let seed = option(step, "--seed").and_then(|seed| seed.parse().ok()).unwrap_or_default();
-        for wrong in wrong {
-            report.violated(check, seed, wrong);
+        for error in errors {
+            report.violated(check, seed, error);
         }
-        check_table.push(report);
+        reports.push(report);
     }
-    check_table
+    reports
 }
 
-/// The command that does a step again, with the seed of what it found.
+/// Returns the command that reruns a step with the seed of a counterexample.
 fn rerun_command(step: &Step, seed: u64) -> String {
     let mut arguments = step.arguments.clone();
     if let Some(place) = arguments.iter().position(|argument| argument == "--seed") {
         arguments[place + 1] = seed.to_string();
     }
-    let (flags, apart) = if step.program == SCHEDULES {
+    let (flags, target_dir) = if step.program == SCHEDULES {
         ("RUSTFLAGS=\"--cfg shuttle\" ", " --target-dir target/shuttle")
     } else {
         ("", "")
@@ -250,7 +250,7 @@ fn rerun_command(step: &Step, seed: u64) -> String {
     let package = plan::PROGRAM;
     let program = &step.program;
     let arguments = arguments.join(" ");
-    format!("{flags}cargo run --release --package {package} --bin {program}{apart} -- {arguments}")
+    format!("{flags}cargo run --release --package {package} --bin {program}{target_dir} -- {arguments}")
 }
 
 fn option<'a>(step: &'a Step, name: &str) -> Option<&'a str> {
@@ -264,7 +264,7 @@ fn table(header: &[&str]) -> Table {
     table
 }
 
-/// Numbers stand to the right.
+/// Right-aligns numeric columns.
 fn align(mut table: Table, columns: std::ops::Range<usize>) -> Table {
     for column in table.column_iter_mut().take(columns.end).skip(columns.start) {
         column.set_cell_alignment(CellAlignment::Right);
@@ -272,7 +272,7 @@ fn align(mut table: Table, columns: std::ops::Range<usize>) -> Table {
     table
 }
 
-/// With a comma between thousands.
+/// Formats with thousands separators.
 fn number(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -285,7 +285,7 @@ fn number(number: u64) -> String {
     text
 }
 
-/// As many digits as say something.
+/// Formats with the significant digits only.
 fn short(figure: f64) -> String {
     match figure.abs() {
         size if size >= 100.0 => number_of(figure),

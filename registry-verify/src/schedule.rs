@@ -1,9 +1,9 @@
-//! Explores how the threads of the router's protocols can take turns, and shows that seeded bugs are found.
+//! Explores thread schedules of the router's protocols, and checks that seeded bugs are found.
 //!
-//! Compiled only with `--cfg shuttle`, where the locks and atomics of the router and of the reference backend are those
-//! of a scheduler that decides who goes on at each of them.
-//! Two kinds of schedules are drawn, in turns: any thread at any point, and few changes at random points
-//! (*probabilistic concurrency testing*), which finds what needs a long run of one thread.
+//! Compiled only with `--cfg shuttle`, which replaces the locks and atomics of the router and of the reference backend
+//! by those of a scheduler that picks the next thread at each of them. Two kinds of schedules alternate: uniformly
+//! random ones, and those of *probabilistic concurrency testing* with few context switches at random points, which find
+//! bugs that need a long run of one thread.
 
 mod bodies;
 mod observers;
@@ -27,16 +27,16 @@ use bodies::CHECKED_CALLS;
 pub use bodies::{Protocol, protocols};
 pub use scheduler_locked::SchedulerLocked;
 
-/// So many schedules are drawn before it is the next protocol's turn.
+/// The number of schedules of a protocol before the next protocol's turn.
 const ROUND: usize = 200;
 
-/// A seeded bug must be found within so many rounds of each protocol.
+/// The number of rounds of each protocol within which a seeded bug must be found.
 const ROUNDS_PER_BUG: u64 = 25;
 
-/// The changes of thread that a schedule of the second kind has.
+/// The context switches of a schedule of the second kind.
 const CHANGES: usize = 3;
 
-/// Explores schedules of all protocols for as long as it is given, after it has looked for each seeded bug.
+/// Looks for each seeded bug, then explores schedules of all protocols until the time budget ends.
 pub fn run<B: Backend>(seed: u64, budget: Duration) -> CheckReport {
     let began = Instant::now();
     let mut report = CheckReport::of(B::NAME);
@@ -62,7 +62,7 @@ pub fn run<B: Backend>(seed: u64, budget: Duration) -> CheckReport {
     report
 }
 
-/// Switches each seeded bug on in turn, and looks for it.
+/// Enables each seeded bug in turn, and looks for it.
 fn find_seeded_bugs<B: Backend>(seed: u64, report: &mut CheckReport) {
     for bug in SeededBug::ALL {
         bug.switch_on();
@@ -82,18 +82,18 @@ fn find_seeded_bugs<B: Backend>(seed: u64, report: &mut CheckReport) {
     }
 }
 
-/// What came of some schedules.
+/// The result of some schedules of a protocol.
 enum Exploration {
     Passed { schedules: u64 },
     Failed { schedules: u64, why: String },
 }
 
-/// What is not printed when a schedule fails.
+/// The output that is suppressed when a schedule fails.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Suppressed {
-    /// Nothing but the schedule itself, which is of no use without the program.
+    /// Only the encoded schedule, which is useless without the program.
     Schedules,
-    /// Everything: it was meant to fail.
+    /// Everything, because the failure is intended.
     All,
 }
 
@@ -110,7 +110,7 @@ fn explore(protocol: &Protocol, seed: u64, suppressed: Suppressed) -> Exploratio
     Exploration::Passed { schedules }
 }
 
-/// Runs a protocol under each schedule that `scheduler` draws; returns how many there were, and what went wrong.
+/// Runs a protocol under each schedule of `scheduler`. Returns their number, and the failure, if any.
 fn draw(
     scheduler: impl Scheduler + 'static,
     protocol: &Protocol,

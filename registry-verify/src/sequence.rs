@@ -1,8 +1,8 @@
-//! A plain sequential model of the registry, and random sequences of operations on both.
+//! Model-based testing: random sequences of operations on a registry and on a sequential model.
 //!
-//! [`Op`] is an operation as data, [`Model`] says what it must do, [`RegistryUnderTest`] does it to a registry, and [`compare`] runs
-//! a sequence on both and compares every result and, after each step, everything that can be seen. [`run`] does so with
-//! one random sequence after the other.
+//! An [`Op`] is an operation as data, the [`Model`] defines its result, and [`RegistryUnderTest`] executes it.
+//! [`compare`] runs a sequence on both and compares every result and, after each step, the whole observable state.
+//! [`run`] does so for random sequences until its time budget ends.
 
 mod model;
 mod op;
@@ -20,25 +20,25 @@ pub use outcome::{Outcome, View};
 pub use random::{LENGTH, run};
 pub use under_test::RegistryUnderTest;
 
-/// Runs `ops` on the model and on a registry of `B` with that many shards, and compares.
+/// Runs `ops` on the model and on a registry of `B` with `shards` shards, and compares them.
 ///
-/// Returns the number of steps that were compared.
+/// Returns the number of compared steps.
 ///
 /// # Errors
 ///
-/// [`Violation`] at the first step after which the two differ.
+/// Returns a [`Violation`] at the first step after which the two differ.
 pub fn compare<B: Backend>(ops: &[Op], shards: usize) -> Result<usize, Violation> {
     let mut model = Model::default();
     let mut under_test = RegistryUnderTest::<B>::new(shards);
     for (step, op) in ops.iter().enumerate() {
         expect_equal(step, &format!("{op:?}"), model.apply(op), under_test.apply(op))?;
-        expect_equal(step, &format!("what is seen after {op:?}"), model.view(), under_test.view())?;
+        expect_equal(step, &format!("state after {op:?}"), model.view(), under_test.view())?;
     }
-    // Nothing left: with all leases gone, what was detached taken out, and all inboxes read, nothing remains.
-    let remove = ops.len();
-    expect_equal(remove, "what all inboxes held", model.finish(), under_test.finish())?;
-    expect_equal(remove, "what is seen at the end", View::default(), under_test.view())?;
-    Ok(remove + 1)
+    // With all leases dropped, detached entries unregistered and all inboxes read, nothing may remain.
+    let end = ops.len();
+    expect_equal(end, "contents of all inboxes", model.finish(), under_test.finish())?;
+    expect_equal(end, "final state", View::default(), under_test.view())?;
+    Ok(end + 1)
 }
 
 fn expect_equal<T: PartialEq + fmt::Debug>(step: usize, what: &str, expected: T, found: T) -> Result<(), Violation> {
@@ -49,7 +49,7 @@ fn expect_equal<T: PartialEq + fmt::Debug>(step: usize, what: &str, expected: T,
     Err(Violation { message })
 }
 
-/// The registry did something else than the model.
+/// A difference between the registry and the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     message: String,

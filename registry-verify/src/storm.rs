@@ -1,10 +1,10 @@
-//! Storms and faults: many owners die at once, or badly, and afterwards nothing of them is left.
+//! Failure storms: many owners die at once, or badly, and afterwards nothing of them remains.
 //!
-//! Each storm is a file with one function, which does what its name says to a registry and writes into a logbook
-//! what it measured and what was wrong. Times are figures and never wrong, for machines differ; what is wrong is
-//! something lost, something left, or a storm that does not end.
+//! Each storm is one function in a file of its own. It runs a scenario on a registry and gives its measurements and
+//! failures to a recorder. Durations are only measured, because machines differ; failures are lost messages, leftover
+//! entries, and a storm that does not end.
 //!
-//! Two storms count bytes. The allocator belongs to the whole program, so the program brings it: see
+//! Two storms count allocated bytes. The global allocator belongs to the program, which passes a counter: see
 //! [`Context::with_live_bytes`].
 
 mod competing_registrations;
@@ -35,36 +35,36 @@ use crate::check_report::CheckReport;
 use crate::panic_message::panic_message;
 use recorder::Recorder;
 
-/// How long a storm may take before it counts as one that never ends.
-const LIMIT: Duration = Duration::from_secs(60);
+/// The time after which a storm counts as hanging.
+const TIME_LIMIT: Duration = Duration::from_secs(60);
 
-/// A storm that can be run.
+/// A storm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Storm {
-    /// What to call it by.
+    /// The name, as given on the command line.
     pub name: &'static str,
-    /// What happens in it, in a sentence.
+    /// A one-sentence description.
     pub description: &'static str,
-    /// Whether it asks how many bytes are allocated, and so must have the program to itself.
+    /// Whether it counts allocated bytes, and so must run alone in its process.
     pub counts_bytes: bool,
 }
 
-/// All storms there are.
+/// All storms.
 pub const ALL: [Storm; 11] = [
     storm("mass-exit", "100,000 leases, of servers and of transports bound to them, are dropped at once."),
-    storm("deaths-while-routing", "200,000 owners die within a second while messages are routed to the living."),
-    storm("idle-exits", "500 owners that hold nothing leave, among 20,000 servers and among 20."),
-    storm("one-server", "One server has 200,000 transports, 2,000 come and go in a second, and then it dies."),
+    storm("deaths-while-routing", "200,000 owners die within a second while messages are routed to live servers."),
+    storm("idle-exits", "500 owners without bindings leave, among 20,000 servers and among 20."),
+    storm("one-server", "One server has 200,000 transports, 2,000 more come and go each second, and then it dies."),
     storm("panicking-owners", "Threads and tasks panic while they own leases."),
     storm("runtime-shutdown", "A tokio runtime is shut down while its tasks register, route and wait."),
-    storm("stalled-owner", "One mailbox is full and its owner stalls while 10,000 others get their messages."),
-    storm("rivals", "Three threads want one name, and in 300,000 lookups its incarnation never falls."),
-    storm("dead-without-a-word", "10,000 owners drop their inboxes and leave their registrations behind."),
+    storm("stalled-owner", "One mailbox is full and its owner stalls while 10,000 other servers receive messages."),
+    storm("rivals", "Three threads compete for one name; in 300,000 lookups its incarnation never decreases."),
+    storm("dead-without-a-word", "10,000 owners drop their inboxes but not their registrations."),
     byte_counting(
         "failed-registrations",
-        "10,000 registrations fail, for one of eight reasons each, and leave zero bytes.",
+        "10,000 registrations fail, for one of eight reasons each, and leak no byte.",
     ),
-    byte_counting("mass-exit-memory", "Waves of up to 200,000 entries come and go, and their memory is given back."),
+    byte_counting("mass-exit-memory", "Waves of up to 200,000 entries come and go, and their memory is released."),
 ];
 
 const fn storm(name: &'static str, description: &'static str) -> Storm {
@@ -75,16 +75,16 @@ const fn byte_counting(name: &'static str, description: &'static str) -> Storm {
     Storm { name, description, counts_bytes: true }
 }
 
-/// How large a storm is.
+/// The size of a storm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
-    /// As large as its description says.
+    /// The size given in its description.
     Full,
-    /// A fiftieth of that, for tests.
+    /// A fiftieth of it, for tests.
     Short,
 }
 
-/// What a storm is told.
+/// The parameters of a storm.
 #[derive(Clone, Copy, Debug)]
 pub struct Context {
     scale: Scale,
@@ -93,28 +93,28 @@ pub struct Context {
 }
 
 impl Context {
-    /// For a program that does not count bytes.
+    /// Creates a context for a program that does not count allocated bytes.
     #[must_use]
     pub fn new(scale: Scale, seed: u64) -> Self {
         Self { scale, seed, live_bytes: None }
     }
 
-    /// For a program whose allocator counts: `live_bytes` says how many bytes are allocated at present.
+    /// Sets the function that returns the number of currently allocated bytes.
     #[must_use]
     pub fn with_live_bytes(self, live_bytes: fn() -> usize) -> Self {
         Self { live_bytes: Some(live_bytes), ..self }
     }
 }
 
-/// Runs one storm on a backend, and says how it was survived.
+/// Runs one storm on a backend and reports it.
 ///
-/// A storm that panics, does not end within a minute, or is not known, is a violation. One that does not end keeps its
-/// threads.
+/// An unknown storm, a panic, and a storm that does not end within a minute are violations. The threads of a hanging
+/// storm are leaked.
 #[must_use]
 pub fn run<B: Backend>(name: &str, context: Context) -> CheckReport {
     let mut report = CheckReport::of(B::NAME);
     let Some(storm) = function::<B>(name) else {
-        report.violated(name, context.seed, "there is no such storm");
+        report.violated(name, context.seed, "unknown storm");
         return report;
     };
     let mut recorder = Recorder::new(name, context);
@@ -125,23 +125,23 @@ pub fn run<B: Backend>(name: &str, context: Context) -> CheckReport {
         storm(&mut recorder);
         recorder
     });
-    // Parking allocates nothing, where waiting at a channel would: some storms count bytes.
+    // Parking does not allocate, while a channel would: some storms count bytes.
     let began = Instant::now();
     while !ended.load(Ordering::Acquire) {
-        let Some(remaining) = LIMIT.checked_sub(began.elapsed()) else {
-            report.violated(name, context.seed, format!("it did not end within {} seconds", LIMIT.as_secs()));
+        let Some(remaining) = TIME_LIMIT.checked_sub(began.elapsed()) else {
+            report.violated(name, context.seed, format!("not finished after {} seconds", TIME_LIMIT.as_secs()));
             return report;
         };
         thread::park_timeout(remaining);
     }
     match thread.join() {
-        Ok(recorder) => recorder.close(&mut report),
+        Ok(recorder) => recorder.finish(&mut report),
         Err(panic) => report.violated(name, context.seed, format!("panicked: {}", panic_message(&*panic))),
     }
     report
 }
 
-/// Wakes whoever waits for the end of a storm, even if it ends with a panic.
+/// Wakes the waiting thread when the storm ends, even by a panic.
 struct CompletionSignal {
     ended: Arc<AtomicBool>,
     waiting: Thread,

@@ -1,4 +1,4 @@
-//! Recorded histories of concurrent calls: on every backend all can be explained, and on flawed ones some cannot.
+//! Recorded histories are linearizable on every backend, and violations are found on flawed ones.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use registry_core::{Backend, Key, NotInserted, Shard, State, Value};
 use registry_router::backends::Reference;
 use registry_verify::history;
 
-/// What a test is given to show that it can fail; a flaw that takes longer to find fails the test.
+/// The time limit to find a seeded flaw.
 const LONG_ENOUGH: Duration = Duration::from_secs(30);
 
 fn histories_are_linearizable<B: Backend>() {
@@ -30,37 +30,37 @@ macro_rules! suites {
 registry_router::backends::for_every_backend!(suites);
 
 #[test]
-fn two_winners_are_found_and_found_again_by_their_seed() {
-    let report = history::run::<Flawed<TWO_WINNERS>>(1, LONG_ENOUGH);
-    let case = report.cases.first().expect("nobody is turned down, and nobody else notices");
+fn duplicate_registrations_are_found_and_reproduced_by_their_seed() {
+    let report = history::run::<Flawed<DUPLICATE_REGISTRATIONS>>(1, LONG_ENOUGH);
+    let case = report.cases.first().expect("two registrations of one name are a violation");
     assert!(case.case.contains("registered as"), "{}", case.case);
     assert_eq!(report.violations as usize, report.cases.len());
-    let again = history::one::<Flawed<TWO_WINNERS>>(case.seed, 100_000);
-    assert!(again.is_err(), "{} calls were in order", again.unwrap_or_default());
-    assert!(history::one::<Reference>(case.seed, 32).is_ok_and(|operations| operations > 0));
+    let again = history::rerun::<Flawed<DUPLICATE_REGISTRATIONS>>(case.seed, 100_000);
+    assert!(again.is_err(), "no violation in {} calls", again.unwrap_or_default());
+    assert!(history::rerun::<Reference>(case.seed, 32).is_ok_and(|operations| operations > 0));
 }
 
 #[test]
-fn one_that_is_found_after_its_end_is_a_violation() {
-    let report = history::run::<Flawed<GHOSTS>>(1, LONG_ENOUGH);
+fn entries_found_after_their_removal_are_a_violation() {
+    let report = history::run::<Flawed<STALE_ENTRIES>>(1, LONG_ENOUGH);
     assert!(report.violations > 0, "{report:?}");
 }
 
 #[test]
-fn a_panic_is_a_violation_and_ends_nothing_else() {
+fn a_panic_is_a_violation_and_the_run_continues() {
     let report = history::run::<Flawed<PANICS>>(1, LONG_ENOUGH);
     let case = report.cases.first().expect("a call has panicked");
     assert!(case.case.contains("panicked in") && case.case.contains("a flaw"), "{}", case.case);
 }
 
-/// A registration of a taken name succeeds, at times.
-const TWO_WINNERS: u8 = 0;
-/// A removed entry stays, at times.
-const GHOSTS: u8 = 1;
-/// A lookup panics, at times; not a removal, for one that panics while a panic drops leases ends the process.
+/// A registration of a taken name sometimes succeeds.
+const DUPLICATE_REGISTRATIONS: u8 = 0;
+/// A removed entry sometimes stays.
+const STALE_ENTRIES: u8 = 1;
+/// A lookup sometimes panics. Removals do not: a panic while leases are dropped during unwinding would abort.
 const PANICS: u8 = 2;
 
-/// The reference, with a flaw.
+/// The reference with a seeded flaw.
 #[derive(Debug, Default)]
 struct Flawed<const FLAW: u8>(Reference);
 
@@ -78,8 +78,8 @@ impl<const FLAW: u8> Backend for Flawed<FLAW> {
 
 impl<K: Key, V: Value, S: State, Inner: Shard<K, V, S>, const FLAW: u8> Shard<K, V, S> for FlawedShard<Inner, FLAW> {
     fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &V, &S) -> R) -> Option<R> {
-        // Only while threads do their programs, and they have no names.
-        assert!(FLAW != PANICS || thread::current().name().is_some() || !at_times(), "a flaw");
+        // Only while programs run, on the pool's threads, which have no names.
+        assert!(FLAW != PANICS || thread::current().name().is_some() || !sometimes(), "a flaw");
         self.0.with(hash, key, read)
     }
 
@@ -94,7 +94,9 @@ impl<K: Key, V: Value, S: State, Inner: Shard<K, V, S>, const FLAW: u8> Shard<K,
         let mut complete = Some(complete);
         let win = |values: &mut [V]| complete.take().map_or(Ok(()), |complete| complete(values));
         match (self.0.insert_new_with(hash, key, value, state, win), complete) {
-            (Err(NotInserted::Occupied(mut value, state)), Some(complete)) if FLAW == TWO_WINNERS && at_times() => {
+            (Err(NotInserted::Occupied(mut value, state)), Some(complete))
+                if FLAW == DUPLICATE_REGISTRATIONS && sometimes() =>
+            {
                 complete(slice::from_mut(&mut value)).map_err(|why| NotInserted::Declined(value, state, why))
             }
             (outcome, _) => outcome,
@@ -102,7 +104,7 @@ impl<K: Key, V: Value, S: State, Inner: Shard<K, V, S>, const FLAW: u8> Shard<K,
     }
 
     fn remove_if(&self, hash: u64, key: &[u8], mut owned: impl FnMut(&K, &V, &S) -> bool) -> bool {
-        if FLAW == GHOSTS && at_times() {
+        if FLAW == STALE_ENTRIES && sometimes() {
             return self.0.with(hash, key, |key, value, state| owned(key, value, state)).unwrap_or(false);
         }
         self.0.remove_if(hash, key, owned)
@@ -117,6 +119,6 @@ impl<K: Key, V: Value, S: State, Inner: Shard<K, V, S>, const FLAW: u8> Shard<K,
     }
 }
 
-fn at_times() -> bool {
+fn sometimes() -> bool {
     fastrand::u8(..) == 0
 }

@@ -1,4 +1,4 @@
-//! The checker of histories, against the plainest one there can be: all orders of all steps, tried one by one.
+//! Compares the linearizability checker with an exhaustive one that tries every order of all steps.
 
 use std::cell::Cell;
 use std::fmt;
@@ -8,7 +8,7 @@ use proptest::prelude::{ProptestConfig, Strategy, any, prop_assert, prop_assert_
 use proptest::test_runner::TestRunner;
 use registry_verify::linear::{History, Specification, Step, Timed, Verdict, check, shrink};
 
-/// A number that can be read, written, and compared and swapped; some calls take two steps.
+/// A register with read, write and compare-and-swap; some calls take two steps.
 #[derive(Clone, Copy, Debug)]
 struct Register;
 
@@ -16,11 +16,11 @@ struct Register;
 enum Call {
     Write(u8),
     Read(u8),
-    /// Swapped the first for the second, or did not.
+    /// Swapped the first value for the second if the flag is set; otherwise the comparison failed.
     Swap(u8, u8, bool),
-    /// Wrote one number at one instant and another one later.
+    /// Wrote one value at one instant and another one later.
     WriteTwo(u8, u8),
-    /// Read one number at one instant and another one at the same instant or later.
+    /// Read one value at one instant and another one at the same instant or later.
     ReadTwo(u8, u8),
 }
 
@@ -55,16 +55,16 @@ impl Specification for Register {
     }
 }
 
-const MOST: usize = 1_000_000;
+const MAX_CONFIGURATIONS: usize = 1_000_000;
 
 #[test]
-fn it_agrees_with_all_orders_tried_one_by_one() {
+fn verdicts_match_exhaustive_search() {
     let (explained, wrong) = (Cell::new(0), Cell::new(0));
     let config = ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() };
     TestRunner::new(config)
         .run(&histories(), |history| {
             let expected = some_order_explains(&history, &mut vec![(0, false); history.len()], 0);
-            let verdict = check(&Register, &0, &history, MOST);
+            let verdict = check(&Register, &0, &history, MAX_CONFIGURATIONS);
             let count = if expected { &explained } else { &wrong };
             count.set(count.get() + 1);
             prop_assert_eq!(matches!(verdict, Verdict::Linearizable), expected, "{:?}", verdict);
@@ -72,16 +72,16 @@ fn it_agrees_with_all_orders_tried_one_by_one() {
             Ok(())
         })
         .unwrap();
-    assert!(explained.get() > 400 && wrong.get() > 400, "{explained:?} and {wrong:?} are too few of one kind");
+    assert!(explained.get() > 400 && wrong.get() > 400, "too few of one kind: {explained:?} and {wrong:?}");
 }
 
 #[test]
-fn what_is_left_out_of_a_history_could_not_have_explained_it() {
+fn shrinking_keeps_the_violation_and_removes_only_irrelevant_calls() {
     let shrunk = Cell::new(0);
     let config = ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() };
     TestRunner::new(config)
         .run(&histories(), |history| {
-            let smaller = shrink(&Register, &0, &history, MOST);
+            let smaller = shrink(&Register, &0, &history, MAX_CONFIGURATIONS);
             if some_order_explains(&history, &mut vec![(0, false); history.len()], 0) {
                 prop_assert_eq!(smaller, history);
                 return Ok(());
@@ -89,46 +89,50 @@ fn what_is_left_out_of_a_history_could_not_have_explained_it() {
             prop_assert!(!some_order_explains(&smaller, &mut vec![(0, false); smaller.len()], 0));
             let last = smaller.iter().flatten().map(|call| call.ended).max().unwrap_or_default();
             for call in history.iter().flatten().filter(|call| !smaller.iter().flatten().any(|kept| kept == *call)) {
-                prop_assert!(Register.is_read_only(&call.call) || call.began > last, "{} was left out", call.call);
+                prop_assert!(Register.is_read_only(&call.call) || call.began > last, "{} was removed", call.call);
                 shrunk.set(shrunk.get() + 1);
             }
             Ok(())
         })
         .unwrap();
-    assert!(shrunk.get() > 100, "only {shrunk:?} calls were left out");
+    assert!(shrunk.get() > 100, "only {shrunk:?} calls were removed");
 }
 
 #[test]
-fn a_stale_read_is_told_in_words() {
+fn a_stale_read_is_explained() {
     let stale = vec![
         vec![timed(0, 1, Call::Write(1)), timed(4, 7, Call::Write(2))],
         vec![timed(2, 3, Call::Read(1)), timed(5, 6, Call::Read(2)), timed(8, 9, Call::Read(1))],
     ];
-    let Verdict::Violation(violation) = check(&Register, &0, &stale, MOST) else { panic!("the last read is stale") };
+    let Verdict::Violation(violation) = check(&Register, &0, &stale, MAX_CONFIGURATIONS) else {
+        panic!("the last read is stale")
+    };
     assert_eq!((violation.explained, violation.calls), (4, 5));
     let report = violation.to_string();
     let mut lines = report.lines();
-    assert_eq!(lines.next(), Some("not linearizable: of 5 calls at most 4 can be explained, in this order:"));
-    assert!(report.contains("after them: 2\nand none of these can come next:\n     8 ..   9  thread 1: Read(1)\n"));
+    assert_eq!(lines.next(), Some("not linearizable: at most 4 of 5 calls can be linearized, in this order:"));
+    assert!(
+        report.contains("state after them: 2\nnone of these calls can be next:\n     8 ..   9  thread 1: Read(1)\n")
+    );
     assert_eq!(report.lines().filter(|line| line.contains("Write(2)")).count(), 2);
 }
 
 #[test]
-fn a_search_that_would_take_too_long_is_given_up() {
-    // All at once, and the read says that none of them was: every order has to be tried.
+fn a_search_stops_at_its_limit() {
+    // All calls overlap and no order yields the value that was read, so every order is tried.
     let mut history: History<Call> = (1..=12).map(|thread| vec![timed(thread, 100 + thread, Call::Write(1))]).collect();
     history.push(vec![timed(0, 200, Call::Read(2))]);
-    assert!(check(&Register, &0, &history, MOST).is_violation());
+    assert!(check(&Register, &0, &history, MAX_CONFIGURATIONS).is_violation());
     assert_eq!(check(&Register, &0, &history, 1_000), Verdict::Undecided { visited: 1_000 });
 }
 
 #[test]
-fn nothing_is_always_explained() {
-    assert_eq!(check(&Register, &0, &vec![], MOST), Verdict::Linearizable);
-    assert_eq!(check(&Register, &0, &vec![vec![], vec![]], MOST), Verdict::Linearizable);
+fn an_empty_history_is_linearizable() {
+    assert_eq!(check(&Register, &0, &vec![], MAX_CONFIGURATIONS), Verdict::Linearizable);
+    assert_eq!(check(&Register, &0, &vec![vec![], vec![]], MAX_CONFIGURATIONS), Verdict::Linearizable);
 }
 
-/// The plainest checker: no order of steps is left out, and none is remembered.
+/// The exhaustive checker: tries every order of steps, without memoization.
 fn some_order_explains(history: &History<Call>, threads: &mut Vec<(usize, bool)>, state: u8) -> bool {
     let next: Vec<Option<Timed<Call>>> =
         threads.iter().zip(history).map(|((done, _), calls)| calls.get(*done).copied()).collect();
@@ -156,7 +160,7 @@ fn timed(began: u64, ended: u64, call: Call) -> Timed<Call> {
     Timed { began, ended, call }
 }
 
-/// Up to seven calls of up to three threads, with results at random.
+/// Returns a strategy for histories of up to seven calls on up to three threads, with random results.
 fn histories() -> impl Strategy<Value = History<Call>> {
     let calls = vec((0..3_usize, 0..7_u8, 0..2_u8, 0..2_u8), 1..=7);
     (calls, vec(any::<u8>(), 14)).prop_map(|(calls, order)| {
@@ -175,7 +179,7 @@ fn histories() -> impl Strategy<Value = History<Call>> {
     })
 }
 
-/// Lets one of the threads begin or end a call, again and again.
+/// Repeatedly lets one of the threads begin or end a call.
 fn in_some_order(waiting: [Vec<Call>; 3], order: &[u8]) -> History<Call> {
     let mut history: History<Call> = vec![Vec::new(); 3];
     let mut under_way: [Option<u64>; 3] = [None; 3];

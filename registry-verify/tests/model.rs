@@ -1,4 +1,4 @@
-//! Random sequences of operations, on the model and on a registry, over every backend with 1, 2 and 64 shards.
+//! Compares random sequences with the model on every backend, with 1, 2 and 64 shards.
 
 use proptest::prelude::ProptestConfig;
 use proptest::test_runner::{TestCaseError, TestRunner};

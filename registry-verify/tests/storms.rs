@@ -1,4 +1,4 @@
-//! Every storm, at a fiftieth of its size, on every backend. Those that count bytes are in `memory.rs`.
+//! Every storm at short scale on every backend. Those that count bytes are in `memory.rs`.
 
 use registry_core::Backend;
 use registry_verify::storm::{ALL, Context, Scale, run};
@@ -7,9 +7,9 @@ fn survives<B: Backend>() {
     for storm in ALL.iter().filter(|storm| !storm.counts_bytes) {
         let report = run::<B>(storm.name, Context::new(Scale::Short, 1));
         assert_eq!(report.violations, 0, "{} in {}: {:#?}", B::NAME, storm.name, report.cases);
-        let [storm] = &report.storms[..] else { panic!("{} in {} has no figures", B::NAME, storm.name) };
+        let [storm] = &report.storms[..] else { panic!("{} in {} has no measurements", B::NAME, storm.name) };
         assert_eq!(storm.leftover, 0, "{} in {}", B::NAME, storm.name);
-        assert!(storm.deaths > 0, "{} in {}: nobody died", B::NAME, storm.name);
+        assert!(storm.deaths > 0, "{} in {}: no deaths", B::NAME, storm.name);
     }
 }
 
@@ -26,13 +26,13 @@ macro_rules! suites {
 registry_router::backends::for_every_backend!(suites);
 
 #[test]
-fn a_storm_that_nobody_knows_is_a_violation() {
+fn an_unknown_storm_is_a_violation() {
     let report = run::<registry_router::backends::Reference>("drizzle", Context::new(Scale::Short, 1));
     assert_eq!((report.violations, report.storms.len()), (1, 0));
 }
 
 #[test]
-fn a_storm_that_counts_bytes_is_a_violation_where_nobody_counts() {
+fn a_byte_counting_storm_without_a_counter_is_a_violation() {
     for storm in ALL.iter().filter(|storm| storm.counts_bytes) {
         let report = run::<registry_router::backends::Reference>(storm.name, Context::new(Scale::Short, 1));
         assert!(report.violations > 0, "{}", storm.name);

@@ -1,25 +1,25 @@
-//! Explores schedules of the router's protocols, and prints an account of it as one line of JSON.
+//! Explores schedules of the router's protocols, and prints a report as one line of JSON.
 //!
-//! A program of its own, because it has to be built with the scheduler's locks: `cargo xtask verify` does that.
+//! A separate program because it must be built with the scheduler's locks: `cargo xtask verify` does that.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program; its output is what it is for")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program reports on standard output")]
 
 use std::process::ExitCode;
 
 #[cfg(not(shuttle))]
 fn main() -> ExitCode {
-    eprintln!("error: this program must be built with RUSTFLAGS=\"--cfg shuttle\"; `cargo xtask verify` does that");
+    eprintln!("error: build this program with RUSTFLAGS=\"--cfg shuttle\", as `cargo xtask verify` does");
     ExitCode::from(2)
 }
 
 #[cfg(shuttle)]
 fn main() -> ExitCode {
-    shuttled::main()
+    explorer::main()
 }
 
 #[cfg(shuttle)]
-mod shuttled {
-    //! The program, where it can be one.
+mod explorer {
+    //! The program, compiled only with `--cfg shuttle`.
 
     use std::process::ExitCode;
     use std::time::Duration;
@@ -34,18 +34,18 @@ mod shuttled {
     #[derive(Debug, Parser)]
     #[command(name = "registry-schedules")]
     struct Arguments {
-        /// On which backend.
+        /// The backend.
         #[arg(long, default_value = Reference::NAME)]
         backend: String,
-        /// For so long, at least until the seeded bugs were looked for.
+        /// How many seconds to explore; the search for seeded bugs always completes.
         #[arg(long, default_value_t = 10.0)]
         seconds: f64,
-        /// What the schedules are drawn from.
+        /// The seed of the schedules.
         #[arg(long, default_value_t = 1)]
         seed: u64,
     }
 
-    /// Explores the backend that was named.
+    /// Explores the named backend.
     struct Explore<'a> {
         arguments: &'a Arguments,
         budget: Duration,
@@ -60,7 +60,7 @@ mod shuttled {
                 return;
             }
             let (seed, budget) = (self.arguments.seed, self.budget);
-            // The reference is built with the scheduler's lock, and papaya waits for nothing.
+            // The reference is built with the scheduler's lock, and papaya never blocks.
             let report = if B::NAME == Reference::NAME || B::NAME == Papaya::NAME {
                 schedule::run::<B>(seed, budget)
             } else {
@@ -73,14 +73,14 @@ mod shuttled {
     pub(crate) fn main() -> ExitCode {
         let arguments = Arguments::parse();
         let Ok(budget) = Duration::try_from_secs_f64(arguments.seconds) else {
-            eprintln!("error: --seconds: {} is no time", arguments.seconds);
+            eprintln!("error: --seconds: {} is not a valid duration", arguments.seconds);
             return ExitCode::from(2);
         };
         let mut explore = Explore { arguments: &arguments, budget, report: None, names: Vec::new() };
         for_each(&mut explore);
         let Some(report) = explore.report else {
             let names = explore.names.join(", ");
-            eprintln!("error: --backend: there is no {:?}; there are {names}", arguments.backend);
+            eprintln!("error: --backend: unknown backend {:?}; known backends: {names}", arguments.backend);
             return ExitCode::from(2);
         };
         match serde_json::to_string(&report) {

@@ -1,4 +1,4 @@
-//! Judges what a few hands have done to a registry: puts their records into the words of the specification, and checks.
+//! Checks what the clients of a trial recorded: converts it into calls of the specification and checks their history.
 
 use std::sync::atomic::AtomicU64;
 
@@ -14,16 +14,16 @@ use super::spec::{
 };
 use crate::linear::{History, Timed, Verdict, check, shrink};
 
-/// So many situations are looked at before a history is given up; hardly one needs a thousandth.
+/// The search limit for one history; hardly any needs a thousandth of it.
 const MAX_CONFIGURATIONS: usize = 1_000_000;
 
-/// Looks once more at everything, now that all is quiet, lets everybody leave, and judges the history.
+/// Reads the final state, drops all leases, and checks the whole history. All clients must have finished.
 ///
-/// Returns the number of calls that were checked.
+/// Returns the number of checked calls.
 ///
 /// # Errors
 ///
-/// What was wrong, for a person to read.
+/// Returns a description of the violation.
 pub fn check_clients<B: Backend, X: MailboxFactory, P: Probe>(
     registry: &Registry<u64, B, X, P>,
     mut clients: Vec<Client<B, X, P>>,
@@ -38,7 +38,7 @@ pub fn check_clients<B: Backend, X: MailboxFactory, P: Probe>(
         Program::final_reads().for_each(|look| client.perform(look, clock));
     }
     for client in &mut clients {
-        client.leave();
+        client.drop_leases();
         client.registrations.iter_mut().for_each(|registration| registration.read());
     }
     let history = recorded(&clients)?;
@@ -46,26 +46,26 @@ pub fn check_clients<B: Backend, X: MailboxFactory, P: Probe>(
     let left = (registry.server_count(), registry.transport_count(), registry.binding_count());
     if left != (0, 0, 0) {
         return Err(format!(
-            "when all leases were gone, servers, transports and bindings were left: {left:?}\n{}",
+            "entries remained after all leases were dropped (servers, transports, bindings): {left:?}\n{}",
             print(&history)
         ));
     }
     Ok(history.iter().map(Vec::len).sum())
 }
 
-/// Checks a history against the specification, from a registry with nobody in it.
+/// Checks a history that starts with an empty registry against the specification.
 ///
 /// # Errors
 ///
-/// Why it cannot be explained, with as few calls as possible.
+/// Returns an explanation of the violation, with as few calls as possible.
 pub fn check_history(history: &History<Call>) -> Result<(), String> {
-    let (specification, nobody) = (RegistrySpec::of(history), State::default());
-    match check(&specification, &nobody, history, MAX_CONFIGURATIONS) {
+    let (specification, initial) = (RegistrySpec::of(history), State::default());
+    match check(&specification, &initial, history, MAX_CONFIGURATIONS) {
         Verdict::Linearizable => Ok(()),
-        Verdict::Undecided { visited } => Err(format!("not decided after {visited} situations:\n{}", print(history))),
+        Verdict::Undecided { visited } => Err(format!("undecided after {visited} configurations:\n{}", print(history))),
         Verdict::Violation(violation) => {
-            let smaller = shrink(&specification, &nobody, history, MAX_CONFIGURATIONS);
-            match check(&specification, &nobody, &smaller, MAX_CONFIGURATIONS) {
+            let smaller = shrink(&specification, &initial, history, MAX_CONFIGURATIONS);
+            match check(&specification, &initial, &smaller, MAX_CONFIGURATIONS) {
                 Verdict::Violation(smaller) => Err(smaller.to_string()),
                 _ => Err(violation.to_string()),
             }
@@ -86,10 +86,10 @@ fn print(history: &History<Call>) -> String {
         .collect()
 }
 
-/// The records in the words of the specification, in which owners are numbered by their incarnations.
+/// Converts the records into calls of the specification, which numbers owners by their incarnations.
 ///
-/// What can be told without a search is checked on the way: that incarnations are unique and grow, and that messages
-/// are where they should be.
+/// Checks on the way what needs no search: incarnations are unique and increase, and messages are where they were
+/// reported to be.
 fn recorded<B: Backend, X: MailboxFactory, P: Probe>(clients: &[Client<B, X, P>]) -> Result<History<Call>, String> {
     let owners = Numbering::of(clients)?;
     let registrations = clients.iter().flat_map(|client| &client.registrations);
@@ -106,7 +106,7 @@ fn recorded<B: Backend, X: MailboxFactory, P: Probe>(clients: &[Client<B, X, P>]
     clients.iter().map(|client| client.records.iter().map(call).collect()).collect()
 }
 
-/// Owners by their incarnations.
+/// The incarnations of all owners, in order.
 struct Numbering(Vec<Incarnation>);
 
 impl Numbering {
@@ -120,16 +120,16 @@ impl Numbering {
         given.sort_unstable();
         for pair in given.windows(2) {
             if pair[0].0 == pair[1].0 {
-                return Err(format!("two registrations have the incarnation {}", pair[0].0));
+                return Err(format!("two registrations have incarnation {}", pair[0].0));
             }
         }
         for (place, one) in given.iter().enumerate() {
             if let Some(other) = given[place..].iter().find(|other| other.2 < one.1) {
-                return Err(format!("incarnation {} is of an earlier registration than {}", other.0, one.0));
+                return Err(format!("incarnation {} belongs to an earlier registration than {}", other.0, one.0));
             }
         }
         if given.len() > OWNERS {
-            return Err(format!("{} registrations are more than can be judged", given.len()));
+            return Err(format!("{} registrations exceed the checker's limit of {OWNERS}", given.len()));
         }
         Ok(Self(given.into_iter().map(|(incarnation, ..)| incarnation).collect()))
     }
@@ -137,7 +137,7 @@ impl Numbering {
     fn number(&self, incarnation: Incarnation) -> Result<Owner, String> {
         match self.0.binary_search(&incarnation) {
             Ok(number) => Ok(Owner(number as u8)),
-            Err(_) => Err(format!("there is an incarnation that nobody was given: {incarnation}")),
+            Err(_) => Err(format!("unknown incarnation: {incarnation}")),
         }
     }
 }
@@ -145,7 +145,7 @@ impl Numbering {
 fn to_call(record: &Record, owners: &Numbering, messages: &Messages) -> Result<Call, String> {
     let subject = || match record.subject {
         Some(incarnation) => owners.number(incarnation),
-        None => Err(format!("{:?} was about nobody", record.op)),
+        None => Err(format!("{:?} has no subject", record.op)),
     };
     Ok(match (record.op, &record.response) {
         (Op::Register(name, _), response) => Call::Register(name, register_outcome(response, owners)?),
@@ -178,7 +178,7 @@ fn to_call(record: &Record, owners: &Numbering, messages: &Messages) -> Result<C
             let closed = closed.iter().map(|id| (Name::transport(*id), DeliveryOutcome::Closed));
             let outcomes: Vec<_> = got.chain(full).chain(closed).collect();
             if !found && !outcomes.is_empty() {
-                return Err(format!("a broadcast that found no server reached {outcomes:?}"));
+                return Err(format!("a broadcast to an unknown server reached {outcomes:?}"));
             }
             Call::Broadcast(server, found.then_some(outcomes))
         }
@@ -194,11 +194,13 @@ fn to_call(record: &Record, owners: &Numbering, messages: &Messages) -> Result<C
             };
             Call::Route(name, routed)
         }
-        (Op::Sweep, Response::SweepReport(servers, transports)) => Call::Sweep(few(*servers)?, few(*transports)?),
-        (Op::Count, Response::Counted(servers, transports, bindings)) => {
-            Call::Count(few(*servers)?, few(*transports)?, few(*bindings)?)
+        (Op::Sweep, Response::SweepReport(servers, transports)) => {
+            Call::Sweep(count_to_u8(*servers)?, count_to_u8(*transports)?)
         }
-        (op, response) => return Err(format!("{op:?} was answered with {response:?}")),
+        (Op::Count, Response::Counted(servers, transports, bindings)) => {
+            Call::Count(count_to_u8(*servers)?, count_to_u8(*transports)?, count_to_u8(*bindings)?)
+        }
+        (op, response) => return Err(format!("unexpected response to {op:?}: {response:?}")),
     })
 }
 
@@ -210,6 +212,6 @@ fn register_outcome(response: &Response, owners: &Numbering) -> Result<RegisterO
     })
 }
 
-fn few(count: usize) -> Result<u8, String> {
-    u8::try_from(count).map_err(|_| format!("there cannot be {count}"))
+fn count_to_u8(count: usize) -> Result<u8, String> {
+    u8::try_from(count).map_err(|_| format!("count out of range: {count}"))
 }

@@ -1,7 +1,7 @@
-//! Does what a program says, on one thread, and records it.
+//! A client: executes the operations of one thread and records them.
 //!
-//! Nothing here is tied to the threads of the system, so that the same programs can be run by a scheduler of another
-//! kind: there is no lock, and the only atomic is the clock, which whoever calls brings along.
+//! Nothing here depends on OS threads, so a simulated scheduler can run the same programs: there are no locks, and the
+//! only atomic is the clock, which the caller supplies.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +18,7 @@ use super::program::Op;
 use super::spec::Name;
 use crate::sequence::Side;
 
-/// One thread's registrations, and the record of what it did.
+/// The registrations of one thread, and the record of its calls.
 pub struct Client<B: Backend, X: MailboxFactory, P: Probe> {
     registry: Registry<u64, B, X, P>,
     pub(super) thread: u8,
@@ -27,20 +27,20 @@ pub struct Client<B: Backend, X: MailboxFactory, P: Probe> {
     sent: u64,
 }
 
-/// One call, as it was seen from outside.
+/// A completed call, as observed by the client.
 #[derive(Clone, Debug)]
 pub(super) struct Record {
     pub(super) began: u64,
     pub(super) ended: u64,
     pub(super) op: Op,
-    /// Whose lease or mailbox it was about, if it was.
+    /// The registration whose lease or mailbox the call used, if any.
     pub(super) subject: Option<Incarnation>,
-    /// The message that was sent, if one was.
+    /// The last message that the client had sent.
     pub(super) message: u64,
     pub(super) response: Response,
 }
 
-/// What a call returned.
+/// The result of a call.
 #[derive(Clone, Debug)]
 pub(super) enum Response {
     Registered(Incarnation),
@@ -52,7 +52,7 @@ pub(super) enum Response {
     Found(Option<Incarnation>),
     Server(Option<u8>),
     Transports(Vec<u8>),
-    /// Whether the server was found, how many mailboxes took the message, who had no room, and who was closed.
+    /// Whether the server was found, the number of deliveries, the full transports, and the closed ones.
     Report(bool, usize, Vec<u8>, Vec<u8>),
     Delivered,
     NotFound,
@@ -62,26 +62,26 @@ pub(super) enum Response {
     Counted(usize, usize, usize),
 }
 
-/// Whose message a message is: the thread that sent it.
+/// Returns the thread that sent a message.
 pub(super) fn sender_of(message: u64) -> u64 {
     message / MESSAGES
 }
 
-/// More messages than a thread sends in a history.
+/// Exceeds the number of messages that a thread sends in a history.
 const MESSAGES: u64 = 1_000;
 
 impl<B: Backend, X: MailboxFactory, P: Probe> Client<B, X, P> {
-    /// Has done nothing yet. Threads are numbered from 0.
+    /// Creates a client that has made no calls. Threads are numbered from 0.
     pub fn new(registry: Registry<u64, B, X, P>, thread: u8) -> Self {
         Self { registry, thread, registrations: Vec::new(), records: Vec::new(), sent: 0 }
     }
 
-    /// How many calls it has made.
+    /// Returns the number of calls made.
     pub fn calls(&self) -> usize {
         self.records.len()
     }
 
-    /// Does it, with the time before and after taken from a clock that goes on at every look.
+    /// Executes an operation and records it, with its start and end times from a clock that advances on every read.
     pub fn perform(&mut self, op: Op, clock: &AtomicU64) {
         match op {
             Op::Register(name, capacity) => self.register(op, name, None, capacity, clock),
@@ -126,8 +126,8 @@ impl<B: Backend, X: MailboxFactory, P: Probe> Client<B, X, P> {
         }
     }
 
-    /// Lets go of all leases, without a record.
-    pub(super) fn leave(&mut self) {
+    /// Drops all leases, without a record.
+    pub(super) fn drop_leases(&mut self) {
         for registration in &mut self.registrations {
             registration.lease = None;
         }
@@ -141,7 +141,7 @@ impl<B: Backend, X: MailboxFactory, P: Probe> Client<B, X, P> {
                 let id = server_id(name.id);
                 began = tick(clock);
                 let result = self.registry.register_server(id, mailbox, ());
-                (result.map(AnyLease::Server).map_err(rejections), AnyInbox::Server(inbox))
+                (result.map(AnyLease::Server).map_err(register_error), AnyInbox::Server(inbox))
             }
             Side::Transport => {
                 let (mailbox, inbox) = X::mailbox::<ToTransport<u64>>(capacity);
@@ -151,7 +151,7 @@ impl<B: Backend, X: MailboxFactory, P: Probe> Client<B, X, P> {
                     None => self.registry.register_transport(id, mailbox, ()),
                     Some(server) => self.registry.register_transport_bound_to(id, mailbox, (), server_id(server.id)),
                 };
-                (result.map(AnyLease::Transport).map_err(rejections), AnyInbox::Transport(inbox))
+                (result.map(AnyLease::Transport).map_err(register_error), AnyInbox::Transport(inbox))
             }
         };
         match result {
@@ -176,14 +176,14 @@ impl<B: Backend, X: MailboxFactory, P: Probe> Client<B, X, P> {
         self.record(began, clock, op, subject, response);
     }
 
-    /// The call has just returned.
+    /// Records a call that has just returned.
     fn record(&mut self, began: u64, clock: &AtomicU64, op: Op, subject: Option<Incarnation>, response: Response) {
         let ended = tick(clock);
         let message = self.message();
         self.records.push(Record { began, ended, op, subject, message, response });
     }
 
-    /// The last message that was sent.
+    /// Returns the last message that was sent.
     fn message(&self) -> u64 {
         u64::from(self.thread) * MESSAGES + self.sent
     }
@@ -191,7 +191,7 @@ impl<B: Backend, X: MailboxFactory, P: Probe> Client<B, X, P> {
 
 impl<B: Backend, X: MailboxFactory, P: Probe> fmt::Debug for Client<B, X, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hand").field("thread", &self.thread).field("calls", &self.calls()).finish_non_exhaustive()
+        f.debug_struct("Client").field("thread", &self.thread).field("calls", &self.calls()).finish_non_exhaustive()
     }
 }
 
@@ -199,11 +199,11 @@ fn tick(clock: &AtomicU64) -> u64 {
     clock.fetch_add(1, Ordering::SeqCst)
 }
 
-fn rejections<Mb>(error: RegisterError<Mb>) -> Response {
+fn register_error<Mb>(error: RegisterError<Mb>) -> Response {
     match error.kind {
         RegisterErrorKind::Taken { by } => Response::Taken(by),
         RegisterErrorKind::ServerNotFound => Response::NoServer,
-        other => panic!("nobody refuses here: {other}"),
+        other => panic!("unexpected registration error: {other}"),
     }
 }
 
@@ -218,7 +218,7 @@ fn query<B: Backend, X: MailboxFactory, P: Probe>(registry: &Registry<u64, B, X,
                 Ok(()) => Response::Nothing,
                 Err(BindError::TransportNotFound) => Response::NoTransport,
                 Err(BindError::ServerNotFound) => Response::NoServer,
-                Err(other) => panic!("a binding has two sides: {other}"),
+                Err(other) => panic!("unexpected binding error: {other}"),
             }
         }
         Op::Unbind(transport) => Response::Bool(registry.unbind_transport(transport_name(transport.id))),
@@ -236,7 +236,7 @@ fn query<B: Backend, X: MailboxFactory, P: Probe>(registry: &Registry<u64, B, X,
             Response::SweepReport(swept.servers, swept.transports)
         }
         Op::Count => Response::Counted(registry.server_count(), registry.transport_count(), registry.binding_count()),
-        _ => unreachable!("{op:?} needs more than the registry"),
+        _ => unreachable!("{op:?} is not a plain query"),
     }
 }
 
@@ -258,17 +258,17 @@ fn send<B: Backend, X: MailboxFactory, P: Probe>(registry: &Registry<u64, B, X, 
         Err(RouteError::NotFound(back)) if back == message => Response::NotFound,
         Err(RouteError::Full(back)) if back == message => Response::Full,
         Err(RouteError::Closed(back)) if back == message => Response::Closed,
-        Err(other) => panic!("another message came back: {other:?} with {}", other.into_message()),
+        Err(other) => panic!("another message was returned: {other:?} with {}", other.into_message()),
     }
 }
 
-/// One is short and one is long, so that both ways of keeping an id are used.
+/// One id is short and one long, to cover both the inline and the heap representation.
 fn server_name(id: u8) -> &'static str {
-    ["s0", "a server whose name is so long that it cannot be kept in place: 1"][usize::from(id)]
+    ["s0", "a server id that is too long for the inline representation: 1"][usize::from(id)]
 }
 
 fn transport_name(id: u8) -> &'static str {
-    ["t0", "a transport whose name is so long that it cannot be kept in place: 1"][usize::from(id)]
+    ["t0", "a transport id that is too long for the inline representation: 1"][usize::from(id)]
 }
 
 fn server_id(id: u8) -> ServerId {
@@ -283,7 +283,7 @@ fn numbers(ids: &[TransportId]) -> Vec<u8> {
     ids.iter().map(|id| number(id)).collect()
 }
 
-/// Which id that is.
+/// Returns the number of an id.
 pub(super) fn number(id: &str) -> u8 {
     id.bytes().last().map_or(u8::MAX, |digit| digit.wrapping_sub(b'0'))
 }

@@ -1,5 +1,5 @@
-//! A probe and mailboxes that falter: they spin or yield a random short while in the middle of the registry's own work,
-//! so that threads meet where they seldom would.
+//! A probe and mailboxes that inject delays: they spin or yield for a short random time inside the registry's
+//! operations, to provoke interleavings that are otherwise rare.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -9,15 +9,15 @@ use registry_core::{Event, Mailbox, MailboxFamily, Operation, Probe, ShardStats,
 
 use super::mailbox_factory::{MailboxFactory, Receiver, Rejections};
 
-/// Falters wherever the registry reports to it, and hears nothing.
+/// A probe that delays every callback and records nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct DelayInjectingProbe;
 
-/// Mailboxes that falter wherever the registry asks them for something.
+/// A family of mailboxes that delay every call of the registry.
 #[derive(Clone, Copy, Debug)]
 pub struct DelayInjectingMailboxes;
 
-/// Both ends of such a mailbox.
+/// Both ends of a delay-injecting mailbox.
 pub struct DelayInjectingMailbox<T>(Arc<Mutex<Queue<T>>>);
 
 struct Queue<T> {
@@ -27,9 +27,9 @@ struct Queue<T> {
     rejections: Rejections,
 }
 
-/// Mostly nothing, at times a few hundred nanoseconds, seldom until others have run.
+/// Mostly returns at once, sometimes spins for a few hundred nanoseconds, and rarely yields.
 ///
-/// By the thread's own generator, which whoever wants the same faltering again may seed.
+/// Uses the thread-local generator, which the caller may seed for the same sequence of delays.
 fn inject_delay() {
     match fastrand::u8(..) {
         0..=191 => {}
@@ -122,7 +122,7 @@ impl<T: Send> Receiver<T> for DelayInjectingMailbox<T> {
 
 impl<T> DelayInjectingMailbox<T> {
     fn queue(&self) -> MutexGuard<'_, Queue<T>> {
-        // Nobody panics with it locked, so a poisoned queue is whole.
+        // No operation panics while it holds the lock, so the queue is consistent even if poisoned.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -135,6 +135,6 @@ impl<T> Clone for DelayInjectingMailbox<T> {
 
 impl<T> fmt::Debug for DelayInjectingMailbox<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FalteringMailbox").finish_non_exhaustive()
+        f.debug_struct("DelayInjectingMailbox").finish_non_exhaustive()
     }
 }

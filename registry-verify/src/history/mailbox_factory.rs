@@ -1,35 +1,35 @@
-//! Families of mailboxes that a thread of a history can open, read and close.
+//! Mailbox families of which a client can create, read and close mailboxes.
 
 use registry_core::MailboxFamily;
 use registry_router::{Inbox, Tokio};
 
-/// A family of mailboxes of which both ends are known.
+/// A mailbox family that can create mailboxes with their receiving end.
 pub trait MailboxFactory: MailboxFamily {
     /// The receiving end.
     type Inbox<T: Send + 'static>: Receiver<T>;
 
-    /// Both ends of a mailbox with room for so many.
+    /// Creates a mailbox with the given capacity.
     fn mailbox<T: Send + 'static>(capacity: usize) -> (Self::Mailbox<T>, Self::Inbox<T>);
 }
 
 /// The receiving end of a mailbox.
 pub trait Receiver<T>: Send {
-    /// From here on nothing is put in.
+    /// Closes the mailbox: later sends fail.
     fn close(&mut self);
 
-    /// What is in it, in order.
+    /// Removes and returns all messages, in order.
     fn drain(&mut self) -> Vec<T>;
 
-    /// How many messages it has turned down, if it counts them.
+    /// Returns how many messages the mailbox has rejected, if it counts them.
     fn rejections(&self) -> Option<Rejections>;
 }
 
-/// How many messages a mailbox has turned down.
+/// The number of messages that a mailbox has rejected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rejections {
-    /// For want of room.
+    /// Rejected because the mailbox was full.
     pub full: usize,
-    /// Because it was closed.
+    /// Rejected because the mailbox was closed.
     pub closed: usize,
 }
 

@@ -1,4 +1,4 @@
-//! That every message is where it was said to be: once, in order, in the name of its sender, and nowhere else.
+//! Checks that every message is exactly where it was reported to be: once, in order, and with its sender.
 
 use registry_core::{Backend, Probe};
 
@@ -9,18 +9,18 @@ use super::program::Op;
 use super::spec::{Name, Owner};
 use crate::sequence::Side;
 
-/// Which messages were in which inboxes.
+/// The contents of all inboxes.
 pub(super) struct Messages {
-    /// Message, the id that sent it, the name of the receiver, and the receiver.
+    /// Message, sender id, receiver name, and receiving owner.
     found: Vec<(u64, u8, Name, Owner)>,
 }
 
 impl Messages {
-    /// Of all inboxes, which have been read.
+    /// Collects the messages of all inboxes, which must have been read.
     ///
     /// # Errors
     ///
-    /// When a message is in an inbox twice, or behind a later one of the same thread.
+    /// Returns an error if a message is in an inbox twice, or behind a later one of the same thread.
     pub(super) fn of<'a, X: MailboxFactory>(
         registrations: impl Iterator<Item = (Owner, &'a OwnedRegistration<X>)>,
     ) -> Result<Self, String> {
@@ -31,10 +31,7 @@ impl Messages {
                 let passed =
                     before.iter().any(|(_, other)| sender_of(*other) == sender_of(message) && *other >= message);
                 if passed {
-                    return Err(format!(
-                        "the inbox of {owner} is out of order, or has a message twice: {:?}",
-                        registration.read
-                    ));
+                    return Err(format!("messages of {owner} are out of order or duplicated: {:?}", registration.read));
                 }
                 found.push((message, from, registration.name, owner));
             }
@@ -42,50 +39,56 @@ impl Messages {
         Ok(Self { found })
     }
 
-    /// Who has got a message, as which name.
+    /// Returns the receivers of a message.
     pub(super) fn receivers(&self, message: u64) -> impl Iterator<Item = (Name, Owner)> {
         self.found.iter().filter(move |found| found.0 == message).map(|&(_, _, name, owner)| (name, owner))
     }
 
-    /// Compares what was said of all messages with where they are.
+    /// Compares the reported results of all sends with the contents of the inboxes.
     ///
     /// # Errors
     ///
-    /// When the two differ.
+    /// Returns an error if they differ.
     pub(super) fn compare<B: Backend, X: MailboxFactory, P: Probe>(
         &self,
         clients: &[Client<B, X, P>],
     ) -> Result<(), String> {
         let mut accounted = 0;
-        let mut said = Rejections::default();
+        let mut reported = Rejections::default();
         for record in clients.iter().flat_map(|client| &client.records) {
             accounted += self.compare_one(record)?;
             match &record.response {
-                Response::Full => said.full += 1,
-                Response::Closed => said.closed += 1,
+                Response::Full => reported.full += 1,
+                Response::Closed => reported.closed += 1,
                 Response::Report(_, _, full, closed) => {
-                    said.full += full.len();
-                    said.closed += closed.len();
+                    reported.full += full.len();
+                    reported.closed += closed.len();
                 }
                 _ => {}
             }
         }
         if accounted != self.found.len() {
-            return Err(format!("{} messages were delivered, {} are in inboxes", accounted, self.found.len()));
+            return Err(format!(
+                "{} messages were reported as delivered, {} are in inboxes",
+                accounted,
+                self.found.len()
+            ));
         }
-        // Mailboxes of registrations that never came about have turned nothing down.
-        let did = clients
+        // The mailbox of a failed registration has rejected nothing.
+        let counted = clients
             .iter()
             .flat_map(|client| &client.registrations)
             .map(OwnedRegistration::rejections)
             .sum::<Option<Rejections>>();
-        match did {
-            Some(did) if did != said => Err(format!("{did:?} by the mailboxes, {said:?} by the registry")),
+        match counted {
+            Some(counted) if counted != reported => {
+                Err(format!("mailboxes counted {counted:?}, the registry reported {reported:?}"))
+            }
             _ => Ok(()),
         }
     }
 
-    /// How many inboxes have the message of this call.
+    /// Returns the number of inboxes that contain the message of a call.
     fn compare_one(&self, record: &Record) -> Result<usize, String> {
         let (from, expected) = match (record.op, &record.response) {
             (Op::Route(_, from), Response::Delivered) => (from, 1),
@@ -103,14 +106,14 @@ impl Messages {
             };
             if !right || by != from {
                 return Err(format!(
-                    "message {message}, {:?}, is in the inbox of {owner}, {name}, from {by}",
+                    "message {message} of {:?} is in the inbox of {owner}, {name}, from {by}",
                     record.op
                 ));
             }
         }
         if count != expected {
             let Record { message, op, response, .. } = record;
-            return Err(format!("message {message}, {op:?}, is in {count} inboxes, and the answer was {response:?}"));
+            return Err(format!("message {message} of {op:?} is in {count} inboxes, the response was {response:?}"));
         }
         Ok(count)
     }

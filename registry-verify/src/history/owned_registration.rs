@@ -1,4 +1,4 @@
-//! What a thread holds of a registration that it has made: the lease, the inbox, and what it has read from it.
+//! A registration of a client: its lease, its inbox, and the messages read so far.
 
 use registry_core::{Incarnation, ToServer, ToTransport};
 use registry_router::{ServerLease, TransportLease};
@@ -7,14 +7,14 @@ use super::client::number;
 use super::mailbox_factory::{MailboxFactory, Receiver, Rejections};
 use super::spec::Name;
 
-/// One registration, with its inbox.
+/// A registration with its inbox.
 pub(super) struct OwnedRegistration<X: MailboxFactory> {
     pub(super) name: Name,
     pub(super) incarnation: Incarnation,
-    /// `None` when it has been released.
+    /// `None` once released.
     pub(super) lease: Option<AnyLease>,
     pub(super) closed: bool,
-    /// What was read: the id that sent it, and the message.
+    /// The messages read: sender id and message.
     pub(super) read: Vec<(u8, u64)>,
     inbox: AnyInbox<X>,
 }
@@ -34,7 +34,7 @@ impl<X: MailboxFactory> OwnedRegistration<X> {
         Self { name, incarnation: lease.incarnation(), lease: Some(lease), closed: false, read: Vec::new(), inbox }
     }
 
-    /// From here on the owner is dead.
+    /// Closes the inbox, which makes the registration dead.
     pub(super) fn close(&mut self) {
         self.closed = true;
         match &mut self.inbox {
@@ -43,7 +43,7 @@ impl<X: MailboxFactory> OwnedRegistration<X> {
         }
     }
 
-    /// Reads what is in the inbox.
+    /// Reads all messages in the inbox.
     pub(super) fn read(&mut self) {
         match &mut self.inbox {
             AnyInbox::Server(inbox) => {

@@ -1,65 +1,65 @@
-//! What threads are told to do to a registry, drawn at random: few names, so that they meet.
+//! Random programs for the clients of a trial. They use few names, to cause conflicts.
 
 use fastrand::Rng;
 
 use super::spec::{IDS, Name};
 use crate::sequence::Side;
 
-/// One thing to do. An *owner* is whoever made one of the doing thread's own registrations, by number, modulo how many
-/// there are; what nobody can do is left undone.
+/// One operation. An *owner* is the index of one of the client's own registrations, modulo their number; an operation
+/// that is impossible is skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
-    /// Register a name, with a mailbox of that capacity.
+    /// Registers a name, with a mailbox of the given capacity.
     Register(Name, usize),
-    /// Register a transport (first) bound to a server, with a mailbox of that capacity.
+    /// Registers a transport (first) bound to a server, with a mailbox of the given capacity.
     RegisterBound(Name, Name, usize),
-    /// Release the lease of an owner.
+    /// Releases the lease of an owner.
     Release(usize),
-    /// Close the mailbox of an owner, and read what is in it.
+    /// Closes the mailbox of an owner and reads what it contains.
     Close(usize),
-    /// Read what is in the mailbox of an owner.
+    /// Reads the mailbox of an owner.
     Drain(usize),
-    /// Ask the lease of an owner whether it is current.
+    /// Checks whether the lease of an owner is current.
     IsCurrent(usize),
-    /// Unregister a name, whoever has it.
+    /// Unregisters a name.
     Unregister(Name),
-    /// Bind a transport (first) to a server.
+    /// Binds a transport (first) to a server.
     Bind(Name, Name),
-    /// Unbind a transport.
+    /// Unbinds a transport.
     Unbind(Name),
-    /// Look a name up.
+    /// Looks up a name.
     Find(Name),
-    /// Ask for the server of a transport.
+    /// Reads the server of a transport.
     ServerFor(Name),
-    /// Ask for the transports of a server.
+    /// Reads the transports of a server.
     TransportsOf(Name),
-    /// Send a message to all transports of a server.
+    /// Broadcasts a message to the transports of a server.
     Broadcast(Name),
-    /// Send a message to a name, in the name of the id of the other side.
+    /// Routes a message to a name, sent from an id of the other side.
     Route(Name, u8),
-    /// Sweep out the dead.
+    /// Removes all dead entries.
     Sweep,
-    /// Count servers, transports and bindings; only when nothing else is going on.
+    /// Counts servers, transports and bindings; only valid while no other call is pending.
     Count,
 }
 
-/// What the threads of one history do.
+/// The operations of all clients of one trial.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
-    /// How many shards the registry has.
+    /// The number of shards of the registry.
     pub shards: usize,
-    /// What is done before the threads start, and in whose name.
+    /// Operations before the threads start, each with its client.
     pub setup: Vec<(usize, Op)>,
-    /// What each thread does.
+    /// The operations of each thread.
     pub threads: Vec<Vec<Op>>,
 }
 
 impl Program {
-    /// The program of a seed, for so many threads.
+    /// Generates the program of a seed, for the given number of threads.
     #[must_use]
     pub fn of(seed: u64, threads: usize) -> Self {
         let mut generator = Generator { rng: Rng::with_seed(seed), ids: 1 };
-        // A registry of many shards is dear to make.
+        // A registry with many shards is expensive to create.
         let shards = *generator.choice(&[1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 64]);
         generator.ids = generator.rng.u8(1..=IDS as u8);
         let mut setup = Vec::new();
@@ -82,7 +82,7 @@ impl Program {
         Self { shards, setup, threads }
     }
 
-    /// What is looked at when all is quiet.
+    /// Returns the reads of the final state.
     pub fn final_reads() -> impl Iterator<Item = Op> {
         let all = Name::ALL.into_iter();
         let looks = all.flat_map(|name| match name.side {
@@ -95,7 +95,7 @@ impl Program {
 
 struct Generator {
     rng: Rng,
-    /// How many ids of each side take part.
+    /// The number of ids of each side in use.
     ids: u8,
 }
 

@@ -1,20 +1,20 @@
-//! The registry as a sequential specification: what it may be at one instant, and what each call may do in one step.
+//! The sequential specification of the registry: its state at one instant, and the steps of each call.
 //!
-//! It says what `docs/semantics.md` promises. Of two registrations of one name the later one has the greater incarnation.
-//! Where a call is promised to take effect at one instant it has one step;
-//! these have more, and others may come in between:
+//! It specifies what `docs/semantics.md` promises. Of two registrations of one name the later one has the greater
+//! incarnation. A call that is promised to take effect at one instant has one step; these have more, with steps of
+//! other calls possibly in between:
 //!
-//! - *A death*: the bindings end, then the name is free. Two calls that end the same registration may take one step
-//!   each; the one that frees the name is the one that ended it.
-//! - *A registration under the name of a dead owner*: that one's death, then the registration.
-//! - *A transport that is born bound*: it joins its server, then it can be found; if the server has ended meanwhile it
-//!   is registered unbound, or not at all.
-//! - *Those that reach many*, which are [`Call::TransportsOf`], [`Call::Broadcast`] and [`Call::Sweep`]: an instant for
-//!   each of them.
-//! - *A message to a closed mailbox*: its registration was found, its mailbox was closed, and it is gone when the call
-//!   returns.
-//! - *Whoever must be alive*, to be bound or to be asked for its server, was so at an instant before the one at which
-//!   the call takes effect: that a mailbox is closed is nobody's doing but its owner's.
+//! - *Removal*: the bindings end, then the name becomes free. Of two calls that remove the same registration each may
+//!   take one step; the one that frees the name is the one that succeeded.
+//! - *Registration under the name of a dead owner*: the removal of the dead registration, then the registration.
+//! - *Registration of a bound transport*: it joins its server, then it becomes visible. If the server's removal has
+//!   begun meanwhile, the transport is registered unbound, or not at all.
+//! - *Calls with several targets*, which are [`Call::TransportsOf`], [`Call::Broadcast`] and [`Call::Sweep`]: an
+//!   instant for each target.
+//! - *A message to a closed mailbox*: its registration was found, its mailbox was closed, and the registration is
+//!   removed when the call returns.
+//! - *Liveness checks* of bindings and server lookups: the entry was alive at an instant before the one at which the
+//!   call takes effect, since only its owner closes a mailbox.
 
 mod call;
 mod reads;
@@ -29,32 +29,32 @@ use crate::sequence::Side;
 
 pub use call::{BindOutcome, Call, DeliveryOutcome, RegisterOutcome, RouteOutcome};
 
-/// How many ids there are of each side.
+/// The number of ids of each side.
 pub const IDS: usize = 2;
 
-/// How many owners there can be in one history.
+/// The maximum number of owners in one history.
 pub const OWNERS: usize = 64;
 
 /// An id of one side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Name {
-    /// Servers or transports.
+    /// The side.
     pub side: Side,
-    /// Below [`IDS`].
+    /// The id, less than [`IDS`].
     pub id: u8,
 }
 
 impl Name {
-    /// All there are.
+    /// All names.
     pub const ALL: [Self; 2 * IDS] = [Self::server(0), Self::server(1), Self::transport(0), Self::transport(1)];
 
-    /// A server's.
+    /// Returns the name of a server.
     #[must_use]
     pub const fn server(id: u8) -> Self {
         Self { side: Side::Server, id }
     }
 
-    /// A transport's.
+    /// Returns the name of a transport.
     #[must_use]
     pub const fn transport(id: u8) -> Self {
         Self { side: Side::Transport, id }
@@ -77,9 +77,9 @@ impl fmt::Display for Name {
     }
 }
 
-/// Whoever made a registration, and that registration: below [`OWNERS`].
+/// The owner of a registration, and thereby that registration: a number less than [`OWNERS`].
 ///
-/// Owners are ordered as their incarnations are.
+/// Owners are ordered by their incarnations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Owner(pub u8);
 
@@ -103,22 +103,22 @@ impl Owners {
     }
 }
 
-/// What the registry is at one instant; nobody is registered at first.
+/// The state of the registry at one instant. The default is an empty registry.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct State {
     names: [Option<Registration>; 2 * IDS],
-    /// Who was registered last under each name; the next one must be greater.
+    /// The last owner of each name; the next one must be greater.
     last: [Option<Owner>; 2 * IDS],
-    /// Whose mailbox is closed, which it stays.
+    /// The owners whose mailbox is closed, which is final.
     closed: Owners,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Registration {
     owner: Owner,
-    /// Its bindings have ended, and its name is about to be free.
+    /// Whether its bindings have ended and its name is about to become free.
     ending: bool,
-    /// The owner of the server that it is bound to; only of a server that is registered and not ending.
+    /// The owner of the server that it is bound to, which is registered and not ending.
     server: Option<Owner>,
 }
 
@@ -127,33 +127,33 @@ impl State {
         self.names[name.index()]
     }
 
-    /// Where an owner is registered.
+    /// Returns the name under which an owner is registered.
     fn name_of(&self, owner: Owner) -> Option<Name> {
         Name::ALL.into_iter().find(|name| self.at(*name).is_some_and(|registration| registration.owner == owner))
     }
 
-    /// Who can be found under a name.
+    /// Returns the owner of a name, if its mailbox is open.
     fn alive(&self, name: Name) -> Option<Owner> {
         self.at(name).map(|registration| registration.owner).filter(|owner| !self.closed.has(*owner))
     }
 
-    /// Who is registered under a name, alive or not, and can be bound: its end has not begun.
+    /// Returns the owner of a name, alive or not, if its removal has not begun.
     fn bindable(&self, name: Name) -> Option<Owner> {
         self.at(name).filter(|registration| !registration.ending).map(|registration| registration.owner)
     }
 
-    /// Whoever is registered under a name, if it is dead.
+    /// Returns the owner of a name, if its mailbox is closed.
     fn dead(&self, name: Name) -> Option<Owner> {
         self.at(name).map(|registration| registration.owner).filter(|owner| self.closed.has(*owner))
     }
 
-    /// Whether a transport is bound to the present registration of a server.
+    /// Returns whether a transport is bound to the current registration of a server.
     fn is_bound(&self, transport: Name, server: Name) -> bool {
         let bound_to = self.at(transport).and_then(|registration| registration.server);
         bound_to.is_some() && bound_to == self.at(server).map(|registration| registration.owner)
     }
 
-    /// Whether that owner can be the next one under a name: later ones have greater incarnations.
+    /// Returns whether `owner` may be the next one of a name: later owners have greater incarnations.
     fn is_later(&self, name: Name, owner: Owner) -> bool {
         self.last[name.index()].is_none_or(|last| last < owner)
     }
@@ -163,7 +163,7 @@ impl State {
         self.names[name.index()] = Some(Registration { owner, ending: false, server });
     }
 
-    /// The first step of a death, or the second; says whether the name is free.
+    /// Takes the first step of a removal, or the second; returns whether the name is free now.
     fn end(&mut self, name: Name) -> bool {
         let Some(registration) = &mut self.names[name.index()] else { return false };
         if registration.ending {
@@ -182,16 +182,16 @@ impl State {
 
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut nobody = true;
+        let mut is_empty = true;
         for name in Name::ALL {
             let Some(registration) = self.at(name) else {
                 if let Some(last) = self.last[name.index()] {
-                    write!(f, "{}{name} is free and was {last}", if nobody { "" } else { "; " })?;
-                    nobody = false;
+                    write!(f, "{}{name} is free, last owned by {last}", if is_empty { "" } else { "; " })?;
+                    is_empty = false;
                 }
                 continue;
             };
-            write!(f, "{}{name} is {}", if nobody { "" } else { "; " }, registration.owner)?;
+            write!(f, "{}{name} is {}", if is_empty { "" } else { "; " }, registration.owner)?;
             if self.closed.has(registration.owner) {
                 f.write_str(", closed")?;
             }
@@ -201,34 +201,34 @@ impl fmt::Display for State {
             if let Some(server) = registration.server {
                 write!(f, ", bound to {server}")?;
             }
-            nobody = false;
+            is_empty = false;
         }
-        if nobody { f.write_str("nobody is registered") } else { Ok(()) }
+        if is_empty { f.write_str("empty registry") } else { Ok(()) }
     }
 }
 
-/// How far a call has come.
+/// The progress of a call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Progress {
-    /// Who was seen alive under a name that the call is about, of those who will be dead.
+    /// The owners seen alive by this call, of those that will close their mailbox.
     seen: Owners,
-    /// Whose group was joined, or whose registration was found: one for each id.
+    /// The server that was joined, or the registration that was found: one for each id.
     candidates: [Option<Owner>; IDS],
-    /// Of those that reach many: who has had its instant, as bits.
+    /// The targets of a call with several targets that have had their instant, as bits.
     observed: u16,
-    /// How many servers and transports a sweep has ended so far.
+    /// The numbers of servers and transports that a sweep has removed so far.
     removed: [u8; 2],
 }
 
 /// The specification, for one history.
 #[derive(Clone, Copy, Debug)]
 pub struct RegistrySpec {
-    /// Whose mailbox is closed in the course of it; of all others nobody need remember that they were alive.
+    /// The owners that close their mailbox in this history. The liveness of others need not be remembered.
     will_close: Owners,
 }
 
 impl RegistrySpec {
-    /// The specification for that history.
+    /// Returns the specification for a history.
     #[must_use]
     pub fn of(history: &History<Call>) -> Self {
         let mut will_close = Owners::default();

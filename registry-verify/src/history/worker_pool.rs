@@ -1,4 +1,4 @@
-//! Threads that stay, and do one program after another to one registry after another, all at the same time.
+//! A pool of threads that run trial after trial, all of them concurrently on the same registry.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -16,15 +16,15 @@ use super::delay_injecting::{DelayInjectingMailboxes, DelayInjectingProbe};
 use super::program::Program;
 use crate::panic_message::panic_message;
 
-/// How many threads do things at once.
+/// The number of threads.
 pub(super) const THREADS: usize = 3;
 
-/// Ends the wait for a call that never returns. Generous: it is there for deadlocks, not for slow machines.
+/// The time after which a call counts as hanging. It is generous, because it detects deadlocks and not slow machines.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 type TrialRegistry<B> = Registry<u64, B, DelayInjectingMailboxes, DelayInjectingProbe>;
 
-/// One history that is to be made, or has been.
+/// One trial: a registry, the program run on it, and the clients with their records.
 pub(super) struct Trial<B: Backend> {
     pub(super) seed: u64,
     program: Program,
@@ -34,39 +34,39 @@ pub(super) struct Trial<B: Backend> {
     workers: [Worker<B>; THREADS],
 }
 
-/// One thread's part of an arena.
+/// The state of one thread in a trial.
 struct Worker<B: Backend> {
     client: Mutex<Option<Client<B, DelayInjectingMailboxes, DelayInjectingProbe>>>,
-    /// Which call panicked, and with what.
+    /// The call that panicked, and the message of the panic.
     panicked: Mutex<Option<String>>,
-    /// How many things it has been through.
+    /// The number of completed operations.
     completed: AtomicUsize,
 }
 
-/// Where threads wait for one another: at first awake, so that they start together, and then asleep, so that on a busy
-/// machine they leave the processor to the one that is waited for.
+/// A barrier that spins first, so that threads start together, and then parks, so that on a busy machine they yield the
+/// processor to the missing thread.
 #[derive(Default)]
 struct StartBarrier {
-    /// How many threads have come.
+    /// The number of threads that have arrived.
     arrived: AtomicUsize,
     sleepers: Mutex<()>,
     wake: Condvar,
 }
 
-/// How often a thread looks before it goes to sleep.
-const PATIENCE: usize = 2_000;
+/// The number of spins before a thread parks.
+const SPINS: usize = 2_000;
 
-/// Several histories, done one after the other.
+/// Trials that are run one after another.
 pub(super) type Batch<B> = Arc<Vec<Trial<B>>>;
 
-/// The threads.
+/// The pool.
 pub(super) struct WorkerPool<B: Backend> {
     queues: Vec<Sender<Batch<B>>>,
     done: Receiver<()>,
 }
 
 impl<B: Backend> Trial<B> {
-    /// A fresh registry for the program of that seed, with what is done before the start.
+    /// Creates a registry for the program of a seed, and executes the program's setup.
     pub(super) fn new(seed: u64) -> Self {
         let program = Program::of(seed, THREADS);
         let builder = Registry::<u64, B, DelayInjectingMailboxes>::builder()
@@ -86,8 +86,8 @@ impl<B: Backend> Trial<B> {
         Self { seed, program, registry, clock, barrier: StartBarrier::default(), workers }
     }
 
-    /// Judges what was done; returns the number of calls that were checked.
-    pub(super) fn check_clients(self) -> Result<usize, String> {
+    /// Checks the recorded history; returns the number of checked calls.
+    pub(super) fn check(self) -> Result<usize, String> {
         let Self { registry, clock, workers, .. } = self;
         let mut clients = Vec::new();
         for worker in workers {
@@ -97,10 +97,10 @@ impl<B: Backend> Trial<B> {
             clients.extend(worker.client.into_inner().unwrap_or_else(PoisonError::into_inner));
         }
         catch_unwind(AssertUnwindSafe(|| check_clients(&registry, clients, &clock)))
-            .unwrap_or_else(|panic| Err(format!("panicked when all was quiet: {}", panic_message(&*panic))))
+            .unwrap_or_else(|panic| Err(format!("panicked in the final checks: {}", panic_message(&*panic))))
     }
 
-    /// Does one thread's part, when all others are there.
+    /// Runs the operations of one thread, once all threads have arrived.
     fn run_worker(&self, thread: usize) {
         let worker = &self.workers[thread];
         let mut client = lock(&worker.client).take();
@@ -122,26 +122,26 @@ impl<B: Backend> Trial<B> {
         *lock(&worker.client) = client;
     }
 
-    /// Where all threads are in their parts.
+    /// Describes how far each thread has come.
     fn positions(&self) -> String {
         let lines = self.workers.iter().zip(&self.program.threads).enumerate().map(|(thread, (worker, program))| {
             let completed = worker.completed.load(Ordering::Relaxed);
-            format!("  thread {thread} has come to {:?} in {program:?}\n", program.get(completed))
+            format!("  thread {thread} is at {:?} of {program:?}\n", program.get(completed))
         });
         lines.collect()
     }
 }
 
 impl StartBarrier {
-    /// Waits until all threads are here, and goes on at the same time as they.
+    /// Waits until all threads have arrived.
     fn wait(&self) {
         if self.arrived.fetch_add(1, Ordering::SeqCst) + 1 == THREADS {
-            // Whoever is about to sleep holds the mutex, or sees that all have come.
+            // A thread about to park holds the mutex or sees that all have arrived, so no wake-up is lost.
             drop(lock(&self.sleepers));
             self.wake.notify_all();
             return;
         }
-        for _ in 0..PATIENCE {
+        for _ in 0..SPINS {
             if self.is_open() {
                 return;
             }
@@ -159,14 +159,14 @@ impl StartBarrier {
 }
 
 impl<B: Backend> WorkerPool<B> {
-    /// Threads that wait for work, and end when the crew is gone.
+    /// Spawns the threads. They end when the pool is dropped.
     pub(super) fn new() -> Self {
         let (report, done) = channel();
         let queues = (0..THREADS)
             .map(|thread| {
                 let (queues, batches) = channel::<Batch<B>>();
                 let report = report.clone();
-                // Detached: one that hangs must not keep anybody from saying so.
+                // Detached, so that a hanging thread does not prevent the report.
                 thread::spawn(move || {
                     for batch in batches {
                         for trial in batch.iter() {
@@ -184,25 +184,25 @@ impl<B: Backend> WorkerPool<B> {
         Self { queues, done }
     }
 
-    /// Sets the threads to work.
+    /// Sends a batch to all threads.
     pub(super) fn start(&self, batch: &Batch<B>) {
         for queues in &self.queues {
-            // A thread that is gone is missed in `wait`.
+            // A missing thread is detected in `wait`.
             let _ = queues.send(Arc::clone(batch));
         }
     }
 
-    /// Waits until a batch is done, which gives it back.
+    /// Waits until a batch is complete, and returns its trials.
     ///
     /// # Errors
     ///
-    /// The seed of the history in which a thread hangs, and what all threads were doing.
+    /// Returns the seed of the trial in which a thread hangs, and the positions of all threads.
     pub(super) fn wait(&self, batch: Batch<B>) -> Result<Vec<Trial<B>>, (u64, String)> {
         for _ in 0..THREADS {
             let why = match self.done.recv_timeout(TIME_LIMIT) {
                 Ok(()) => continue,
-                Err(RecvTimeoutError::Timeout) => "a call has not returned",
-                Err(RecvTimeoutError::Disconnected) => "a thread is gone",
+                Err(RecvTimeoutError::Timeout) => "a call did not return",
+                Err(RecvTimeoutError::Disconnected) => "a thread has exited",
             };
             let stuck = |trial: &&Trial<B>| {
                 let parts = trial.workers.iter().zip(&trial.program.threads);
@@ -212,7 +212,7 @@ impl<B: Backend> WorkerPool<B> {
             let positions = trial.map(Trial::positions).unwrap_or_default();
             return Err((trial.map_or(0, |trial| trial.seed), format!("{why}:\n{positions}")));
         }
-        Arc::into_inner(batch).ok_or_else(|| (0, "a thread still holds what it has done".to_owned()))
+        Arc::into_inner(batch).ok_or_else(|| (0, "a thread still holds the batch".to_owned()))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The search for an order of instants: depth first, never twice through the same situation.
+//! The search for a linearization: depth first, with memoization of visited configurations.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
@@ -6,24 +6,24 @@ use std::rc::Rc;
 
 use super::{History, Specification, Step, Timed};
 
-/// How a search ended.
+/// The result of a search.
 pub(super) enum Outcome<State> {
-    /// An order was found.
+    /// A linearization was found.
     Explained,
-    /// There is none.
+    /// There is no linearization.
     DeadEnd(DeadEnd<State>),
-    /// There were too many situations.
+    /// The limit was reached.
     LimitReached {
-        /// So many were visited.
+        /// The number of visited configurations.
         visited: usize,
     },
 }
 
-/// The situation in which most calls were done.
+/// The configuration in which most calls had completed.
 pub(super) struct DeadEnd<State> {
-    /// How many calls of each thread were done.
+    /// The number of completed calls of each thread.
     pub(super) done: Vec<usize>,
-    /// The calls that were done, in the order in which they were: thread, and number within the thread.
+    /// The completed calls in linearization order: thread, and index within the thread.
     pub(super) order: Vec<(usize, usize)>,
     pub(super) state: State,
 }
@@ -58,7 +58,7 @@ pub(super) fn search<S: Specification>(
         }
         search.expand(&configuration, path, &mut stack);
     }
-    let (configuration, path) = best.unwrap_or_else(|| unreachable!("the start is a situation"));
+    let (configuration, path) = best.unwrap_or_else(|| unreachable!("the initial configuration is visited"));
     Outcome::DeadEnd(DeadEnd {
         done: configuration.threads.iter().map(|(done, _)| *done).collect(),
         order: search.order(path),
@@ -66,14 +66,14 @@ pub(super) fn search<S: Specification>(
     })
 }
 
-/// Where all threads are, and what the object is.
+/// The progress of all threads, and the state of the object.
 struct Configuration<S: Specification> {
-    /// Of each thread: how many of its calls are done, and how far the next one has come.
+    /// For each thread, the number of completed calls and the progress of the next one.
     threads: Vec<(usize, S::Progress)>,
     state: S::State,
 }
 
-/// The number of an entry in the trail.
+/// An index into the path.
 type PathIndex = usize;
 
 const START: PathIndex = usize::MAX;
@@ -82,14 +82,14 @@ struct Search<'a, S: Specification> {
     specification: &'a S,
     history: &'a History<S::Call>,
     visited: HashSet<Rc<Configuration<S>>, BuildHasherDefault<MixHasher>>,
-    /// Calls that were done: thread and number, and the entry of the one before.
+    /// Completed calls: thread, index within the thread, and the path entry of the previous call.
     path: Vec<(usize, usize, PathIndex)>,
-    /// Kept for its room.
+    /// Reused to avoid allocation.
     steps: Vec<(S::State, Step<S::Progress>)>,
 }
 
 impl<'a, S: Specification> Search<'a, S> {
-    /// Takes all steps of calls that only look, until there are none left.
+    /// Takes all enabled steps of read-only calls.
     fn take_read_steps(&mut self, configuration: &mut Configuration<S>, mut path: PathIndex) -> PathIndex {
         loop {
             let mut stepped = false;
@@ -101,7 +101,7 @@ impl<'a, S: Specification> Search<'a, S> {
                     let number = *number;
                     self.steps.clear();
                     self.specification.steps(&configuration.state, &next.call, progress, &mut self.steps);
-                    // Done is better than going on.
+                    // Completing is preferred to continuing.
                     let done = self.steps.iter().any(|(_, step)| matches!(step, Step::Done));
                     if done {
                         configuration.threads[thread] = (number + 1, S::Progress::default());
@@ -121,7 +121,7 @@ impl<'a, S: Specification> Search<'a, S> {
         }
     }
 
-    /// Puts all situations that are one step further on the stack; the most promising is on top.
+    /// Pushes all successor configurations onto the stack, the most promising one last.
     fn expand(
         &mut self,
         configuration: &Rc<Configuration<S>>,
@@ -132,7 +132,7 @@ impl<'a, S: Specification> Search<'a, S> {
         for thread in 0..configuration.threads.len() {
             enabled.extend(self.next(configuration, thread).map(|next| (next.ended, thread)));
         }
-        // Most calls took effect in the order in which they ended.
+        // Most calls take effect in the order in which they end.
         enabled.sort_unstable_by(|a, b| b.cmp(a));
         for (_, thread) in enabled {
             let (number, progress) = &configuration.threads[thread];
@@ -160,7 +160,7 @@ impl<'a, S: Specification> Search<'a, S> {
         }
     }
 
-    /// The call that a thread has come to, if all calls are done that ended before it began.
+    /// Returns the next call of a thread, unless a pending call ended before that call began.
     fn next(&self, configuration: &Configuration<S>, thread: usize) -> Option<&'a Timed<S::Call>> {
         let history = self.history;
         let pending = |thread: usize| history[thread].get(configuration.threads[thread].0);
@@ -201,7 +201,7 @@ impl<S: Specification> Hash for Configuration<S> {
     }
 }
 
-/// A hasher that is quick with few small numbers, which is what situations are made of; nobody outside chooses them.
+/// A fast hasher for the small integers of configurations. Its input is not adversarial.
 #[derive(Default)]
 struct MixHasher(u64);
 

@@ -1,17 +1,17 @@
-//! Leaves out of a recorded history what does not matter for its being wrong.
+//! Removes calls from a history that are irrelevant to its violation.
 
 use super::{History, Specification, check};
 
-/// A smaller history that is not linearizable either, and is only so if the given one is.
+/// Returns a smaller history that is not linearizable either, provided that the given one is not.
 ///
-/// Two kinds of calls are left out, and only those without which the rest still is a history that was seen:
+/// Two kinds of calls are removed, and only if the rest remains a history that was observed:
 ///
-/// - All calls after a moment of rest, at which every call had either ended or not begun. Whatever came later had no
-///   part in what was wrong before.
-/// - Calls that [only look](Specification::is_read_only). An order that explains all calls explains all but these.
+/// - All calls after a quiescent point, at which every call has either ended or not begun. Later calls cannot cause an
+///   earlier violation.
+/// - [Read-only](Specification::is_read_only) calls. A linearization of all calls is also one of the others.
 ///
-/// A call that changes something stays: without it others might have no explanation that had one.
-/// What is not known to be a violation, with `max_configurations` situations, comes back as it is.
+/// A call that changes the state is kept: without it, other calls might lose their only explanation. A history that is
+/// not known to be a violation within `max_configurations` configurations is returned unchanged.
 pub fn shrink<S: Specification>(
     specification: &S,
     initial: &S::State,
@@ -48,7 +48,7 @@ pub fn shrink<S: Specification>(
     smallest
 }
 
-/// The times, in order, at which a call ended and none was under way.
+/// Returns the times, in order, at which a call ended and no call was pending.
 fn quiescent_points<C>(history: &History<C>) -> Vec<u64> {
     let calls = || history.iter().flatten();
     let mut quiescent_points: Vec<u64> = calls().map(|call| call.ended).collect();

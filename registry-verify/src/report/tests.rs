@@ -1,20 +1,20 @@
-//! Accounts made up for the purpose: how they add up, what counts as wrong, and what a person is told.
+//! Tests of merging, of the success criterion and of the rendered text.
 
 use super::*;
 
 fn document(lines: &[String]) -> Document {
     let mut document = Document::new(Host::default(), 7, 20.0);
     for line in lines {
-        document.read(line).expect("it is a line about a check");
+        document.read(line).expect("the line is valid");
     }
     document
 }
 
 fn line(report: &CheckReport) -> String {
-    serde_json::to_string(report).expect("an account can be written")
+    serde_json::to_string(report).expect("a report can be serialized")
 }
 
-/// A step of this backend that printed this, as `cargo xtask verify` tells it.
+/// Returns a finished step of this backend with this output, as `cargo xtask verify` prints it.
 fn done(backend: &str, output: &str, failure: Option<&str>) -> String {
     let step = serde_json::json!({
         "label": format!("sequences on {backend}"), "program": "registry-verify", "seconds": 1.5,
@@ -28,14 +28,14 @@ fn sequences(backend: &str, sequences: u64) -> CheckReport {
 }
 
 #[test]
-fn accounts_add_up_by_backend_and_in_all() {
+fn reports_are_merged_by_backend_and_in_total() {
     let storm = StormReport { name: "flood".to_owned(), deaths: 1_500, ..StormReport::default() };
     let stormy = CheckReport { storms: vec![storm], ..CheckReport::of("papaya") };
     let printed = format!("{}\n{}\n", line(&sequences("papaya", 2_000)), line(&stormy));
     let document =
         document(&[line(&sequences("dashmap", 3)), done("papaya", &printed, None), line(&sequences("papaya", 40))]);
     let names: Vec<&str> = document.backends.iter().map(|report| report.backend.as_str()).collect();
-    assert_eq!(names, ["papaya", "dashmap"], "in the order of the list");
+    assert_eq!(names, ["papaya", "dashmap"], "in list order");
     assert_eq!((document.backends[0].sequences, document.backends[0].storms.len()), (2_040, 1));
     assert_eq!((document.total.sequences, document.total.steps), (2_043, 20_430));
     assert!(document.is_success().unwrap());
@@ -47,11 +47,11 @@ fn accounts_add_up_by_backend_and_in_all() {
 }
 
 #[test]
-fn a_violation_is_a_failure_and_says_how_to_see_it_again() {
+fn a_violation_fails_the_run_and_prints_the_rerun_command() {
     let mut report = sequences("papaya", 1);
     report.violated("sequences", 99, "step 1: expected a, found b");
     let document = document(&[done("papaya", &line(&report), Some("exit status: 1"))]);
-    assert_eq!(document.total.violations, 1, "the status says the same");
+    assert_eq!(document.total.violations, 1, "the exit status is not counted again");
     assert!(!document.is_success().unwrap());
     let text = document.text();
     assert!(text.contains("sequences on papaya, seed 99: step 1: expected a, found b"), "{text}");
@@ -59,7 +59,7 @@ fn a_violation_is_a_failure_and_says_how_to_see_it_again() {
 }
 
 #[test]
-fn a_step_that_crashed_or_said_nothing_is_a_violation() {
+fn a_crashed_or_silent_step_is_a_violation() {
     let one = |output: &str, failure: Option<&str>| {
         let document = document(&[done("papaya", output, failure)]);
         assert!(!document.is_success().unwrap());
@@ -70,12 +70,12 @@ fn a_step_that_crashed_or_said_nothing_is_a_violation() {
     };
     assert_eq!(one("", Some("signal: 6")), "signal: 6");
     assert_eq!(one(&line(&sequences("papaya", 1)), Some("exit status: 101")), "exit status: 101");
-    assert_eq!(one("", None), "it printed no account");
-    assert!(one("thread panicked\n", None).contains("no account"));
+    assert_eq!(one("", None), "no report printed");
+    assert!(one("thread panicked\n", None).contains("invalid report"));
 }
 
 #[test]
-fn a_seeded_bug_that_was_not_found_is_a_failure() {
+fn a_missed_seeded_bug_fails_the_run() {
     let mut report = CheckReport::of("reference");
     report.seeded_bugs.of = 4;
     report.seeded_bugs.found = 4;
@@ -88,13 +88,13 @@ fn a_seeded_bug_that_was_not_found_is_a_failure() {
 }
 
 #[test]
-fn nothing_is_no_success() {
+fn an_empty_run_is_an_error() {
     assert!(document(&[]).is_success().is_err());
     assert!(Document::default().read("thread panicked").is_err());
 }
 
 #[test]
-fn schedules_are_run_again_in_their_own_build() {
+fn schedules_are_rerun_in_a_separate_build() {
     let step = Step {
         label: "schedules".to_owned(),
         program: SCHEDULES.to_owned(),
@@ -107,7 +107,7 @@ fn schedules_are_run_again_in_their_own_build() {
 }
 
 #[test]
-fn numbers_can_be_read() {
+fn numbers_are_formatted() {
     let texts = [0, 12, 999, 1_000, 1_234_567].map(number);
     assert_eq!(texts, ["0", "12", "999", "1,000", "1,234,567"]);
     assert_eq!(lines(&[]), "");

@@ -1,4 +1,4 @@
-//! A probe that passes on what it hears of deaths, and an admission that counts who is in.
+//! A probe that reports removals, and an admission policy that counts admitted entries.
 
 use std::fmt;
 use std::sync::atomic::{AtomicIsize, Ordering};
@@ -9,11 +9,11 @@ use registry_core::{Admission, AdmissionError, AdmissionState, Event, Kind, Meta
 use shuttle::sync::Mutex;
 use shuttle::sync::mpsc::{Receiver, Sender, channel};
 
-/// Passes on that a registration has ended.
+/// Sends a message for each removed registration.
 pub(super) struct RemovalNotifier(Mutex<Sender<()>>);
 
 impl RemovalNotifier {
-    /// A listener, and where it passes on what it hears.
+    /// Returns a notifier and its receiver.
     pub(super) fn new() -> (Self, Receiver<()>) {
         let (sender, receiver) = channel();
         (Self(Mutex::new(sender)), receiver)
@@ -27,7 +27,7 @@ impl Probe for RemovalNotifier {
 
     fn event(&self, _shard: usize, event: Event) {
         if event == Event::Removed {
-            // Nobody listens any more in the schedules in which that does not matter.
+            // The receiver may be gone; those schedules need no message.
             let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).send(());
         }
     }
@@ -47,11 +47,11 @@ impl Probe for RemovalNotifier {
 
 impl fmt::Debug for RemovalNotifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Listener").finish_non_exhaustive()
+        f.debug_struct("RemovalNotifier").finish_non_exhaustive()
     }
 }
 
-/// Counts those who were let in and are not out yet. A plain atomic: it is no part of what is explored.
+/// Counts admitted entries that were not released. Uses a std atomic, which is not a scheduling point.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CountingAdmission(Arc<AtomicIsize>);
 

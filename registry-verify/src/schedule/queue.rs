@@ -1,4 +1,4 @@
-//! A mailbox whose lock is the scheduler's, so that threads take turns inside a delivery too.
+//! A mailbox with the scheduler's lock, so that threads can also interleave inside a delivery.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -21,7 +21,7 @@ pub(super) struct Queue<T>(Arc<Mutex<Inner<T>>>);
 
 struct Inner<T> {
     items: VecDeque<T>,
-    /// Room that is neither filled nor promised.
+    /// Capacity that is neither filled nor reserved.
     room: usize,
     closed: bool,
     waiting: VecDeque<Waker>,
@@ -33,14 +33,14 @@ impl<T> Queue<T> {
         Self(Arc::new(Mutex::new(inner)))
     }
 
-    /// Its owner dies.
+    /// Closes the mailbox.
     pub(super) fn close(&self) {
         let mut inner = self.lock();
         inner.closed = true;
         wake(inner);
     }
 
-    /// Takes all that is in it.
+    /// Removes and returns all items.
     pub(super) fn drain(&self) -> Vec<T> {
         let mut inner = self.lock();
         let items: Vec<T> = inner.items.drain(..).collect();
@@ -49,7 +49,7 @@ impl<T> Queue<T> {
         items
     }
 
-    /// How many are in it.
+    /// Returns the number of items.
     pub(super) fn len(&self) -> usize {
         self.lock().items.len()
     }
@@ -110,7 +110,7 @@ impl<T: Send + 'static> ReserveMailbox<T> for Queue<T> {
     }
 }
 
-/// Room for one item.
+/// Reserved capacity for one item.
 pub(super) struct RoomPermit<'a, T> {
     queue: &'a Queue<T>,
     sent: bool,

@@ -1,8 +1,8 @@
-//! Any backend with the scheduler's lock around each shard, so that its threads can take turns.
+//! A wrapper that puts the scheduler's lock around each shard of a backend.
 //!
-//! A map with locks of its own cannot be explored as it is: all threads of a schedule are one thread to it, which would
-//! wait for itself. Behind the scheduler's lock its own is always free. What is explored is then the router on this map,
-//! and not the map itself; the conformance suite of `registry-conformance` and the recorded histories are for that.
+//! A map with its own locks cannot be explored directly: the scheduler runs all threads on one OS thread, which would
+//! deadlock on them. Behind the scheduler's lock the map's own locks are never contended. This explores the router on
+//! that map, not the map itself, which `registry_core::conformance` and the recorded histories check.
 
 use std::ops::ControlFlow;
 use std::sync::{PoisonError, TryLockError};
@@ -11,7 +11,7 @@ use registry_core::{Backend, Key, NotInserted, Shard, State, Value};
 use shuttle::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use shuttle::thread;
 
-/// A backend whose shards are each behind a lock of the scheduler's.
+/// A backend with a scheduler lock around each shard.
 #[derive(Debug, Default)]
 pub struct SchedulerLocked<B>(B);
 
@@ -71,7 +71,7 @@ impl<T> SchedulerLockedShard<T> {
         self.lock.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads may nest, so a writer does not queue between two of them.
+    /// Does not queue: reads may nest, and a waiting writer would block the inner one.
     fn write(&self) -> RwLockWriteGuard<'_, ()> {
         loop {
             match self.lock.try_write() {

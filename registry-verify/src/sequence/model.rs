@@ -1,19 +1,19 @@
-//! The registry as a sequential program: no shards, no locks, no races, and nothing that is clever.
+//! The sequential model of the registry: no shards, no locks, no concurrency.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use super::op::{IDS, Op, Side};
 use super::outcome::{Outcome, View};
 
-/// What a registry must do.
+/// The sequential model.
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     owners: Vec<Owner>,
-    /// Who is registered.
+    /// The owner registered under each id.
     names: BTreeMap<(Side, u8), usize>,
-    /// Which server's owner each bound transport's owner has.
+    /// Server owner by transport owner, for bound transports.
     bindings: BTreeMap<usize, usize>,
-    /// The number of the next message.
+    /// The number of the last message.
     next: u64,
 }
 
@@ -24,13 +24,13 @@ struct Owner {
     lease: bool,
     capacity: usize,
     closed: bool,
-    /// Whether it keeps a route to its server, which remembers nothing here.
+    /// Whether the owner holds a bound route. The model caches nothing in it.
     route: bool,
     inbox: VecDeque<(u8, u64)>,
 }
 
 impl Model {
-    /// Does what the operation says.
+    /// Applies an operation and returns its result.
     pub fn apply(&mut self, op: &Op) -> Outcome {
         match *op {
             Op::Register(side, id, capacity) => self.register(side, id, capacity, None),
@@ -93,7 +93,7 @@ impl Model {
         }
     }
 
-    /// All that can be seen.
+    /// Returns the observable state.
     pub fn view(&self) -> View {
         let alive = |owner: usize| !self.owners[owner].closed;
         let find_live = self.names.iter().filter(|(_, owner)| alive(**owner));
@@ -129,7 +129,7 @@ impl Model {
         }
     }
 
-    /// Everybody leaves; returns what was in the inboxes, by owner.
+    /// Removes all registrations; returns the contents of the inboxes, by owner.
     pub fn finish(&mut self) -> Vec<Outcome> {
         self.names.clear();
         self.bindings.clear();
@@ -140,7 +140,7 @@ impl Model {
         number.checked_rem(self.owners.len())
     }
 
-    /// Who is registered under an id, unless dead.
+    /// Returns the owner registered under an id, if its mailbox is open.
     fn find_live(&self, side: Side, id: u8) -> Option<usize> {
         self.names.get(&(side, id)).copied().filter(|owner| !self.owners[*owner].closed)
     }
@@ -154,7 +154,7 @@ impl Model {
         if let Some(by) = self.find_live(side, id) {
             return Outcome::Taken(by);
         }
-        // The name of the dead is free, and nothing of theirs is inherited.
+        // A dead registration does not occupy its id, and its successor inherits nothing.
         self.remove(side, id);
         let owner = self.owners.len();
         self.owners.push(Owner {
@@ -173,7 +173,7 @@ impl Model {
         Outcome::Registered(owner)
     }
 
-    /// Ends the registration of an owner who still has its lease, and says whether it was current.
+    /// Ends the registration of an owner that still holds its lease; returns whether it was current.
     fn end_lease(&mut self, owner: usize) -> Option<bool> {
         let owner = self.owner(owner)?;
         let Owner { side, id, lease, .. } = self.owners[owner];
@@ -211,7 +211,7 @@ impl Model {
         Outcome::Delivered
     }
 
-    /// All are found before the first is sent to, so the dead are taken out after that.
+    /// Resolves all ids before the first delivery, so a dead entry is removed only after all were resolved.
     fn route_many(&mut self, side: Side, to: &[u8], from: u8) -> Outcome {
         let found: Vec<_> = to.iter().map(|id| self.names.get(&(side, *id)).copied()).collect();
         let route = |owner: Option<usize>| {
@@ -221,7 +221,7 @@ impl Model {
         Outcome::Many(found.into_iter().map(route).collect())
     }
 
-    /// A message from a transport that is still registered, dead or not.
+    /// Routes from a transport that is registered, dead or not.
     fn route_bound(&mut self, transport: Option<usize>) -> Outcome {
         let message = self.message();
         let Some(transport) = transport else { return Outcome::NotFound(message) };

@@ -1,76 +1,76 @@
-//! Operations as data, and random sequences of them.
+//! Operations as data, and a strategy for random sequences of them.
 //!
-//! Few ids and small mailboxes, so that registrations collide, mailboxes fill, and the dead are talked to.
-//! No operation has a precondition: one that makes no sense must be refused alike by model and registry. So a sequence
-//! that fails can be shrunk by leaving out any of its steps.
+//! Few ids and small mailboxes make registrations collide, mailboxes fill up, and messages reach dead entries. No
+//! operation has a precondition: the model and the registry must reject an invalid one alike. A failing sequence can
+//! therefore be shrunk by removing any of its steps.
 
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 
-/// Servers or transports.
+/// The kind of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Side {
-    /// What answers.
+    /// A server.
     Server,
-    /// Connections.
+    /// A transport.
     Transport,
 }
 
-/// One call. Ids are small numbers; an *owner* is whoever made the n-th successful registration, modulo their number.
+/// One call. Ids are small numbers. An *owner* is the index of a successful registration, modulo their number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
-    /// Registers an id with a mailbox of that capacity.
+    /// Registers an id with a mailbox of the given capacity.
     Register(Side, u8, usize),
-    /// Registers a transport that is bound to a server from its first instant.
+    /// Registers a transport already bound to a server.
     RegisterBound {
-        /// The transport.
+        /// The transport's id.
         transport: u8,
-        /// The server.
+        /// The server's id.
         server: u8,
-        /// Of its mailbox.
+        /// The mailbox's capacity.
         capacity: usize,
     },
-    /// An owner drops its lease.
+    /// Drops an owner's lease.
     DropLease(usize),
-    /// An owner releases its lease.
+    /// Releases an owner's lease.
     Release(usize),
-    /// An owner detaches its lease.
+    /// Detaches an owner's lease.
     Detach(usize),
-    /// An owner closes its inbox, and reads what is in it.
+    /// Closes an owner's inbox and reads what it contains.
     Close(usize),
-    /// An owner reads all that is in its inbox.
+    /// Reads all messages in an owner's inbox.
     Drain(usize),
-    /// An id is unregistered by name.
+    /// Unregisters an id.
     Unregister(Side, u8),
     /// Binds a transport (first) to a server.
     Bind(u8, u8),
     /// Unbinds a transport.
     Unbind(u8),
-    /// Sends a message to a server (first) in the name of a transport, or the other way round.
+    /// Routes a message to an id of the given side (first), sent from an id of the other side.
     Route(Side, u8, u8),
-    /// Sends a message to all transports of a server.
+    /// Broadcasts a message to the transports of a server.
     Broadcast(u8),
-    /// Takes out the dead.
+    /// Removes all dead entries.
     Sweep,
-    /// Looks up many ids at once.
+    /// Looks up several ids in one call.
     FindMany(Side, Many),
-    /// Sends a message to each of many servers at once in the name of a transport, or the other way round.
+    /// Routes a message to each of several ids of the given side, sent from an id of the other side.
     RouteMany(Side, Many, u8),
-    /// Sends a message to the server that a transport is bound to.
+    /// Routes a message to the server of a transport.
     RouteBound(u8),
-    /// Makes a route from whoever is registered as that transport, which that owner keeps.
+    /// Creates a bound route for the registered transport; its owner keeps it.
     TakeRoute(u8),
-    /// An owner sends a message through the route that it keeps.
+    /// Routes a message through the bound route of an owner.
     RouteThrough(usize),
 }
 
-/// Ids that are given in one call, some of them more than once.
+/// The ids of one call; they may repeat.
 pub type Many = [u8; 6];
 
-/// How many ids there are of each side.
+/// The number of ids of each side.
 pub(crate) const IDS: u8 = 4;
 
-/// Random sequences of up to `length` operations.
+/// Returns a strategy for sequences of up to `length` operations.
 pub fn sequences(length: usize) -> impl Strategy<Value = Vec<Op>> {
     vec(operation(), 1..=length)
 }

@@ -1,62 +1,62 @@
-//! What a call returned and what can be seen, in words that model and registry share.
+//! Results and observable state, in terms common to the model and the registry.
 //!
-//! A registration is known by the number of its owner, and not by its incarnation: how a registry numbers them is its
-//! own affair.
+//! A registration is identified by its owner's number, not by its incarnation: the model does not prescribe how the
+//! registry numbers incarnations.
 
 use super::op::Side;
 
-/// What a call returned.
+/// The result of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// A registration succeeded, and is this owner's.
+    /// Registered, with this owner's number.
     Registered(usize),
-    /// The id is taken, by this owner.
+    /// The id is taken by this owner.
     Taken(usize),
-    /// Yes or no: whether something was there to be undone.
+    /// Whether there was something to remove, release or bind.
     Done(bool),
-    /// Nothing was returned.
+    /// No result.
     Nothing,
-    /// The transport is missing.
+    /// The transport was not found.
     NoTransport,
-    /// The server is missing.
+    /// The server was not found.
     NoServer,
-    /// A message was delivered.
+    /// The message was delivered.
     Delivered,
-    /// A message came back: nobody there.
+    /// The message was returned: receiver not found.
     NotFound(u64),
-    /// A message came back: no room.
+    /// The message was returned: mailbox full.
     Full(u64),
-    /// A message came back: nobody will receive it.
+    /// The message was returned: mailbox closed.
     Closed(u64),
-    /// A message came back: its sender is bound to nobody.
+    /// The message was returned: transport not bound.
     NotBound(u64),
-    /// Who was found under each of many ids, by owner.
+    /// The owner found under each of several ids.
     Found(Vec<Option<usize>>),
-    /// What became of each of many messages.
+    /// The result of each of several messages.
     Many(Vec<Outcome>),
-    /// A broadcast: whether the server was there, how many took the message, who had no room, who was closed.
+    /// A broadcast: whether the server was found, the number of deliveries, the full and the closed transports.
     Broadcast(bool, usize, Vec<u8>, Vec<u8>),
-    /// So many servers and transports were dead, and were taken out.
+    /// The numbers of removed servers and transports.
     SweepReport(usize, usize),
-    /// What was in an inbox: who sent it, and what.
+    /// The contents of an inbox: sender and message.
     Read(Vec<(u8, u64)>),
 }
 
-/// All that can be seen of a registry.
+/// The observable state of a registry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct View {
-    /// Who is registered under which id, by owner; looked up one by one.
+    /// The owner registered under each id, from single lookups.
     pub found: Vec<(Side, u8, usize)>,
     /// The same from the lists.
     pub listed: Vec<(Side, u8, usize)>,
-    /// How many servers, transports and bindings there are, the dead included, by the registry's own count.
+    /// The numbers of servers, transports and bindings, dead entries included, as counted by the registry.
     pub lengths: (usize, usize, usize),
-    /// Which server each transport has.
+    /// The server of each bound transport.
     pub servers: Vec<(u8, u8)>,
-    /// Which transports each server has.
+    /// The transports of each server.
     pub transports: Vec<(u8, Vec<u8>)>,
-    /// Which owners hold a lease that is current.
+    /// The owners whose lease is current.
     pub current: Vec<usize>,
-    /// How many messages lie in each inbox that is not empty, by owner.
+    /// The number of messages in each non-empty inbox, by owner.
     pub waiting: Vec<(usize, usize)>,
 }

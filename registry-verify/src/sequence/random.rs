@@ -1,4 +1,4 @@
-//! Random sequences, one after the other until the time is up; one that shows a violation is made as small as can be.
+//! Runs random sequences until the time budget ends, and minimizes one that fails.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,31 +13,31 @@ use super::{Model, Op, Outcome, compare, sequences};
 use crate::CheckReport;
 use crate::panic_message::panic_message;
 
-/// The most operations of a sequence that [`run`] makes; half as many are usual.
+/// The maximum number of operations in a sequence of [`run`]; the average is half of it.
 ///
-/// Long enough for several lives under one name with everything that can go wrong in between, and short enough for
-/// thousands a second.
+/// Long enough for several registrations of one id with failures in between, short enough for thousands of sequences a
+/// second.
 pub const LENGTH: usize = 40;
 
-/// So many sequences are run at a time.
+/// The number of threads that run sequences.
 const THREADS: usize = 2;
 
-/// The numbers of shards that sequences are run with, in turn.
+/// The numbers of shards, used in turn.
 const SHARDS: [usize; 3] = [1, 2, 64];
 
-/// How long a failure may take to be made smaller, in milliseconds.
+/// The time limit of shrinking, in milliseconds.
 const SHRINKING_MS: u32 = 10_000;
 
-/// Compares random sequences with the model until the time is up, or one of them shows a violation.
+/// Compares random sequences with the model until the time budget ends or a violation is found.
 ///
-/// Each sequence, with its number of shards, comes from a seed of its own: `seed`, `seed + 1` and so on. A case has the
-/// seed of its sequence, so a run with that seed finds it at once.
+/// Each sequence and its number of shards derive from a seed of their own: `seed`, `seed + 1` and so on. A
+/// counterexample carries that seed, so a run with it fails immediately.
 #[must_use]
 pub fn run<B: Backend>(seed: u64, budget: Duration) -> CheckReport {
     run_with(B::NAME, seed, budget, &compare::<B>)
 }
 
-/// What compares a sequence with the model: the number of steps, or what was wrong.
+/// Compares a sequence with the model; returns the number of steps.
 type Comparison<E> = dyn Fn(&[Op], usize) -> Result<usize, E> + Sync;
 
 fn run_with<E: ToString>(backend: &str, seed: u64, budget: Duration, comparison: &Comparison<E>) -> CheckReport {
@@ -60,26 +60,26 @@ fn run_with<E: ToString>(backend: &str, seed: u64, budget: Duration, comparison:
         let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(compare_some)).collect();
         let mut report = CheckReport::of(backend);
         for thread in threads {
-            report.add(thread.join().expect("what panics in a sequence is caught there"));
+            report.add(thread.join().expect("panics inside a sequence are caught"));
         }
         report
     })
 }
 
-/// Compares the sequence of that seed.
+/// Compares the sequence of one seed.
 fn compare_one<E: ToString>(seed: u64, comparison: &Comparison<E>, report: &mut CheckReport) {
     let shards = SHARDS[(seed % SHARDS.len() as u64) as usize];
     let attempt = |ops: &[Op]| attempt(ops, shards, comparison);
     let config = Config {
         rng_seed: RngSeed::Fixed(seed),
         failure_persistence: None,
-        // As many as there is time for.
+        // Bounded by time only.
         max_shrink_iters: u32::MAX - 1,
         max_shrink_time: SHRINKING_MS,
         ..Config::default()
     };
     let mut runner = TestRunner::new(config);
-    let sequence = sequences(LENGTH).new_tree(&mut runner).expect("every operation can be drawn");
+    let sequence = sequences(LENGTH).new_tree(&mut runner).expect("the strategy rejects nothing");
     let steps = AtomicU64::new(0);
     let outcome = runner.run_one(sequence, |ops| {
         let compared = attempt(&ops).map_err(TestCaseError::fail)?;
@@ -91,7 +91,7 @@ fn compare_one<E: ToString>(seed: u64, comparison: &Comparison<E>, report: &mut 
         Err(TestError::Abort(reason)) => report.violated("sequences", seed, reason.to_string()),
         Err(TestError::Fail(reason, ops)) => {
             let ops = minimize(ops, |ops| attempt(ops).is_err());
-            let reason = attempt(&ops).err().unwrap_or_else(|| format!("{reason}, but not when it was tried again"));
+            let reason = attempt(&ops).err().unwrap_or_else(|| format!("{reason}, not reproduced by a rerun"));
             let steps: String = ops.iter().map(|op| format!("\n  {op:?}")).collect();
             report.violated("sequences", seed, format!("shards: {shards}{steps}\n  {reason}"));
         }
@@ -99,32 +99,32 @@ fn compare_one<E: ToString>(seed: u64, comparison: &Comparison<E>, report: &mut 
     report.sequences += 1;
 }
 
-/// Runs a sequence; a panic is a difference like any other.
+/// Runs a sequence; converts a panic into a violation.
 fn attempt<E: ToString>(ops: &[Op], shards: usize, comparison: &Comparison<E>) -> Result<usize, String> {
     let compared = panic::catch_unwind(AssertUnwindSafe(|| comparison(ops, shards)));
     compared.map_err(|panic| format!("panic: {}", panic_message(&*panic)))?.map_err(|error| error.to_string())
 }
 
-/// Takes operations out, one at a time, for as long as what is left still fails.
+/// Removes operations one at a time while the rest still fails.
 ///
-/// Proptest has done that before, but to it the number of an owner is a number; here it goes on meaning the same owner
-/// when those before it are gone.
+/// Proptest has already shrunk the sequence, but it treats an owner as a plain number. Here owners are renumbered, so
+/// that an operation keeps its owner when an earlier registration is removed.
 fn minimize(ops: Vec<Op>, fails: impl Fn(&[Op]) -> bool) -> Vec<Op> {
     let (mut ops, mut owners) = with_owners(&ops);
-    while let Some((fewer, fewer_owners)) = (0..ops.len()).rev().find_map(|place| {
-        let mut fewer = ops.clone();
-        fewer.remove(place);
-        if let Some(gone) = owners[place] {
-            fewer.iter_mut().filter_map(owner_of).filter(|owner| **owner > gone).for_each(|owner| *owner -= 1);
+    while let Some((shorter, shorter_owners)) = (0..ops.len()).rev().find_map(|place| {
+        let mut shorter = ops.clone();
+        shorter.remove(place);
+        if let Some(removed) = owners[place] {
+            shorter.iter_mut().filter_map(owner_of).filter(|owner| **owner > removed).for_each(|owner| *owner -= 1);
         }
-        fails(&fewer).then(|| with_owners(&fewer))
+        fails(&shorter).then(|| with_owners(&shorter))
     }) {
-        (ops, owners) = (fewer, fewer_owners);
+        (ops, owners) = (shorter, shorter_owners);
     }
     ops
 }
 
-/// The same operations, with each owner called by its own number, and which of them made which owner.
+/// Returns the operations with absolute owner numbers, and the owner that each of them registered.
 fn with_owners(ops: &[Op]) -> (Vec<Op>, Vec<Option<usize>>) {
     let mut model = Model::default();
     let mut owners = 0;
@@ -141,7 +141,7 @@ fn with_owners(ops: &[Op]) -> (Vec<Op>, Vec<Option<usize>>) {
     (ops, made)
 }
 
-/// The owner that an operation names.
+/// Returns the owner that an operation refers to.
 fn owner_of(op: &mut Op) -> Option<&mut usize> {
     match op {
         Op::DropLease(owner)
@@ -161,8 +161,8 @@ mod tests {
     use super::super::Side;
     use super::*;
 
-    /// Compares well, but takes it for wrong when somebody unregisters whom he has registered twice.
-    fn twice_is_wrong(ops: &[Op], shards: usize) -> Result<usize, String> {
+    /// Fails additionally when an id is unregistered that was registered more than once.
+    fn fails_on_repeated_registration(ops: &[Op], shards: usize) -> Result<usize, String> {
         let mut registered = [0; 4];
         for op in ops {
             match *op {
@@ -175,14 +175,14 @@ mod tests {
     }
 
     #[test]
-    fn a_violation_is_made_small_and_its_seed_finds_it_again() {
-        let report = run_with("reference", 1, Duration::from_secs(60), &twice_is_wrong);
+    fn a_violation_is_minimized_and_reproduced_by_its_seed() {
+        let report = run_with("reference", 1, Duration::from_secs(60), &fails_on_repeated_registration);
         assert!(report.violations > 0, "{report:?}");
         let case = &report.cases[0];
-        // Two registrations and the end, the shards, and the reason.
+        // The shards, two registrations, the unregistration, and the reason.
         assert_eq!(case.case.lines().count(), 5, "{}", case.case);
         assert!(case.case.ends_with("twice"), "{}", case.case);
-        let again = run_with("reference", case.seed, Duration::ZERO, &twice_is_wrong);
+        let again = run_with("reference", case.seed, Duration::ZERO, &fails_on_repeated_registration);
         assert!(again.cases.contains(case), "{again:?}");
     }
 
@@ -194,9 +194,9 @@ mod tests {
     }
 
     #[test]
-    fn an_owner_keeps_its_lease_when_those_before_it_are_gone() {
+    fn minimizing_keeps_the_owner_of_an_operation() {
         let register = |id| Op::Register(Side::Server, id, 1);
-        // Only the last two matter; 5 modulo 3 owners is the last one.
+        // Only the last two matter: 5 modulo 3 owners is the last registration.
         let ops = vec![register(0), register(1), Op::Close(4), register(2), Op::DropLease(5)];
         let fails = |ops: &[Op]| {
             let (ops, made) = with_owners(ops);

@@ -1,4 +1,4 @@
-//! The same operations on a registry, with its answers put into the words of the model.
+//! Executes operations on a registry, and converts its results into those of the model.
 
 use registry_core::{Backend, BindError, BoundRouteError, Incarnation, RegisterError, RegisterErrorKind, RouteError};
 use registry_router::{
@@ -8,7 +8,7 @@ use registry_router::{
 use super::op::{IDS, Op, Side};
 use super::outcome::{Outcome, View};
 
-/// A registry, and everybody who registered with it.
+/// A registry with the owners that registered in it.
 #[derive(Debug)]
 pub struct RegistryUnderTest<B: Backend> {
     registry: Registry<u64, B>,
@@ -37,17 +37,17 @@ enum AnyInbox {
 }
 
 impl<B: Backend> RegistryUnderTest<B> {
-    /// Nobody registered yet.
+    /// Creates an empty registry.
     ///
     /// # Panics
     ///
-    /// When there cannot be that many shards.
+    /// Panics if `shards` is not a valid number of shards.
     pub fn new(shards: usize) -> Self {
         let registry = Registry::builder().shards(shards).build().expect("the number of shards is valid");
         Self { registry, owners: Vec::new(), next: 0 }
     }
 
-    /// Does what the operation says.
+    /// Executes an operation and returns its result.
     pub fn apply(&mut self, op: &Op) -> Outcome {
         match *op {
             Op::Register(Side::Server, id, capacity) => {
@@ -156,7 +156,7 @@ impl<B: Backend> RegistryUnderTest<B> {
         }
     }
 
-    /// All that can be seen.
+    /// Returns the observable state.
     pub fn view(&self) -> View {
         let registry = &self.registry;
         let lengths = (registry.server_count(), registry.transport_count(), registry.binding_count());
@@ -198,7 +198,7 @@ impl<B: Backend> RegistryUnderTest<B> {
         view
     }
 
-    /// Everybody leaves; returns what was in the inboxes, by owner.
+    /// Removes all registrations; returns the contents of the inboxes, by owner.
     pub fn finish(&mut self) -> Vec<Outcome> {
         let owners = self.owners.len();
         for owner in 0..owners {
@@ -226,7 +226,7 @@ impl<B: Backend> RegistryUnderTest<B> {
             Err(error) => match error.kind {
                 RegisterErrorKind::Taken { by } => Outcome::Taken(self.owner_of(by)),
                 RegisterErrorKind::ServerNotFound => Outcome::NoServer,
-                other => panic!("nobody refuses here: {other}"),
+                other => panic!("unexpected registration error: {other}"),
             },
         }
     }
@@ -260,7 +260,7 @@ impl<B: Backend> RegistryUnderTest<B> {
         Outcome::Read(read)
     }
 
-    /// Whose registration that is. An incarnation that nobody was given is a violation of its own.
+    /// Returns the owner of a registration; an unknown incarnation yields a number that differs from the model's.
     fn owner_of(&self, incarnation: Incarnation) -> usize {
         self.owners.iter().position(|owner| owner.incarnation == incarnation).unwrap_or(usize::MAX)
     }
@@ -290,7 +290,7 @@ fn bound(routed: Result<(), BoundRouteError<u64>>) -> Outcome {
     }
 }
 
-/// What became of each of so many, told by those that came back.
+/// Returns the result of each of `sent` messages, given those that were returned.
 fn many(sent: usize, returned: Vec<(usize, RouteError<u64>)>) -> Outcome {
     let mut outcomes = vec![Outcome::Delivered; sent];
     for (place, error) in returned {
@@ -299,7 +299,7 @@ fn many(sent: usize, returned: Vec<(usize, RouteError<u64>)>) -> Outcome {
     Outcome::Many(outcomes)
 }
 
-/// Ids are a letter and a number; a server's is long, so that both ways of keeping an id are used.
+/// Server ids are long and transport ids short, to cover both the heap and the inline representation.
 fn server(id: u8) -> ServerId {
     ServerId::new(format!("{}{id}", "server-".repeat(8))).expect("the id is valid")
 }

@@ -1,8 +1,8 @@
-//! Three threads register, renew and drop one name while another one looks it up, and its incarnation never falls.
+//! Three threads register, renew and drop one name while another thread looks it up; its incarnation never decreases.
 //!
-//! Two look. Each owner, while it has the name, compares its incarnation with the greatest of those that had the name
-//! before, so that each registration is compared with all earlier ones. And a lookup is compared with the one before it.
-//! It is done for servers and for transports, with 1 shard and with 64.
+//! Two comparisons check this. Each owner, while registered, compares its incarnation with the greatest of all earlier
+//! owners, so each registration is compared with all before it. And each lookup is compared with the previous one. The
+//! storm runs for servers and for transports, with 1 shard and with 64.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,67 +18,67 @@ use crate::sequence::Side;
 
 const COMPETITORS: usize = 3;
 
-/// Every so many registrations of a rival are renewed once.
-const RENEWED: usize = 4;
+/// One in this many registrations of a thread is renewed once.
+const RENEWAL_PERIOD: usize = 4;
 
-/// So often a rival tries in vain, when the lookups are over, before it gives up.
-const PATIENCE: usize = 1_000_000;
+/// The number of failed attempts of a thread, after the lookups are over, before it gives up.
+const MAX_FAILED_ATTEMPTS: usize = 1_000_000;
 
-/// The name that all want.
+/// The contended name.
 const NAME: &str = "wanted";
 
 pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
     let races = [(1, Side::Server), (1, Side::Transport), (64, Side::Server), (64, Side::Transport)];
     let lookups = recorder.scaled(300_000) / races.len();
-    let least = recorder.scaled(10_000) / races.len();
-    let (mut falls_seen, mut falls_owned, mut registrations) = (0, 0, 0);
+    let min_registrations = recorder.scaled(10_000) / races.len();
+    let (mut decreases_seen, mut decreases_registered, mut registrations) = (0, 0, 0);
     for (shards, side) in races {
         let race = Race::<B>::new(shards, side);
-        let (seen, owned) = race.run(lookups, least);
+        let (seen, owned) = race.run(lookups, min_registrations);
         let when = format!("{side:?}, {shards} shards");
-        recorder.expect_eq(&format!("incarnations that fell in lookups ({when})"), &seen.first_fall, &None);
+        recorder.expect_eq(
+            &format!("first decrease of an incarnation between lookups ({when})"),
+            &seen.first_decrease,
+            &None,
+        );
         for competitor in &owned {
-            recorder.expect(competitor.registrations >= least, || {
-                format!("a rival had the name only {} times ({when})", competitor.registrations)
+            recorder.expect(competitor.registrations >= min_registrations, || {
+                format!("only {} registrations by one thread ({when})", competitor.registrations)
             });
             recorder.expect_eq(
-                &format!("incarnations that were less than an earlier one ({when})"),
-                &competitor.first_fall,
+                &format!("first incarnation less than an earlier one ({when})"),
+                &competitor.first_decrease,
                 &None,
             );
-            recorder.expect_eq(
-                &format!("registrations that were refused for another reason ({when})"),
-                &competitor.refused,
-                &None,
-            );
+            recorder.expect_eq(&format!("first unexpected registration error ({when})"), &competitor.refused, &None);
         }
-        falls_seen += seen.falls;
-        falls_owned += owned.iter().map(|competitor| competitor.falls).sum::<u64>();
+        decreases_seen += seen.decreases;
+        decreases_registered += owned.iter().map(|competitor| competitor.decreases).sum::<u64>();
         registrations += owned.iter().map(|competitor| competitor.registrations).sum::<usize>();
         recorder.expect_empty(&format!("after a race ({when})"), entry_counts(&race.registry));
     }
     recorder.add_deaths(registrations);
-    recorder.figure("look_ups_count", (lookups * races.len()) as f64);
-    recorder.figure("falls_seen_count", falls_seen as f64);
-    recorder.figure("falls_owned_count", falls_owned as f64);
+    recorder.figure("lookups_count", (lookups * races.len()) as f64);
+    recorder.figure("decreases_seen_count", decreases_seen as f64);
+    recorder.figure("decreases_registered_count", decreases_registered as f64);
 }
 
-/// What one thread has found.
+/// The findings of one thread.
 #[derive(Default)]
 struct Tally {
-    /// How many registrations it has made, renewals among them.
+    /// The number of registrations, renewals included.
     registrations: usize,
-    /// How often an incarnation was not greater than an earlier one, and the first two that were so.
-    falls: u64,
-    first_fall: Option<(u64, u64)>,
-    /// Why it was refused, if it was and the name was not taken.
+    /// How often an incarnation was not greater than an earlier one, and the first such pair.
+    decreases: u64,
+    first_decrease: Option<(u64, u64)>,
+    /// The first registration error other than `Taken`.
     refused: Option<RegisterErrorKind>,
 }
 
 impl Tally {
-    fn fell(&mut self, earlier: u64, later: u64) {
-        self.falls += 1;
-        self.first_fall.get_or_insert((earlier, later));
+    fn record_decrease(&mut self, earlier: u64, later: u64) {
+        self.decreases += 1;
+        self.first_decrease.get_or_insert((earlier, later));
     }
 }
 
@@ -90,9 +90,9 @@ struct Race<B: Backend> {
     to_transport: TransportMailbox<u64>,
     /// The inboxes keep the mailboxes open.
     _inboxes: (Inbox<ToServer<u64>>, Inbox<ToTransport<u64>>),
-    /// The greatest incarnation that has had the name.
+    /// The greatest incarnation registered so far.
     greatest: AtomicU64,
-    over: AtomicBool,
+    is_over: AtomicBool,
     ready: Barrier,
 }
 
@@ -106,20 +106,21 @@ impl<B: Backend> Race<B> {
             to_transport,
             _inboxes: (server_inbox, transport_inbox),
             greatest: AtomicU64::new(0),
-            over: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
             ready: Barrier::new(COMPETITORS + 1),
         }
     }
 
-    /// So many lookups, while each rival registers at least so often. What was seen, and what each rival found.
-    fn run(&self, lookups: usize, least: usize) -> (Tally, Vec<Tally>) {
+    /// Makes `lookups` lookups while each competitor registers at least `min_registrations` times; returns the findings of the
+    /// reader and of each competitor.
+    fn run(&self, lookups: usize, min_registrations: usize) -> (Tally, Vec<Tally>) {
         thread::scope(|scope| {
             let competing_registrations: Vec<_> =
-                (0..COMPETITORS).map(|_| scope.spawn(|| self.compete(least))).collect();
+                (0..COMPETITORS).map(|_| scope.spawn(|| self.compete(min_registrations))).collect();
             let seen = self.watch(lookups);
             let owned = competing_registrations
                 .into_iter()
-                .map(|competitor| competitor.join().expect("a rival does not panic"));
+                .map(|competitor| competitor.join().expect("a competitor does not panic"));
             (seen, owned.collect())
         })
     }
@@ -130,34 +131,34 @@ impl<B: Backend> Race<B> {
         for _ in 0..lookups {
             if let Some(now) = self.find().map(Incarnation::as_u64) {
                 if now < last {
-                    tally.fell(last, now);
+                    tally.record_decrease(last, now);
                 }
                 last = now;
             }
         }
-        self.over.store(true, Ordering::Relaxed);
+        self.is_over.store(true, Ordering::Relaxed);
         tally
     }
 
-    fn compete(&self, least: usize) -> Tally {
+    fn compete(&self, min_registrations: usize) -> Tally {
         let mut tally = Tally::default();
         self.ready.wait();
-        let mut late = 0;
+        let mut failed_attempts = 0;
         loop {
-            if self.over.load(Ordering::Relaxed) {
-                if tally.registrations >= least || late == PATIENCE {
+            if self.is_over.load(Ordering::Relaxed) {
+                if tally.registrations >= min_registrations || failed_attempts == MAX_FAILED_ATTEMPTS {
                     break;
                 }
-                late += 1;
-                // Whoever has the name needs the processor to give it up.
+                failed_attempts += 1;
+                // The current owner needs the processor to release the name.
                 thread::yield_now();
             }
             match self.register() {
                 Ok(mut lease) => {
-                    self.owns(&lease, &mut tally);
-                    if tally.registrations.is_multiple_of(RENEWED) {
+                    self.record_registration(&lease, &mut tally);
+                    if tally.registrations.is_multiple_of(RENEWAL_PERIOD) {
                         match self.renew(&mut lease) {
-                            Ok(()) => self.owns(&lease, &mut tally),
+                            Ok(()) => self.record_registration(&lease, &mut tally),
                             Err(reason) => refused(reason, &mut tally),
                         }
                     }
@@ -171,12 +172,12 @@ impl<B: Backend> Race<B> {
         tally
     }
 
-    /// Compares a registration with all that had the name before. Those after it cannot have it yet.
-    fn owns(&self, lease: &AnyLease, tally: &mut Tally) {
+    /// Compares a registration with all earlier ones. Later ones cannot exist yet.
+    fn record_registration(&self, lease: &AnyLease, tally: &mut Tally) {
         let incarnation = lease.incarnation().as_u64();
         let earlier = self.greatest.fetch_max(incarnation, Ordering::SeqCst);
         if earlier >= incarnation {
-            tally.fell(earlier, incarnation);
+            tally.record_decrease(earlier, incarnation);
         }
         tally.registrations += 1;
     }
@@ -213,7 +214,7 @@ impl<B: Backend> Race<B> {
     }
 }
 
-/// That another one has the name is what a race is about.
+/// Records an error, unless the name was taken, which is expected.
 fn refused(reason: RegisterErrorKind, tally: &mut Tally) {
     if !matches!(reason, RegisterErrorKind::Taken { .. }) {
         tally.refused.get_or_insert(reason);

@@ -1,11 +1,10 @@
-//! How much work something is: the time for which its thread had a processor, where the system tells, so that others
-//! who want one too do not count.
+//! Measures the CPU time of a thread where the system reports it, so that contention for processors does not count.
 
 use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A clock for the work of one thread.
+/// A timer of one thread's CPU time.
 pub(super) struct CpuTimer {
     cpu_time: Option<Duration>,
     began: Instant,
@@ -16,17 +15,18 @@ impl CpuTimer {
         Self { cpu_time: cpu_time(), began: Instant::now() }
     }
 
-    /// The work since then, of the thread that began it; the time on the wall where the system does not tell.
+    /// Returns the CPU time since the start, on the thread that started it; the wall-clock time if the system reports
+    /// none.
     pub(super) fn end(self) -> Duration {
-        let on_the_wall = self.began.elapsed();
+        let wall_clock = self.began.elapsed();
         let used = self.cpu_time.zip(cpu_time()).map(|(before, after)| after.saturating_sub(before));
-        used.filter(|used| !used.is_zero()).unwrap_or(on_the_wall)
+        used.filter(|used| !used.is_zero()).unwrap_or(wall_clock)
     }
 }
 
-/// For how long this thread has had a processor; Linux tells.
+/// Returns the CPU time of this thread; Linux only.
 fn cpu_time() -> Option<Duration> {
-    // It is booked when the thread lets go of the processor.
+    // The kernel updates it when the thread is descheduled.
     thread::sleep(Duration::from_nanos(1));
     let figures = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     let ns = figures.split_whitespace().next()?.parse().ok()?;

@@ -1,10 +1,10 @@
-//! 200,000 owners die within a second while messages are routed to 1,000 servers that live on.
+//! 200,000 owners die within a second while messages are routed to 1,000 servers that stay alive.
 //!
-//! The deaths come in five rounds of a fifth of a second each, in batches once a millisecond, by one thread, while
-//! another one routes. Before the deaths of each round the same routing is timed twice, with just as many registered:
-//! when nothing else goes on, and when the same deaths happen in another registry. The first comparison says what a
-//! storm costs those who live; the second how much of that is the registry's doing, and not that the other core is
-//! busy, its caches are shared, and memory is given back. All figures are medians of the rounds.
+//! The deaths come in five rounds of a fifth of a second, in one batch a millisecond, on one thread, while another
+//! thread routes. Before the deaths of each round the same routing is timed twice with the same number of entries: with
+//! nothing else running, and with the same deaths in another registry. The first comparison gives the cost of a storm
+//! for live servers; the second separates the registry's share from a busy second core, shared caches, and the release
+//! of memory. All figures are medians of the rounds.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -20,31 +20,31 @@ use super::routing::{Latencies, LiveServers};
 
 const ROUNDS: usize = 5;
 
-/// How long the deaths of all rounds take together.
-const STORM: Duration = Duration::from_secs(1);
+/// The duration of the deaths, over all rounds.
+const DURATION: Duration = Duration::from_secs(1);
 
-/// How often a batch dies.
+/// The interval between batches.
 const PACE: Duration = Duration::from_millis(1);
 
-/// One in so many of the dying is a server; the others are transports, bound to servers that live on.
+/// One in this many dying owners is a server; the others are transports, bound to live servers.
 const SERVERS: usize = 10;
 
 pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
     let deaths = recorder.scaled(200_000) / ROUNDS;
-    let batches = recorder.scaled(STORM.as_millis() as usize) / ROUNDS;
+    let batches = recorder.scaled(DURATION.as_millis() as usize) / ROUNDS;
     let servers = recorder.scaled(1_000);
     let mut rng = recorder.rng();
     let mut live = LiveServers::new(registry::<B>(), servers, rng.fork());
-    let elsewhere = LiveServers::new(registry::<B>(), servers, rng.fork());
-    let (mut rounds, mut cpu_timer) = (RoundMetrics::default(), Duration::ZERO);
+    let other = LiveServers::new(registry::<B>(), servers, rng.fork());
+    let (mut rounds, mut cpu_time) = (RoundMetrics::default(), Duration::ZERO);
     for _ in 0..ROUNDS {
-        let dying_here = dying(&live, deaths, batches, &mut rng);
-        let dying_elsewhere = dying(&elsewhere, deaths, batches, &mut rng);
-        let nobody = (0..batches).map(|_| Vec::new()).collect();
+        let dying_in_this_registry = dying(&live, deaths, batches, &mut rng);
+        let dying_in_other_registry = dying(&other, deaths, batches, &mut rng);
+        let no_deaths = (0..batches).map(|_| Vec::new()).collect();
 
-        let (idle, _) = route_during(nobody, &mut live);
-        let (control, _) = route_during(dying_elsewhere, &mut live);
-        let (during, stats) = route_during(dying_here, &mut live);
+        let (idle, _) = route_during(no_deaths, &mut live);
+        let (control, _) = route_during(dying_in_other_registry, &mut live);
+        let (during, stats) = route_during(dying_in_this_registry, &mut live);
 
         rounds.add("idle_p50_ns", idle.per_mille(500));
         rounds.add("idle_p99_ns", idle.p99_ns());
@@ -60,22 +60,22 @@ pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
         rounds.add("deaths_per_s", deaths as f64 / stats.took.as_secs_f64());
         recorder.add_deaths(deaths);
         recorder.record_lag(stats.longest);
-        cpu_timer += stats.cpu_timer;
+        cpu_time += stats.cpu_time;
     }
-    rounds.note(recorder);
-    recorder.set_cleanup(cpu_timer);
+    rounds.record_medians(recorder);
+    recorder.set_cleanup(cpu_time);
 
-    recorder.expect_eq("messages that were lost, and the first", live.lost(), None);
-    recorder.expect(live.all_current(), || "one that lives on is not registered any more".to_owned());
+    recorder.expect_eq("number of lost messages, and the first", live.lost(), None);
+    recorder.expect(live.all_current(), || "a live server is no longer registered".to_owned());
     let mut remaining = entry_counts(&live.registry);
     remaining.servers -= servers.min(remaining.servers);
-    recorder.expect_empty("beside the living", remaining);
+    recorder.expect_empty("beside the live servers", remaining);
     let registry = live.registry.clone();
     drop(live);
-    recorder.expect_empty("when all are gone", entry_counts(&registry));
+    recorder.expect_empty("at the end", entry_counts(&registry));
 }
 
-/// Owners that are to die, in batches.
+/// Registers owners that are to die, in batches.
 fn dying<B: Backend>(live: &LiveServers<B>, deaths: usize, batches: usize, rng: &mut fastrand::Rng) -> Vec<Vec<Owner>> {
     let mut owners: Vec<_> = (0..deaths)
         .map(|number| {
@@ -91,17 +91,17 @@ fn dying<B: Backend>(live: &LiveServers<B>, deaths: usize, batches: usize, rng: 
     (0..batches).map(|_| owners.split_off(owners.len().saturating_sub(batch))).collect()
 }
 
-/// What it took to die.
+/// The cost of the deaths.
 struct ExitStats {
     /// From the first death to the last.
     took: Duration,
-    /// The work of dying: ending the registration, and giving back the inbox.
-    cpu_timer: Duration,
-    /// The longest that it took to end a registration.
+    /// The CPU time of dropping leases and inboxes.
+    cpu_time: Duration,
+    /// The longest drop of a lease.
     longest: Duration,
 }
 
-/// Routes messages while batches of owners die, one after the other.
+/// Routes messages while batches of owners die, one after another.
 fn route_during<B: Backend>(batches: Vec<Vec<Owner>>, live: &mut LiveServers<B>) -> (Latencies, ExitStats) {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -115,7 +115,7 @@ fn route_during<B: Backend>(batches: Vec<Vec<Owner>>, live: &mut LiveServers<B>)
     })
 }
 
-/// Lets batches of owners die, one at each beat of the pace, or as fast as it can.
+/// Drops batches of owners at the given pace, or as fast as possible.
 fn drop_in_batches(batches: Vec<Vec<Owner>>) -> ExitStats {
     let began = Instant::now();
     let cpu_timer = CpuTimer::begin();
@@ -129,8 +129,8 @@ fn drop_in_batches(batches: Vec<Vec<Owner>>) -> ExitStats {
             drop(inbox);
         }
         due += PACE;
-        // What is waited for is the time itself.
+        // Paces the batches by the clock.
         thread::sleep(due.saturating_duration_since(Instant::now()));
     }
-    ExitStats { took: began.elapsed(), cpu_timer: cpu_timer.end(), longest }
+    ExitStats { took: began.elapsed(), cpu_time: cpu_timer.end(), longest }
 }

@@ -1,11 +1,11 @@
-//! 10,000 registrations fail, for eight reasons in turn, and leave zero bytes.
+//! 10,000 registrations fail, for eight reasons in turn, and leak no byte.
 //!
-//! Every reason is tried often before anything is counted, so that what is made once for all is there: the counters of
-//! this thread, its readers, the room in a server's group. After that the bound is exact: not a byte, on any backend.
+//! Each reason is exercised often before bytes are counted, so that one-time allocations exist: the counters of this
+//! thread, its readers, the capacity of a server's group. After that the bound is exact: zero bytes, on every backend.
 //!
-//! With a monitor, a shard's histogram grows when a latency comes by that is longer than all before it. That is not the
-//! failures' doing, so with a monitor the best of several times counts, and the bound is less than a byte for each
-//! failure: anything that one of the reasons left would be more.
+//! With a monitor, a shard's histogram grows when it records a latency longer than all before. That is not due to the
+//! failures, so with a monitor the best of several runs counts, and the bound is less than a byte per failure: a leak
+//! in any one reason would exceed it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -21,37 +21,37 @@ use super::fixture::{entry_counts, server, transport};
 use super::owner::expect_lease;
 use super::recorder::Recorder;
 
-/// How many servers there are, and how many transports bound to them.
+/// The number of servers, and of transports bound to them.
 const RESIDENTS: usize = 100;
 
 const REASONS: usize = 8;
 
-/// How many failures come before the bytes are counted: every reason for every resident, several times.
+/// The number of failures before bytes are counted: each reason for each resident, several times.
 const WARM_UP: usize = 5 * REASONS * RESIDENTS;
 
-/// How many failures are counted, which take little time even all of them.
+/// The number of counted failures. They are cheap, so it is the same at every scale.
 const FAILURES: usize = 10_000;
 
-/// How often bytes are counted before and after all failures.
+/// The number of counted runs.
 const TIMES: usize = 3;
 
 pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
     let unmonitored = fail::<B>(recorder, false);
     recorder.figure("left_bytes", unmonitored.iter().copied().fold(0.0, f64::max));
-    recorder.expect_eq("bytes that failures left, each time", unmonitored, vec![0.0; TIMES]);
+    recorder.expect_eq("bytes leaked by failures, in each run", unmonitored, vec![0.0; TIMES]);
     let monitored = fail::<B>(recorder, true);
     let least = monitored.iter().copied().fold(f64::INFINITY, f64::min);
     recorder.figure("left_with_monitor_bytes", least);
     recorder.expect(least < FAILURES as f64, || {
-        format!("bytes that failures left with a monitor, each time: {monitored:?}")
+        format!("bytes leaked by failures with a monitor, in each run: {monitored:?}")
     });
 }
 
-/// Fails so many times as often, and says how many bytes each time left.
+/// Runs the failures, and returns the number of bytes leaked by each run.
 fn fail<B: Backend>(recorder: &mut Recorder, monitored: bool) -> Vec<f64> {
-    let places = Arc::new(AtomicI64::new(0));
+    let admitted = Arc::new(AtomicI64::new(0));
     let monitor = MonitorSettings { enabled: monitored, ..MonitorSettings::default() };
-    let builder = Registry::<u64, B>::builder().monitor(monitor).admission(LabelAdmission(Arc::clone(&places)));
+    let builder = Registry::<u64, B>::builder().monitor(monitor).admission(LabelAdmission(Arc::clone(&admitted)));
     let registry = builder.build().expect("the settings are valid");
     let ((to_server, _server_inbox), (to_transport, _transport_inbox)) = (mailbox(1), mailbox(1));
     let mut leases = (Vec::new(), Vec::new());
@@ -70,11 +70,11 @@ fn fail<B: Backend>(recorder: &mut Recorder, monitored: bool) -> Vec<f64> {
     };
     let before = entry_counts(&registry);
 
-    let mut wrong = None;
+    let mut unexpected = None;
     let mut fail = |failures| {
         for number in 0..failures {
             if let Some(reason) = registrar.fail(number) {
-                wrong.get_or_insert_with(|| format!("failure {number}: {reason}"));
+                unexpected.get_or_insert_with(|| format!("failure {number}: {reason}"));
             }
         }
     };
@@ -85,18 +85,18 @@ fn fail<B: Backend>(recorder: &mut Recorder, monitored: bool) -> Vec<f64> {
         fail(FAILURES);
         remaining.push(recorder.live_bytes() as f64 - live_before as f64);
     }
-    recorder.expect_eq("the first registration that did not fail as it should", wrong, None);
-    recorder.expect_eq("what is registered after the failures", entry_counts(&registry), before);
-    recorder.expect_eq("places that admission has given", places.load(Ordering::Relaxed), 2 * RESIDENTS as i64);
+    recorder.expect_eq("first registration that did not fail as expected", unexpected, None);
+    recorder.expect_eq("entries after the failures", entry_counts(&registry), before);
+    recorder.expect_eq("entries admitted and not released", admitted.load(Ordering::Relaxed), 2 * RESIDENTS as i64);
 
     recorder.add_deaths(2 * RESIDENTS);
     drop(leases);
-    recorder.expect_empty("when all are gone", entry_counts(&registry));
-    recorder.expect_eq("places that did not come back", places.load(Ordering::Relaxed), 0);
+    recorder.expect_empty("at the end", entry_counts(&registry));
+    recorder.expect_eq("entries not released at the end", admitted.load(Ordering::Relaxed), 0);
     remaining
 }
 
-/// One who tries to register and always fails; the mailboxes come back each time.
+/// Makes registrations that all fail; the mailboxes are returned each time.
 struct FailingRegistrar<'a, B: Backend> {
     registry: &'a Registry<u64, B>,
     too_long: String,
@@ -106,19 +106,19 @@ struct FailingRegistrar<'a, B: Backend> {
 }
 
 impl<B: Backend> FailingRegistrar<'_, B> {
-    /// Fails, and says what the reason was if it was not the right one.
+    /// Makes a registration fail, and returns the outcome if it was not the expected one.
     fn fail(&mut self, number: usize) -> Option<String> {
-        let nobody = Metadata::new();
+        let no_metadata = Metadata::new();
         let resident = format!("resident-{}", number / REASONS % RESIDENTS);
         let new = format!("new-{number}");
         let reason = match number % REASONS {
-            0 => self.fail_server(&resident, nobody),
+            0 => self.fail_server(&resident, no_metadata),
             1 => self.fail_transport(&resident, None),
             2 => self.fail_transport(&resident, Some(&resident)),
-            3 => self.fail_transport(&new, Some("stranger")),
+            3 => self.fail_transport(&new, Some("unknown")),
             4 => self.fail_server(&new, self.unwanted.clone()),
-            5 => self.fail_server("", nobody),
-            6 => self.fail_server(&self.too_long.clone(), nobody),
+            5 => self.fail_server("", no_metadata),
+            6 => self.fail_server(&self.too_long.clone(), no_metadata),
             _ => self.fail_transport("two\nlines", Some(&resident)),
         };
         let is_right = matches!(
@@ -133,14 +133,14 @@ impl<B: Backend> FailingRegistrar<'_, B> {
         (!is_right).then(|| format!("{reason:?}"))
     }
 
-    /// The reason why a server was not registered.
+    /// Returns the reason why registering a server failed.
     fn fail_server(&mut self, id: &str, metadata: Metadata) -> Option<RegisterErrorKind> {
         let error = self.registry.register_server(id, self.to_server.take()?, metadata).err()?;
         self.to_server = Some(error.mailbox);
         Some(error.kind)
     }
 
-    /// The reason why a transport was not registered, bound to a server or to none.
+    /// Returns the reason why registering a transport failed, bound to a server or unbound.
     fn fail_transport(&mut self, id: &str, bound_to: Option<&str>) -> Option<RegisterErrorKind> {
         let mailbox = self.to_transport.take()?;
         let error = match bound_to {
@@ -152,21 +152,17 @@ impl<B: Backend> FailingRegistrar<'_, B> {
     }
 }
 
-/// The label that admission does not like.
+/// The label that admission rejects.
 const UNWANTED: &str = "unwanted";
 
-/// Refuses some, and counts the places that it has given and not got back.
+/// Rejects entries with the label, and counts admitted entries that were not released.
 #[derive(Debug)]
 struct LabelAdmission(Arc<AtomicI64>);
 
 impl Admission for LabelAdmission {
     fn admit(&self, _kind: Kind, metadata: &Metadata, _now: Instant) -> Result<(), AdmissionError> {
         if metadata.get(UNWANTED).is_some() {
-            return Err(AdmissionError {
-                reason: DenyReason::Policy,
-                message: "it is not wanted".into(),
-                retry_after: None,
-            });
+            return Err(AdmissionError { reason: DenyReason::Policy, message: "unwanted".into(), retry_after: None });
         }
         self.0.fetch_add(1, Ordering::Relaxed);
         Ok(())

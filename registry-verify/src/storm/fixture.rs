@@ -1,26 +1,26 @@
-//! Where storms rage: a registry of plain numbers with default settings, and names to fill it with.
+//! Shared fixtures of storms: a registry of integers with default settings, and ids.
 
 use registry_core::{Backend, MailboxFamily, Probe};
 use registry_router::{Registry, ServerId, TransportId};
 
 use super::recorder::EntryCounts;
 
-/// An empty registry with default settings: 64 shards, and everything counted.
+/// Returns an empty registry with default settings: 64 shards, and a monitor.
 pub(super) fn registry<B: Backend>() -> Registry<u64, B> {
     Registry::builder().build().expect("the default settings are valid")
 }
 
-/// The n-th name of a kind of server.
+/// Returns the n-th server id of a kind.
 pub(super) fn server(kind: &str, number: usize) -> ServerId {
-    ServerId::new(format!("{kind}-{number}")).expect("the name is valid")
+    ServerId::new(format!("{kind}-{number}")).expect("the id is valid")
 }
 
-/// The n-th name of a kind of transport.
+/// Returns the n-th transport id of a kind.
 pub(super) fn transport(kind: &str, number: usize) -> TransportId {
-    TransportId::new(format!("{kind}-{number}")).expect("the name is valid")
+    TransportId::new(format!("{kind}-{number}")).expect("the id is valid")
 }
 
-/// What a registry holds.
+/// Returns the number of entries and bindings in a registry.
 pub(super) fn entry_counts<B: Backend, X: MailboxFamily, P: Probe>(registry: &Registry<u64, B, X, P>) -> EntryCounts {
     EntryCounts {
         servers: registry.server_count(),

@@ -1,8 +1,8 @@
-//! 500 owners that hold nothing leave, among 20,000 servers that have transports and among 20.
+//! 500 owners without bindings leave, among 20,000 servers that have transports and among 20.
 //!
-//! Who holds nothing should cost the same to clean up after, however many others there are. The owners are servers that
-//! nobody is bound to and transports that are bound to nobody, and the two crowds take turns; the figures are medians.
-//! Between the two lies what a larger table costs anybody who touches it: caches that no longer hold it.
+//! The cost of removing an entry without bindings should not depend on the number of other entries. The owners are
+//! servers without transports and unbound transports. The two populations alternate, and the figures are medians. What
+//! remains as a difference is the cache misses of a larger table.
 
 use std::time::Instant;
 
@@ -25,20 +25,20 @@ pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
         rounds.add("exit_among_many_ns", among_many);
         rounds.add("ratio_x", among_many / among_few);
     }
-    rounds.note(recorder);
+    rounds.record_medians(recorder);
     for population in [many, few] {
         let Population { registry, leases, .. } = population;
         recorder.add_deaths(leases.len());
         drop(leases);
-        recorder.expect_empty("when the crowd is gone too", entry_counts(&registry));
+        recorder.expect_empty("at the end", entry_counts(&registry));
     }
 }
 
-/// Servers with a transport each, which stay.
+/// Servers with one transport each, which stay.
 struct Population<B: Backend> {
     registry: Registry<u64, B>,
     leases: Vec<AnyLease>,
-    /// Nobody sends anything; the inboxes keep the mailboxes open.
+    /// No messages are sent; the inboxes keep the mailboxes open.
     _inboxes: (Inbox<ToServer<u64>>, Inbox<ToTransport<u64>>),
 }
 
@@ -48,15 +48,16 @@ impl<B: Backend> Population<B> {
         let ((to_server, server_inbox), (to_transport, transport_inbox)) = (mailbox(1), mailbox(1));
         let mut leases = Vec::new();
         for number in 0..servers {
-            let id = server("crowd", number);
+            let id = server("resident", number);
             leases.push(AnyLease::Server(expect_lease(registry.register_server(id.clone(), to_server.clone(), ()))));
-            let bound = registry.register_transport_bound_to(transport("crowd", number), to_transport.clone(), (), id);
+            let bound =
+                registry.register_transport_bound_to(transport("resident", number), to_transport.clone(), (), id);
             leases.push(AnyLease::Transport(expect_lease(bound)));
         }
         Self { registry, leases, _inboxes: (server_inbox, transport_inbox) }
     }
 
-    /// Lets owners come and go that hold nothing, and says how many nanoseconds it took one to go.
+    /// Registers and drops owners without bindings; returns the nanoseconds that dropping one lease took.
     fn exits(&self, exits: usize, recorder: &mut Recorder) -> f64 {
         let before = entry_counts(&self.registry);
         let owner = |number| {
@@ -73,7 +74,7 @@ impl<B: Backend> Population<B> {
         let took = began.elapsed();
         drop(inboxes);
         recorder.add_deaths(exits);
-        recorder.expect_eq("what is registered when the idle are gone", entry_counts(&self.registry), before);
+        recorder.expect_eq("entries after the idle owners left", entry_counts(&self.registry), before);
         took.as_nanos() as f64 / exits as f64
     }
 }

@@ -1,17 +1,17 @@
 //! 100,000 leases are dropped at once.
 //!
-//! The leases are of 100 servers and of transports bound to them. `cleanup_ms` is the registry's own work: the leases are
-//! dropped in the order in which they were taken, and the mailboxes have nothing to drop. It is the median of three
-//! times. The other figures are the same work made harder:
+//! The leases are those of 100 servers and of transports bound to them. `cleanup_ms` is the registry's own work: the
+//! leases are dropped in the order of registration, and the mailboxes have nothing to drop. It is the median of three
+//! runs. The other figures are harder variants of the same work:
 //!
-//! - `servers_last_ms`: no bindings end with their server, so each transport undoes its own.
-//! - `random_order_ms`: nothing that is touched lies next to what was touched before.
-//! - `with_mailboxes_ms`, `with_mailboxes_random_order_ms`: each entry has the last sending end of a channel of its own,
-//!   which is closed. The inboxes are kept, so the channels' memory is given back outside of the time.
-//! - `mailboxes_alone_random_order_ms`: what of the latter is the channels' part, measured without a registry.
-//! - `two_threads_ms`: half of the leases each on two threads, and the time on the wall.
+//! - `servers_last_ms`: no bindings end with their server, so each transport removes its own.
+//! - `random_order_ms`: no memory locality between consecutive drops.
+//! - `with_mailboxes_ms`, `with_mailboxes_random_order_ms`: each entry holds the last sender of a channel of its own,
+//!   which closes. The inboxes are kept, so the channels' memory is released outside of the measurement.
+//! - `mailboxes_alone_random_order_ms`: the channels' share of the latter, measured without a registry.
+//! - `two_threads_ms`: half of the leases on each of two threads.
 //!
-//! All but the last one are work, not time on the wall.
+//! All but the last are CPU times; that one is wall-clock time.
 
 use std::sync::Barrier;
 use std::thread;
@@ -27,11 +27,11 @@ use super::recorder::{EntryCounts, Recorder};
 
 pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
     let mut works: Vec<_> =
-        (0..recorder.rounds(3)).map(|_| without_mailboxes::<B>(recorder, Order::AsTaken, exit)).collect();
+        (0..recorder.rounds(3)).map(|_| without_mailboxes::<B>(recorder, Order::AsRegistered, exit)).collect();
     works.sort();
     let median = works[works.len() / 2];
     recorder.set_cleanup(median);
-    // All died at the same moment, and the last is gone when the work is done.
+    // All owners died at the same instant, and the last entry is removed when the work is done.
     recorder.record_lag(median);
     recorder.time("fastest_ms", works[0]);
     recorder.time("slowest_ms", works[works.len() - 1]);
@@ -40,21 +40,21 @@ pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
     recorder.time("servers_last_ms", servers_last);
     let random_order = without_mailboxes::<B>(recorder, Order::Random, exit);
     recorder.time("random_order_ms", random_order);
-    let with_mailboxes_as_taken = with_mailboxes::<B>(recorder, Order::AsTaken);
-    recorder.time("with_mailboxes_ms", with_mailboxes_as_taken);
+    let with_mailboxes_as_registered = with_mailboxes::<B>(recorder, Order::AsRegistered);
+    recorder.time("with_mailboxes_ms", with_mailboxes_as_registered);
     let with_mailboxes_in_random_order = with_mailboxes::<B>(recorder, Order::Random);
     recorder.time("with_mailboxes_random_order_ms", with_mailboxes_in_random_order);
     let mailboxes_alone = mailboxes_alone(recorder);
     recorder.time("mailboxes_alone_random_order_ms", mailboxes_alone);
-    let two_threads = without_mailboxes::<B>(recorder, Order::AsTaken, exit_on_two_threads);
+    let two_threads = without_mailboxes::<B>(recorder, Order::AsRegistered, exit_on_two_threads);
     recorder.time("two_threads_ms", two_threads);
 }
 
-/// In which order leases are dropped.
+/// The order in which leases are dropped.
 #[derive(Clone, Copy)]
 enum Order {
-    /// Servers first: transports that are bound to them came after them.
-    AsTaken,
+    /// Servers before the transports bound to them.
+    AsRegistered,
     ServersLast,
     Random,
 }
@@ -74,7 +74,8 @@ fn without_mailboxes<B: Backend>(
 fn with_mailboxes<B: Backend>(recorder: &mut Recorder, order: Order) -> Duration {
     let registry = super::fixture::registry::<B>();
     let (mut to_servers, mut to_transports) = (Vec::new(), Vec::new());
-    let leases = fill(&registry, recorder, order, || kept(&mut to_servers), || kept(&mut to_transports));
+    let leases =
+        fill(&registry, recorder, order, || mailbox_into(&mut to_servers), || mailbox_into(&mut to_transports));
     let took = exit(leases);
     recorder.expect_empty("after a mass exit", entry_counts(&registry));
     took
@@ -82,7 +83,7 @@ fn with_mailboxes<B: Backend>(recorder: &mut Recorder, order: Order) -> Duration
 
 fn mailboxes_alone(recorder: &Recorder) -> Duration {
     let mut inboxes: Vec<Inbox<ToTransport<u64>>> = Vec::new();
-    let mut mailboxes: Vec<_> = (0..leases(recorder)).map(|_| kept(&mut inboxes)).collect();
+    let mut mailboxes: Vec<_> = (0..leases(recorder)).map(|_| mailbox_into(&mut inboxes)).collect();
     recorder.rng().shuffle(&mut mailboxes);
     let cpu_timer = CpuTimer::begin();
     drop(mailboxes);
@@ -93,7 +94,7 @@ fn leases(recorder: &Recorder) -> usize {
     recorder.scaled(100_000)
 }
 
-/// Registers servers, and transports bound to them in turn.
+/// Registers servers, and transports bound to them round-robin.
 fn fill<B: Backend, X: MailboxFamily>(
     registry: &Registry<u64, B, X>,
     recorder: &mut Recorder,
@@ -114,34 +115,34 @@ fn fill<B: Backend, X: MailboxFamily>(
         leases.push(AnyLease::Transport(expect_lease(lease)));
     }
     recorder.expect_eq(
-        "what is registered",
+        "entries after registration",
         entry_counts(registry),
         EntryCounts { servers, transports, bindings: transports },
     );
     recorder.add_deaths(leases.len());
     match order {
-        Order::AsTaken => {}
+        Order::AsRegistered => {}
         Order::ServersLast => leases.rotate_left(servers),
         Order::Random => recorder.rng().shuffle(&mut leases),
     }
     leases
 }
 
-/// A mailbox whose inbox is kept in a list.
-fn kept<T: Send + 'static>(inboxes: &mut Vec<Inbox<T>>) -> TokioMailbox<T> {
+/// Returns a mailbox whose inbox is appended to `inboxes`.
+fn mailbox_into<T: Send + 'static>(inboxes: &mut Vec<Inbox<T>>) -> TokioMailbox<T> {
     let (mailbox, inbox) = mailbox(1);
     inboxes.push(inbox);
     mailbox
 }
 
-/// Drops leases, and says how much work that was.
+/// Drops leases and returns the CPU time.
 fn exit(leases: Vec<AnyLease>) -> Duration {
     let cpu_timer = CpuTimer::begin();
     drop(leases);
     cpu_timer.end()
 }
 
-/// Drops leases on two threads at once, and says how long that took.
+/// Drops leases on two threads at once and returns the wall-clock time.
 fn exit_on_two_threads(mut leases: Vec<AnyLease>) -> Duration {
     let others = leases.split_off(leases.len() / 2);
     let together = Barrier::new(3);
@@ -161,7 +162,7 @@ fn exit_on_two_threads(mut leases: Vec<AnyLease>) -> Duration {
     })
 }
 
-/// Mailboxes with nothing to drop.
+/// A family of mailboxes without a destructor.
 enum NullMailboxes {}
 
 impl MailboxFamily for NullMailboxes {

@@ -1,20 +1,20 @@
-//! Many come and go in several waves, and after some sweeps their memory is given back.
+//! Entries come and go in waves, and their memory is released after some sweeps.
 //!
-//! There are several kinds of load, each in a registry of its own, and each wave comes under new names:
+//! There are several workloads, each in a registry of its own, and each wave uses new names:
 //!
 //! - `shared`: 200,000 servers that share one mailbox;
 //! - `own`: 50,000 servers with a mailbox each;
 //! - `bound`: 50,000 entries, of which one in a hundred is a server and the others are transports bound to it;
 //! - `labelled`: 50,000 servers with metadata.
 //!
-//! What is counted is the registry's own, without a monitor. Mailboxes, inboxes and room for the leases are there before
-//! a wave comes, so that the peak does not have them; but a mailbox that the registry keeps after the wave has gone counts
-//! as left. When a wave has gone, all shards are swept [`SWEEPS`] times at instants [`APART`], by the registry's own clock,
-//! which only this storm moves.
+//! Only the registry's own bytes are counted, without a monitor. Mailboxes, inboxes and the vector of leases are
+//! allocated before a wave, so the peak does not include them; but a mailbox that the registry retains after the wave
+//! counts as remaining. After a wave, all shards are swept [`SWEEPS`] times, [`SWEEP_INTERVAL`] apart by the registry's clock,
+//! which only this storm advances.
 //!
-//! On every backend at most [`LEFT`] of the first wave's peak may be left after any wave, and after the last one no more
-//! than after the first, give or take [`SLACK`] of that peak. On papaya, whose threads keep removed entries until they
-//! have 32, 31 entries of each table may come on top of the latter.
+//! On every backend at most [`MAX_REMAINDER`] of the first wave's peak may remain after any wave, and after the last one no more
+//! than after the first, within [`SLACK`] of that peak. On papaya, whose threads retain removed entries until they have
+//! 32, 31 entries of each table may be added to the latter.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -30,37 +30,37 @@ use super::recorder::{EntryCounts, Recorder};
 
 const WAVES: usize = 4;
 
-/// How often all shards are swept when a wave has gone, and how far apart.
+/// The number of sweeps of all shards after a wave, and the interval between them.
 const SWEEPS: usize = 8;
-const APART: Duration = Duration::from_secs(10);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What may be left after a wave, as a share of the first wave's peak.
-const LEFT: f64 = 0.25;
+/// The share of the first wave's peak that may remain after a wave.
+const MAX_REMAINDER: f64 = 0.25;
 
-/// What more may be left after the last wave than after the first, as a share of the peak.
+/// The growth of the remainder that is allowed between the first and the last wave, as a share of the peak.
 const SLACK: f64 = 0.02;
 
-/// Of the kind with bindings, one in so many entries is a server; the others are transports, bound to servers.
+/// In the `bound` workload, one in this many entries is a server; the others are transports, bound to servers.
 const SERVERS: usize = 100;
 
-/// How many shards there are, and in the short form, so that each has some hundreds of entries there too: with fewer,
-/// what a shard has when it is empty outweighs them.
+/// The number of shards at full and at short scale. With fewer than some hundreds of entries a shard, the size of an
+/// empty shard would dominate.
 const SHARDS: usize = 64;
-const FEW_SHARDS: usize = 16;
+const SHORT_SHARDS: usize = 16;
 
-/// The fewest entries whose bytes say anything, with few shards.
-const FEWEST: usize = 8_000;
+/// The minimum number of entries for a meaningful count, with few shards.
+const MIN_ENTRIES: usize = 8_000;
 
-/// A kind of load.
+/// A workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Load {
+enum Workload {
     Shared,
     Own,
     Bound,
     Labelled,
 }
 
-impl Load {
+impl Workload {
     const ALL: [Self; 4] = [Self::Shared, Self::Own, Self::Bound, Self::Labelled];
 
     fn name(self) -> &'static str {
@@ -72,7 +72,7 @@ impl Load {
         }
     }
 
-    /// How many entries a wave has.
+    /// Returns the number of entries in a wave.
     fn entries(self) -> usize {
         match self {
             Self::Shared => 200_000,
@@ -81,36 +81,36 @@ impl Load {
     }
 }
 
-/// How many entries of each table may be kept on a backend, beyond what was kept after the first wave.
-fn kept_per_table(backend: &str) -> usize {
+/// Returns how many entries of each table a backend may retain beyond those retained after the first wave.
+fn retained_per_table(backend: &str) -> usize {
     if backend == "papaya" { 31 } else { 0 }
 }
 
 pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
-    for load in Load::ALL {
-        let full = load.entries();
-        let entries = recorder.scaled(full).max(FEWEST);
-        let shards = if entries == full { SHARDS } else { FEW_SHARDS };
-        come_and_go::<B>(recorder, load, entries, shards);
+    for workload in Workload::ALL {
+        let full = workload.entries();
+        let entries = recorder.scaled(full).max(MIN_ENTRIES);
+        let shards = if entries == full { SHARDS } else { SHORT_SHARDS };
+        run_waves::<B>(recorder, workload, entries, shards);
     }
 }
 
-/// All waves of one kind of load.
-fn come_and_go<B: Backend>(recorder: &mut Recorder, load: Load, entries: usize, shards: usize) {
+/// Runs all waves of one workload.
+fn run_waves<B: Backend>(recorder: &mut Recorder, workload: Workload, entries: usize, shards: usize) {
     let clock = ManualClock::new();
     let monitor = MonitorSettings { enabled: false, ..MonitorSettings::default() };
     let builder = Registry::<u64, B>::builder().shards(shards).monitor(monitor).clock(clock.clone());
     let registry = builder.build().expect("the settings are valid");
-    let mut population = Population::new(load, entries);
-    // Some backends make a reader when a thread first reads a shard, even an empty one.
-    recorder.expect_eq("what is there at first", entry_counts(&registry), EntryCounts::default());
-    // What all mailboxes of the program share grows with the most that there were, and is not the registry's. Some may be
-    // kept while the next wave has its own.
+    let mut population = Population::new(workload, entries);
+    // Some backends allocate a reader when a thread first reads a shard, even an empty one.
+    recorder.expect_eq("entries at the start", entry_counts(&registry), EntryCounts::default());
+    // The memory that all mailboxes of the program share grows with their maximum number, and is not the registry's.
+    // Some may be retained while the next wave has its own.
     population.create_mailboxes();
     population.create_mailboxes();
     population.drop_mailboxes();
     let empty = recorder.live_bytes() as f64;
-    // What is noted takes bytes too, so it is noted when all has been counted.
+    // Recording allocates, so it is deferred until all bytes are counted.
     let mut waves = Vec::with_capacity(WAVES);
     for wave in 0..WAVES {
         let without_mailboxes = recorder.live_bytes() as f64;
@@ -120,7 +120,7 @@ fn come_and_go<B: Backend>(recorder: &mut Recorder, load: Load, entries: usize, 
         let peak = recorder.live_bytes() as f64 - mailboxes - empty;
         population.drop_wave();
         for _ in 0..SWEEPS {
-            let now = clock.advance(APART);
+            let now = clock.advance(SWEEP_INTERVAL);
             for shard in 0..shards {
                 registry.sweep_shard(shard, now);
             }
@@ -128,22 +128,22 @@ fn come_and_go<B: Backend>(recorder: &mut Recorder, load: Load, entries: usize, 
         let remaining = recorder.live_bytes() as f64 - empty;
         waves.push(Wave { peak, remaining, entry_counts: entry_counts(&registry) });
     }
-    let name = load.name();
+    let name = workload.name();
     let peak = waves[0].peak;
     let most_left = waves.iter().map(|wave| wave.remaining / peak).fold(0.0, f64::max);
     let growth = waves[WAVES - 1].remaining - waves[0].remaining;
     recorder.figure(&format!("{name}_peak_bytes_per_entry"), peak / entries as f64);
     recorder.figure(&format!("{name}_left_share"), most_left);
     recorder.figure(&format!("{name}_growth_share"), growth / peak);
-    recorder.expect(most_left <= LEFT, || {
+    recorder.expect(most_left <= MAX_REMAINDER, || {
         let remaining: Vec<_> = waves.iter().map(|wave| format!("{:.0}", wave.remaining)).collect();
-        format!("{name}: bytes that are left after the waves, of {peak:.0}: {}; a quarter may be", remaining.join(", "))
+        format!("{name}: bytes remaining after each wave, of {peak:.0}: {}; allowed: a quarter", remaining.join(", "))
     });
-    let kept = (2 * shards * kept_per_table(B::NAME)) as f64 * peak / entries as f64;
-    let may_grow = SLACK * peak + kept;
-    recorder.expect(growth <= may_grow, || {
+    let retained = (2 * shards * retained_per_table(B::NAME)) as f64 * peak / entries as f64;
+    let max_growth = SLACK * peak + retained;
+    recorder.expect(growth <= max_growth, || {
         format!(
-            "{name}: {growth:.0} bytes more are left after the last wave than after the first; {may_grow:.0} may be"
+            "{name}: {growth:.0} more bytes remain after the last wave than after the first; allowed: {max_growth:.0}"
         )
     });
     for wave in &waves {
@@ -152,14 +152,14 @@ fn come_and_go<B: Backend>(recorder: &mut Recorder, load: Load, entries: usize, 
     }
 }
 
-/// How many bytes a wave had at its peak and after it, and how many entries when there should have been none.
+/// The bytes at the peak of a wave and after it, and the entries that remained.
 struct Wave {
     peak: f64,
     remaining: f64,
     entry_counts: EntryCounts,
 }
 
-/// A clock that stands still until it is advanced.
+/// A clock that only advances when told to.
 #[derive(Clone, Debug)]
 struct ManualClock(Arc<Mutex<Instant>>);
 
@@ -181,26 +181,26 @@ impl Clock for ManualClock {
     }
 }
 
-/// Entries that come and go, and room for what they hold.
+/// The entries of a wave, with preallocated storage.
 struct Population {
-    load: Load,
+    workload: Workload,
     entries: usize,
     leases: Vec<AnyLease>,
-    /// Of those with mailboxes of their own.
+    /// The inboxes of entries with mailboxes of their own.
     inboxes: Vec<Inbox<ToServer<u64>>>,
     mailboxes: Vec<ServerMailbox<u64>>,
     to_server: ServerMailbox<u64>,
     to_transport: TransportMailbox<u64>,
-    /// Nobody sends anything; the inboxes keep the mailboxes open.
+    /// No messages are sent; the inboxes keep the mailboxes open.
     _inboxes: (Inbox<ToServer<u64>>, Inbox<ToTransport<u64>>),
 }
 
 impl Population {
-    fn new(load: Load, entries: usize) -> Self {
+    fn new(workload: Workload, entries: usize) -> Self {
         let ((to_server, server_inbox), (to_transport, transport_inbox)) = (mailbox(1), mailbox(1));
-        let own = if load == Load::Own { entries } else { 0 };
+        let own = if workload == Workload::Own { entries } else { 0 };
         Self {
-            load,
+            workload,
             entries,
             leases: Vec::with_capacity(entries),
             inboxes: Vec::with_capacity(own),
@@ -211,9 +211,9 @@ impl Population {
         }
     }
 
-    /// Makes the mailboxes of the next wave, if it has some of its own.
+    /// Creates the mailboxes of the next wave, if the workload has its own.
     fn create_mailboxes(&mut self) {
-        if self.load == Load::Own {
+        if self.workload == Workload::Own {
             for _ in 0..self.entries {
                 let (mailbox, inbox) = mailbox(1);
                 self.mailboxes.push(mailbox);
@@ -224,11 +224,11 @@ impl Population {
 
     fn register_wave<B: Backend>(&mut self, registry: &Registry<u64, B>, wave: usize) {
         let kind = format!("wave-{wave}");
-        let servers = if self.load == Load::Bound { self.entries.div_ceil(SERVERS) } else { self.entries };
+        let servers = if self.workload == Workload::Bound { self.entries.div_ceil(SERVERS) } else { self.entries };
         for number in 0..servers {
             let mailbox = self.mailboxes.pop().unwrap_or_else(|| self.to_server.clone());
-            let metadata = match self.load {
-                Load::Labelled => Metadata::new().with("region", "somewhere").with("number", number.to_string()),
+            let metadata = match self.workload {
+                Workload::Labelled => Metadata::new().with("region", "anywhere").with("number", number.to_string()),
                 _ => Metadata::new(),
             };
             let lease = registry.register_server(server(&kind, number), mailbox, metadata);

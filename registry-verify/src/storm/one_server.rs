@@ -1,7 +1,8 @@
-//! One server has 200,000 transports, of which 2,000 come and go in a second, and then it dies.
+//! One server has 200,000 transports, while 2,000 more come and go each second, and then it dies.
 //!
-//! Coming and going is timed as one, and must not depend on how many others there are. When the server dies, another
-//! thread asks one transport after the other for its server: from the first one that has none on, none may have one.
+//! A registration and its removal are timed together, and must not depend on the number of other transports. When the
+//! server dies, another thread reads the server of one transport after another: once one is unbound, all later ones
+//! must be.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
@@ -16,12 +17,12 @@ use super::owner::expect_lease;
 use super::recorder::{EntryCounts, Recorder};
 use super::routing::Latencies;
 
-/// How often a transport comes and goes.
+/// The interval between transports.
 const PACE: Duration = Duration::from_micros(500);
 
 pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
     let transports = recorder.scaled(200_000);
-    // Two seconds of it.
+    // For two seconds.
     let passing = recorder.scaled(4_000);
     let registry = registry::<B>();
     let ((to_server, _server_inbox), (to_transport, _transport_inbox)) = (mailbox(1), mailbox(1));
@@ -33,32 +34,32 @@ pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
         .map(|id| expect_lease(registry.register_transport_bound_to(id.clone(), to_transport.clone(), (), &home)))
         .collect();
     let all = EntryCounts { servers: 1, transports, bindings: transports };
-    recorder.expect_eq("what is registered", entry_counts(&registry), all);
+    recorder.expect_eq("entries after registration", entry_counts(&registry), all);
 
     let latencies = come_and_go(&registry, &home, passing);
     recorder.add_deaths(passing);
     recorder.figure("join_and_leave_p50_us", latencies.per_mille(500) / 1e3);
     recorder.figure("join_and_leave_p99_us", latencies.p99_ns() / 1e3);
     recorder.figure("join_and_leave_max_us", latencies.max_ns() / 1e3);
-    recorder.expect_eq("what is registered when those who came are gone", entry_counts(&registry), all);
+    recorder.expect_eq("entries after the passing transports left", entry_counts(&registry), all);
 
     let (watching, watched) = mpsc::channel();
     let dead = AtomicBool::new(false);
     let (took, bound_after) = thread::scope(|scope| {
         let watcher = scope.spawn(|| watch(&registry, &ids, &dead, watching));
-        watched.recv().expect("the watcher says so when it has seen all transports bound");
+        watched.recv().expect("the watcher reports that it has seen all transports bound");
         let began = Instant::now();
         drop(lease);
         let took = began.elapsed();
         dead.store(true, Ordering::Release);
-        (took, watcher.join().expect("looking up does not panic"))
+        (took, watcher.join().expect("lookups do not panic"))
     });
     recorder.add_deaths(1);
     recorder.set_cleanup(took);
     recorder.record_lag(took);
-    recorder.expect_eq("transports seen bound after one had been seen unbound", bound_after, 0);
+    recorder.expect_eq("transports seen bound after one was seen unbound", bound_after, 0);
     recorder.expect_eq(
-        "what is registered when the server is dead",
+        "entries after the server's death",
         entry_counts(&registry),
         EntryCounts { transports, ..EntryCounts::default() },
     );
@@ -67,10 +68,10 @@ pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
     drop(leases);
     recorder.time("transports_exit_ms", began.elapsed());
     recorder.add_deaths(transports);
-    recorder.expect_empty("when all are gone", entry_counts(&registry));
+    recorder.expect_empty("at the end", entry_counts(&registry));
 }
 
-/// Lets transports come and go at the pace, one after the other.
+/// Registers and drops transports at the given pace, one after another.
 fn come_and_go<B: Backend>(registry: &Registry<u64, B>, home: &ServerId, passing: usize) -> Latencies {
     let mut latencies = Latencies::new();
     let mut due = Instant::now();
@@ -80,18 +81,18 @@ fn come_and_go<B: Backend>(registry: &Registry<u64, B>, home: &ServerId, passing
         drop(expect_lease(registry.register_transport_bound_to(id, mailbox, (), home)));
         latencies.record(began);
         due += PACE;
-        // What is waited for is the time itself.
+        // Paces the registrations by the clock.
         thread::sleep(due.saturating_duration_since(Instant::now()));
     }
     latencies
 }
 
-/// Asks one transport after the other for its server until one has none, or the server is dead; says so when it has
-/// seen all of them bound. Returns how many of all have one after that.
+/// Reads the server of one transport after another until one is unbound or the server is dead; reports each pass that
+/// found all bound. Returns how many of all transports are bound after that.
 fn watch<B: Backend>(registry: &Registry<u64, B>, ids: &[TransportId], dead: &AtomicBool, ready: Sender<()>) -> usize {
     let is_bound = |id: &&TransportId| registry.server_for_transport(id).is_some();
     while !dead.load(Ordering::Acquire) && ids.iter().all(|id| is_bound(&id)) {
-        // When it is told once, it lets the server die; nobody listens to the other times.
+        // The first message lets the server die; the others are not received.
         let _ = ready.send(());
     }
     ids.iter().filter(is_bound).count()

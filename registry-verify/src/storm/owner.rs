@@ -1,4 +1,4 @@
-//! Those who die: leases and inboxes of servers and transports.
+//! Owners that die in storms: their leases and inboxes.
 
 use std::fmt::Debug;
 
@@ -7,7 +7,7 @@ use registry_router::{
     Inbox, Registry, ServerId, ServerLease, ToServer, ToTransport, TransportId, TransportLease, mailbox,
 };
 
-/// How many messages the mailbox of an owner holds.
+/// The capacity of an owner's mailbox.
 const CAPACITY: usize = 32;
 
 /// A lease of either kind.
@@ -40,52 +40,52 @@ impl AnyLease {
 }
 
 /// An inbox of either kind.
-#[expect(dead_code, reason = "they are only held, and dropped")]
+#[expect(dead_code, reason = "held only to be dropped")]
 pub(super) enum AnyInbox {
     Server(Inbox<ToServer<u64>>),
     Transport(Inbox<ToTransport<u64>>),
 }
 
-/// An owner with an inbox of its own.
+/// An owner with its own inbox.
 pub(super) struct Owner {
     pub(super) lease: AnyLease,
     pub(super) inbox: AnyInbox,
 }
 
 impl Owner {
-    /// A server that nobody is bound to.
+    /// Registers a server.
     pub(super) fn server<B: Backend>(registry: &Registry<u64, B>, id: ServerId) -> Self {
         let (mailbox, inbox) = mailbox(CAPACITY);
         let lease = expect_lease(registry.register_server(id, mailbox, ()));
         Self { lease: AnyLease::Server(lease), inbox: AnyInbox::Server(inbox) }
     }
 
-    /// A transport that is bound to nobody.
+    /// Registers an unbound transport.
     pub(super) fn transport<B: Backend>(registry: &Registry<u64, B>, id: TransportId) -> Self {
         let (mailbox, inbox) = mailbox(CAPACITY);
         let lease = expect_lease(registry.register_transport(id, mailbox, ()));
         Self { lease: AnyLease::Transport(lease), inbox: AnyInbox::Transport(inbox) }
     }
 
-    /// A transport that is bound to a server.
+    /// Registers a transport bound to a server.
     pub(super) fn bound<B: Backend>(registry: &Registry<u64, B>, id: TransportId, server: &ServerId) -> Self {
         let (mailbox, inbox) = mailbox(CAPACITY);
         let lease = expect_lease(registry.register_transport_bound_to(id, mailbox, (), server));
         Self { lease: AnyLease::Transport(lease), inbox: AnyInbox::Transport(inbox) }
     }
 
-    /// Dies without a word: the inbox goes, the registration stays.
+    /// Drops the inbox but leaves the registration.
     pub(super) fn die_silently(self) {
         self.lease.detach();
         drop(self.inbox);
     }
 }
 
-/// The lease of a registration that nothing speaks against.
+/// Returns the lease of a registration that must succeed.
 #[track_caller]
 pub(super) fn expect_lease<L, Mb>(registration: Result<L, RegisterError<Mb>>) -> L
 where
     RegisterError<Mb>: Debug,
 {
-    registration.expect("the name is free, and nobody is refused")
+    registration.expect("the name is free and admission open")
 }

@@ -1,7 +1,7 @@
 //! Threads and tasks panic while they own leases.
 //!
-//! They unwind without the panic hook, which belongs to the whole program and would print thousands of panics that are
-//! meant. Some panic in the middle of a lookup or of a list, in the registry's hands.
+//! They unwind without the panic hook, which is global and would print thousands of intended panics. Some panic inside
+//! a callback of a lookup or a selection.
 
 use std::panic::resume_unwind;
 use std::sync::Barrier;
@@ -17,42 +17,42 @@ use super::fixture::{entry_counts, registry, server, transport};
 use super::owner::Owner;
 use super::recorder::Recorder;
 
-/// What one owner holds: a server and two transports bound to it.
+/// The registrations of one owner: a server and two transports bound to it.
 const REGISTRATIONS: usize = 3;
 
-/// How many threads panic at once.
+/// The number of threads that panic at once.
 const AT_ONCE: usize = 8;
 
 pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
     let registry = registry::<B>();
     let owners = recorder.scaled(400);
     let not_panicked = panicking_threads(&registry, owners);
-    after(&registry, recorder, "threads", owners, not_panicked);
+    expect_all_panicked(&registry, recorder, "threads", owners, not_panicked);
 
     let owners = recorder.scaled(20_000);
     let began = Instant::now();
     let not_panicked = panicking_tasks(&registry, owners);
     recorder.time("tasks_ms", began.elapsed());
-    after(&registry, recorder, "tasks", owners, not_panicked);
+    expect_all_panicked(&registry, recorder, "tasks", owners, not_panicked);
 
-    // The same names again: they are free.
+    // The names are free, so the same ones are used again.
     let not_panicked = panicking_tasks(&registry, owners);
-    after(&registry, recorder, "tasks of the same names", owners, not_panicked);
+    expect_all_panicked(&registry, recorder, "tasks with the same names", owners, not_panicked);
 }
 
-fn after<B: Backend>(
+fn expect_all_panicked<B: Backend>(
     registry: &Registry<u64, B>,
     recorder: &mut Recorder,
-    who: &str,
+    kind: &str,
     owners: usize,
     not_panicked: usize,
 ) {
     recorder.add_deaths(owners * REGISTRATIONS);
-    recorder.expect_eq(&format!("{who} that did not panic"), not_panicked, 0);
-    recorder.expect_empty(&format!("of the {who} that panicked"), entry_counts(registry));
+    recorder.expect_eq(&format!("{kind} that did not panic"), not_panicked, 0);
+    recorder.expect_empty(&format!("after {kind} panicked"), entry_counts(registry));
 }
 
-/// Says how many of them did not panic.
+/// Returns the number of threads that did not panic.
 fn panicking_threads<B: Backend>(registry: &Registry<u64, B>, owners: usize) -> usize {
     let mut not_panicked = 0;
     let numbers: Vec<_> = (0..owners).collect();
@@ -71,7 +71,7 @@ fn panicking_threads<B: Backend>(registry: &Registry<u64, B>, owners: usize) -> 
     not_panicked
 }
 
-/// Says how many of them did not panic.
+/// Returns the number of tasks that did not panic.
 fn panicking_tasks<B: Backend>(registry: &Registry<u64, B>, owners: usize) -> usize {
     let runtime = Builder::new_multi_thread().worker_threads(2).build().expect("threads can be started");
     runtime.block_on(async {
@@ -112,5 +112,5 @@ fn panic_somewhere<B: Backend>(registry: &Registry<u64, B>, number: usize) {
 }
 
 fn panic_quietly() -> ! {
-    resume_unwind(Box::new("an owner panics, as it is meant to"))
+    resume_unwind(Box::new("an intended panic"))
 }

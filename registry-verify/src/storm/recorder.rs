@@ -1,4 +1,4 @@
-//! What a storm writes down: figures, how many died, and what was wrong.
+//! Records the measurements and failures of a storm.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -7,22 +7,22 @@ use std::time::Duration;
 use super::{Context, Scale};
 use crate::check_report::{CheckReport, StormReport};
 
-/// How much smaller a storm is in a test.
+/// The divisor of sizes at short scale.
 const SHORT: usize = 50;
 
-/// What a storm is told, and what it has to tell.
+/// The parameters of a storm, and what it has recorded.
 pub(super) struct Recorder {
     context: Context,
     storm: StormReport,
-    wrong: Vec<String>,
+    failures: Vec<String>,
 }
 
 impl Recorder {
     pub(super) fn new(name: &str, context: Context) -> Self {
-        Self { context, storm: StormReport { name: name.to_owned(), ..StormReport::default() }, wrong: Vec::new() }
+        Self { context, storm: StormReport { name: name.to_owned(), ..StormReport::default() }, failures: Vec::new() }
     }
 
-    /// So many of something, given how many there are in full.
+    /// Scales a size given at full scale.
     pub(super) fn scaled(&self, full: usize) -> usize {
         match self.context.scale {
             Scale::Full => full,
@@ -30,7 +30,7 @@ impl Recorder {
         }
     }
 
-    /// So many rounds, of which only the full size needs several, for its medians.
+    /// Scales a number of rounds: only the full scale needs several, for medians.
     pub(super) fn rounds(&self, full: usize) -> usize {
         match self.context.scale {
             Scale::Full => full,
@@ -38,60 +38,60 @@ impl Recorder {
         }
     }
 
-    /// Random numbers that are the same for the same seed.
+    /// Returns a generator seeded with the storm's seed.
     pub(super) fn rng(&self) -> fastrand::Rng {
         fastrand::Rng::with_seed(self.context.seed)
     }
 
-    /// How many bytes are allocated at present.
+    /// Returns the number of currently allocated bytes; records a failure if the program does not count them.
     pub(super) fn live_bytes(&mut self) -> usize {
         match self.context.live_bytes {
             Some(live_bytes) => live_bytes(),
             None => {
-                self.expect(false, || "this program does not count bytes, so they were not checked".to_owned());
+                self.expect(false, || "this program does not count allocated bytes".to_owned());
                 0
             }
         }
     }
 
-    /// Notes a figure; its name ends with its unit.
+    /// Records a measurement; its name ends with its unit.
     pub(super) fn figure(&mut self, name: &str, value: f64) {
         self.storm.figures.insert(name.to_owned(), value);
     }
 
-    /// Notes a time as a figure in milliseconds.
+    /// Records a duration in milliseconds.
     pub(super) fn time(&mut self, name: &str, time: Duration) {
         self.figure(name, ms(time));
     }
 
-    /// Notes how many owners died.
+    /// Adds to the number of deaths.
     pub(super) fn add_deaths(&mut self, deaths: usize) {
         self.storm.deaths += deaths as u64;
     }
 
-    /// Notes how much work it was to clean up after them.
-    pub(super) fn set_cleanup(&mut self, cpu_timer: Duration) {
-        self.storm.cleanup_ms = ms(cpu_timer);
+    /// Records the CPU time of the clean-up.
+    pub(super) fn set_cleanup(&mut self, cpu_time: Duration) {
+        self.storm.cleanup_ms = ms(cpu_time);
     }
 
-    /// Notes how long an owner was dead before it was gone; the longest counts.
+    /// Records the time from a death to the removal of the entry; the longest one is kept.
     pub(super) fn record_lag(&mut self, lag: Duration) {
         self.storm.lag_ms = self.storm.lag_ms.max(ms(lag));
     }
 
-    /// Notes something that is wrong, unless it `holds`.
+    /// Records a failure unless `holds`.
     pub(super) fn expect(&mut self, holds: bool, otherwise: impl FnOnce() -> String) {
         if !holds {
-            self.wrong.push(otherwise());
+            self.failures.push(otherwise());
         }
     }
 
-    /// Notes that it is wrong, unless what was found is what must be.
+    /// Records a failure unless `found` equals `must_be`.
     pub(super) fn expect_eq<T: PartialEq + Debug>(&mut self, what: &str, found: T, must_be: T) {
-        self.expect(found == must_be, || format!("{what}: {found:?}, and not {must_be:?}"));
+        self.expect(found == must_be, || format!("{what}: {found:?}, expected {must_be:?}"));
     }
 
-    /// Notes that it is wrong, unless each of what was found is what must be: how many are not, and the first of those.
+    /// Records a failure unless all of `found` equal `must_be`: how many differ, and the first of them.
     pub(super) fn expect_each<T: PartialEq + Debug>(
         &mut self,
         what: &str,
@@ -101,26 +101,26 @@ impl Recorder {
         let mut others = found.into_iter().filter(|found| found != must_be);
         if let Some(first) = others.next() {
             let all = 1 + others.count();
-            self.wrong.push(format!("{what}: {all} are not {must_be:?}, and the first is {first:?}"));
+            self.failures.push(format!("{what}: {all} are not {must_be:?}, the first is {first:?}"));
         }
     }
 
-    /// Notes what is left of the dead: registrations and bindings.
+    /// Records leftover entries and bindings, which are a failure unless there are none.
     pub(super) fn expect_empty(&mut self, when: &str, remaining: EntryCounts) {
         self.storm.leftover += remaining.all() as u64;
-        self.expect_eq(&format!("what is left {when}"), remaining, EntryCounts::default());
+        self.expect_eq(&format!("leftover entries {when}"), remaining, EntryCounts::default());
     }
 
-    /// Puts everything into an account.
-    pub(super) fn close(self, report: &mut CheckReport) {
-        for wrong in self.wrong {
-            report.violated(&self.storm.name, self.context.seed, wrong);
+    /// Moves everything into a report.
+    pub(super) fn finish(self, report: &mut CheckReport) {
+        for failure in self.failures {
+            report.violated(&self.storm.name, self.context.seed, failure);
         }
         report.storms.push(self.storm);
     }
 }
 
-/// How many registrations and bindings there are.
+/// The numbers of servers, transports and bindings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct EntryCounts {
     pub(super) servers: usize,
@@ -134,18 +134,18 @@ impl EntryCounts {
     }
 }
 
-/// A time in milliseconds.
+/// Converts a duration to milliseconds.
 pub(super) fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-/// The middle one; the lower of two. Zero of none.
+/// Returns the median, the lower one of two, or zero if there are no values.
 pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or_default()
 }
 
-/// Figures that are noted once for each round, and become one by their median.
+/// Measurements repeated in each round, reported by their medians.
 #[derive(Default)]
 pub(super) struct RoundMetrics(BTreeMap<&'static str, Vec<f64>>);
 
@@ -154,7 +154,7 @@ impl RoundMetrics {
         self.0.entry(name).or_default().push(value);
     }
 
-    pub(super) fn note(self, recorder: &mut Recorder) {
+    pub(super) fn record_medians(self, recorder: &mut Recorder) {
         for (name, values) in self.0 {
             recorder.figure(name, median(values));
         }

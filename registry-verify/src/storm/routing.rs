@@ -1,4 +1,4 @@
-//! Messages to the living, each one timed, while something else goes on.
+//! Routes messages to live servers and measures each call, while something else is running.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use registry_router::{Inbox, Registry, ServerId, ServerLease, ToServer, Transpor
 use super::fixture::{server, transport};
 use super::owner::expect_lease;
 
-/// Servers that live on, and their inboxes.
+/// Servers that stay alive, with their inboxes.
 pub(super) struct LiveServers<B: Backend> {
     pub(super) registry: Registry<u64, B>,
     pub(super) ids: Vec<ServerId>,
@@ -18,13 +18,13 @@ pub(super) struct LiveServers<B: Backend> {
     inboxes: Vec<Inbox<ToServer<u64>>>,
     rng: fastrand::Rng,
     sent: u64,
-    /// How many messages were not found in the mailbox that they were sent to, and what happened to the first.
+    /// The number of messages that were not found in the addressed mailbox, and what happened to the first.
     lost: Option<(u64, String)>,
 }
 
 impl<B: Backend> LiveServers<B> {
     pub(super) fn new(registry: Registry<u64, B>, servers: usize, rng: fastrand::Rng) -> Self {
-        let ids: Vec<_> = (0..servers).map(|number| server("living", number)).collect();
+        let ids: Vec<_> = (0..servers).map(|number| server("live", number)).collect();
         let (mut leases, mut inboxes) = (Vec::new(), Vec::new());
         for id in &ids {
             let (mailbox, inbox) = mailbox(1);
@@ -34,8 +34,8 @@ impl<B: Backend> LiveServers<B> {
         Self { registry, ids, from: transport("sender", 0), leases, inboxes, rng, sent: 0, lost: None }
     }
 
-    /// Routes messages to servers at random, and asks now and then whether to go on. Only the routing is timed: the
-    /// message is taken out again after the clock has been read.
+    /// Routes messages to random servers while `go_on`, which is called now and then, returns true. Only the routing is
+    /// timed: the message is removed after the clock was read.
     pub(super) fn route_while(&mut self, mut go_on: impl FnMut(&Self) -> bool) -> Latencies {
         let mut latencies = Latencies::new();
         while go_on(self) {
@@ -47,7 +47,7 @@ impl<B: Backend> LiveServers<B> {
                 latencies.record(began);
                 let arrived = self.inboxes[to].try_recv().map(|delivery| delivery.message);
                 if sent != Ok(()) || arrived != Ok(self.sent) {
-                    let first = || format!("sent: {sent:?}, read: {arrived:?}, and not {}", self.sent);
+                    let first = || format!("sent: {sent:?}, received: {arrived:?}, expected: {}", self.sent);
                     self.lost.get_or_insert_with(|| (0, first())).0 += 1;
                 }
             }
@@ -55,18 +55,18 @@ impl<B: Backend> LiveServers<B> {
         latencies
     }
 
-    /// How many messages were not found in the mailbox that they were sent to, and what happened to the first.
+    /// Returns the number of messages that were not found in the addressed mailbox, and what happened to the first.
     pub(super) fn lost(&self) -> Option<&(u64, String)> {
         self.lost.as_ref()
     }
 
-    /// Whether all of them are still registered.
+    /// Returns whether all servers are still registered.
     pub(super) fn all_current(&self) -> bool {
         self.leases.iter().all(ServerLease::is_current)
     }
 }
 
-/// How long calls took, in nanoseconds, each with an error of at most one in a hundred.
+/// A histogram of latencies in nanoseconds, with an error of at most one percent.
 pub(super) struct Latencies(Histogram<u64>);
 
 impl Latencies {
@@ -75,14 +75,14 @@ impl Latencies {
         Self(Histogram::new_with_bounds(1, longest_ns, 2).expect("the bounds are valid"))
     }
 
-    /// Records a call that began at an instant and has just ended.
+    /// Records a call that began at `began` and has just returned.
     #[inline]
     pub(super) fn record(&mut self, began: Instant) {
         let ns = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.0.saturating_record(ns);
     }
 
-    /// So many of a thousand were at most this slow, in nanoseconds.
+    /// Returns the latency at a quantile, in nanoseconds; `share` is in thousandths.
     pub(super) fn per_mille(&self, share: u32) -> f64 {
         self.0.value_at_quantile(f64::from(share) / 1e3) as f64
     }

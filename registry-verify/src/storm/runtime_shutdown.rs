@@ -1,7 +1,7 @@
-//! A tokio runtime is shut down while its tasks register, route and wait for room.
+//! A tokio runtime is shut down while its tasks register, route and wait for capacity.
 //!
-//! Nobody in there says goodbye: tasks are dropped where they stand, with their leases and inboxes. What is left is what
-//! tasks had detached, and a sweep takes that out. A mailbox that many waited for has as much room as before.
+//! Tasks are dropped at their suspension points, with their leases and inboxes. Only registrations with detached leases
+//! remain, and a sweep removes them. A mailbox on which many tasks waited has its full capacity afterwards.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -16,11 +16,11 @@ use super::fixture::{entry_counts, registry, server, transport};
 use super::owner::{AnyInbox, Owner, expect_lease};
 use super::recorder::{EntryCounts, Recorder};
 
-/// How many messages the mailbox holds that everybody waits for.
-const ROOM: usize = 64;
+/// The capacity of the mailbox on which tasks wait.
+const CAPACITY: usize = 64;
 
-/// How often a task does what it does before it says that it is at it.
-const OFTEN: usize = 10;
+/// The iterations of a task before it reports to be running.
+const ITERATIONS: usize = 10;
 
 pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
     shut_down::<B>(recorder, "in_the_background_ms", Runtime::shutdown_background);
@@ -30,12 +30,12 @@ pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
 fn shut_down<B: Backend>(recorder: &mut Recorder, figure: &str, end: impl FnOnce(Runtime)) {
     let each = recorder.scaled(1_000);
     let registry = registry::<B>();
-    let (to_stalled, stalled_inbox) = mailbox(ROOM);
+    let (to_stalled, stalled_inbox) = mailbox(CAPACITY);
     let stalled = expect_lease(registry.register_server("stalled", to_stalled, ()));
     fill(&registry, recorder);
 
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_time().build().expect("threads can be started");
-    let (ready, at_it) = mpsc::channel();
+    let (ready, running) = mpsc::channel();
     let (alive, gone) = mpsc::channel();
     for number in 0..each {
         let context =
@@ -47,36 +47,35 @@ fn shut_down<B: Backend>(recorder: &mut Recorder, figure: &str, end: impl FnOnce
         runtime.spawn(run_abandoned(context()));
     }
     drop((ready, alive));
-    let at_it = at_it.iter().take(5 * each).count();
-    recorder.expect_eq("tasks that were at it", at_it, 5 * each);
+    let running = running.iter().take(5 * each).count();
+    recorder.expect_eq("tasks running", running, 5 * each);
 
     let began = Instant::now();
     end(runtime);
-    // No task ever sends anything, so this returns when the last one is gone.
+    // No task sends anything, so this returns when the last one is dropped.
     let Err(mpsc::RecvError) = gone.recv();
     let took = began.elapsed();
     recorder.time(figure, took);
     recorder.set_cleanup(took);
     recorder.record_lag(took);
-    // Residents with two registrations each, one registration of who comes and goes, of routers and of waiters, and the
-    // two that were abandoned.
+    // Two registrations of each resident, one of each passing transport, router and waiter, and two abandoned ones.
     recorder.add_deaths(7 * each);
 
     let abandoned = EntryCounts { servers: 1 + each, transports: each, bindings: each };
-    recorder.expect_eq("what is left before the sweep", entry_counts(&registry), abandoned);
-    recorder.expect_eq("servers that can be found before the sweep", registry.list_servers().len(), 1);
-    recorder.expect_eq("transports that can be found before the sweep", registry.list_transports().len(), 0);
+    recorder.expect_eq("entries before the sweep", entry_counts(&registry), abandoned);
+    recorder.expect_eq("servers listed before the sweep", registry.list_servers().len(), 1);
+    recorder.expect_eq("transports listed before the sweep", registry.list_transports().len(), 0);
     let swept = registry.sweep();
-    recorder.expect_eq("what a sweep takes out", (swept.servers, swept.transports), (each, each));
+    recorder.expect_eq("entries removed by the sweep", (swept.servers, swept.transports), (each, each));
     let beside = EntryCounts { servers: entry_counts(&registry).servers.saturating_sub(1), ..entry_counts(&registry) };
     recorder.expect_empty("after the sweep", beside);
 
-    drained_and_whole(&registry, stalled_inbox, recorder);
+    expect_full_capacity(&registry, stalled_inbox, recorder);
     drop(stalled);
-    recorder.expect_empty("when all are gone", entry_counts(&registry));
+    recorder.expect_empty("at the end", entry_counts(&registry));
 }
 
-/// What a task is given. It is the last thing that a task drops.
+/// The context of a task, dropped last.
 struct TaskContext<B: Backend> {
     registry: Registry<u64, B>,
     number: usize,
@@ -91,7 +90,7 @@ impl<B: Backend> TaskContext<B> {
     }
 }
 
-/// A server with a transport, and whoever reads the server's messages.
+/// Runs a server with a bound transport, and reads the server's messages.
 async fn run_resident<B: Backend>(context: TaskContext<B>) {
     let id = server("resident", context.number);
     let owner = Owner::server(&context.registry, id.clone());
@@ -102,46 +101,46 @@ async fn run_resident<B: Backend>(context: TaskContext<B>) {
     }
 }
 
-/// A transport that registers and leaves, again and again.
+/// Registers and drops a transport repeatedly.
 async fn come_and_go<B: Backend>(context: TaskContext<B>) {
     for times in 1_usize.. {
         let _owner = Owner::transport(&context.registry, transport("passing", context.number));
-        if times == OFTEN {
+        if times == ITERATIONS {
             context.ready();
         }
         tokio::task::yield_now().await;
     }
 }
 
-/// A transport that writes to all residents, one after the other.
+/// Routes messages from a transport to all residents in turn.
 async fn route<B: Backend>(context: TaskContext<B>) {
     let id = transport("writer", context.number);
     let _owner = Owner::transport(&context.registry, id.clone());
     for times in 1_usize.. {
         let to = server("resident", (context.number + times) % context.each);
-        // Not all residents are there at first, and none at the end.
+        // Not all residents are registered at first, and none at the end.
         let _ = context.registry.route_to_server(to, &id, 1);
-        if times == OFTEN {
+        if times == ITERATIONS {
             context.ready();
         }
         tokio::task::yield_now().await;
     }
 }
 
-/// A transport that waits for room in a mailbox that is full.
+/// Waits as a transport for capacity in a full mailbox.
 async fn wait<B: Backend>(context: TaskContext<B>) {
     let id = transport("waiter", context.number);
     let _owner = Owner::transport(&context.registry, id.clone());
     let mut sending = pin!(context.registry.send_to_server("stalled", &id, 2, None));
     tokio::select! {
         biased;
-        _ = &mut sending => unreachable!("nobody reads what is in the mailbox"),
+        _ = &mut sending => unreachable!("the mailbox is never read"),
         () = async { context.ready() } => {}
     }
     let _ = sending.await;
 }
 
-/// A server and a transport bound to it whose leases are given up, but whose inboxes are read.
+/// Detaches the leases of a server and a bound transport, but keeps reading.
 async fn run_abandoned<B: Backend>(context: TaskContext<B>) {
     let id = server("abandoned", context.number);
     let owner = Owner::server(&context.registry, id.clone());
@@ -155,17 +154,17 @@ async fn run_abandoned<B: Backend>(context: TaskContext<B>) {
     }
 }
 
-/// Fills the mailbox that everybody waits for.
+/// Fills the mailbox on which tasks wait.
 fn fill<B: Backend>(registry: &Registry<u64, B>, recorder: &mut Recorder) {
     let from = transport("filler", 0);
-    let room = (0..ROOM).map(|_| registry.route_to_server("stalled", &from, 0));
-    recorder.expect_each("messages that fill a mailbox", room, &Ok(()));
+    let room = (0..CAPACITY).map(|_| registry.route_to_server("stalled", &from, 0));
+    recorder.expect_each("messages that fill the mailbox", room, &Ok(()));
     let full = registry.route_to_server("stalled", &from, 0);
     recorder.expect_eq("one more", full, Err(RouteError::Full(0)));
 }
 
-/// Nobody who waited has delivered anything, and nobody has taken room along.
-fn drained_and_whole<B: Backend>(
+/// Checks that no waiting task has delivered anything or leaked capacity.
+fn expect_full_capacity<B: Backend>(
     registry: &Registry<u64, B>,
     mut inbox: Inbox<ToServer<u64>>,
     recorder: &mut Recorder,
@@ -174,6 +173,6 @@ fn drained_and_whole<B: Backend>(
     while let Ok(delivery) = inbox.try_recv() {
         messages.push(delivery.message);
     }
-    recorder.expect_eq("messages in the mailbox that all waited for", messages, vec![0; ROOM]);
+    recorder.expect_eq("messages in the mailbox on which tasks waited", messages, vec![0; CAPACITY]);
     fill(registry, recorder);
 }

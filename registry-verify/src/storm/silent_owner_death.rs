@@ -1,8 +1,8 @@
-//! 10,000 owners drop their inboxes and leave their registrations behind.
+//! 10,000 owners drop their inboxes but not their registrations.
 //!
-//! Nobody finds them, their names are free, and a sweep takes out all of them and nobody else: one that is called, one
-//! of shards at given instants, and the one in the background. That one's lag is measured from before the first death
-//! until admission has been told of the last end, which is when the name is free.
+//! Lookups do not find the entries, their names are free, and a sweep removes all of them and no others: a full sweep,
+//! sweeps of single shards at given instants, and the background task. The lag of the latter is measured from before
+//! the first death until admission was released for the last entry, which is when its name is free.
 
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
@@ -15,11 +15,11 @@ use super::fixture::{entry_counts, server, transport};
 use super::owner::Owner;
 use super::recorder::{EntryCounts, Recorder};
 
-/// How often the background sweeps each shard: as fast as it goes with 64 shards.
-const EVERY: Duration = Duration::from_millis(64);
+/// The interval of background sweeps of each shard, the shortest possible with 64 shards.
+const SWEEP_INTERVAL: Duration = Duration::from_millis(64);
 
-/// One in so many is found by a message, and another one by who wants its name, before any sweep.
-const FOUND: usize = 10;
+/// One in this many entries is found by a message, and another one by a registration of its name, before any sweep.
+const FOUND_PERIOD: usize = 10;
 
 pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
     let (ends, ended) = mpsc::channel();
@@ -35,10 +35,10 @@ pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
     let Population { live, .. } = population;
     recorder.add_deaths(live.len());
     drop(live);
-    recorder.expect_empty("when the living are gone too", entry_counts(&registry));
+    recorder.expect_empty("at the end", entry_counts(&registry));
 }
 
-/// Those who live on: servers with a transport each. And the names of those who do not.
+/// Live servers with a transport each, and the ids of the entries that die.
 struct Population {
     live: Vec<Owner>,
     servers: Vec<ServerId>,
@@ -48,11 +48,11 @@ struct Population {
 
 impl Population {
     fn new<B: Backend>(registry: &Registry<u64, B>, dying: usize, live: usize) -> Self {
-        let live_servers: Vec<_> = (0..live).map(|number| server("living", number)).collect();
+        let live_servers: Vec<_> = (0..live).map(|number| server("live", number)).collect();
         let mut owners = Vec::new();
         for (number, home) in live_servers.iter().enumerate() {
             owners.push(Owner::server(registry, home.clone()));
-            owners.push(Owner::bound(registry, transport("living", number), home));
+            owners.push(Owner::bound(registry, transport("live", number), home));
         }
         Self {
             live: owners,
@@ -62,7 +62,7 @@ impl Population {
         }
     }
 
-    /// Registers everybody who is to die: servers, and transports bound to the living, to the dying, or to nobody.
+    /// Registers the dying: servers, and transports bound to live servers, to dying ones, or unbound.
     fn register_dying<B: Backend>(&self, registry: &Registry<u64, B>) -> Vec<Owner> {
         let mut owners: Vec<_> = self.servers.iter().map(|id| Owner::server(registry, id.clone())).collect();
         for (number, id) in self.transports.iter().enumerate() {
@@ -75,7 +75,7 @@ impl Population {
         owners
     }
 
-    /// Registers everybody who is to die, and lets them die without a word. Says how many there were.
+    /// Registers the dying and lets them die; returns their number.
     fn die_silently<B: Backend>(&self, registry: &Registry<u64, B>, recorder: &mut Recorder) -> usize {
         let owners = self.register_dying(registry);
         let deaths = owners.len();
@@ -84,11 +84,11 @@ impl Population {
         deaths
     }
 
-    /// Whether only the living are left, and they are as they were.
+    /// Records a failure unless exactly the live entries and their bindings remain.
     fn expect_only_live<B: Backend>(&self, registry: &Registry<u64, B>, when: &str, recorder: &mut Recorder) {
         let all = self.live_servers.len();
         let EntryCounts { servers, transports, bindings } = entry_counts(registry);
-        recorder.expect(servers.min(transports).min(bindings) >= all, || format!("one that lives is missing {when}"));
+        recorder.expect(servers.min(transports).min(bindings) >= all, || format!("a live entry is missing {when}"));
         let remaining = EntryCounts {
             servers: servers.saturating_sub(all),
             transports: transports.saturating_sub(all),
@@ -96,19 +96,15 @@ impl Population {
         };
         recorder.expect_empty(when, remaining);
         let current = self.live.iter().filter(|owner| owner.lease.is_current()).count();
-        recorder.expect_eq("living ones that are still registered", current, 2 * all);
+        recorder.expect_eq("live entries still registered", current, 2 * all);
         let bound = |(number, home): &(usize, &ServerId)| {
-            registry.server_for_transport(transport("living", *number)).as_ref() == Some(home)
+            registry.server_for_transport(transport("live", *number)).as_ref() == Some(home)
         };
-        recorder.expect_eq(
-            "living ones that are still bound",
-            self.live_servers.iter().enumerate().filter(bound).count(),
-            all,
-        );
+        recorder.expect_eq("live entries still bound", self.live_servers.iter().enumerate().filter(bound).count(), all);
     }
 }
 
-/// Before any sweep, the dead are registered and nobody finds them.
+/// Before any sweep, dead entries are counted but not found.
 fn dead_entries_are_not_found<B: Backend>(
     registry: &Registry<u64, B>,
     population: &Population,
@@ -121,24 +117,24 @@ fn dead_entries_are_not_found<B: Backend>(
         + population.transports.iter().filter(|id| registry.with_transport(id, |_| ()).is_some()).count()
         + population.transports.iter().filter(|id| registry.server_for_transport(id).is_some()).count()
         + population.servers.iter().filter(|id| !registry.transports_of(id).is_empty()).count();
-    recorder.expect_eq("lookups that found a dead one", found, 0);
+    recorder.expect_eq("lookups that found a dead entry", found, 0);
     let listed = (registry.list_servers().len(), registry.list_transports().len());
-    recorder.expect_eq("servers and transports in lists", listed, (live, live));
+    recorder.expect_eq("listed servers and transports", listed, (live, live));
     let at_home: usize = population.live_servers.iter().map(|home| registry.transports_of(home).len()).sum();
-    recorder.expect_eq("transports of the living", at_home, live);
+    recorder.expect_eq("transports of live servers", at_home, live);
     let bindings = population.transports.iter().map(|id| registry.bind_transport_to_server(id, home));
-    recorder.expect_each("bindings of the dead", bindings, &Err(BindError::TransportNotFound));
+    recorder.expect_each("bindings of dead transports", bindings, &Err(BindError::TransportNotFound));
     let registered = (registry.server_count(), registry.transport_count());
-    recorder.expect_eq("registrations, dead ones among them", registered, (live + dead, live + dead));
+    recorder.expect_eq("registrations, dead ones included", registered, (live + dead, live + dead));
 }
 
-/// Some are found by a message, some by who wants their name, and all others by one sweep.
+/// Some entries are removed by a message, some by a registration of their name, and all others by one sweep.
 fn sweep_removes_the_dead<B: Backend>(registry: &Registry<u64, B>, population: &Population, recorder: &mut Recorder) {
     let from = transport("sender", 0);
-    let messages = population.servers.iter().step_by(FOUND);
+    let messages = population.servers.iter().step_by(FOUND_PERIOD);
     let sent = messages.clone().map(|id| registry.route_to_server(id, &from, 7));
-    recorder.expect_each("messages to the dead", sent, &Err(RouteError::Closed(7)));
-    let successors: Vec<_> = population.servers.iter().skip(1).step_by(FOUND).cloned().collect();
+    recorder.expect_each("messages to dead entries", sent, &Err(RouteError::Closed(7)));
+    let successors: Vec<_> = population.servers.iter().skip(1).step_by(FOUND_PERIOD).cloned().collect();
     let found = messages.len() + successors.len();
     let successors: Vec<_> = successors.into_iter().map(|id| Owner::server(registry, id)).collect();
 
@@ -146,14 +142,14 @@ fn sweep_removes_the_dead<B: Backend>(registry: &Registry<u64, B>, population: &
     let swept = registry.sweep();
     recorder.set_cleanup(began.elapsed());
     let (servers, transports) = (population.servers.len() - found, population.transports.len());
-    recorder.expect_eq("what the sweep takes out", (swept.servers, swept.transports), (servers, transports));
+    recorder.expect_eq("entries removed by the sweep", (swept.servers, swept.transports), (servers, transports));
     let current = successors.iter().filter(|owner| owner.lease.is_current()).count();
-    recorder.expect_eq("heirs of the dead that the sweep left alone", current, successors.len());
+    recorder.expect_eq("successors that the sweep left in place", current, successors.len());
     drop(successors);
     population.expect_only_live(registry, "after a sweep", recorder);
 }
 
-/// The lag of a sweep is the time since the one before, by the clock of whoever calls it.
+/// The lag of a sweep is the time since the previous one, by the caller's clock.
 fn sweep_shard_removes_the_dead<B: Backend>(
     registry: &Registry<u64, B>,
     population: &Population,
@@ -162,24 +158,24 @@ fn sweep_shard_removes_the_dead<B: Backend>(
     let shards = 0..registry.shard_count();
     registry.reset_stats();
     let now = Instant::now();
-    let nobody: usize = shards
+    let removed: usize = shards
         .clone()
         .map(|shard| registry.sweep_shard(shard, now))
         .map(|swept| swept.servers + swept.transports)
         .sum();
-    recorder.expect_eq("those whom a sweep takes out when nobody is dead", nobody, 0);
+    recorder.expect_eq("entries removed by sweeps without dead entries", removed, 0);
     let deaths = population.die_silently(registry, recorder);
-    let swept: Vec<_> = shards.map(|shard| registry.sweep_shard(shard, now + EVERY)).collect();
+    let swept: Vec<_> = shards.map(|shard| registry.sweep_shard(shard, now + SWEEP_INTERVAL)).collect();
     let all: usize = swept.iter().map(|swept| swept.servers + swept.transports).sum();
-    recorder.expect_eq("those whom sweeps of all shards take out", all, deaths);
+    recorder.expect_eq("entries removed by sweeps of all shards", all, deaths);
     let longest = swept.iter().map(|swept| swept.lag).max();
-    recorder.expect_eq("the lag of those sweeps", longest, Some(EVERY));
+    recorder.expect_eq("longest lag of those sweeps", longest, Some(SWEEP_INTERVAL));
     let counted: u64 = registry.all_shard_stats().iter().map(|stats| stats.swept).sum();
-    recorder.expect_eq("those whom the statistics say were swept", counted, deaths as u64);
+    recorder.expect_eq("swept entries in the statistics", counted, deaths as u64);
     population.expect_only_live(registry, "after sweeps of all shards", recorder);
 }
 
-/// The task in the background finds everybody, and ends with the registry.
+/// The background task removes all dead entries, and ends with the registry.
 fn sweep_task_removes_the_dead<B: Backend>(
     registry: &Registry<u64, B>,
     population: &Population,
@@ -190,28 +186,29 @@ fn sweep_task_removes_the_dead<B: Backend>(
     let owners = population.register_dying(registry);
     let deaths = owners.len();
     recorder.add_deaths(deaths);
-    // Of earlier ends, which have all been told by now.
+    // Discards earlier releases, which have all been sent by now.
     while ended.try_recv().is_ok() {}
-    let sweep_task = runtime.spawn(registry.sweep_task(EVERY));
+    let sweep_task = runtime.spawn(registry.sweep_task(SWEEP_INTERVAL));
     let began = Instant::now();
     owners.into_iter().for_each(Owner::die_silently);
     let last = ended.iter().take(deaths).last();
     let lag = last.map_or(Duration::ZERO, |last| last.saturating_duration_since(began));
     recorder.record_lag(lag);
-    recorder.figure("lag_in_rounds_x", lag.as_secs_f64() / EVERY.as_secs_f64());
+    recorder.figure("lag_in_rounds_x", lag.as_secs_f64() / SWEEP_INTERVAL.as_secs_f64());
     population.expect_only_live(registry, "after sweeps in the background", recorder);
     sweep_task.abort();
     let cancelled = runtime.block_on(sweep_task).is_err_and(|error| error.is_cancelled());
-    recorder.expect(cancelled, || "the sweeper ended although the registry was there".to_owned());
+    recorder.expect(cancelled, || "the sweep task ended before its registry".to_owned());
 
     let short_lived: Registry<u64, B> = super::fixture::registry();
-    let sweep_task = runtime.spawn(short_lived.sweep_task(EVERY));
+    let sweep_task = runtime.spawn(short_lived.sweep_task(SWEEP_INTERVAL));
     drop(short_lived);
-    recorder
-        .expect(runtime.block_on(sweep_task).is_ok(), || "the sweeper panicked when its registry was gone".to_owned());
+    recorder.expect(runtime.block_on(sweep_task).is_ok(), || {
+        "the sweep task panicked after its registry was dropped".to_owned()
+    });
 }
 
-/// Refuses nobody, and is told of every end, when the name is free.
+/// Admits every entry, and reports each release, which happens when the name is free.
 #[derive(Debug)]
 struct ReleaseNotifier(Sender<Instant>);
 
@@ -221,7 +218,7 @@ impl Admission for ReleaseNotifier {
     }
 
     fn release(&self, _kind: Kind, _metadata: &Metadata) {
-        // Nobody listens any more when the storm is over.
+        // The receiver is gone once the storm is over.
         let _ = self.0.send(Instant::now());
     }
 

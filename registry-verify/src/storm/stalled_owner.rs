@@ -1,9 +1,8 @@
-//! One mailbox is full and its owner stalls, with many waiting for room, while 10,000 others get their messages.
+//! One mailbox is full and its owner stalls, with many senders waiting, while 10,000 other servers receive messages.
 //!
-//! The routing to the others is timed in turns, with the stall and without it; the figures are medians of the rounds.
-//! Some of those who wait have little patience and get their message back while the stall lasts. It ends in one round
-//! with the owner reading everything, and in the next with the owner's death: every message is delivered once or
-//! comes back.
+//! Routing to the others is timed alternately without and with the stall; the figures are medians of the rounds. Some
+//! senders have a short time limit and get their message back during the stall. The stall ends in one round with the
+//! owner reading everything, and in the next with its death: every message is delivered once or returned.
 
 use std::collections::BTreeSet;
 use std::pin::pin;
@@ -22,15 +21,15 @@ use super::routing::LiveServers;
 
 const ROUNDS: usize = 6;
 
-/// How many messages the mailbox of the stalled one holds.
-const ROOM: usize = 16;
+/// The capacity of the stalled mailbox.
+const CAPACITY: usize = 16;
 
-/// One in so many who wait has little patience.
+/// One in this many senders has a time limit.
 const IMPATIENT: usize = 4;
 
-const PATIENCE: Duration = Duration::from_millis(1);
+const TIME_LIMIT: Duration = Duration::from_millis(1);
 
-/// What becomes of the messages of those who wait: a number for each, and what came back.
+/// The waiting sends, each with its number and its outcome.
 type Sending = JoinSet<(u64, Result<(), SendError<u64>>)>;
 
 pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
@@ -43,22 +42,22 @@ pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_time().build().expect("threads can be started");
     let mut rounds = RoundMetrics::default();
     for round in 0..ROUNDS {
-        let (to_stalled, mut inbox) = mailbox(ROOM);
+        let (to_stalled, mut inbox) = mailbox(CAPACITY);
         let lease = expect_lease(registry.register_server("stalled", to_stalled, ()));
         let free = timed(&mut live, window, |live| {
             let sent = live.registry.route_to_server("stalled", &live.from, 0);
             let arrived = inbox.try_recv();
-            (sent != Ok(()) || arrived.is_err()).then(|| format!("{sent:?}, and then {:?} was read", arrived.err()))
+            (sent != Ok(()) || arrived.is_err()).then(|| format!("{sent:?}, then received {:?}", arrived.err()))
         });
-        let room = (0..ROOM).map(|_| registry.route_to_server("stalled", &live.from, 0));
-        recorder.expect_each("room at first", room, &Ok(()));
+        let room = (0..CAPACITY).map(|_| registry.route_to_server("stalled", &live.from, 0));
+        recorder.expect_each("messages that fill the mailbox", room, &Ok(()));
         let sending = wait(&runtime, &registry, waiting);
         let stalled = timed(&mut live, window, |live| {
             let sent = registry.route_to_server("stalled", &live.from, 0);
             (sent != Err(RouteError::Full(0))).then(|| format!("{sent:?}"))
         });
-        for (when, served) in [("before it stalled", &free), ("when it was stalled", &stalled)] {
-            recorder.expect_eq(&format!("the first wrong answer {when}"), &served.wrong, &None);
+        for (when, served) in [("before the stall", &free), ("during the stall", &stalled)] {
+            recorder.expect_eq(&format!("first wrong result {when}"), &served.wrong, &None);
         }
         rounds.add("without_stall_p99_ns", free.p99_ns);
         rounds.add("with_stall_p99_ns", stalled.p99_ns);
@@ -75,22 +74,22 @@ pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
         rounds.add("stall_ends_ms", began.elapsed().as_secs_f64() * 1e3);
         recorder.add_deaths(1);
     }
-    rounds.note(recorder);
-    recorder.expect_eq("messages to others that were lost, and the first", live.lost(), None);
-    recorder.expect(live.all_current(), || "one that lives on is not registered any more".to_owned());
+    rounds.record_medians(recorder);
+    recorder.expect_eq("number of lost messages, and the first", live.lost(), None);
+    recorder.expect(live.all_current(), || "a live server is no longer registered".to_owned());
     drop(live);
     recorder.add_deaths(others);
-    recorder.expect_empty("when all are gone", entry_counts(&registry));
+    recorder.expect_empty("at the end", entry_counts(&registry));
 }
 
-/// How the others were served, and the first answer of the stalled one that was wrong.
+/// The latency of the others, and the first wrong result of the stalled mailbox.
 struct Served {
     p99_ns: f64,
     wrong: Option<String>,
 }
 
-/// Routes to the others for a while, and now and then to the one that may be stalled, of whom something is expected:
-/// whatever is said to be wrong with it should not be.
+/// Routes to the other servers for a while. Now and then calls `wrong_with`, which checks the mailbox that may be
+/// stalled and returns what is wrong.
 fn timed<B: Backend>(
     live: &mut LiveServers<B>,
     window: Duration,
@@ -104,12 +103,12 @@ fn timed<B: Backend>(
     Served { p99_ns: latencies.p99_ns(), wrong }
 }
 
-/// Starts to send, and returns when all wait for room, or have given up.
+/// Starts the senders, and returns when all wait for capacity or have given up.
 fn wait<B: Backend>(runtime: &Runtime, registry: &Registry<u64, B>, waiting: usize) -> Sending {
     let (waits, all_wait) = mpsc::channel();
     let mut sending = JoinSet::new();
     for number in 1..=waiting {
-        let limit = number.is_multiple_of(IMPATIENT).then_some(PATIENCE);
+        let limit = number.is_multiple_of(IMPATIENT).then_some(TIME_LIMIT);
         sending.spawn_on(send(registry.clone(), number as u64, limit, waits.clone()), runtime.handle());
     }
     drop(waits);
@@ -127,17 +126,17 @@ async fn send<B: Backend>(
     let mut sending = pin!(registry.send_to_server("stalled", &from, number, limit));
     tokio::select! {
         biased;
-        // On a busy machine the little patience can be over before the wait has begun.
+        // On a busy machine the time limit can pass before the wait begins.
         outcome = &mut sending => {
-            waits.send(()).expect("the storm waits until all wait");
+            waits.send(()).expect("the storm waits for all senders");
             return (number, outcome);
         }
-        () = async { waits.send(()).expect("the storm waits until all wait") } => {}
+        () = async { waits.send(()).expect("the storm waits for all senders") } => {}
     }
     (number, sending.await)
 }
 
-/// The owner reads again, until everybody has been served.
+/// The owner reads until all senders are done.
 fn all_are_delivered(
     runtime: &Runtime,
     mut sending: Sending,
@@ -145,13 +144,13 @@ fn all_are_delivered(
     waiting: usize,
     recorder: &mut Recorder,
 ) {
-    let (read, ends) = runtime.block_on(async {
-        let (mut read, mut ends) = (Vec::new(), Vec::new());
+    let (read, outcomes) = runtime.block_on(async {
+        let (mut read, mut outcomes) = (Vec::new(), Vec::new());
         loop {
             tokio::select! {
                 Some(delivery) = inbox.recv() => read.push(delivery.message),
-                end = sending.join_next() => match end {
-                    Some(end) => ends.push(end.expect("a sender does not panic")),
+                outcome = sending.join_next() => match outcome {
+                    Some(outcome) => outcomes.push(outcome.expect("a sender does not panic")),
                     None => break,
                 },
             }
@@ -159,37 +158,46 @@ fn all_are_delivered(
         while let Ok(delivery) = inbox.try_recv() {
             read.push(delivery.message);
         }
-        (read, ends)
+        (read, outcomes)
     });
     let arrived: BTreeSet<_> = read.iter().copied().filter(|&message| message != 0).collect();
-    recorder.expect_eq("messages that were read", read.len(), ROOM + arrived.len());
-    let told: BTreeSet<_> = ends.iter().filter(|(_, end)| end.is_ok()).map(|(number, _)| *number).collect();
-    recorder.expect(told == arrived, || format!("{} were told that it arrived, {} arrived", told.len(), arrived.len()));
+    recorder.expect_eq("received messages", read.len(), CAPACITY + arrived.len());
+    let delivered: BTreeSet<_> =
+        outcomes.iter().filter(|(_, outcome)| outcome.is_ok()).map(|(number, _)| *number).collect();
+    recorder.expect(delivered == arrived, || {
+        format!("{} reported as delivered, {} received", delivered.len(), arrived.len())
+    });
     let patient = waiting - waiting / IMPATIENT;
-    recorder.expect(told.len() >= patient, || format!("{} of {patient} patient ones were served", told.len()));
-    all_accounted_for(ends, waiting, recorder, |error| matches!(error, SendError::TimedOut(_)));
+    recorder.expect(delivered.len() >= patient, || {
+        format!("{} of {patient} senders without limit delivered", delivered.len())
+    });
+    all_accounted_for(outcomes, waiting, recorder, |error| matches!(error, SendError::TimedOut(_)));
 }
 
-/// The owner is dead, and everybody is told.
+/// The owner has died, so all sends fail.
 fn all_fail(runtime: &Runtime, sending: Sending, waiting: usize, recorder: &mut Recorder) {
-    let ends = runtime.block_on(sending.join_all());
-    recorder.expect(ends.iter().all(|(_, end)| end.is_err()), || "a message to the dead was accepted".to_owned());
-    all_accounted_for(ends, waiting, recorder, |error| matches!(error, SendError::TimedOut(_) | SendError::Closed(_)));
+    let outcomes = runtime.block_on(sending.join_all());
+    recorder.expect(outcomes.iter().all(|(_, outcome)| outcome.is_err()), || {
+        "a message to a dead entry was accepted".to_owned()
+    });
+    all_accounted_for(outcomes, waiting, recorder, |error| {
+        matches!(error, SendError::TimedOut(_) | SendError::Closed(_))
+    });
 }
 
-/// Every sender has its outcome, and what was not delivered came back for a good reason.
+/// Every sender has an outcome, and every returned message an expected reason.
 fn all_accounted_for(
-    ends: Vec<(u64, Result<(), SendError<u64>>)>,
+    outcomes: Vec<(u64, Result<(), SendError<u64>>)>,
     waiting: usize,
     recorder: &mut Recorder,
-    is_good: impl Fn(&SendError<u64>) -> bool,
+    is_expected: impl Fn(&SendError<u64>) -> bool,
 ) {
-    let numbers: BTreeSet<_> = ends.iter().map(|(number, _)| *number).collect();
-    recorder.expect_eq("senders that have an outcome", numbers.len(), waiting);
-    for (number, end) in ends {
-        if let Err(error) = end {
-            recorder.expect(is_good(&error), || format!("message {number} came back as {error:?}"));
-            recorder.expect_eq("the message that came back", error.into_message(), number);
+    let numbers: BTreeSet<_> = outcomes.iter().map(|(number, _)| *number).collect();
+    recorder.expect_eq("senders with an outcome", numbers.len(), waiting);
+    for (number, outcome) in outcomes {
+        if let Err(error) = outcome {
+            recorder.expect(is_expected(&error), || format!("message {number} was returned as {error:?}"));
+            recorder.expect_eq("returned message", error.into_message(), number);
         }
     }
 }

@@ -1,59 +1,59 @@
-//! Calls with their results, in the words of the specification.
+//! Calls with their observed results.
 
 use std::fmt;
 
 use super::{Name, Owner};
 
-/// A call and what came of it.
+/// A call and its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// A name was to be registered.
+    /// Registers a name.
     Register(Name, RegisterOutcome),
-    /// A transport (first) was to be registered, bound to a server from the beginning.
+    /// Registers a transport (first) bound to a server.
     RegisterBound(Name, Name, RegisterOutcome),
-    /// An owner released its lease: whether its registration was still there.
+    /// Releases a lease: whether its registration was still current.
     Release(Owner, bool),
-    /// A name was unregistered: whether there was a registration.
+    /// Unregisters a name: whether there was a registration.
     Unregister(Name, bool),
-    /// A transport (first) was to be bound to a server.
+    /// Binds a transport (first) to a server.
     Bind(Name, Name, BindOutcome),
-    /// A transport was unbound: whether it was bound.
+    /// Unbinds a transport: whether it was bound.
     Unbind(Name, bool),
-    /// A name was looked up: who was found.
+    /// Looks up a name: the owner found.
     Find(Name, Option<Owner>),
-    /// An owner asked whether its registration is there.
+    /// Checks whether a lease is current.
     IsCurrent(Owner, bool),
-    /// The server of a transport was asked for.
+    /// Reads the server of a transport.
     ServerFor(Name, Option<Name>),
-    /// The transports of a server were asked for.
+    /// Reads the transports of a server.
     TransportsOf(Name, Vec<Name>),
-    /// A message went to all transports of a server: `None` if that was not found.
+    /// Broadcasts to the transports of a server: `None` if the server was not found.
     Broadcast(Name, Option<Vec<(Name, DeliveryOutcome)>>),
-    /// A message was routed to a name.
+    /// Routes a message to a name.
     Route(Name, RouteOutcome),
-    /// An owner closed its mailbox.
+    /// Closes an owner's mailbox.
     Close(Owner),
-    /// The dead were swept out: so many servers and so many transports.
+    /// Sweeps: the numbers of removed servers and transports.
     Sweep(u8, u8),
-    /// With no other call under way, the registry counted servers, transports and bindings.
+    /// Counts servers, transports and bindings while no other call is pending.
     Count(u8, u8, u8),
 }
 
-/// What came of a registration.
+/// The result of a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RegisterOutcome {
-    /// It is this one.
+    /// Registered as this owner.
     Registered(Owner),
-    /// The name is taken, by this one.
+    /// The name is taken by this owner.
     Taken(Owner),
-    /// The server to be bound to was not found.
+    /// The server to bind to was not found.
     NoServer,
 }
 
-/// What came of a binding.
+/// The result of a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BindOutcome {
-    /// It is there.
+    /// Bound.
     Bound,
     /// The transport was not found.
     NoTransport,
@@ -61,32 +61,32 @@ pub enum BindOutcome {
     NoServer,
 }
 
-/// What came of a message.
+/// The result of routing a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RouteOutcome {
-    /// It was in this one's inbox.
+    /// Delivered to this owner.
     Delivered(Owner),
-    /// There was nobody.
+    /// No such registration.
     NotFound,
-    /// There was no room.
+    /// The mailbox was full.
     Full,
     /// The mailbox was closed.
     Closed,
 }
 
-/// What came of a message to one transport of many.
+/// The result of a broadcast for one transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeliveryOutcome {
-    /// It was in this one's inbox.
+    /// Delivered to this owner.
     Delivered(Owner),
-    /// There was no room.
+    /// The mailbox was full.
     Full,
     /// The mailbox was closed.
     Closed,
 }
 
 impl Call {
-    /// Whether a call with this result has changed nothing.
+    /// Returns whether a call with this result has changed nothing.
     pub(super) fn is_read_only(&self) -> bool {
         match self {
             Self::Bind(_, _, bound) => *bound != BindOutcome::Bound,
@@ -101,7 +101,7 @@ impl Call {
             | Self::ServerFor(..)
             | Self::TransportsOf(..)
             | Self::Count(..) => true,
-            // Even one that was in vain may have begun the end of a registration that another call completed.
+            // Even a failed one may have taken the first step of a removal that another call completed.
             Self::Register(..)
             | Self::RegisterBound(..)
             | Self::Release(..)
@@ -124,8 +124,8 @@ impl fmt::Display for Call {
             Self::Bind(transport, server, bound) => write!(f, "bind {transport} to {server}: {bound}"),
             Self::Unbind(transport, was_bound) => write!(f, "unbind {transport}: {was_bound}"),
             Self::Find(name, Some(owner)) => write!(f, "find {name}: {owner}"),
-            Self::Find(name, None) => write!(f, "find {name}: nobody"),
-            Self::IsCurrent(owner, is) => write!(f, "is {owner} current: {is}"),
+            Self::Find(name, None) => write!(f, "find {name}: none"),
+            Self::IsCurrent(owner, is_current) => write!(f, "is {owner} current: {is_current}"),
             Self::ServerFor(transport, Some(server)) => write!(f, "server for {transport}: {server}"),
             Self::ServerFor(transport, None) => write!(f, "server for {transport}: none"),
             Self::TransportsOf(server, transports) => {
@@ -186,9 +186,9 @@ impl fmt::Display for RouteOutcome {
 impl fmt::Display for DeliveryOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Delivered(owner) => write!(f, "got it as {owner}"),
-            Self::Full => f.write_str("had no room"),
-            Self::Closed => f.write_str("was closed"),
+            Self::Delivered(owner) => write!(f, "delivered to {owner}"),
+            Self::Full => f.write_str("full"),
+            Self::Closed => f.write_str("closed"),
         }
     }
 }

@@ -1,17 +1,17 @@
-//! Calls whose result says that they changed nothing: when they may have that result.
+//! The steps of calls whose result shows that they changed nothing.
 
 use super::{BindOutcome, Call, DeliveryOutcome, IDS, Name, Progress, RegistrySpec, RouteOutcome, State};
 use crate::linear::Step;
 
-/// The bit that says that the server was found. The lowest bits are the ids, and those above them the messages.
+/// The bit set once the server was found. The lowest bits are those of ids, followed by those of messages.
 const FOUND: u16 = 1 << 15;
 
 impl RegistrySpec {
-    /// The one step that such a call can take, if there is one.
+    /// Returns the step that such a call can take, if any.
     pub(super) fn read_step(&self, state: &State, call: &Call, progress: &Progress) -> Option<Step<Progress>> {
         let is_observed = match call {
             Call::Find(name, found) => state.alive(*name) == *found,
-            Call::IsCurrent(owner, is) => state.name_of(*owner).is_some() == *is,
+            Call::IsCurrent(owner, is_current) => state.name_of(*owner).is_some() == *is_current,
             Call::Route(name, RouteOutcome::Delivered(owner)) => state.alive(*name) == Some(*owner),
             Call::Route(name, RouteOutcome::NotFound) => state.at(*name).is_none(),
             Call::Route(name, RouteOutcome::Full) => state.alive(*name).is_some(),
@@ -26,29 +26,29 @@ impl RegistrySpec {
             }
             Call::ServerFor(transport, Some(server)) => {
                 let is_bound = state.is_bound(*transport, *server) && self.was_alive(state, *transport, progress);
-                return if is_bound { Some(Step::Done) } else { self.see(state, &[*transport], progress) };
+                return if is_bound { Some(Step::Done) } else { self.remember_live(state, &[*transport], progress) };
             }
-            Call::TransportsOf(server, transports) => return look_for_transports(state, *server, transports, progress),
+            Call::TransportsOf(server, transports) => return observe_transports(state, *server, transports, progress),
             Call::Broadcast(server, None) => state.alive(*server).is_none(),
             Call::Broadcast(server, Some(outcomes)) => {
                 let observed = observe_broadcast(state, *server, outcomes, progress);
                 return step(progress, observed, all_of_broadcast(outcomes));
             }
             Call::Count(servers, transports, bindings) => is_count(state, *servers, *transports, *bindings),
-            _ => unreachable!("only calls that look get here"),
+            _ => unreachable!("only read-only calls get here"),
         };
         is_observed.then_some(Step::Done)
     }
 
-    /// Whether whoever is registered there was alive at an instant of this call.
+    /// Returns whether the registered owner was alive at an instant of this call.
     pub(super) fn was_alive(&self, state: &State, name: Name, progress: &Progress) -> bool {
         state
             .at(name)
             .is_some_and(|registration| !state.closed.has(registration.owner) || progress.seen.has(registration.owner))
     }
 
-    /// Remembers who is alive now and will not always be.
-    pub(super) fn see(&self, state: &State, names: &[Name], progress: &Progress) -> Option<Step<Progress>> {
+    /// Remembers the owners that are alive now but will close their mailbox.
+    pub(super) fn remember_live(&self, state: &State, names: &[Name], progress: &Progress) -> Option<Step<Progress>> {
         let mut seen = progress.seen;
         for owner in names.iter().filter_map(|name| state.alive(*name)).filter(|owner| self.will_close.has(*owner)) {
             seen = seen.with(owner);
@@ -57,18 +57,13 @@ impl RegistrySpec {
     }
 }
 
-/// Whether nothing can be bound to, or by, whoever has that name: nobody, a dead one, or one that is ending.
+/// Returns whether a name cannot be bound: it is free, dead, or its removal has begun.
 pub(super) fn is_missing(state: &State, name: Name) -> bool {
     state.bindable(name).is_none_or(|owner| state.closed.has(owner))
 }
 
-/// The server is found; then each transport at an instant of its own: a listed one is bound and alive, another is not.
-fn look_for_transports(
-    state: &State,
-    server: Name,
-    transports: &[Name],
-    progress: &Progress,
-) -> Option<Step<Progress>> {
+/// The server is found; then each transport has its own instant: a listed one is bound and alive, any other is not.
+fn observe_transports(state: &State, server: Name, transports: &[Name], progress: &Progress) -> Option<Step<Progress>> {
     let is_found = state.alive(server).is_some();
     if !is_found && transports.is_empty() {
         return Some(Step::Done);
@@ -83,8 +78,8 @@ fn look_for_transports(
     step(progress, observed, FOUND | ids().map(bit).sum::<u16>())
 }
 
-/// Who has had its instant: the server was found; a transport that got the message was bound; one that was not tried
-/// was not. What is said of closed ones takes more than a look, and is left to others.
+/// Returns the targets observed so far: the server was found; a transport that got the message was bound; one without
+/// an outcome was not. Closed ones need a write step and are handled by the caller.
 pub(super) fn observe_broadcast(
     state: &State,
     server: Name,
@@ -114,7 +109,7 @@ pub(super) fn observe_broadcast(
     observed
 }
 
-/// What is settled when a broadcast can return.
+/// Returns the targets that must be observed before a broadcast can return.
 pub(super) fn all_of_broadcast(outcomes: &[(Name, DeliveryOutcome)]) -> u16 {
     let untried = ids().filter(|transport| outcomes.iter().all(|(tried, _)| tried != transport));
     FOUND | untried.map(bit).sum::<u16>() | (0..outcomes.len()).map(outcome_bit).sum::<u16>()

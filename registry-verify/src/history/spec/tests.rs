@@ -1,4 +1,4 @@
-//! Histories that a registry must never have, each with a twin that it may.
+//! Histories that violate the specification, each with a similar one that does not.
 
 use super::{BindOutcome, Call, DeliveryOutcome, Name, Owner, RegisterOutcome, RegistrySpec, RouteOutcome, State};
 use crate::linear::{History, Timed, Verdict, check};
@@ -10,7 +10,7 @@ const A: Owner = Owner(0);
 const B: Owner = Owner(1);
 const C: Owner = Owner(2);
 
-/// Threads, and their calls with the times at which they began and ended.
+/// The calls of each thread, with their start and end times.
 type Threads<'a> = &'a [&'a [(u64, u64, Call)]];
 
 fn verdict(threads: Threads<'_>) -> Verdict {
@@ -20,21 +20,21 @@ fn verdict(threads: Threads<'_>) -> Verdict {
 }
 
 #[track_caller]
-fn must_not_be(threads: Threads<'_>) {
+fn assert_violation(threads: Threads<'_>) {
     let verdict = verdict(threads);
     assert!(verdict.is_violation(), "{verdict:?}");
 }
 
 #[track_caller]
-fn may_be(threads: Threads<'_>) {
+fn assert_linearizable(threads: Threads<'_>) {
     match verdict(threads) {
         Verdict::Linearizable => {}
         Verdict::Violation(violation) => panic!("{violation}"),
-        Verdict::Undecided { visited } => panic!("not decided after {visited}"),
+        Verdict::Undecided { visited } => panic!("undecided after {visited} configurations"),
     }
 }
 
-fn is(name: Name, owner: Owner) -> Call {
+fn registered(name: Name, owner: Owner) -> Call {
     Call::Register(name, RegisterOutcome::Registered(owner))
 }
 
@@ -51,22 +51,22 @@ fn bound(server: Name) -> Call {
 }
 
 #[test]
-fn of_two_who_want_a_name_one_gets_it() {
-    must_not_be(&[&[(0, 2, is(S, A))], &[(1, 3, is(S, B))]]);
-    may_be(&[&[(0, 2, is(S, A))], &[(1, 3, taken(S, A))]]);
-    // One after the other, when the first has left.
-    may_be(&[&[(0, 2, is(S, A)), (4, 6, Call::Release(A, true))], &[(5, 7, is(S, B))]]);
-    must_not_be(&[&[(0, 2, is(S, A)), (4, 6, Call::Release(A, false))], &[(5, 7, is(S, B))]]);
+fn at_most_one_of_two_concurrent_registrations_succeeds() {
+    assert_violation(&[&[(0, 2, registered(S, A))], &[(1, 3, registered(S, B))]]);
+    assert_linearizable(&[&[(0, 2, registered(S, A))], &[(1, 3, taken(S, A))]]);
+    // One after the other, once the first has left.
+    assert_linearizable(&[&[(0, 2, registered(S, A)), (4, 6, Call::Release(A, true))], &[(5, 7, registered(S, B))]]);
+    assert_violation(&[&[(0, 2, registered(S, A)), (4, 6, Call::Release(A, false))], &[(5, 7, registered(S, B))]]);
 }
 
 #[test]
-fn nobody_is_found_again_after_being_unregistered() {
+fn lookups_after_an_unregistration_find_nothing() {
     let found = Call::Find(S, Some(A));
-    must_not_be(&[&[(0, 1, is(S, A)), (2, 3, Call::Unregister(S, true)), (4, 5, found.clone())]]);
-    may_be(&[&[(0, 1, is(S, A)), (2, 4, Call::Unregister(S, true))], &[(3, 5, found.clone())]]);
-    // Not to be found by one and then found by another is as bad.
+    assert_violation(&[&[(0, 1, registered(S, A)), (2, 3, Call::Unregister(S, true)), (4, 5, found.clone())]]);
+    assert_linearizable(&[&[(0, 1, registered(S, A)), (2, 4, Call::Unregister(S, true))], &[(3, 5, found.clone())]]);
+    // A lookup must not find what an earlier lookup no longer found.
     let threads = |second: Call| {
-        let ends = vec![(0, 1, is(S, A)), (2, 9, Call::Unregister(S, true))];
+        let ends = vec![(0, 1, registered(S, A)), (2, 9, Call::Unregister(S, true))];
         let looks = vec![(3, 4, Call::Find(S, None)), (5, 6, second)];
         verdict(&[&ends, &looks])
     };
@@ -75,16 +75,24 @@ fn nobody_is_found_again_after_being_unregistered() {
 }
 
 #[test]
-fn a_read_is_not_stale() {
-    must_not_be(&[&[(0, 1, is(S, A))], &[(2, 3, Call::Find(S, None))]]);
-    may_be(&[&[(0, 2, is(S, A))], &[(1, 3, Call::Find(S, None))]]);
-    must_not_be(&[&[(0, 1, is(S, A)), (2, 3, is(T, B)), (4, 5, bound(S)), (6, 7, Call::ServerFor(T, None))]]);
-    may_be(&[&[(0, 1, is(S, A)), (2, 3, is(T, B)), (4, 6, bound(S))], &[(5, 7, Call::ServerFor(T, None))]]);
+fn reads_are_not_stale() {
+    assert_violation(&[&[(0, 1, registered(S, A))], &[(2, 3, Call::Find(S, None))]]);
+    assert_linearizable(&[&[(0, 2, registered(S, A))], &[(1, 3, Call::Find(S, None))]]);
+    assert_violation(&[&[
+        (0, 1, registered(S, A)),
+        (2, 3, registered(T, B)),
+        (4, 5, bound(S)),
+        (6, 7, Call::ServerFor(T, None)),
+    ]]);
+    assert_linearizable(&[
+        &[(0, 1, registered(S, A)), (2, 3, registered(T, B)), (4, 6, bound(S))],
+        &[(5, 7, Call::ServerFor(T, None))],
+    ]);
 }
 
 #[test]
-fn a_lease_removes_no_successor() {
-    let start = [(0, 1, is(S, A)), (2, 3, Call::Unregister(S, true)), (4, 5, is(S, B))];
+fn a_stale_lease_does_not_remove_its_successor() {
+    let start = [(0, 1, registered(S, A)), (2, 3, Call::Unregister(S, true)), (4, 5, registered(S, B))];
     let then = |calls: &[(u64, u64, Call)]| verdict(&[&[&start, calls].concat()]);
     assert!(then(&[(6, 7, Call::Release(A, true))]).is_violation());
     assert!(then(&[(6, 7, Call::Release(A, false)), (8, 9, Call::Find(S, None))]).is_violation());
@@ -93,29 +101,34 @@ fn a_lease_removes_no_successor() {
 }
 
 #[test]
-fn of_two_who_end_a_registration_one_did_it() {
-    let start = (0, 1, is(S, A));
-    must_not_be(&[&[start.clone(), (2, 4, Call::Release(A, true))], &[(3, 5, Call::Unregister(S, true))]]);
-    must_not_be(&[&[start.clone(), (2, 4, Call::Release(A, false))], &[(3, 5, Call::Unregister(S, false))]]);
-    may_be(&[&[start, (2, 4, Call::Release(A, false))], &[(3, 5, Call::Unregister(S, true))]]);
+fn exactly_one_of_two_concurrent_removals_succeeds() {
+    let start = (0, 1, registered(S, A));
+    assert_violation(&[&[start.clone(), (2, 4, Call::Release(A, true))], &[(3, 5, Call::Unregister(S, true))]]);
+    assert_violation(&[&[start.clone(), (2, 4, Call::Release(A, false))], &[(3, 5, Call::Unregister(S, false))]]);
+    assert_linearizable(&[&[start, (2, 4, Call::Release(A, false))], &[(3, 5, Call::Unregister(S, true))]]);
 }
 
 #[test]
 fn a_binding_does_not_survive_its_server() {
-    let start = [(0, 1, is(S, A)), (2, 3, registers_bound(B)), (4, 7, Call::Unregister(S, true))];
-    must_not_be(&[&start, &[(8, 9, Call::ServerFor(T, Some(S)))]]);
-    may_be(&[&start, &[(8, 9, Call::ServerFor(T, None))]]);
-    // The bindings end before the name is free, and no other way round.
-    may_be(&[&start, &[(4, 5, Call::ServerFor(T, None)), (6, 8, Call::Find(S, Some(A)))]]);
-    must_not_be(&[&start, &[(4, 5, Call::Find(S, None)), (6, 8, Call::ServerFor(T, Some(S)))]]);
-    // All of them at one instant.
-    must_not_be(&[&start, &[(4, 5, Call::TransportsOf(S, vec![])), (6, 8, Call::ServerFor(T, Some(S)))]]);
-    may_be(&[&start, &[(4, 5, Call::TransportsOf(S, vec![T])), (6, 8, Call::ServerFor(T, Some(S)))]]);
+    let start = [(0, 1, registered(S, A)), (2, 3, registers_bound(B)), (4, 7, Call::Unregister(S, true))];
+    assert_violation(&[&start, &[(8, 9, Call::ServerFor(T, Some(S)))]]);
+    assert_linearizable(&[&start, &[(8, 9, Call::ServerFor(T, None))]]);
+    // The bindings end before the name becomes free, not after.
+    assert_linearizable(&[&start, &[(4, 5, Call::ServerFor(T, None)), (6, 8, Call::Find(S, Some(A)))]]);
+    assert_violation(&[&start, &[(4, 5, Call::Find(S, None)), (6, 8, Call::ServerFor(T, Some(S)))]]);
+    // All bindings end at one instant.
+    assert_violation(&[&start, &[(4, 5, Call::TransportsOf(S, vec![])), (6, 8, Call::ServerFor(T, Some(S)))]]);
+    assert_linearizable(&[&start, &[(4, 5, Call::TransportsOf(S, vec![T])), (6, 8, Call::ServerFor(T, Some(S)))]]);
 }
 
 #[test]
 fn a_successor_inherits_no_binding() {
-    let start = [(0, 1, is(S, A)), (2, 3, registers_bound(B)), (4, 5, Call::Release(B, true)), (6, 7, is(T, C))];
+    let start = [
+        (0, 1, registered(S, A)),
+        (2, 3, registers_bound(B)),
+        (4, 5, Call::Release(B, true)),
+        (6, 7, registered(T, C)),
+    ];
     let then = |call: Call| verdict(&[&start, &[(8, 9, call)]]);
     for wrong in [
         Call::ServerFor(T, Some(S)),
@@ -138,56 +151,59 @@ fn a_successor_inherits_no_binding() {
 }
 
 #[test]
-fn a_binding_that_was_made_is_there() {
-    let start = [(0, 1, is(S, A)), (2, 3, is(OTHER, C)), (4, 5, is(T, B)), (6, 7, bound(S))];
-    must_not_be(&[&start, &[(8, 9, Call::ServerFor(T, None))]]);
-    must_not_be(&[&start, &[(8, 9, Call::TransportsOf(S, vec![]))]]);
-    may_be(&[&start, &[(8, 9, Call::TransportsOf(S, vec![T]))]]);
-    // It moves from one server to the other with no instant between.
+fn a_binding_is_visible_once_made() {
+    let start = [(0, 1, registered(S, A)), (2, 3, registered(OTHER, C)), (4, 5, registered(T, B)), (6, 7, bound(S))];
+    assert_violation(&[&start, &[(8, 9, Call::ServerFor(T, None))]]);
+    assert_violation(&[&start, &[(8, 9, Call::TransportsOf(S, vec![]))]]);
+    assert_linearizable(&[&start, &[(8, 9, Call::TransportsOf(S, vec![T]))]]);
+    // It moves from one server to the other atomically.
     let moves = [&start[..], &[(8, 11, bound(OTHER))]].concat();
-    must_not_be(&[&moves, &[(9, 10, Call::ServerFor(T, None))]]);
-    may_be(&[&moves, &[(9, 10, Call::ServerFor(T, Some(S)))]]);
-    may_be(&[&moves, &[(9, 10, Call::ServerFor(T, Some(OTHER)))]]);
-    must_not_be(&[&moves, &[(12, 13, Call::ServerFor(T, Some(S)))]]);
-    // Nothing is bound to nobody.
-    must_not_be(&[&[(0, 1, is(T, B)), (2, 3, bound(S))]]);
-    may_be(&[&[(0, 1, is(T, B)), (2, 3, Call::Bind(T, S, BindOutcome::NoServer))]]);
+    assert_violation(&[&moves, &[(9, 10, Call::ServerFor(T, None))]]);
+    assert_linearizable(&[&moves, &[(9, 10, Call::ServerFor(T, Some(S)))]]);
+    assert_linearizable(&[&moves, &[(9, 10, Call::ServerFor(T, Some(OTHER)))]]);
+    assert_violation(&[&moves, &[(12, 13, Call::ServerFor(T, Some(S)))]]);
+    // A binding needs both sides.
+    assert_violation(&[&[(0, 1, registered(T, B)), (2, 3, bound(S))]]);
+    assert_linearizable(&[&[(0, 1, registered(T, B)), (2, 3, Call::Bind(T, S, BindOutcome::NoServer))]]);
 }
 
 #[test]
-fn one_that_is_born_bound_is_never_unbound_while_its_server_lives() {
-    let server = [(0, 1, is(S, A))];
-    must_not_be(&[
+fn a_bound_registration_is_never_seen_unbound_while_its_server_is_registered() {
+    let server = [(0, 1, registered(S, A))];
+    assert_violation(&[
         &server,
         &[(2, 5, registers_bound(B))],
         &[(3, 4, Call::Find(T, Some(B))), (6, 7, Call::ServerFor(T, None))],
     ]);
-    may_be(&[
+    assert_linearizable(&[
         &server,
         &[(2, 5, registers_bound(B))],
         &[(3, 4, Call::Find(T, Some(B))), (6, 7, Call::ServerFor(T, Some(S)))],
     ]);
-    // If the server ends meanwhile, it is unbound or not born at all.
-    let ends = [(0, 1, is(S, A)), (3, 4, Call::Unregister(S, true))];
-    may_be(&[&ends, &[(2, 5, registers_bound(B)), (6, 7, Call::ServerFor(T, None))]]);
-    may_be(&[&ends, &[(2, 5, Call::RegisterBound(T, S, RegisterOutcome::NoServer)), (6, 7, Call::Find(T, None))]]);
-    must_not_be(&[&ends, &[(2, 5, registers_bound(B)), (6, 7, Call::ServerFor(T, Some(S)))]]);
-    must_not_be(&[&ends, &[(5, 6, registers_bound(B))]]);
+    // If the server ends meanwhile, the transport is unbound or not registered.
+    let ends = [(0, 1, registered(S, A)), (3, 4, Call::Unregister(S, true))];
+    assert_linearizable(&[&ends, &[(2, 5, registers_bound(B)), (6, 7, Call::ServerFor(T, None))]]);
+    assert_linearizable(&[
+        &ends,
+        &[(2, 5, Call::RegisterBound(T, S, RegisterOutcome::NoServer)), (6, 7, Call::Find(T, None))],
+    ]);
+    assert_violation(&[&ends, &[(2, 5, registers_bound(B)), (6, 7, Call::ServerFor(T, Some(S)))]]);
+    assert_violation(&[&ends, &[(5, 6, registers_bound(B))]]);
 }
 
 #[test]
-fn a_message_goes_to_a_registration_that_is_there_during_the_call() {
-    let start = [(0, 1, is(S, A)), (2, 5, Call::Release(A, true)), (6, 7, is(S, B))];
-    must_not_be(&[&start, &[(8, 9, Call::Route(S, RouteOutcome::Delivered(A)))]]);
-    may_be(&[&start, &[(4, 9, Call::Route(S, RouteOutcome::Delivered(A)))]]);
-    may_be(&[&start, &[(8, 9, Call::Route(S, RouteOutcome::Delivered(B)))]]);
-    must_not_be(&[&start, &[(3, 4, Call::Route(S, RouteOutcome::Delivered(B)))]]);
-    must_not_be(&[&start, &[(8, 9, Call::Route(S, RouteOutcome::NotFound))]]);
+fn messages_reach_a_registration_that_overlaps_the_call() {
+    let start = [(0, 1, registered(S, A)), (2, 5, Call::Release(A, true)), (6, 7, registered(S, B))];
+    assert_violation(&[&start, &[(8, 9, Call::Route(S, RouteOutcome::Delivered(A)))]]);
+    assert_linearizable(&[&start, &[(4, 9, Call::Route(S, RouteOutcome::Delivered(A)))]]);
+    assert_linearizable(&[&start, &[(8, 9, Call::Route(S, RouteOutcome::Delivered(B)))]]);
+    assert_violation(&[&start, &[(3, 4, Call::Route(S, RouteOutcome::Delivered(B)))]]);
+    assert_violation(&[&start, &[(8, 9, Call::Route(S, RouteOutcome::NotFound))]]);
 }
 
 #[test]
-fn the_dead_are_not_found_and_leave_their_names() {
-    let start = [(0, 1, is(S, A)), (2, 3, registers_bound(B)), (4, 5, Call::Close(A))];
+fn dead_entries_are_not_found_and_their_names_are_free() {
+    let start = [(0, 1, registered(S, A)), (2, 3, registers_bound(B)), (4, 5, Call::Close(A))];
     let then = |calls: &[(u64, u64, Call)]| verdict(&[&start, calls]);
     for wrong in [
         Call::Find(S, Some(A)),
@@ -202,7 +218,7 @@ fn the_dead_are_not_found_and_leave_their_names() {
     }
     for right in [
         Call::Find(S, None),
-        is(S, C),
+        registered(S, C),
         Call::Bind(T, S, BindOutcome::NoServer),
         Call::TransportsOf(S, vec![]),
         Call::ServerFor(T, Some(S)),
@@ -212,8 +228,8 @@ fn the_dead_are_not_found_and_leave_their_names() {
     ] {
         assert_eq!(then(&[(6, 7, right.clone())]), Verdict::Linearizable, "{right}");
     }
-    // Whoever was told that it is closed finds it gone, and so are its bindings.
-    for ends in [Call::Route(S, RouteOutcome::Closed), Call::Sweep(1, 0), is(S, C)] {
+    // After a call that reported the closed mailbox, the registration and its bindings are gone.
+    for ends in [Call::Route(S, RouteOutcome::Closed), Call::Sweep(1, 0), registered(S, C)] {
         assert!(then(&[(6, 7, ends.clone()), (8, 9, Call::IsCurrent(A, true))]).is_violation(), "{ends}");
         assert!(then(&[(6, 7, ends.clone()), (8, 9, Call::ServerFor(T, Some(S)))]).is_violation(), "{ends}");
     }
@@ -222,34 +238,36 @@ fn the_dead_are_not_found_and_leave_their_names() {
 }
 
 #[test]
-fn incarnations_of_a_name_grow() {
+fn incarnations_of_a_name_increase() {
     // Owners are numbered by their incarnations.
     let ends = |owner| Call::Release(owner, true);
-    let one_after_the_other =
-        |name, first, second| verdict(&[&[(0, 1, is(name, first)), (2, 3, ends(first)), (4, 5, is(name, second))]]);
+    let one_after_the_other = |name, first, second| {
+        verdict(&[&[(0, 1, registered(name, first)), (2, 3, ends(first)), (4, 5, registered(name, second))]])
+    };
     for name in [S, T] {
         assert!(one_after_the_other(name, B, A).is_violation(), "{name}");
         assert_eq!(one_after_the_other(name, A, B), Verdict::Linearizable, "{name}");
     }
-    // Of two rivals the later one has the greater, whenever they began.
-    let rivals = |slow, fast| verdict(&[&[(0, 9, is(S, slow))], &[(1, 2, is(S, fast)), (3, 4, ends(fast))]]);
-    assert!(rivals(A, B).is_violation());
-    assert_eq!(rivals(B, A), Verdict::Linearizable);
-    // It does not matter how the earlier one has ended, nor that nobody looked.
+    // Of two concurrent registrations the later one has the greater incarnation, whichever call began first.
+    let concurrent =
+        |slow, fast| verdict(&[&[(0, 9, registered(S, slow))], &[(1, 2, registered(S, fast)), (3, 4, ends(fast))]]);
+    assert!(concurrent(A, B).is_violation());
+    assert_eq!(concurrent(B, A), Verdict::Linearizable);
+    // The kind of removal does not matter, nor whether a read observed it.
     for ending in [Call::Unregister(S, true), Call::Close(B)] {
-        must_not_be(&[&[(0, 1, is(S, B)), (2, 3, ending.clone()), (4, 5, is(S, A))]]);
-        may_be(&[&[(0, 1, is(S, B)), (2, 3, ending), (4, 5, is(S, C))]]);
+        assert_violation(&[&[(0, 1, registered(S, B)), (2, 3, ending.clone()), (4, 5, registered(S, A))]]);
+        assert_linearizable(&[&[(0, 1, registered(S, B)), (2, 3, ending), (4, 5, registered(S, C))]]);
     }
-    let server = [(0, 1, is(S, A)), (2, 3, is(T, C)), (4, 5, ends(C))];
-    must_not_be(&[&server, &[(6, 7, registers_bound(B))]]);
-    may_be(&[&server, &[(6, 7, Call::RegisterBound(T, S, RegisterOutcome::Registered(Owner(3))))]]);
-    // Names do not concern each other.
-    may_be(&[&[(0, 1, is(S, B)), (2, 3, is(OTHER, A))]]);
+    let server = [(0, 1, registered(S, A)), (2, 3, registered(T, C)), (4, 5, ends(C))];
+    assert_violation(&[&server, &[(6, 7, registers_bound(B))]]);
+    assert_linearizable(&[&server, &[(6, 7, Call::RegisterBound(T, S, RegisterOutcome::Registered(Owner(3))))]]);
+    // Incarnations of different names are independent.
+    assert_linearizable(&[&[(0, 1, registered(S, B)), (2, 3, registered(OTHER, A))]]);
 }
 
 #[test]
-fn a_look_up_shows_the_present_incarnation() {
-    let start = [(0, 1, is(S, A)), (2, 3, Call::Release(A, true)), (4, 5, is(S, B))];
+fn lookups_return_the_current_incarnation() {
+    let start = [(0, 1, registered(S, A)), (2, 3, Call::Release(A, true)), (4, 5, registered(S, B))];
     let then = |call| verdict(&[&[&start[..], &[(6, 7, call)]].concat()]);
     for wrong in [Call::Find(S, Some(A)), taken(S, A), Call::IsCurrent(A, true), Call::IsCurrent(B, false)] {
         assert!(then(wrong.clone()).is_violation(), "{wrong}");
@@ -260,37 +278,37 @@ fn a_look_up_shows_the_present_incarnation() {
 }
 
 #[test]
-fn those_who_are_not_dead_stay() {
-    let start = [(0, 1, is(S, A)), (2, 3, is(T, B))];
-    must_not_be(&[&start, &[(4, 5, Call::Sweep(1, 0))]]);
-    must_not_be(&[&start, &[(4, 5, Call::Route(S, RouteOutcome::Closed))]]);
-    must_not_be(&[&start, &[(4, 5, is(S, C))]]);
-    may_be(&[&start, &[(4, 5, Call::Sweep(0, 0)), (6, 7, Call::Count(1, 1, 0))]]);
+fn live_entries_are_not_removed() {
+    let start = [(0, 1, registered(S, A)), (2, 3, registered(T, B))];
+    assert_violation(&[&start, &[(4, 5, Call::Sweep(1, 0))]]);
+    assert_violation(&[&start, &[(4, 5, Call::Route(S, RouteOutcome::Closed))]]);
+    assert_violation(&[&start, &[(4, 5, registered(S, C))]]);
+    assert_linearizable(&[&start, &[(4, 5, Call::Sweep(0, 0)), (6, 7, Call::Count(1, 1, 0))]]);
 }
 
 #[test]
-fn a_broadcast_reaches_each_at_an_instant_of_its_own() {
-    let start = [(0, 1, is(S, A)), (2, 3, registers_bound(B)), (4, 7, Call::Unbind(T, true))];
+fn a_broadcast_reaches_each_transport_at_its_own_instant() {
+    let start = [(0, 1, registered(S, A)), (2, 3, registers_bound(B)), (4, 7, Call::Unbind(T, true))];
     let reached = Call::Broadcast(S, Some(vec![(T, DeliveryOutcome::Delivered(B))]));
     let missed = Call::Broadcast(S, Some(vec![]));
-    may_be(&[&start, &[(5, 6, reached.clone())]]);
-    may_be(&[&start, &[(5, 6, missed.clone())]]);
-    must_not_be(&[&start, &[(8, 9, reached)]]);
-    must_not_be(&[&start[..2], &[(8, 9, missed)]]);
-    must_not_be(&[&start[..2], &[(8, 9, Call::Broadcast(S, None))]]);
-    // One whose mailbox is closed is taken out.
+    assert_linearizable(&[&start, &[(5, 6, reached.clone())]]);
+    assert_linearizable(&[&start, &[(5, 6, missed.clone())]]);
+    assert_violation(&[&start, &[(8, 9, reached)]]);
+    assert_violation(&[&start[..2], &[(8, 9, missed)]]);
+    assert_violation(&[&start[..2], &[(8, 9, Call::Broadcast(S, None))]]);
+    // A transport with a closed mailbox is removed.
     let closed = (10, 11, Call::Broadcast(S, Some(vec![(T, DeliveryOutcome::Closed)])));
     let dead = [&start[..2], &[(8, 9, Call::Close(B)), closed]].concat();
-    may_be(&[&dead, &[(12, 13, Call::IsCurrent(B, false))]]);
-    must_not_be(&[&dead, &[(12, 13, Call::IsCurrent(B, true))]]);
+    assert_linearizable(&[&dead, &[(12, 13, Call::IsCurrent(B, false))]]);
+    assert_violation(&[&dead, &[(12, 13, Call::IsCurrent(B, true))]]);
 }
 
-/// The dead one is ended when the name is wanted, and the server may end after that and before the name is taken.
+/// The dead registration is removed first; the server may end after that and before the name is taken.
 #[test]
-fn a_birth_may_end_the_dead_before_it_finds_its_server_gone() {
-    let start = [(0, 1, is(S, A)), (2, 3, is(T, B)), (4, 5, Call::Close(B))];
-    let in_vain = |began, ended| [(began, ended, Call::RegisterBound(T, S, RegisterOutcome::NoServer))];
+fn a_failed_bound_registration_may_have_removed_a_dead_entry() {
+    let start = [(0, 1, registered(S, A)), (2, 3, registered(T, B)), (4, 5, Call::Close(B))];
+    let failed = |began, ended| [(began, ended, Call::RegisterBound(T, S, RegisterOutcome::NoServer))];
     let server_ends = [(6, 7, Call::Unregister(S, true)), (12, 13, Call::Route(T, RouteOutcome::NotFound))];
-    may_be(&[&start, &in_vain(5, 10), &server_ends]);
-    must_not_be(&[&start, &in_vain(8, 10), &server_ends]);
+    assert_linearizable(&[&start, &failed(5, 10), &server_ends]);
+    assert_violation(&[&start, &failed(8, 10), &server_ends]);
 }

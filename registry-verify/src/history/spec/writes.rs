@@ -1,4 +1,4 @@
-//! Calls that change something, or may have: their steps.
+//! The steps of calls that change the state, or may have done so.
 
 use super::reads::{all_of_broadcast, is_missing, observe_broadcast, outcome_bit};
 use super::{
@@ -9,7 +9,7 @@ use crate::linear::Step;
 type Steps = Vec<(State, Step<Progress>)>;
 
 impl RegistrySpec {
-    /// All steps that such a call can take.
+    /// Appends all steps that such a call can take.
     pub(super) fn write_steps(&self, state: &State, call: &Call, progress: &Progress, into: &mut Steps) {
         match call {
             Call::Register(name, outcome) => claim(state, *name, *outcome, None, progress, into),
@@ -17,7 +17,7 @@ impl RegistrySpec {
                 register_bound_without_server(state, *name, *server, progress, into);
             }
             Call::RegisterBound(name, server, outcome) => {
-                // One that finds the name taken need not have joined anybody.
+                // A call that finds the name taken need not have joined the server.
                 let joins = matches!(outcome, RegisterOutcome::Registered(_)).then_some(*server);
                 claim(state, *name, *outcome, joins, progress, into);
             }
@@ -33,27 +33,27 @@ impl RegistrySpec {
             Call::Route(name, RouteOutcome::Closed) => self.route_to_closed(state, *name, progress, into),
             Call::Broadcast(server, Some(outcomes)) => self.broadcast(state, *server, outcomes, progress, into),
             Call::Sweep(servers, transports) => sweep(state, [*servers, *transports], progress, into),
-            _ => unreachable!("calls that only look do not get here"),
+            _ => unreachable!("read-only calls do not get here"),
         }
     }
 
-    /// Both sides stand, and were alive at an instant of this call.
+    /// Neither side's removal has begun, and both were alive at an instant of this call.
     fn bind(&self, state: &State, transport: Name, server: Name, progress: &Progress, into: &mut Steps) {
-        let stand = state.bindable(transport).and(state.bindable(server));
+        let target = state.bindable(transport).and(state.bindable(server));
         let alive = [transport, server].iter().all(|name| self.was_alive(state, *name, progress));
-        if let Some(owner) = stand.filter(|_| alive) {
+        if let Some(owner) = target.filter(|_| alive) {
             into.push(done(state, |next| next.bind(transport, Some(owner))));
         }
-        into.extend(self.see(state, &[transport, server], progress).map(|step| (state.clone(), step)));
+        into.extend(self.remember_live(state, &[transport, server], progress).map(|step| (state.clone(), step)));
     }
 
-    /// A registration is found; then its mailbox is closed; when the call returns it is gone, by whoever's doing.
+    /// A registration is found, then its mailbox is closed; when the call returns, it has been removed by some call.
     fn route_to_closed(&self, state: &State, name: Name, progress: &Progress, into: &mut Steps) {
         match progress.candidates[0] {
             None => into.extend(self.hold_candidate(state, name, 0, progress)),
             Some(owner) if state.closed.has(owner) => match state.name_of(owner) {
                 None => into.push((state.clone(), Step::Done)),
-                Some(name) => into.push(going(state, *progress, |next| next.end(name))),
+                Some(name) => into.push(proceed(state, *progress, |next| next.end(name))),
             },
             Some(_) => {}
         }
@@ -79,7 +79,7 @@ impl RegistrySpec {
                 }
                 Some(owner) if state.closed.has(owner) => match state.name_of(owner) {
                     None => observed |= outcome_bit(number),
-                    Some(name) => into.push(going(state, *progress, |next| next.end(name))),
+                    Some(name) => into.push(proceed(state, *progress, |next| next.end(name))),
                 },
                 _ => {}
             }
@@ -91,7 +91,7 @@ impl RegistrySpec {
         }
     }
 
-    /// Remembers whose mailbox is going to be found closed.
+    /// Remembers an owner whose mailbox will be found closed.
     fn hold_candidate(
         &self,
         state: &State,
@@ -115,7 +115,7 @@ impl State {
     }
 }
 
-/// Joins a server if it is to, ends a dead one that has the name, and takes the name if it is free.
+/// Joins the server if requested, removes a dead registration of the name, and takes the name if it is free.
 fn claim(
     state: &State,
     name: Name,
@@ -143,11 +143,11 @@ fn claim(
         _ => {}
     }
     if state.dead(name).is_some() {
-        into.push(going(state, *progress, |next| next.end(name)));
+        into.push(proceed(state, *progress, |next| next.end(name)));
     }
 }
 
-/// Finds that there is no such server; if it found one before, it may have ended a dead one that has the name meanwhile.
+/// Finds no such server. If it found one before, it may meanwhile have removed a dead registration of the name.
 fn register_bound_without_server(state: &State, name: Name, server: Name, progress: &Progress, into: &mut Steps) {
     if is_missing(state, server) {
         into.push((state.clone(), Step::Done));
@@ -160,13 +160,13 @@ fn register_bound_without_server(state: &State, name: Name, server: Name, progre
                 into.push((state.clone(), Step::Continue(progress)));
             }
         }
-        Some(_) if state.dead(name).is_some() => into.push(going(state, *progress, |next| next.end(name))),
+        Some(_) if state.dead(name).is_some() => into.push(proceed(state, *progress, |next| next.end(name))),
         Some(_) => {}
     }
 }
 
-/// Ends whoever has the name, in two steps. One that is in vain finds the name free, but may have taken a first step
-/// before another call took the second.
+/// Removes the registration of a name in two steps. A failed call finds the name free, but may have taken the first
+/// step before another call took the second.
 fn end(state: &State, name: Option<Name>, ended: bool, progress: &Progress, into: &mut Steps) {
     let Some((name, registration)) = name.and_then(|name| Some((name, state.at(name)?))) else {
         if !ended {
@@ -175,13 +175,13 @@ fn end(state: &State, name: Option<Name>, ended: bool, progress: &Progress, into
         return;
     };
     if !registration.ending {
-        into.push(going(state, *progress, |next| next.end(name)));
+        into.push(proceed(state, *progress, |next| next.end(name)));
     } else if ended {
         into.push(done(state, |next| next.end(name)));
     }
 }
 
-/// Ends any of the dead, and is done when there was an instant for each name at which nobody dead had it.
+/// Removes dead entries. It is done once each name had an instant at which it was not dead.
 fn sweep(state: &State, expected: [u8; 2], progress: &Progress, into: &mut Steps) {
     let mut observed = progress.observed;
     for name in Name::ALL {
@@ -211,7 +211,7 @@ fn done<R>(state: &State, change: impl FnOnce(&mut State) -> R) -> (State, Step<
     (next, Step::Done)
 }
 
-fn going<R>(state: &State, progress: Progress, change: impl FnOnce(&mut State) -> R) -> (State, Step<Progress>) {
+fn proceed<R>(state: &State, progress: Progress, change: impl FnOnce(&mut State) -> R) -> (State, Step<Progress>) {
     let mut next = state.clone();
     change(&mut next);
     (next, Step::Continue(progress))

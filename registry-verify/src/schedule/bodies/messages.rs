@@ -1,4 +1,4 @@
-//! Messages: each is in a mailbox or comes back, and none reaches whom it must not reach any more.
+//! Messages: each is delivered or returned, and none reaches an unbound transport or a removed registration.
 
 use registry_core::{Backend, SendError};
 use shuttle::{future, thread};
@@ -6,7 +6,7 @@ use shuttle::{future, thread};
 use super::{assert_empty, registry, server, server_id, transport, transport_id};
 use crate::schedule::queue::Queue;
 
-/// A server is unregistered while messages come: each is in its mailbox or back with its sender.
+/// A server is unregistered while messages are sent to it: each is delivered once or returned.
 pub(super) fn unregister_against_route<B: Backend>() {
     let registry = registry::<B>();
     let (lease, inbox) = server(&registry, "s");
@@ -16,7 +16,7 @@ pub(super) fn unregister_against_route<B: Backend>() {
             scope.spawn(move || match registry.route_to_server("s", &transport_id("t"), message) {
                 Ok(()) => Some(message),
                 Err(error) => {
-                    assert_eq!(error.into_message(), message, "another message came back");
+                    assert_eq!(error.into_message(), message, "another message was returned");
                     None
                 }
             })
@@ -27,14 +27,14 @@ pub(super) fn unregister_against_route<B: Backend>() {
     });
     let mut received: Vec<_> = inbox.drain().into_iter().map(|delivery| delivery.message).collect();
     received.sort_unstable();
-    assert_eq!(received, accepted, "what was accepted is received, once");
+    assert_eq!(received, accepted, "accepted messages are received once");
     let late = registry.route_to_server("s", &transport_id("t"), 3);
-    assert_eq!(late.map_err(|error| error.into_message()), Err(3), "delivered to whom is gone");
+    assert_eq!(late.map_err(|error| error.into_message()), Err(3), "delivered to a removed server");
     drop(lease);
     assert_empty(&registry);
 }
 
-/// A transport is unbound, or moved, while its server broadcasts: afterwards no broadcast reaches it.
+/// A transport is unbound or moved while its server broadcasts: later broadcasts do not reach it.
 pub(super) fn broadcast_against_unbind<B: Backend>() {
     let registry = registry::<B>();
     let (s, _requests) = server(&registry, "s");
@@ -42,7 +42,7 @@ pub(super) fn broadcast_against_unbind<B: Backend>() {
     let (t, t_replies) = transport(&registry, "t");
     let (u, u_replies) = transport(&registry, "u");
     for id in ["t", "u"] {
-        registry.bind_transport_to_server(id, "s").expect("both are there");
+        registry.bind_transport_to_server(id, "s").expect("both are registered");
     }
     let (report, of_t, of_u) = thread::scope(|scope| {
         let report = scope.spawn(|| registry.broadcast("s", 1));
@@ -51,43 +51,44 @@ pub(super) fn broadcast_against_unbind<B: Backend>() {
             t_replies.len()
         });
         let of_u = scope.spawn(|| {
-            registry.bind_transport_to_server("u", "other").expect("both are there");
+            registry.bind_transport_to_server("u", "other").expect("both are registered");
             u_replies.len()
         });
-        let of_t = of_t.join().expect("nobody panics");
-        let of_u = of_u.join().expect("nobody panics");
-        (report.join().expect("nobody panics"), of_t, of_u)
+        let of_t = of_t.join().expect("no thread panics");
+        let of_u = of_u.join().expect("no thread panics");
+        (report.join().expect("no thread panics"), of_t, of_u)
     });
-    assert_eq!((t_replies.len(), u_replies.len()), (of_t, of_u), "a broadcast reached whom was not bound any more");
+    assert_eq!((t_replies.len(), u_replies.len()), (of_t, of_u), "a broadcast reached an unbound transport");
     assert_eq!(report.delivered, of_t + of_u);
     drop((s, other, t, u));
     assert_empty(&registry);
 }
 
-/// Transports die while their server broadcasts: each is delivered to, reported or gone, and the closed are taken out.
+/// Transports die while their server broadcasts: each gets the message, is reported or is gone, and closed ones are
+/// removed.
 pub(super) fn broadcast_against_deaths<B: Backend>() {
     let registry = registry::<B>();
     let (s, _requests) = server(&registry, "s");
     let (t, t_replies) = transport(&registry, "t");
     let (u, u_replies) = transport(&registry, "u");
     for id in ["t", "u"] {
-        registry.bind_transport_to_server(id, "s").expect("both are there");
+        registry.bind_transport_to_server(id, "s").expect("both are registered");
     }
     let report = thread::scope(|scope| {
         let report = scope.spawn(|| registry.broadcast("s", 1));
         scope.spawn(|| u_replies.close());
         scope.spawn(|| drop(t));
-        report.join().expect("nobody panics")
+        report.join().expect("no thread panics")
     });
     assert_eq!(report.delivered, t_replies.len() + u_replies.len());
     assert!(report.closed.iter().all(|id| *id == transport_id("u")));
-    assert_eq!(u.is_current(), report.closed.is_empty(), "the closed are taken out");
+    assert_eq!(u.is_current(), report.closed.is_empty(), "closed transports are removed");
     assert_eq!(registry.find_server("s").map(|found| found.id), Some(server_id("s")));
     drop((s, u));
     assert_empty(&registry);
 }
 
-/// A message waits for room while its receiver's registration ends and its name goes to another one.
+/// A message waits for capacity while the receiver is removed and its name is registered again.
 pub(super) fn send_against_removal<B: Backend>() {
     let registry = registry::<B>();
     let inbox = Queue::new(1);
@@ -100,26 +101,26 @@ pub(super) fn send_against_removal<B: Backend>() {
         scope.spawn(|| {
             let sent = future::block_on(registry.send_to_server("s", &transport_id("t"), 2, None));
             match sent {
-                // It came after the successor, who is another one.
-                Ok(()) => assert_eq!(successors.len(), 1, "delivered to a registration that had ended"),
+                // It found the successor, which is another registration.
+                Ok(()) => assert_eq!(successors.len(), 1, "delivered to a removed registration"),
                 Err(SendError::Closed(message) | SendError::NotFound(message)) => assert_eq!(message, 2),
-                Err(other) => panic!("there is no limit: {other}"),
+                Err(other) => panic!("sent without a time limit: {other}"),
             }
         });
         scope.spawn(|| {
             assert!(lease.release());
-            // Only now is there room.
+            // Frees capacity only after the removal.
             assert_eq!(inbox.drain().len(), 1);
             let successor = registry.register_server("s", successors.clone(), ()).expect("the name is free");
             successor.detach();
         });
     });
-    assert_eq!(inbox.len(), 0, "delivered to a registration that had ended");
+    assert_eq!(inbox.len(), 0, "delivered to a removed registration");
     registry.unregister_server("s");
     assert_empty(&registry);
 }
 
-/// A message waits for room at an owner that never makes any, while its registration ends.
+/// A message waits for capacity that never becomes free, while the receiver is removed.
 pub(super) fn send_to_stalled_against_removal<B: Backend>() {
     let registry = registry::<B>();
     let stalled = Queue::new(1);
@@ -127,10 +128,10 @@ pub(super) fn send_to_stalled_against_removal<B: Backend>() {
     registry.route_to_server("s", &transport_id("t"), 1).expect("there is room");
     thread::scope(|scope| {
         scope.spawn(|| {
-            // If it is not told of the end, it waits for ever, which the scheduler reports.
+            // Without a wake-up on removal it waits forever, which the scheduler reports as a deadlock.
             match future::block_on(registry.send_to_server("s", &transport_id("t"), 2, None)) {
                 Err(SendError::Closed(message) | SendError::NotFound(message)) => assert_eq!(message, 2),
-                other => panic!("there is never room: {other:?}"),
+                other => panic!("the mailbox is always full: {other:?}"),
             }
         });
         scope.spawn(|| assert!(lease.release()));

@@ -1,7 +1,6 @@
-//! Random programs of three threads, recorded and judged as the histories of real threads are.
+//! Random programs of three threads, recorded and checked like the histories of OS threads.
 //!
-//! The program is drawn from the schedule's own source of chance, so that what a schedule's seed brings about it brings
-//! about again.
+//! The program is drawn from the scheduler's random numbers, so the seed of a schedule reproduces it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,10 +15,10 @@ use crate::schedule::queue::{Queue, Queues};
 
 const THREADS: usize = 3;
 
-/// How many calls have been judged in this process.
+/// The number of calls checked in this process.
 pub(in crate::schedule) static CHECKED_CALLS: AtomicU64 = AtomicU64::new(0);
 
-/// Whatever three threads do, there is an order of instants that explains all results.
+/// The history of three concurrent threads is linearizable.
 pub(super) fn random_program<B: Backend>() {
     let program = Program::of(thread_rng().next_u64(), THREADS);
     let builder = Registry::<u64, B, Queues>::builder().shards(program.shards.min(2)).probe(|_| ());
@@ -45,7 +44,7 @@ pub(super) fn random_program<B: Backend>() {
     });
     match check_clients(&registry, clients, &clock) {
         Ok(calls) => CHECKED_CALLS.fetch_add(calls as u64, Ordering::Relaxed),
-        Err(wrong) => panic!("{wrong}"),
+        Err(violation) => panic!("{violation}"),
     };
 }
 

@@ -1,4 +1,4 @@
-//! Remembered routes and many messages at once: none goes where a binding or a name led before.
+//! Bound routes and batches: no message follows an old binding or reaches an old owner.
 
 use registry_core::{Backend, BoundRouteError, RouteError};
 use shuttle::thread;
@@ -6,15 +6,15 @@ use shuttle::thread;
 use super::{assert_empty, registry, server, transport, transport_id};
 use crate::schedule::queue::Queue;
 
-/// A transport is unbound and bound to another server while a message goes through its route: whatever is sent after
-/// that goes by the new binding.
+/// A transport is rebound to another server while a message is sent through its bound route: later messages follow the
+/// new binding.
 pub(super) fn bound_route_against_rebinding<B: Backend>() {
     let registry = registry::<B>();
     let (s, requests) = server(&registry, "s");
     let (other, others) = server(&registry, "other");
     let (t, _replies) = transport(&registry, "t");
-    registry.bind_transport_to_server("t", "s").expect("both are there");
-    let [mut one, mut two] = [(); 2].map(|()| registry.bound_route("t").expect("it is there"));
+    registry.bind_transport_to_server("t", "s").expect("both are registered");
+    let [mut one, mut two] = [(); 2].map(|()| registry.bound_route("t").expect("the transport is registered"));
     registry.route_through(&mut one, 1).expect("there is room");
     assert_eq!(registry.route_through(&mut two, 2), Ok(()));
     assert_eq!(requests.drain().len(), 2);
@@ -23,16 +23,16 @@ pub(super) fn bound_route_against_rebinding<B: Backend>() {
         scope.spawn(|| {
             assert!(registry.unbind_transport("t"));
             let unbound = registry.route_through(&mut two, 4);
-            assert_eq!(unbound, Err(BoundRouteError::NotBound(4)), "sent by a binding that was undone");
-            registry.bind_transport_to_server("t", "other").expect("both are there");
+            assert_eq!(unbound, Err(BoundRouteError::NotBound(4)), "sent after the unbinding");
+            registry.bind_transport_to_server("t", "other").expect("both are registered");
             assert_eq!(registry.route_through(&mut two, 5), Ok(()));
-            assert!(others.drain().iter().any(|delivery| delivery.message == 5), "sent by a binding that was moved");
+            assert!(others.drain().iter().any(|delivery| delivery.message == 5), "not sent to the new server");
         });
-        meanwhile.join().expect("nobody panics")
+        meanwhile.join().expect("no thread panics")
     });
     let arrived = requests.drain().into_iter().chain(others.drain()).filter(|delivery| delivery.message == 3).count();
     match meanwhile {
-        // The other thread may have read it from the new server.
+        // The other thread may have drained it from the new server's mailbox.
         Ok(()) => assert!(arrived <= 1),
         Err(error) => assert_eq!((error, arrived), (BoundRouteError::NotBound(3), 0)),
     }
@@ -40,15 +40,14 @@ pub(super) fn bound_route_against_rebinding<B: Backend>() {
     assert_empty(&registry);
 }
 
-/// A server dies and its name goes to another one while messages go to whom the transport is bound to: the successor gets
-/// none.
+/// A server dies and its name is registered again while a bound transport sends: the successor receives nothing.
 pub(super) fn bound_route_against_server_death<B: Backend>() {
     let registry = registry::<B>();
     let requests = Queue::new(4);
     let s = registry.register_server("s", requests.clone(), ()).expect("the name is free");
     let (t, _replies) = transport(&registry, "t");
-    registry.bind_transport_to_server("t", "s").expect("both are there");
-    let [mut one, mut two] = [(); 2].map(|()| registry.bound_route("t").expect("it is there"));
+    registry.bind_transport_to_server("t", "s").expect("both are registered");
+    let [mut one, mut two] = [(); 2].map(|()| registry.bound_route("t").expect("the transport is registered"));
     for route in [&mut one, &mut two] {
         registry.route_through(route, 0).expect("there is room");
     }
@@ -61,22 +60,22 @@ pub(super) fn bound_route_against_server_death<B: Backend>() {
             drop(s);
             registry.register_server("s", successors.clone(), ()).expect("the name is free").detach();
             let after = registry.route_through(&mut two, 3);
-            assert_eq!(after, Err(BoundRouteError::NotBound(3)), "sent to whom is gone");
+            assert_eq!(after, Err(BoundRouteError::NotBound(3)), "sent to a removed server");
         });
-        [through.join().expect("nobody panics"), by_name.join().expect("nobody panics")]
+        [through.join().expect("no thread panics"), by_name.join().expect("no thread panics")]
     });
-    assert_eq!(successors.len(), 0, "a successor inherited a message");
+    assert_eq!(successors.len(), 0, "the successor received a message");
     let mut arrived: Vec<_> = requests.drain().into_iter().map(|delivery| delivery.message).collect();
     arrived.sort_unstable();
     let accepted: Vec<_> = [1, 2].into_iter().zip(&sent).filter(|(_, sent)| sent.is_ok()).map(|(n, _)| n).collect();
-    assert_eq!(arrived, accepted, "what was accepted is received, once");
+    assert_eq!(arrived, accepted, "accepted messages are received once");
     drop((t, one, two));
     registry.unregister_server("s");
     assert_empty(&registry);
 }
 
-/// Many messages are sent at once while one of the receivers is unregistered and another one is found dead: each is in a
-/// mailbox or comes back, in order, and the dead one is taken out.
+/// A batch is routed while one receiver is unregistered and another closes: each message is delivered or returned, in
+/// order, and the dead entry is removed.
 pub(super) fn route_many_against_deaths<B: Backend>() {
     let registry = registry::<B>();
     let [stays, leaves] = [(); 2].map(|()| Queue::new(4));
@@ -90,12 +89,12 @@ pub(super) fn route_many_against_deaths<B: Backend>() {
             scope.spawn(|| registry.route_many_to_servers(to.into_iter().zip(0..).map(|(to, n)| (to, &from, n))));
         scope.spawn(|| drop(leave));
         scope.spawn(|| deads.close());
-        sender.join().expect("nobody panics")
+        sender.join().expect("no thread panics")
     });
     let mut back = Vec::new();
     for (place, error) in &returned {
         assert!(matches!(error, RouteError::NotFound(_)) == (*place == 0 || *place == 3), "{place}: {error:?}");
-        assert_eq!(error.into_message(), *place as u64, "another message came back");
+        assert_eq!(error.into_message(), *place as u64, "another message was returned");
         back.push(*place as u64);
     }
     assert!(back.is_sorted());
@@ -103,12 +102,12 @@ pub(super) fn route_many_against_deaths<B: Backend>() {
         |queue: &Queue<_>| queue.drain().into_iter().map(|delivery: registry_core::ToServer<u64>| delivery.message);
     let (left, stayed, died) = (of(&leaves), of(&stays).collect::<Vec<_>>(), of(&deads));
     let left: Vec<u64> = left.collect();
-    assert!(left.is_sorted(), "messages to one receiver stay in order");
-    assert_eq!(stayed, [1, 4], "others lose nothing");
+    assert!(left.is_sorted(), "messages to one receiver are out of order");
+    assert_eq!(stayed, [1, 4], "other receivers lost messages");
     let mut all: Vec<u64> = left.into_iter().chain(stayed).chain(died).chain(back.iter().copied()).collect();
     all.sort_unstable();
-    assert_eq!(all, [0, 1, 2, 3, 4], "each is delivered or returned, once");
-    assert_eq!(dead.is_current(), !back.contains(&2), "who is found dead is taken out");
+    assert_eq!(all, [0, 1, 2, 3, 4], "each message is delivered or returned once");
+    assert_eq!(dead.is_current(), !back.contains(&2), "a receiver found closed is removed");
     drop((stay, dead));
     assert_empty(&registry);
 }
