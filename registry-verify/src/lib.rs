@@ -4,6 +4,7 @@
 //! Each kind of check is a module whose `run` takes a backend, a seed and a time budget or scale, and returns a
 //! [`CheckReport`] with what was checked and every violation found.
 
+mod any_lease;
 pub mod check_report;
 pub mod history;
 pub mod linear;

@@ -35,19 +35,19 @@ pub fn check_clients<B: Backend, X: MailboxFactory, P: Probe>(
         }
     }
     if let Some(client) = clients.first_mut() {
-        Program::final_reads().for_each(|look| client.perform(look, clock));
+        Program::final_reads().for_each(|read| client.perform(read, clock));
     }
     for client in &mut clients {
         client.drop_leases();
         client.registrations.iter_mut().for_each(|registration| registration.read());
     }
-    let history = recorded(&clients)?;
+    let history = to_history(&clients)?;
     check_history(&history)?;
     let left = (registry.server_count(), registry.transport_count(), registry.binding_count());
     if left != (0, 0, 0) {
         return Err(format!(
             "entries remained after all leases were dropped (servers, transports, bindings): {left:?}\n{}",
-            print(&history)
+            format_history(&history)
         ));
     }
     Ok(history.iter().map(Vec::len).sum())
@@ -62,7 +62,9 @@ pub fn check_history(history: &History<Call>) -> Result<(), String> {
     let (specification, initial) = (RegistrySpec::of(history), State::default());
     match check(&specification, &initial, history, MAX_CONFIGURATIONS) {
         Verdict::Linearizable => Ok(()),
-        Verdict::Undecided { visited } => Err(format!("undecided after {visited} configurations:\n{}", print(history))),
+        Verdict::Undecided { visited } => {
+            Err(format!("undecided after {visited} configurations:\n{}", format_history(history)))
+        }
         Verdict::Violation(violation) => {
             let smaller = shrink(&specification, &initial, history, MAX_CONFIGURATIONS);
             match check(&specification, &initial, &smaller, MAX_CONFIGURATIONS) {
@@ -73,7 +75,7 @@ pub fn check_history(history: &History<Call>) -> Result<(), String> {
     }
 }
 
-fn print(history: &History<Call>) -> String {
+fn format_history(history: &History<Call>) -> String {
     let mut lines: Vec<_> = history
         .iter()
         .enumerate()
@@ -90,12 +92,12 @@ fn print(history: &History<Call>) -> String {
 ///
 /// Checks on the way what needs no search: incarnations are unique and increase, and messages are where they were
 /// reported to be.
-fn recorded<B: Backend, X: MailboxFactory, P: Probe>(clients: &[Client<B, X, P>]) -> Result<History<Call>, String> {
-    let owners = Numbering::of(clients)?;
+fn to_history<B: Backend, X: MailboxFactory, P: Probe>(clients: &[Client<B, X, P>]) -> Result<History<Call>, String> {
+    let owners = OwnerNumbers::of(clients)?;
     let registrations = clients.iter().flat_map(|client| &client.registrations);
     let mut numbered = Vec::new();
     for registration in registrations {
-        numbered.push((owners.number(registration.incarnation)?, registration));
+        numbered.push((owners.owner_of(registration.incarnation)?, registration));
     }
     let messages = Messages::of(numbered.into_iter())?;
     messages.compare(clients)?;
@@ -107,44 +109,44 @@ fn recorded<B: Backend, X: MailboxFactory, P: Probe>(clients: &[Client<B, X, P>]
 }
 
 /// The incarnations of all owners, in order.
-struct Numbering(Vec<Incarnation>);
+struct OwnerNumbers(Vec<Incarnation>);
 
-impl Numbering {
+impl OwnerNumbers {
     fn of<B: Backend, X: MailboxFactory, P: Probe>(clients: &[Client<B, X, P>]) -> Result<Self, String> {
-        let mut given: Vec<(Incarnation, u64, u64)> = Vec::new();
+        let mut registered: Vec<(Incarnation, u64, u64)> = Vec::new();
         for record in clients.iter().flat_map(|client| &client.records) {
             if let Response::Registered(incarnation) = record.response {
-                given.push((incarnation, record.began, record.ended));
+                registered.push((incarnation, record.began, record.ended));
             }
         }
-        given.sort_unstable();
-        for pair in given.windows(2) {
+        registered.sort_unstable();
+        for pair in registered.windows(2) {
             if pair[0].0 == pair[1].0 {
                 return Err(format!("two registrations have incarnation {}", pair[0].0));
             }
         }
-        for (place, one) in given.iter().enumerate() {
-            if let Some(other) = given[place..].iter().find(|other| other.2 < one.1) {
-                return Err(format!("incarnation {} belongs to an earlier registration than {}", other.0, one.0));
+        for (index, first) in registered.iter().enumerate() {
+            if let Some(other) = registered[index..].iter().find(|other| other.2 < first.1) {
+                return Err(format!("incarnation {} belongs to an earlier registration than {}", other.0, first.0));
             }
         }
-        if given.len() > OWNERS {
-            return Err(format!("{} registrations exceed the checker's limit of {OWNERS}", given.len()));
+        if registered.len() > OWNERS {
+            return Err(format!("{} registrations exceed the checker's limit of {OWNERS}", registered.len()));
         }
-        Ok(Self(given.into_iter().map(|(incarnation, ..)| incarnation).collect()))
+        Ok(Self(registered.into_iter().map(|(incarnation, ..)| incarnation).collect()))
     }
 
-    fn number(&self, incarnation: Incarnation) -> Result<Owner, String> {
+    fn owner_of(&self, incarnation: Incarnation) -> Result<Owner, String> {
         match self.0.binary_search(&incarnation) {
-            Ok(number) => Ok(Owner(number as u8)),
+            Ok(index) => Ok(Owner(index as u8)),
             Err(_) => Err(format!("unknown incarnation: {incarnation}")),
         }
     }
 }
 
-fn to_call(record: &Record, owners: &Numbering, messages: &Messages) -> Result<Call, String> {
+fn to_call(record: &Record, owners: &OwnerNumbers, messages: &Messages) -> Result<Call, String> {
     let subject = || match record.subject {
-        Some(incarnation) => owners.number(incarnation),
+        Some(incarnation) => owners.owner_of(incarnation),
         None => Err(format!("{:?} has no subject", record.op)),
     };
     Ok(match (record.op, &record.response) {
@@ -166,7 +168,7 @@ fn to_call(record: &Record, owners: &Numbering, messages: &Messages) -> Result<C
         }
         (Op::Unbind(transport), Response::Bool(was_bound)) => Call::Unbind(transport, *was_bound),
         (Op::Find(name), Response::Found(found)) => {
-            Call::Find(name, found.map(|incarnation| owners.number(incarnation)).transpose()?)
+            Call::Find(name, found.map(|incarnation| owners.owner_of(incarnation)).transpose()?)
         }
         (Op::ServerFor(transport), Response::Server(server)) => Call::ServerFor(transport, server.map(Name::server)),
         (Op::TransportsOf(server), Response::Transports(ids)) => {
@@ -204,10 +206,10 @@ fn to_call(record: &Record, owners: &Numbering, messages: &Messages) -> Result<C
     })
 }
 
-fn register_outcome(response: &Response, owners: &Numbering) -> Result<RegisterOutcome, String> {
+fn register_outcome(response: &Response, owners: &OwnerNumbers) -> Result<RegisterOutcome, String> {
     Ok(match response {
-        Response::Registered(incarnation) => RegisterOutcome::Registered(owners.number(*incarnation)?),
-        Response::Taken(by) => RegisterOutcome::Taken(owners.number(*by)?),
+        Response::Registered(incarnation) => RegisterOutcome::Registered(owners.owner_of(*incarnation)?),
+        Response::Taken(by) => RegisterOutcome::Taken(owners.owner_of(*by)?),
         _ => RegisterOutcome::NoServer,
     })
 }

@@ -13,9 +13,10 @@ use registry_core::{
 use registry_router::Registry;
 
 use super::mailbox_factory::MailboxFactory;
-use super::owned_registration::{AnyInbox, AnyLease, OwnedRegistration};
+use super::owned_registration::{AnyInbox, OwnedRegistration};
 use super::program::Op;
 use super::spec::Name;
+use crate::any_lease::AnyLease;
 use crate::sequence::Side;
 
 /// The registrations of one thread, and the record of its calls.

@@ -26,11 +26,11 @@ impl Messages {
     ) -> Result<Self, String> {
         let mut found = Vec::new();
         for (owner, registration) in registrations {
-            for (place, &(from, message)) in registration.read.iter().enumerate() {
-                let before = &registration.read[..place];
-                let passed =
-                    before.iter().any(|(_, other)| sender_of(*other) == sender_of(message) && *other >= message);
-                if passed {
+            for (index, &(from, message)) in registration.read.iter().enumerate() {
+                let earlier = &registration.read[..index];
+                let is_late =
+                    earlier.iter().any(|(_, other)| sender_of(*other) == sender_of(message) && *other >= message);
+                if is_late {
                     return Err(format!("messages of {owner} are out of order or duplicated: {:?}", registration.read));
                 }
                 found.push((message, from, registration.name, owner));
@@ -53,10 +53,10 @@ impl Messages {
         &self,
         clients: &[Client<B, X, P>],
     ) -> Result<(), String> {
-        let mut accounted = 0;
+        let mut delivered = 0;
         let mut reported = Rejections::default();
         for record in clients.iter().flat_map(|client| &client.records) {
-            accounted += self.compare_one(record)?;
+            delivered += self.compare_one(record)?;
             match &record.response {
                 Response::Full => reported.full += 1,
                 Response::Closed => reported.closed += 1,
@@ -67,10 +67,10 @@ impl Messages {
                 _ => {}
             }
         }
-        if accounted != self.found.len() {
+        if delivered != self.found.len() {
             return Err(format!(
                 "{} messages were reported as delivered, {} are in inboxes",
-                accounted,
+                delivered,
                 self.found.len()
             ));
         }
@@ -100,11 +100,11 @@ impl Messages {
         let mut count = 0;
         for &(message, by, name, owner) in receivers {
             count += 1;
-            let right = match record.op {
+            let is_intended = match record.op {
                 Op::Route(to, _) => to == name,
                 _ => name.side == Side::Transport,
             };
-            if !right || by != from {
+            if !is_intended || by != from {
                 return Err(format!(
                     "message {message} of {:?} is in the inbox of {owner}, {name}, from {by}",
                     record.op

@@ -1,11 +1,11 @@
 //! A registration of a client: its lease, its inbox, and the messages read so far.
 
 use registry_core::{Incarnation, ToServer, ToTransport};
-use registry_router::{ServerLease, TransportLease};
 
 use super::client::number;
 use super::mailbox_factory::{MailboxFactory, Receiver, Rejections};
 use super::spec::Name;
+use crate::any_lease::AnyLease;
 
 /// A registration with its inbox.
 pub(super) struct OwnedRegistration<X: MailboxFactory> {
@@ -17,11 +17,6 @@ pub(super) struct OwnedRegistration<X: MailboxFactory> {
     /// The messages read: sender id and message.
     pub(super) read: Vec<(u8, u64)>,
     inbox: AnyInbox<X>,
-}
-
-pub(super) enum AnyLease {
-    Server(ServerLease),
-    Transport(TransportLease),
 }
 
 pub(super) enum AnyInbox<X: MailboxFactory> {
@@ -59,29 +54,6 @@ impl<X: MailboxFactory> OwnedRegistration<X> {
         match &self.inbox {
             AnyInbox::Server(inbox) => inbox.rejections(),
             AnyInbox::Transport(inbox) => inbox.rejections(),
-        }
-    }
-}
-
-impl AnyLease {
-    pub(super) fn release(self) -> bool {
-        match self {
-            Self::Server(lease) => lease.release(),
-            Self::Transport(lease) => lease.release(),
-        }
-    }
-
-    pub(super) fn is_current(&self) -> bool {
-        match self {
-            Self::Server(lease) => lease.is_current(),
-            Self::Transport(lease) => lease.is_current(),
-        }
-    }
-
-    fn incarnation(&self) -> Incarnation {
-        match self {
-            Self::Server(lease) => lease.incarnation(),
-            Self::Transport(lease) => lease.incarnation(),
         }
     }
 }

@@ -85,11 +85,11 @@ impl Program {
     /// Returns the reads of the final state.
     pub fn final_reads() -> impl Iterator<Item = Op> {
         let all = Name::ALL.into_iter();
-        let looks = all.flat_map(|name| match name.side {
+        let reads = all.flat_map(|name| match name.side {
             Side::Server => [Op::Find(name), Op::TransportsOf(name)],
             Side::Transport => [Op::Find(name), Op::ServerFor(name)],
         });
-        looks.chain([Op::Count])
+        reads.chain([Op::Count])
     }
 }
 

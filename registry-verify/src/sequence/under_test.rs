@@ -1,12 +1,11 @@
 //! Executes operations on a registry, and converts its results into those of the model.
 
 use registry_core::{Backend, BindError, BoundRouteError, Incarnation, RegisterError, RegisterErrorKind, RouteError};
-use registry_router::{
-    BoundRoute, Inbox, Registry, ServerId, ServerLease, ToServer, ToTransport, TransportId, TransportLease, mailbox,
-};
+use registry_router::{BoundRoute, Inbox, Registry, ServerId, ToServer, ToTransport, TransportId, mailbox};
 
 use super::op::{IDS, Op, Side};
 use super::outcome::{Outcome, View};
+use crate::any_lease::AnyLease;
 
 /// A registry with the owners that registered in it.
 #[derive(Debug)]
@@ -22,12 +21,6 @@ struct Owner {
     lease: Option<AnyLease>,
     route: Option<BoundRoute<u64>>,
     inbox: AnyInbox,
-}
-
-#[derive(Debug)]
-enum AnyLease {
-    Server(ServerLease),
-    Transport(TransportLease),
 }
 
 #[derive(Debug)]
@@ -71,14 +64,11 @@ impl<B: Backend> RegistryUnderTest<B> {
             }
             Op::Release(owner) => match self.take_lease(owner) {
                 None => Outcome::Nothing,
-                Some(AnyLease::Server(lease)) => Outcome::Done(lease.release()),
-                Some(AnyLease::Transport(lease)) => Outcome::Done(lease.release()),
+                Some(lease) => Outcome::Done(lease.release()),
             },
             Op::Detach(owner) => {
-                match self.take_lease(owner) {
-                    None => {}
-                    Some(AnyLease::Server(lease)) => lease.detach(),
-                    Some(AnyLease::Transport(lease)) => lease.detach(),
+                if let Some(lease) = self.take_lease(owner) {
+                    lease.detach();
                 }
                 Outcome::Nothing
             }
@@ -183,11 +173,7 @@ impl<B: Backend> RegistryUnderTest<B> {
         }
         view.listed.sort_unstable();
         for (number, owner) in self.owners.iter().enumerate() {
-            let current = match &owner.lease {
-                None => false,
-                Some(AnyLease::Server(lease)) => lease.is_current(),
-                Some(AnyLease::Transport(lease)) => lease.is_current(),
-            };
+            let current = owner.lease.as_ref().is_some_and(AnyLease::is_current);
             view.current.extend(current.then_some(number));
             let waiting = match &owner.inbox {
                 AnyInbox::Server(inbox) => inbox.len(),
@@ -216,10 +202,7 @@ impl<B: Backend> RegistryUnderTest<B> {
     fn registered<Mb>(&mut self, registered: Result<AnyLease, RegisterError<Mb>>, inbox: AnyInbox) -> Outcome {
         match registered {
             Ok(lease) => {
-                let incarnation = match &lease {
-                    AnyLease::Server(lease) => lease.incarnation(),
-                    AnyLease::Transport(lease) => lease.incarnation(),
-                };
+                let incarnation = lease.incarnation();
                 self.owners.push(Owner { incarnation, lease: Some(lease), route: None, inbox });
                 Outcome::Registered(self.owners.len() - 1)
             }

@@ -12,8 +12,8 @@ use registry_core::{Backend, Incarnation, RegisterErrorKind};
 use registry_router::{Inbox, Registry, ServerMailbox, ToServer, ToTransport, TransportMailbox, mailbox};
 
 use super::fixture::entry_counts;
-use super::owner::AnyLease;
 use super::recorder::Recorder;
+use crate::any_lease::AnyLease;
 use crate::sequence::Side;
 
 const COMPETITORS: usize = 3;

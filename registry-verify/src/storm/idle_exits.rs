@@ -10,8 +10,9 @@ use registry_core::Backend;
 use registry_router::{Inbox, Registry, ToServer, ToTransport, mailbox};
 
 use super::fixture::{entry_counts, registry, server, transport};
-use super::owner::{AnyLease, Owner, expect_lease};
+use super::owner::{Owner, expect_lease};
 use super::recorder::{Recorder, RoundMetrics};
+use crate::any_lease::AnyLease;
 
 pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
     let exits = recorder.scaled(500);

@@ -22,8 +22,9 @@ use registry_router::{Inbox, Registry, ServerMailbox, ToTransport, TokioMailbox,
 
 use super::cpu_timer::CpuTimer;
 use super::fixture::{entry_counts, server, transport};
-use super::owner::{AnyLease, expect_lease};
+use super::owner::expect_lease;
 use super::recorder::{EntryCounts, Recorder};
+use crate::any_lease::AnyLease;
 
 pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
     let mut works: Vec<_> =

@@ -25,8 +25,9 @@ use registry_router::{
 };
 
 use super::fixture::{entry_counts, server, transport};
-use super::owner::{AnyLease, expect_lease};
+use super::owner::expect_lease;
 use super::recorder::{EntryCounts, Recorder};
+use crate::any_lease::AnyLease;
 
 const WAVES: usize = 4;
 

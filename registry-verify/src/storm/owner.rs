@@ -2,42 +2,13 @@
 
 use std::fmt::Debug;
 
-use registry_core::{Backend, Incarnation, RegisterError};
-use registry_router::{
-    Inbox, Registry, ServerId, ServerLease, ToServer, ToTransport, TransportId, TransportLease, mailbox,
-};
+use registry_core::{Backend, RegisterError};
+use registry_router::{Inbox, Registry, ServerId, ToServer, ToTransport, TransportId, mailbox};
+
+use crate::any_lease::AnyLease;
 
 /// The capacity of an owner's mailbox.
 const CAPACITY: usize = 32;
-
-/// A lease of either kind.
-pub(super) enum AnyLease {
-    Server(ServerLease),
-    Transport(TransportLease),
-}
-
-impl AnyLease {
-    pub(super) fn is_current(&self) -> bool {
-        match self {
-            Self::Server(lease) => lease.is_current(),
-            Self::Transport(lease) => lease.is_current(),
-        }
-    }
-
-    pub(super) fn incarnation(&self) -> Incarnation {
-        match self {
-            Self::Server(lease) => lease.incarnation(),
-            Self::Transport(lease) => lease.incarnation(),
-        }
-    }
-
-    pub(super) fn detach(self) {
-        match self {
-            Self::Server(lease) => lease.detach(),
-            Self::Transport(lease) => lease.detach(),
-        }
-    }
-}
 
 /// An inbox of either kind.
 #[expect(dead_code, reason = "held only to be dropped")]

@@ -22,15 +22,15 @@ const SWEEP_INTERVAL: Duration = Duration::from_millis(64);
 const FOUND_PERIOD: usize = 10;
 
 pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
-    let (ends, ended) = mpsc::channel();
-    let builder = Registry::<u64, B>::builder().admission(ReleaseNotifier(ends));
+    let (removed_tx, removed_rx) = mpsc::channel();
+    let builder = Registry::<u64, B>::builder().admission(ReleaseNotifier(removed_tx));
     let registry = builder.build().expect("the default settings are valid");
     let population = Population::new(&registry, recorder.scaled(5_000), recorder.scaled(1_000));
 
     dead_entries_are_not_found(&registry, &population, recorder);
     sweep_removes_the_dead(&registry, &population, recorder);
     sweep_shard_removes_the_dead(&registry, &population, recorder);
-    sweep_task_removes_the_dead(&registry, &population, &ended, recorder);
+    sweep_task_removes_the_dead(&registry, &population, &removed_rx, recorder);
 
     let Population { live, .. } = population;
     recorder.add_deaths(live.len());
@@ -50,9 +50,9 @@ impl Population {
     fn new<B: Backend>(registry: &Registry<u64, B>, dying: usize, live: usize) -> Self {
         let live_servers: Vec<_> = (0..live).map(|number| server("live", number)).collect();
         let mut owners = Vec::new();
-        for (number, home) in live_servers.iter().enumerate() {
-            owners.push(Owner::server(registry, home.clone()));
-            owners.push(Owner::bound(registry, transport("live", number), home));
+        for (number, server_id) in live_servers.iter().enumerate() {
+            owners.push(Owner::server(registry, server_id.clone()));
+            owners.push(Owner::bound(registry, transport("live", number), server_id));
         }
         Self {
             live: owners,
@@ -97,8 +97,8 @@ impl Population {
         recorder.expect_empty(when, remaining);
         let current = self.live.iter().filter(|owner| owner.lease.is_current()).count();
         recorder.expect_eq("live entries still registered", current, 2 * all);
-        let bound = |(number, home): &(usize, &ServerId)| {
-            registry.server_for_transport(transport("live", *number)).as_ref() == Some(home)
+        let bound = |(number, server_id): &(usize, &ServerId)| {
+            registry.server_for_transport(transport("live", *number)).as_ref() == Some(server_id)
         };
         recorder.expect_eq("live entries still bound", self.live_servers.iter().enumerate().filter(bound).count(), all);
     }
@@ -112,7 +112,7 @@ fn dead_entries_are_not_found<B: Backend>(
 ) {
     population.die_silently(registry, recorder);
     let (dead, live) = (population.servers.len(), population.live_servers.len());
-    let home = &population.live_servers[0];
+    let server_id = &population.live_servers[0];
     let found = population.servers.iter().filter(|id| registry.find_server(id).is_some()).count()
         + population.transports.iter().filter(|id| registry.with_transport(id, |_| ()).is_some()).count()
         + population.transports.iter().filter(|id| registry.server_for_transport(id).is_some()).count()
@@ -120,9 +120,9 @@ fn dead_entries_are_not_found<B: Backend>(
     recorder.expect_eq("lookups that found a dead entry", found, 0);
     let listed = (registry.list_servers().len(), registry.list_transports().len());
     recorder.expect_eq("listed servers and transports", listed, (live, live));
-    let at_home: usize = population.live_servers.iter().map(|home| registry.transports_of(home).len()).sum();
-    recorder.expect_eq("transports of live servers", at_home, live);
-    let bindings = population.transports.iter().map(|id| registry.bind_transport_to_server(id, home));
+    let bound: usize = population.live_servers.iter().map(|server_id| registry.transports_of(server_id).len()).sum();
+    recorder.expect_eq("transports of live servers", bound, live);
+    let bindings = population.transports.iter().map(|id| registry.bind_transport_to_server(id, server_id));
     recorder.expect_each("bindings of dead transports", bindings, &Err(BindError::TransportNotFound));
     let registered = (registry.server_count(), registry.transport_count());
     recorder.expect_eq("registrations, dead ones included", registered, (live + dead, live + dead));
@@ -179,7 +179,7 @@ fn sweep_shard_removes_the_dead<B: Backend>(
 fn sweep_task_removes_the_dead<B: Backend>(
     registry: &Registry<u64, B>,
     population: &Population,
-    ended: &Receiver<Instant>,
+    removed_rx: &Receiver<Instant>,
     recorder: &mut Recorder,
 ) {
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_time().build().expect("threads can be started");
@@ -187,11 +187,11 @@ fn sweep_task_removes_the_dead<B: Backend>(
     let deaths = owners.len();
     recorder.add_deaths(deaths);
     // Discards earlier releases, which have all been sent by now.
-    while ended.try_recv().is_ok() {}
+    while removed_rx.try_recv().is_ok() {}
     let sweep_task = runtime.spawn(registry.sweep_task(SWEEP_INTERVAL));
     let began = Instant::now();
     owners.into_iter().for_each(Owner::die_silently);
-    let last = ended.iter().take(deaths).last();
+    let last = removed_rx.iter().take(deaths).last();
     let lag = last.map_or(Duration::ZERO, |last| last.saturating_duration_since(began));
     recorder.record_lag(lag);
     recorder.figure("lag_in_rounds_x", lag.as_secs_f64() / SWEEP_INTERVAL.as_secs_f64());

@@ -67,8 +67,8 @@ fn lookups_after_an_unregistration_find_nothing() {
     // A lookup must not find what an earlier lookup no longer found.
     let threads = |second: Call| {
         let ends = vec![(0, 1, registered(S, A)), (2, 9, Call::Unregister(S, true))];
-        let looks = vec![(3, 4, Call::Find(S, None)), (5, 6, second)];
-        verdict(&[&ends, &looks])
+        let reads = vec![(3, 4, Call::Find(S, None)), (5, 6, second)];
+        verdict(&[&ends, &reads])
     };
     assert!(threads(found).is_violation());
     assert_eq!(threads(Call::Find(S, None)), Verdict::Linearizable);
