@@ -104,8 +104,8 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<Plan> {
     let total = args.seconds.unwrap_or(if args.short { SHORT_SECONDS } else { SECONDS });
     ensure!(total > 0, "--seconds must be at least 1");
     let all = backends();
-    if let Some(wrong) = args.backend.iter().find(|name| !all.contains(&name.as_str())) {
-        bail!(unknown_backend(wrong));
+    if let Some(unknown) = args.backend.iter().find(|name| !all.contains(&name.as_str())) {
+        bail!(unknown_backend(unknown));
     }
     let seed = |place: usize| args.seed.wrapping_add(place as u64 * SEED_STRIDE);
     let is_wanted = |name: &str| args.backend.is_empty() || args.backend.iter().any(|wanted| wanted == name);

@@ -59,20 +59,20 @@ const MAX_CONFIGURATIONS: usize = 1_000_000;
 
 #[test]
 fn verdicts_match_exhaustive_search() {
-    let (explained, wrong) = (Cell::new(0), Cell::new(0));
+    let (explained, violations) = (Cell::new(0), Cell::new(0));
     let config = ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() };
     TestRunner::new(config)
         .run(&histories(), |history| {
             let expected = some_order_explains(&history, &mut vec![(0, false); history.len()], 0);
             let verdict = check(&Register, &0, &history, MAX_CONFIGURATIONS);
-            let count = if expected { &explained } else { &wrong };
+            let count = if expected { &explained } else { &violations };
             count.set(count.get() + 1);
             prop_assert_eq!(matches!(verdict, Verdict::Linearizable), expected, "{:?}", verdict);
             prop_assert_eq!(verdict.is_violation(), !expected);
             Ok(())
         })
         .unwrap();
-    assert!(explained.get() > 400 && wrong.get() > 400, "too few of one kind: {explained:?} and {wrong:?}");
+    assert!(explained.get() > 400 && violations.get() > 400, "too few of one kind: {explained:?} and {violations:?}");
 }
 
 #[test]

@@ -43,10 +43,10 @@ pub fn check_clients<B: Backend, X: MailboxFactory, P: Probe>(
     }
     let history = to_history(&clients)?;
     check_history(&history)?;
-    let left = (registry.server_count(), registry.transport_count(), registry.binding_count());
-    if left != (0, 0, 0) {
+    let remaining = (registry.server_count(), registry.transport_count(), registry.binding_count());
+    if remaining != (0, 0, 0) {
         return Err(format!(
-            "entries remained after all leases were dropped (servers, transports, bindings): {left:?}\n{}",
+            "entries remained after all leases were dropped (servers, transports, bindings): {remaining:?}\n{}",
             format_history(&history)
         ));
     }

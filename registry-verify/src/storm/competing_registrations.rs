@@ -111,16 +111,15 @@ impl<B: Backend> Race<B> {
         }
     }
 
-    /// Makes `lookups` lookups while each competitor registers at least `min_registrations` times; returns the findings of the
-    /// reader and of each competitor.
+    /// Makes `lookups` lookups while each competitor registers at least `min_registrations` times. Returns the findings
+    /// of the reader and of each competitor.
     fn run(&self, lookups: usize, min_registrations: usize) -> (Tally, Vec<Tally>) {
         thread::scope(|scope| {
-            let competing_registrations: Vec<_> =
+            let competitors: Vec<_> =
                 (0..COMPETITORS).map(|_| scope.spawn(|| self.compete(min_registrations))).collect();
             let seen = self.watch(lookups);
-            let owned = competing_registrations
-                .into_iter()
-                .map(|competitor| competitor.join().expect("a competitor does not panic"));
+            let owned =
+                competitors.into_iter().map(|competitor| competitor.join().expect("a competitor does not panic"));
             (seen, owned.collect())
         })
     }

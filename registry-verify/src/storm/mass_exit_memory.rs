@@ -9,12 +9,12 @@
 //!
 //! Only the registry's own bytes are counted, without a monitor. Mailboxes, inboxes and the vector of leases are
 //! allocated before a wave, so the peak does not include them; but a mailbox that the registry retains after the wave
-//! counts as remaining. After a wave, all shards are swept [`SWEEPS`] times, [`SWEEP_INTERVAL`] apart by the registry's clock,
-//! which only this storm advances.
+//! counts as remaining. After a wave, all shards are swept [`SWEEPS`] times, [`SWEEP_INTERVAL`] apart by the registry's
+//! clock, which only this storm advances.
 //!
-//! On every backend at most [`MAX_REMAINDER`] of the first wave's peak may remain after any wave, and after the last one no more
-//! than after the first, within [`SLACK`] of that peak. On papaya, whose threads retain removed entries until they have
-//! 32, 31 entries of each table may be added to the latter.
+//! On every backend at most [`MAX_REMAINDER`] of the first wave's peak may remain after any wave, and after the last
+//! one no more than after the first, within [`SLACK`] of that peak. On papaya, whose threads retain removed entries
+//! until they have 32, 31 entries of each table may be added to the latter.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -131,12 +131,12 @@ fn run_waves<B: Backend>(recorder: &mut Recorder, workload: Workload, entries: u
     }
     let name = workload.name();
     let peak = waves[0].peak;
-    let most_left = waves.iter().map(|wave| wave.remaining / peak).fold(0.0, f64::max);
+    let max_share = waves.iter().map(|wave| wave.remaining / peak).fold(0.0, f64::max);
     let growth = waves[WAVES - 1].remaining - waves[0].remaining;
     recorder.figure(&format!("{name}_peak_bytes_per_entry"), peak / entries as f64);
-    recorder.figure(&format!("{name}_left_share"), most_left);
+    recorder.figure(&format!("{name}_left_share"), max_share);
     recorder.figure(&format!("{name}_growth_share"), growth / peak);
-    recorder.expect(most_left <= MAX_REMAINDER, || {
+    recorder.expect(max_share <= MAX_REMAINDER, || {
         let remaining: Vec<_> = waves.iter().map(|wave| format!("{:.0}", wave.remaining)).collect();
         format!("{name}: bytes remaining after each wave, of {peak:.0}: {}; allowed: a quarter", remaining.join(", "))
     });

@@ -36,7 +36,7 @@ pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
     let all = EntryCounts { servers: 1, transports, bindings: transports };
     recorder.expect_eq("entries after registration", entry_counts(&registry), all);
 
-    let latencies = come_and_go(&registry, &home, passing);
+    let latencies = pass_through(&registry, &home, passing);
     recorder.add_deaths(passing);
     recorder.figure("join_and_leave_p50_us", latencies.per_mille(500) / 1e3);
     recorder.figure("join_and_leave_p99_us", latencies.p99_ns() / 1e3);
@@ -72,7 +72,7 @@ pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
 }
 
 /// Registers and drops transports at the given pace, one after another.
-fn come_and_go<B: Backend>(registry: &Registry<u64, B>, home: &ServerId, passing: usize) -> Latencies {
+fn pass_through<B: Backend>(registry: &Registry<u64, B>, home: &ServerId, passing: usize) -> Latencies {
     let mut latencies = Latencies::new();
     let mut due = Instant::now();
     for number in 0..passing {

@@ -41,7 +41,7 @@ fn shut_down<B: Backend>(recorder: &mut Recorder, figure: &str, end: impl FnOnce
         let context =
             || TaskContext { registry: registry.clone(), number, each, ready: ready.clone(), _alive: alive.clone() };
         runtime.spawn(run_resident(context()));
-        runtime.spawn(come_and_go(context()));
+        runtime.spawn(run_passing(context()));
         runtime.spawn(route(context()));
         runtime.spawn(wait(context()));
         runtime.spawn(run_abandoned(context()));
@@ -102,7 +102,7 @@ async fn run_resident<B: Backend>(context: TaskContext<B>) {
 }
 
 /// Registers and drops a transport repeatedly.
-async fn come_and_go<B: Backend>(context: TaskContext<B>) {
+async fn run_passing<B: Backend>(context: TaskContext<B>) {
     for times in 1_usize.. {
         let _owner = Owner::transport(&context.registry, transport("passing", context.number));
         if times == ITERATIONS {
@@ -160,7 +160,7 @@ fn fill<B: Backend>(registry: &Registry<u64, B>, recorder: &mut Recorder) {
     let room = (0..CAPACITY).map(|_| registry.route_to_server("stalled", &from, 0));
     recorder.expect_each("messages that fill the mailbox", room, &Ok(()));
     let full = registry.route_to_server("stalled", &from, 0);
-    recorder.expect_eq("one more", full, Err(RouteError::Full(0)));
+    recorder.expect_eq("message to the full mailbox", full, Err(RouteError::Full(0)));
 }
 
 /// Checks that no waiting task has delivered anything or leaked capacity.

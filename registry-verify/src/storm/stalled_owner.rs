@@ -57,7 +57,7 @@ pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
             (sent != Err(RouteError::Full(0))).then(|| format!("{sent:?}"))
         });
         for (when, served) in [("before the stall", &free), ("during the stall", &stalled)] {
-            recorder.expect_eq(&format!("first wrong result {when}"), &served.wrong, &None);
+            recorder.expect_eq(&format!("first wrong result {when}"), &served.first_wrong, &None);
         }
         rounds.add("without_stall_p99_ns", free.p99_ns);
         rounds.add("with_stall_p99_ns", stalled.p99_ns);
@@ -85,22 +85,22 @@ pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
 /// The latency of the others, and the first wrong result of the stalled mailbox.
 struct Served {
     p99_ns: f64,
-    wrong: Option<String>,
+    first_wrong: Option<String>,
 }
 
-/// Routes to the other servers for a while. Now and then calls `wrong_with`, which checks the mailbox that may be
+/// Routes to the other servers for a while. Now and then calls `check`, which checks the mailbox that may be
 /// stalled and returns what is wrong.
 fn timed<B: Backend>(
     live: &mut LiveServers<B>,
     window: Duration,
-    mut wrong_with: impl FnMut(&LiveServers<B>) -> Option<String>,
+    mut check: impl FnMut(&LiveServers<B>) -> Option<String>,
 ) -> Served {
-    let (began, mut wrong) = (Instant::now(), None);
+    let (began, mut first_wrong) = (Instant::now(), None);
     let latencies = live.route_while(|live| {
-        wrong = wrong.take().or_else(|| wrong_with(live));
+        first_wrong = first_wrong.take().or_else(|| check(live));
         began.elapsed() < window
     });
-    Served { p99_ns: latencies.p99_ns(), wrong }
+    Served { p99_ns: latencies.p99_ns(), first_wrong }
 }
 
 /// Starts the senders, and returns when all wait for capacity or have given up.

@@ -130,23 +130,23 @@ fn a_successor_inherits_no_binding() {
         (6, 7, registered(T, C)),
     ];
     let then = |call: Call| verdict(&[&start, &[(8, 9, call)]]);
-    for wrong in [
+    for forbidden in [
         Call::ServerFor(T, Some(S)),
         Call::TransportsOf(S, vec![T]),
         Call::Unbind(T, true),
         Call::Broadcast(S, Some(vec![(T, DeliveryOutcome::Delivered(C))])),
         Call::Count(1, 1, 1),
     ] {
-        assert!(then(wrong.clone()).is_violation(), "{wrong}");
+        assert!(then(forbidden.clone()).is_violation(), "{forbidden}");
     }
-    for right in [
+    for allowed in [
         Call::ServerFor(T, None),
         Call::TransportsOf(S, vec![]),
         Call::Unbind(T, false),
         Call::Broadcast(S, Some(vec![])),
         Call::Count(1, 1, 0),
     ] {
-        assert_eq!(then(right.clone()), Verdict::Linearizable, "{right}");
+        assert_eq!(then(allowed.clone()), Verdict::Linearizable, "{allowed}");
     }
 }
 
@@ -205,7 +205,7 @@ fn messages_reach_a_registration_that_overlaps_the_call() {
 fn dead_entries_are_not_found_and_their_names_are_free() {
     let start = [(0, 1, registered(S, A)), (2, 3, registers_bound(B)), (4, 5, Call::Close(A))];
     let then = |calls: &[(u64, u64, Call)]| verdict(&[&start, calls]);
-    for wrong in [
+    for forbidden in [
         Call::Find(S, Some(A)),
         taken(S, A),
         bound(S),
@@ -214,9 +214,9 @@ fn dead_entries_are_not_found_and_their_names_are_free() {
         Call::Sweep(0, 0),
         Call::Sweep(1, 1),
     ] {
-        assert!(then(&[(6, 7, wrong.clone())]).is_violation(), "{wrong}");
+        assert!(then(&[(6, 7, forbidden.clone())]).is_violation(), "{forbidden}");
     }
-    for right in [
+    for allowed in [
         Call::Find(S, None),
         registered(S, C),
         Call::Bind(T, S, BindOutcome::NoServer),
@@ -226,7 +226,7 @@ fn dead_entries_are_not_found_and_their_names_are_free() {
         Call::Sweep(1, 0),
         Call::Unregister(S, true),
     ] {
-        assert_eq!(then(&[(6, 7, right.clone())]), Verdict::Linearizable, "{right}");
+        assert_eq!(then(&[(6, 7, allowed.clone())]), Verdict::Linearizable, "{allowed}");
     }
     // After a call that reported the closed mailbox, the registration and its bindings are gone.
     for ends in [Call::Route(S, RouteOutcome::Closed), Call::Sweep(1, 0), registered(S, C)] {
@@ -269,11 +269,11 @@ fn incarnations_of_a_name_increase() {
 fn lookups_return_the_current_incarnation() {
     let start = [(0, 1, registered(S, A)), (2, 3, Call::Release(A, true)), (4, 5, registered(S, B))];
     let then = |call| verdict(&[&[&start[..], &[(6, 7, call)]].concat()]);
-    for wrong in [Call::Find(S, Some(A)), taken(S, A), Call::IsCurrent(A, true), Call::IsCurrent(B, false)] {
-        assert!(then(wrong.clone()).is_violation(), "{wrong}");
+    for forbidden in [Call::Find(S, Some(A)), taken(S, A), Call::IsCurrent(A, true), Call::IsCurrent(B, false)] {
+        assert!(then(forbidden.clone()).is_violation(), "{forbidden}");
     }
-    for right in [Call::Find(S, Some(B)), taken(S, B), Call::IsCurrent(A, false), Call::IsCurrent(B, true)] {
-        assert_eq!(then(right.clone()), Verdict::Linearizable, "{right}");
+    for allowed in [Call::Find(S, Some(B)), taken(S, B), Call::IsCurrent(A, false), Call::IsCurrent(B, true)] {
+        assert_eq!(then(allowed.clone()), Verdict::Linearizable, "{allowed}");
     }
 }
 

@@ -79,16 +79,16 @@ pub(super) fn bound_route_against_server_death<B: Backend>() {
 pub(super) fn route_many_against_deaths<B: Backend>() {
     let registry = registry::<B>();
     let [stays, leaves] = [(); 2].map(|()| Queue::new(4));
-    let stay = registry.register_server("stays", stays.clone(), ()).expect("the name is free");
-    let leave = registry.register_server("leaves", leaves.clone(), ()).expect("the name is free");
-    let (dead, deads) = server(&registry, "dead");
+    let stayer = registry.register_server("stays", stays.clone(), ()).expect("the name is free");
+    let leaver = registry.register_server("leaves", leaves.clone(), ()).expect("the name is free");
+    let (dead, dead_inbox) = server(&registry, "dead");
     let from = transport_id("t");
     let to = ["leaves", "stays", "dead", "leaves", "stays"];
     let returned = thread::scope(|scope| {
         let sender =
             scope.spawn(|| registry.route_many_to_servers(to.into_iter().zip(0..).map(|(to, n)| (to, &from, n))));
-        scope.spawn(|| drop(leave));
-        scope.spawn(|| deads.close());
+        scope.spawn(|| drop(leaver));
+        scope.spawn(|| dead_inbox.close());
         sender.join().expect("no thread panics")
     });
     let mut back = Vec::new();
@@ -100,14 +100,16 @@ pub(super) fn route_many_against_deaths<B: Backend>() {
     assert!(back.is_sorted());
     let of =
         |queue: &Queue<_>| queue.drain().into_iter().map(|delivery: registry_core::ToServer<u64>| delivery.message);
-    let (left, stayed, died) = (of(&leaves), of(&stays).collect::<Vec<_>>(), of(&deads));
-    let left: Vec<u64> = left.collect();
-    assert!(left.is_sorted(), "messages to one receiver are out of order");
-    assert_eq!(stayed, [1, 4], "other receivers lost messages");
-    let mut all: Vec<u64> = left.into_iter().chain(stayed).chain(died).chain(back.iter().copied()).collect();
+    let (leaver_messages, stayer_messages, dead_messages) =
+        (of(&leaves), of(&stays).collect::<Vec<_>>(), of(&dead_inbox));
+    let leaver_messages: Vec<u64> = leaver_messages.collect();
+    assert!(leaver_messages.is_sorted(), "messages to one receiver are out of order");
+    assert_eq!(stayer_messages, [1, 4], "other receivers lost messages");
+    let mut all: Vec<u64> =
+        leaver_messages.into_iter().chain(stayer_messages).chain(dead_messages).chain(back.iter().copied()).collect();
     all.sort_unstable();
     assert_eq!(all, [0, 1, 2, 3, 4], "each message is delivered or returned once");
     assert_eq!(dead.is_current(), !back.contains(&2), "a receiver found closed is removed");
-    drop((stay, dead));
+    drop((stayer, dead));
     assert_empty(&registry);
 }
