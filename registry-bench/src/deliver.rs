@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::record::{Document, Host};
+use crate::record::{BackgroundLoad, Document, Host};
 use crate::{page, readme, report};
 
 /// What to make a report of, and in which forms.
@@ -17,6 +17,9 @@ pub struct Delivery {
     /// Where it was measured, as JSON; the lines of the measurement are read from standard input.
     #[arg(long, required_unless_present = "from")]
     host: Option<String>,
+    /// How busy the machine was, as JSON.
+    #[arg(long, requires = "host")]
+    background_load: Option<String>,
     /// A file that was written before, instead of lines; several are put together.
     #[arg(long, value_name = "FILE", conflicts_with = "host")]
     from: Vec<PathBuf>,
@@ -80,7 +83,9 @@ impl Delivery {
             let line = line?;
             parsed.push(serde_json::from_str(&line).with_context(|| format!("not a line of a child: {line}"))?);
         }
-        Ok(Document::of(host, parsed))
+        let load = self.background_load.as_deref().map(serde_json::from_str::<BackgroundLoad>);
+        let background_load = load.transpose().context("--background-load")?;
+        Ok(Document { background_load, ..Document::of(host, parsed) })
     }
 }
 
@@ -134,6 +139,20 @@ mod tests {
         let text = delivery.deliver(std::io::empty()).unwrap();
         assert!(text.contains("a made-up processor"), "{text}");
         assert!(fs::read_to_string(page.join("index.html")).unwrap().contains("a made-up processor"));
+    }
+
+    #[test]
+    fn the_background_load_stands_in_the_report_and_in_the_page() {
+        let place = Place::new("load");
+        let delivery = Delivery {
+            host: Some(serde_json::to_string(&Host::default()).unwrap()),
+            background_load: Some("{\"before\":0.02,\"during\":0.38}".to_owned()),
+            page: Some(place.0.clone()),
+            ..Delivery::default()
+        };
+        let said = "machine busy: 38 % of processor time went to other programs";
+        assert!(delivery.deliver(std::io::empty()).unwrap().contains(said));
+        assert!(fs::read_to_string(place.0.join("index.html")).unwrap().contains(said));
     }
 
     #[test]

@@ -7,11 +7,13 @@ use serde::{Deserialize, Serialize};
 use crate::spread::Spread;
 
 pub use self::idle::Idle;
+pub use self::load::BackgroundLoad;
 pub use self::peer::{Outcome, Peer};
 pub use self::point::Point;
 pub use self::tail::{Percentiles, Tail};
 
 mod idle;
+mod load;
 mod peer;
 mod point;
 mod tail;
@@ -198,8 +200,11 @@ pub struct Host {
 /// Everything about one run of `cargo xtask bench`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Document {
-    /// Where.
+    /// The machine and the revision.
     pub host: Host,
+    /// How busy the machine was with other programs, where that could be measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub background_load: Option<BackgroundLoad>,
     /// Workloads, one row for each subject, backend and setting.
     pub rows: Vec<Row>,
     /// Comparisons.
@@ -253,7 +258,7 @@ impl Document {
             order.iter().filter_map(|setup| Row::of(groups.get(setup)?, &memory, &host.revision)).collect();
         let place = |name: &str| crate::workload::WORKLOADS.iter().position(|workload| workload.name == name);
         rows.sort_by_key(|row| place(&row.setup.workload));
-        Self { host, rows, ratios: combine(ratios), memory, peers, points, tails, idle }
+        Self { host, background_load: None, rows, ratios: combine(ratios), memory, peers, points, tails, idle }
     }
 }
 
@@ -268,6 +273,10 @@ impl Document {
         if place(&self.host) != place(&other.host) {
             return Err(format!("it was measured elsewhere: {:?}, and not {:?}", other.host, self.host));
         }
+        self.background_load = match (self.background_load, other.background_load) {
+            (Some(one), Some(two)) => Some(one.max(two)),
+            (one, two) => one.or(two),
+        };
         self.rows.extend(other.rows);
         self.ratios.extend(other.ratios);
         self.memory.extend(other.memory);

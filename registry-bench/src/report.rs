@@ -21,6 +21,18 @@ pub fn report(document: &Document) -> String {
         "{} ({} cores), {}\n{}, revision {}, {}\n\n",
         host.cpu, host.cores, host.kernel, host.rustc, host.revision, host.date
     );
+    if let Some(load) = document.background_load {
+        let _ = writeln!(text, "{}\n", load.sentence());
+    }
+    text.push_str(&targets::targets(document));
+    let suits = suits(document);
+    if !suits.is_empty() {
+        let _ = writeln!(
+            text,
+            "Which backend suits which load, and how many times the operations of the others it does in the same time\n\
+             (median and range of the rounds; a question mark where some round says otherwise):\n{suits}"
+        );
+    }
     text.push_str(&peers::peers(document));
     if !document.rows.is_empty() {
         let _ = writeln!(text, "{}", workloads(document));
@@ -46,15 +58,6 @@ pub fn report(document: &Document) -> String {
     text.push_str(&curves::curves(document));
     text.push_str(&tails::tails(document));
     text.push_str(&mailboxes::mailboxes(document));
-    text.push_str(&targets::targets(document));
-    let suits = suits(document);
-    if !suits.is_empty() {
-        let _ = writeln!(
-            text,
-            "Which backend suits which load, and how many times the operations of the others it does in the same time\n\
-             (median and range of the rounds; a question mark where some round says otherwise):\n{suits}"
-        );
-    }
     text
 }
 

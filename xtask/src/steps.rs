@@ -1,7 +1,7 @@
-//! What `bench` and `verify` share: building programs, carrying out a plan step by step, each step in a child process,
-//! and handing what they printed to a program that makes a report.
+//! Runs a plan of child processes step by step and passes their output to a program that makes a report; shared by
+//! `bench` and `verify`.
 //!
-//! What the steps are is decided by the program that makes the plan.
+//! The steps are decided by the program that makes the plan.
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -11,20 +11,23 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use self::progress::Progress;
 use crate::cargo::{self, Usage};
 
-/// Steps, to be carried out one after the other.
+pub(crate) mod processor;
+mod progress;
+
+/// Steps to run one after the other, and their estimated time together.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Plan {
     pub(crate) steps: Vec<Step>,
     pub(crate) seconds: f64,
 }
 
-/// One child process.
+/// One child process, and its estimated time.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Step {
     pub(crate) label: String,
@@ -34,23 +37,23 @@ pub(crate) struct Step {
 }
 
 impl Step {
-    /// As one would type it.
+    /// Returns the command line.
     pub(crate) fn shown(&self) -> String {
         format!("{} {}", self.program, self.arguments.join(" "))
     }
 }
 
-/// A step that has come to its end, one way or the other.
+/// A step that has ended.
 #[derive(Debug, Serialize)]
 pub(crate) struct Done<'a> {
     pub(crate) step: &'a Step,
-    /// What it printed.
+    /// Its standard output.
     pub(crate) output: String,
     /// Why it failed, if it did.
     pub(crate) failure: Option<String>,
 }
 
-/// Where the programs are that steps name.
+/// The directories of the programs that steps name.
 #[derive(Debug)]
 pub(crate) struct Programs {
     usual: PathBuf,
@@ -58,25 +61,25 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// All in one directory.
+    /// Finds all programs in one directory.
     pub(crate) fn lie_in(directory: PathBuf) -> Self {
         Self { usual: directory, apart: Vec::new() }
     }
 
-    /// But this one is in another.
+    /// Finds `program` in another directory.
     pub(crate) fn but(mut self, program: &'static str, directory: PathBuf) -> Self {
         self.apart.push((program, directory));
         self
     }
 
-    /// That program, to be run.
+    /// Returns a command that runs `program`.
     pub(crate) fn command(&self, program: &str) -> Command {
         let directory = self.apart.iter().find(|(apart, _)| *apart == program).map_or(&self.usual, |(_, path)| path);
         Command::new(directory.join(program))
     }
 }
 
-/// Where cargo puts what it builds.
+/// Returns the target directory of the workspace.
 pub(crate) fn target() -> Result<PathBuf> {
     let output = cargo::output(cargo::cargo()?.args(["metadata", "--format-version", "1", "--no-deps"]))?;
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).context("cargo metadata is JSON")?;
@@ -84,7 +87,11 @@ pub(crate) fn target() -> Result<PathBuf> {
     Ok(PathBuf::from(target))
 }
 
-/// Whether a report can be written to that file; better asked before the work than after it.
+/// Checks before a run that its report can be written to `file`.
+///
+/// # Errors
+///
+/// [`Usage`] if `file` is a directory or its directory does not exist.
 pub(crate) fn ensure_writable(file: &Path) -> Result<()> {
     let directory = file.parent().filter(|directory| !directory.as_os_str().is_empty());
     let there = directory.is_none_or(Path::is_dir) && !file.is_dir();
@@ -92,79 +99,78 @@ pub(crate) fn ensure_writable(file: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What a program answers in JSON to somebody's wish. If the wish is wrong, the program has said so.
+/// Runs a program and parses its output as JSON.
+///
+/// # Errors
+///
+/// [`Usage`] without a message if the program failed, for it has printed why.
 pub(crate) fn ask<T: DeserializeOwned>(command: &mut Command) -> Result<T> {
     let output = cargo::output(command)?;
     ensure!(output.status.success(), Usage(String::new()));
-    serde_json::from_slice(&output.stdout).with_context(|| format!("{} answers in JSON", cargo::shown(command)))
+    serde_json::from_slice(&output.stdout)
+        .with_context(|| format!("the output of {} is not JSON", cargo::shown(command)))
 }
 
-/// Carries the plan out, and hands each step to `done` when it has ended; an error of `done` ends it all.
+/// Runs the plan, and calls `done` after each step; an error of `done` ends the run.
+///
+/// # Errors
+///
+/// The error of `done`, or why a program could not be run.
 pub(crate) fn carry_out(programs: &Programs, plan: &Plan, mut done: impl FnMut(Done<'_>) -> Result<()>) -> Result<()> {
-    eprintln!("{} steps, about {}", plan.steps.len(), minutes(plan.seconds));
-    let bar = ProgressBar::new(milliseconds(plan.seconds));
-    let style = "[{elapsed_precise}] {bar:30} {percent:>3} %  {msg}";
-    bar.set_style(ProgressStyle::with_template(style).context("the style is well-formed")?);
-    let began = Instant::now();
-    let mut told = Instant::now();
+    eprintln!("{} steps, about {} on an idle machine", plan.steps.len(), minutes(plan.seconds));
+    let mut progress = Progress::start(plan.seconds)?;
     let mut planned = 0.0;
-    for (number, step) in plan.steps.iter().enumerate() {
-        bar.set_message(step.label.clone());
-        // Where there is no terminal, a line now and then.
-        if bar.is_hidden() && (number == 0 || told.elapsed() > Duration::from_secs(10)) {
-            eprintln!("[{:>4} s] {} of {}: {}", began.elapsed().as_secs(), number + 1, plan.steps.len(), step.label);
-            told = Instant::now();
-        }
+    for step in &plan.steps {
+        progress.update(planned, &step.label);
         let mut command = programs.command(&step.program);
         command.args(&step.arguments);
         let (output, failure) = run(&mut command, limit(step), |elapsed| {
-            bar.set_position(milliseconds(planned + elapsed.as_secs_f64().min(step.seconds)));
+            progress.update(planned + elapsed.as_secs_f64().min(step.seconds), &step.label);
         })?;
         done(Done { step, output, failure })?;
         planned += step.seconds;
     }
-    bar.finish_and_clear();
-    eprintln!("done in {}", minutes(began.elapsed().as_secs_f64()));
+    eprintln!("done in {}", minutes(progress.finish()));
     Ok(())
 }
 
-/// Runs a program that reads lines and prints a report, and returns its status: zero if it was content.
+/// Runs a program that reads lines and prints a report, and returns its exit code.
 pub(crate) fn report(command: &mut Command, lines: &[u8]) -> Result<Option<i32>> {
     let mut child = command.stdin(Stdio::piped()).spawn().with_context(|| cannot_run(command))?;
     let written = child.stdin.take().context("the child has a standard input")?.write_all(lines);
     let status = child.wait()?;
-    // One that ends before it has read all has said why.
+    // A program that fails early does not read all lines, and has printed why.
     if status.success() {
         written?;
     }
     Ok(status.code())
 }
 
-/// A time in words.
+/// Formats a time in minutes and seconds.
 pub(crate) fn minutes(seconds: f64) -> String {
     let seconds = seconds.ceil() as u64;
     if seconds < 60 { format!("{seconds} s") } else { format!("{} min {} s", seconds / 60, seconds % 60) }
 }
 
-/// How long a step may take: so much longer than planned that only one that hangs gets there.
+/// Returns the time limit of a step, which only one that hangs reaches.
 fn limit(step: &Step) -> Duration {
     Duration::from_secs(60) + Duration::try_from_secs_f64(10.0 * step.seconds).unwrap_or(Duration::ZERO)
 }
 
-/// Runs a program until it ends or the time is up; returns what it printed, and why it failed if it did.
-fn run(command: &mut Command, limit: Duration, tick: impl Fn(Duration)) -> Result<(String, Option<String>)> {
+/// Runs a program until it ends or the limit is reached; returns its output and the reason of a failure.
+fn run(command: &mut Command, limit: Duration, mut tick: impl FnMut(Duration)) -> Result<(String, Option<String>)> {
     let began = Instant::now();
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().with_context(|| cannot_run(command))?;
     let printed = collect(child.stdout.take().context("the child has a standard output")?);
-    let complaints = collect(child.stderr.take().context("the child has a standard error")?);
+    let errors = collect(child.stderr.take().context("the child has a standard error")?);
     let mut in_time = true;
     let output = loop {
         match printed.recv_timeout(Duration::from_millis(100)) {
             Ok(output) => break output,
             Err(RecvTimeoutError::Disconnected) => break Vec::new(),
             Err(RecvTimeoutError::Timeout) if in_time && began.elapsed() > limit => {
-                // Its output ends with it, so the next turn gets what there is.
+                // Its output ends with it, so the next iteration receives what was printed.
                 child.kill().with_context(|| format!("cannot end {}", cargo::shown(command)))?;
                 in_time = false;
             }
@@ -173,24 +179,23 @@ fn run(command: &mut Command, limit: Duration, tick: impl Fn(Duration)) -> Resul
     };
     let status = child.wait()?;
     let failure = if !in_time {
-        Some(format!("not done after {}, so it was ended", minutes(limit.as_secs_f64())))
+        Some(format!("killed after {}", minutes(limit.as_secs_f64())))
     } else {
         (!status.success()).then(|| status.to_string())
     };
     if failure.is_some() {
-        // What it says when all goes well would come in the middle of the progress.
-        let complaints = complaints.recv().unwrap_or_default();
-        std::io::stderr().write_all(&complaints)?;
+        // Only now, for it would disturb the progress bar.
+        std::io::stderr().write_all(&errors.recv().unwrap_or_default())?;
     }
     Ok((String::from_utf8_lossy(&output).into_owned(), failure))
 }
 
-/// Reads what a child prints, on a thread of its own, and sends it when the child has closed its output.
+/// Reads the output of a child on a thread, and sends it when the child has closed it.
 fn collect(mut from: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
     let (send, printed) = mpsc::channel();
     thread::spawn(move || {
         let mut output = Vec::new();
-        // What was read before an error counts, and the child's status tells of its end.
+        // What was read before an error is kept; the status of the child is checked elsewhere.
         let _ = from.read_to_end(&mut output);
         let _ = send.send(output);
     });
@@ -201,15 +206,11 @@ fn cannot_run(command: &Command) -> String {
     format!("cannot run {}", cargo::shown(command))
 }
 
-fn milliseconds(seconds: f64) -> u64 {
-    (seconds * 1000.0) as u64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Steps of cargo, which is there wherever this is tested.
+    /// Steps that run cargo, which is available in every test.
     fn cargo_steps(arguments: &[&[&str]]) -> (Programs, Plan) {
         let cargo = PathBuf::from(cargo::cargo().unwrap().get_program());
         let step = |arguments: &&[&str]| Step {
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_fails_does_not_stop_the_rest() {
+    fn a_failed_step_does_not_stop_the_run() {
         let (programs, plan) = cargo_steps(&[&["--version"], &["--no-such-flag"], &["--version"]]);
         let mut failures = Vec::new();
         let mut outputs = Vec::new();
@@ -240,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_about_a_step_ends_it_all() {
+    fn an_error_of_the_callback_ends_the_run() {
         let (programs, plan) = cargo_steps(&[&["--version"], &["--version"]]);
         let mut steps = 0;
         let outcome = carry_out(&programs, &plan, |done| {
@@ -253,28 +254,28 @@ mod tests {
 
     #[test]
     #[cfg(unix)]
-    fn a_program_that_does_not_end_is_ended() {
+    fn a_program_that_hangs_is_killed() {
         let mut endless = Command::new("tail");
         endless.args(["-f", "/dev/null"]);
         let (output, failure) = run(&mut endless, Duration::ZERO, |_| ()).unwrap();
-        assert_eq!((output.as_str(), failure.as_deref()), ("", Some("not done after 0 s, so it was ended")));
+        assert_eq!((output.as_str(), failure.as_deref()), ("", Some("killed after 0 s")));
     }
 
     #[test]
-    fn a_program_may_lie_apart() {
+    fn a_program_may_be_in_another_directory() {
         let programs = Programs::lie_in("here".into()).but("b", "there".into());
         let path = |name: &str| PathBuf::from(programs.command(name).get_program());
         assert_eq!((path("a"), path("b")), (Path::new("here").join("a"), Path::new("there").join("b")));
     }
 
     #[test]
-    fn the_limit_leaves_time() {
+    fn the_limit_exceeds_the_estimate() {
         let step = |seconds| Step { label: String::new(), program: String::new(), arguments: Vec::new(), seconds };
         assert_eq!([limit(&step(0.0)).as_secs(), limit(&step(2.5)).as_secs()], [60, 85]);
     }
 
     #[test]
-    fn time_is_told_in_minutes() {
+    fn times_are_formatted_in_minutes() {
         assert_eq!([minutes(12.2), minutes(60.0), minutes(179.9)], ["13 s", "1 min 0 s", "3 min 0 s"]);
     }
 

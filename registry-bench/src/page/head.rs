@@ -26,6 +26,7 @@ pub(super) fn head(document: &Document, sections: &[Section]) -> Markup {
                 dt { "Compiler" } dd { (host.rustc) }
                 dt { "Revision" } dd { (host.revision) }
                 dt { "Begun" } dd { (host.date) }
+                @if let Some(load) = document.background_load { dt { "Load" } dd { (load.sentence()) } }
             }
             div.short {
                 h2 { "In short" }

@@ -3,6 +3,7 @@
 use super::level::{Level, Ratios};
 use super::{SECONDS_PER_ENTRY, SECONDS_PER_PROCESS, Step, USUAL_SHARDS, Wish, arguments};
 use crate::bulk;
+use crate::checks::SETTLED;
 
 /// The backends that targets are set for.
 const WITH_TARGETS: [&str; 3] = ["dashmap", "evmap", "papaya"];
@@ -102,6 +103,7 @@ fn ratio(wish: &Wish, ratios: &Ratios, backend: &str, shards: usize, entries: us
     let slices = 2 * (comparisons * (ratios.rounds + ratios.pairs) + bulk::ROWS * threads.len() * (ratios.rounds + 1));
     let seconds = SECONDS_PER_PROCESS
         + 3.0 * SECONDS_PER_ENTRY * (ratios.pairs * entries) as f64
+        + ratios.pairs as f64 * SETTLED.as_secs_f64()
         + slices as f64 * ratios.slice_us as f64 * 1e-6 * BESIDE_A_SLICE;
     let label = format!("ratios on {backend}, {entries} entries, {shards} shards");
     Step { label, program: "registry-bench", arguments, seconds }

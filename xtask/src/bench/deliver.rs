@@ -1,4 +1,4 @@
-//! Where the figures of a bench go beside the terminal: a file of JSON, a page, the README.
+//! Where the figures of a bench are written besides the terminal: a JSON file, a page, the README.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,20 +9,20 @@ use clap::Args;
 use crate::cargo::{Usage, root};
 use crate::steps;
 
-/// Where figures go, and where they may come from instead of a measurement.
+/// Where figures are written, and the files to read them from instead of measuring.
 #[derive(Args, Debug, Default)]
 pub(crate) struct Delivery {
-    /// Writes rows, ratios and host to this file.
+    /// Writes all figures and the host to this file as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
-    /// Writes a page about the run, `index.html`, into this directory: one file with plots, readable without a network.
+    /// Writes a page with plots, `index.html`, into this directory: one file, readable without a network.
     #[arg(long, value_name = "DIR")]
     pub(crate) report: Option<PathBuf>,
-    /// Writes the README's table of backends anew, from the run or from the file.
+    /// Rewrites the README's table of backends.
     #[arg(long)]
     pub(crate) update_readme: bool,
-    /// Measures nothing and takes the figures of a file that `--json` has written; given several times, of all of them,
-    /// which must be of one host and revision.
+    /// Measures nothing and reads the figures of a file written by `--json`; may be given several times, for files of one
+    /// host and revision.
     #[arg(long, value_name = "FILE", conflicts_with_all = [
         "list", "quick", "full", "smoke", "ratios", "memory", "scale", "tails", "mailboxes", "peers", "backend", "workload",
         "shards", "threads", "entries", "seed",
@@ -31,22 +31,22 @@ pub(crate) struct Delivery {
 }
 
 impl Delivery {
-    /// Whether it can be carried out; better asked before the work than after it.
+    /// Checks before a run that all of it can be written and read.
     pub(crate) fn check(&self) -> Result<()> {
         if let Some(file) = &self.json {
             steps::ensure_writable(file)?;
         }
         for file in &self.from {
-            ensure!(file.is_file(), Usage(format!("--from: there is no file {}", file.display())));
+            ensure!(file.is_file(), Usage(format!("--from: {} is not a file", file.display())));
         }
         if let Some(directory) = &self.report {
             let made = std::fs::create_dir_all(directory);
-            ensure!(made.is_ok(), Usage(format!("--report: cannot make the directory {}", directory.display())));
+            ensure!(made.is_ok(), Usage(format!("--report: cannot create the directory {}", directory.display())));
         }
         Ok(())
     }
 
-    /// The same in the words of the program that makes reports.
+    /// Adds the options to the command of the program that makes the report.
     pub(crate) fn pass_on(&self, report: &mut Command) -> Result<()> {
         let readme = if self.update_readme { Some(root()?.join("README.md")) } else { None };
         let options: [(&str, Option<&Path>); 3] =
@@ -60,8 +60,8 @@ impl Delivery {
         Ok(())
     }
 
-    /// What has been written, for whoever looks for it.
-    pub(crate) fn tell(&self) {
+    /// Prints what has been written.
+    pub(crate) fn print(&self) {
         if let Some(directory) = &self.report {
             eprintln!("the page is {}", directory.join("index.html").display());
         }
@@ -76,14 +76,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_is_not_there_is_refused_before_the_work() {
+    fn a_missing_file_is_rejected() {
         let delivery = Delivery { from: vec!["no-such-document.json".into()], ..Delivery::default() };
         let error = delivery.check().unwrap_err();
         assert!(error.is::<Usage>() && error.to_string().contains("no-such-document.json"), "{error}");
     }
 
     #[test]
-    fn a_directory_that_cannot_be_made_is_refused_before_the_work() {
+    fn a_directory_that_cannot_be_created_is_rejected() {
         let file = root().unwrap().join("Cargo.toml");
         let delivery = Delivery { report: Some(file.join("page")), ..Delivery::default() };
         let error = delivery.check().unwrap_err();
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn all_of_it_is_passed_on() {
+    fn options_are_passed_to_the_report() {
         let delivery = Delivery {
             report: Some("page".into()),
             update_readme: true,
@@ -100,8 +100,9 @@ mod tests {
         };
         let mut command = Command::new("report");
         delivery.pass_on(&mut command).unwrap();
-        let words: Vec<String> = command.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
-        assert_eq!(words[..5], ["--from", "figures.json", "--page", "page", "--readme"]);
-        assert!(words[5].ends_with("README.md"));
+        let arguments: Vec<String> =
+            command.get_args().map(|argument| argument.to_string_lossy().into_owned()).collect();
+        assert_eq!(arguments[..5], ["--from", "figures.json", "--page", "page", "--readme"]);
+        assert!(arguments[5].ends_with("README.md"));
     }
 }
