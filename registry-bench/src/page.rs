@@ -7,7 +7,6 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::record::Document;
 
-mod contest;
 mod curves;
 mod head;
 mod latency;
@@ -20,7 +19,6 @@ mod table;
 mod tails;
 mod targets;
 mod throughput;
-mod words;
 
 /// A part of the page.
 struct Section {
@@ -78,17 +76,6 @@ pub fn page(document: &Document) -> String {
 /// What is said where a document has no figures.
 fn absent(what: &str, command: &str) -> Markup {
     html! { p.absent { (what) ": not measured in this run. " code { (command) } " measures it." } }
-}
-
-/// The different values in the order of their first appearance.
-fn distinct<T: PartialEq>(values: impl IntoIterator<Item = T>) -> Vec<T> {
-    let mut distinct = Vec::new();
-    for value in values {
-        if !distinct.contains(&value) {
-            distinct.push(value);
-        }
-    }
-    distinct
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::record::{Document, Memory, Row};
-use crate::report::rate;
+use crate::units;
 
 /// Before the table, in the README.
 pub const BEGIN: &str = "<!-- written by `cargo xtask bench --update-readme` -->";
@@ -125,7 +125,7 @@ fn throughput(document: &Document, workload: &str, backend: &str) -> Result<Stri
             == ("registry", backend, workload, SHARDS)
     };
     let row = document.rows.iter().find(is_it).ok_or_else(|| format!("no workload {workload} on {backend}"))?;
-    Ok(format!("{}/s", rate(row.ops_per_s)))
+    Ok(units::rate(row.ops_per_s))
 }
 
 #[cfg(test)]

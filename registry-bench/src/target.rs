@@ -148,14 +148,13 @@ impl Judgement {
 }
 
 impl Finding {
-    /// In words, with how much the median is beyond the bound.
+    /// Returns the verdict, with how much the median is beyond the bound.
     #[must_use]
     pub fn said(&self, bound: f64) -> String {
         let beyond = (self.spread.median / bound - 1.0) * 100.0;
         match self.verdict {
             Verdict::Holds => "holds".to_owned(),
-            Verdict::Undecided if beyond > 0.0 => format!("undecided: median {beyond:.0} % over, some rounds within"),
-            Verdict::Undecided => "undecided: median within, some rounds over".to_owned(),
+            Verdict::Undecided => "undecided".to_owned(),
             Verdict::Misses => format!("misses by {beyond:.0} %"),
         }
     }

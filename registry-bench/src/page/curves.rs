@@ -2,11 +2,14 @@
 
 use maud::{Markup, html};
 
-use super::head::DEFAULT;
+use super::absent;
 use super::plots::{Axis, Chart, Mark, Series, colour};
-use super::table::{figure, table, text};
-use super::{absent, distinct, words};
+use super::table::table;
 use crate::record::{Document, Point};
+use crate::tables::comparison::DEFAULT_BACKEND;
+use crate::tables::curves::unit;
+use crate::tables::{curves, distinct};
+use crate::units;
 
 pub(super) fn section(document: &Document) -> Markup {
     let points = &document.points;
@@ -24,7 +27,7 @@ pub(super) fn section(document: &Document) -> Markup {
             @let here: Vec<&Point> = points.iter().filter(|point| point.along == along).collect();
             @let backends = distinct(here.iter().map(|point| point.backend.as_str()));
             @let (first, others): (Vec<&str>, Vec<&str>) =
-                backends.iter().partition(|backend| **backend == DEFAULT || !backends.contains(&DEFAULT));
+                backends.iter().partition(|backend| **backend == DEFAULT_BACKEND || !backends.contains(&DEFAULT_BACKEND));
             h3 { "As " (along) " grow" }
             @for backend in first { (plots(along, backend, &here)) }
             @if !others.is_empty() {
@@ -35,23 +38,8 @@ pub(super) fn section(document: &Document) -> Markup {
             }
         }
         details {
-            summary { "All points as a table" }
-            (table(
-                "",
-                &["along", "at", "figure", "subject", "backend", "shards", "threads", "entries", "median", "range"],
-                points.iter().map(|point| vec![
-                    text(point.along.as_str()),
-                    figure(words::count(point.at)),
-                    text(point.figure.as_str()),
-                    text(point.subject.as_str()),
-                    text(point.backend.as_str()),
-                    figure(point.shards.to_string()),
-                    figure(point.threads.to_string()),
-                    figure(words::count(point.entries)),
-                    figure(unit(&point.figure)(point.spread.median)),
-                    figure(words::range(&point.spread, unit(&point.figure))),
-                ]),
-            ))
+            summary { "All medians as tables" }
+            @for one in &curves::tables(document) { (table(one)) }
         }
     }
 }
@@ -80,7 +68,7 @@ fn plot(along: &str, name: &str, backend: &str, here: &[&Point]) -> Markup {
         let mut points: Vec<_> = of_line.map(|point| (point.at as f64, point.spread)).collect();
         points.sort_by(|one, other| one.0.total_cmp(&other.0));
         let name =
-            if threads.len() > 1 { format!("{subject}, {}", words::threads(*with)) } else { (*subject).to_owned() };
+            if threads.len() > 1 { format!("{subject}, {}", units::threads(*with)) } else { (*subject).to_owned() };
         Series { name, colour: colour(subject), mark: Mark::at(place), points }
     };
     let series: Vec<Series> = lines.iter().enumerate().map(series).collect();
@@ -88,7 +76,7 @@ fn plot(along: &str, name: &str, backend: &str, here: &[&Point]) -> Markup {
     Chart {
         caption: html! { strong { (backend) ", " (name) } ": " (measure(name)) " (↑) at so many " (along) " (→)" },
         label: format!("{name} on {backend} as {along} grow: the registry, the bare map and the limit"),
-        x: Axis::logarithmic(mine.iter().map(|point| point.at as f64), words::rough),
+        x: Axis::logarithmic(mine.iter().map(|point| point.at as f64), units::compact),
         y: Axis::logarithmic(ends, unit(name)),
         series,
     }
@@ -97,8 +85,4 @@ fn plot(along: &str, name: &str, backend: &str, here: &[&Point]) -> Markup {
 
 fn measure(figure: &str) -> &'static str {
     if figure == "memory" { "bytes per entry" } else { "time per operation" }
-}
-
-fn unit(figure: &str) -> fn(f64) -> String {
-    if figure == "memory" { words::bytes } else { words::time }
 }

@@ -2,12 +2,11 @@
 
 use maud::{Markup, html};
 
-use super::{Section, contest, words};
+use super::Section;
 use crate::record::Document;
-use crate::target::{self, Verdict};
-
-/// The backend that a registry has when none is named.
-pub(super) const DEFAULT: &str = "papaya";
+use crate::tables::comparison::{DEFAULT_BACKEND, comparisons};
+use crate::tables::targets;
+use crate::units;
 
 pub(super) fn head(document: &Document, sections: &[Section]) -> Markup {
     let host = &document.host;
@@ -54,50 +53,35 @@ pub(super) fn head(document: &Document, sections: &[Section]) -> Markup {
 
 /// The run in a few sentences, each computed.
 fn sentences(document: &Document) -> Vec<String> {
-    let mut sentences = look_ups(document);
-    sentences.push(targets(document));
-    let contests = contest::contests(document);
-    sentences.push(if contests.is_empty() {
+    let mut sentences = lookups(document);
+    sentences.push(targets::sentence(document));
+    let comparisons = comparisons(document);
+    sentences.push(if comparisons.is_empty() {
         "Peers were not measured in this run.".to_owned()
     } else {
-        let with_faster = contests.iter().filter(|contest| !contest.faster().is_empty()).count();
+        let with_faster = comparisons.iter().filter(|comparison| !comparison.faster().is_empty()).count();
         format!(
             "Of {} comparisons with peers, in {with_faster} some peer is faster than the registry; they are named \
              below, first.",
-            contests.len()
+            comparisons.len()
         )
     });
     sentences
 }
 
 /// A lookup on the default backend, at each size that was measured with one thread.
-fn look_ups(document: &Document) -> Vec<String> {
-    let of_default = document
-        .ratios
-        .iter()
-        .filter(|ratio| (ratio.name.as_str(), ratio.backend.as_str(), ratio.threads) == ("lookup_vs_bare", DEFAULT, 1));
+fn lookups(document: &Document) -> Vec<String> {
+    let of_default = document.ratios.iter().filter(|ratio| {
+        (ratio.name.as_str(), ratio.backend.as_str(), ratio.threads) == ("lookup_vs_bare", DEFAULT_BACKEND, 1)
+    });
     let sentence = |ratio: &crate::record::Ratio| {
-        let taken = ratio.subject_ns.map_or_else(String::new, |ns| format!("{}, ", words::time(ns)));
+        let taken = ratio.subject_ns.map_or_else(String::new, |ns| format!("{}, ", units::time(ns)));
         format!(
             "A lookup among {} servers, on the default backend: {taken}{} times the bare map's ({}).",
-            words::count(ratio.entries),
-            words::times(ratio.spread.median),
-            words::range(&ratio.spread, words::times)
+            units::count(ratio.entries),
+            units::ratio(ratio.spread.median),
+            units::range(&ratio.spread, units::ratio)
         )
     };
     of_default.map(sentence).collect()
-}
-
-fn targets(document: &Document) -> String {
-    let judgements = target::judge(document);
-    let having = |verdict| judgements.iter().filter(|judgement| judgement.verdict() == verdict).count();
-    format!(
-        "Of {} targets, {} hold wherever they were measured, {} are missed somewhere, {} cannot be decided by this \
-         run, and {} were not measured.",
-        judgements.len(),
-        having(Some(Verdict::Holds)),
-        having(Some(Verdict::Misses)),
-        having(Some(Verdict::Undecided)),
-        having(None)
-    )
 }

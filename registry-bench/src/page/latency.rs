@@ -2,14 +2,16 @@
 
 use maud::{Markup, html};
 
+use super::absent;
 use super::plots::{Axis, Chart, Mark, Series, colour};
-use super::table::{figure, table, text};
-use super::{absent, distinct, throughput, words};
+use super::table::table;
 use crate::record::{Document, Row};
 use crate::spread::Spread;
+use crate::tables::{distinct, workloads};
+use crate::units;
 
 pub(super) fn section(document: &Document) -> Markup {
-    let rows: Vec<&Row> = document.rows.iter().filter(|row| row.setup.subject == "registry").collect();
+    let rows = workloads::of_registry(document);
     if rows.is_empty() {
         return absent("Latencies", "cargo xtask bench");
     }
@@ -26,22 +28,7 @@ pub(super) fn section(document: &Document) -> Markup {
         }
         details {
             summary { "Percentiles of every workload" }
-            (table(
-                "Medians over the rounds; the longest is that of all rounds.",
-                &["workload", "backend", "shards", "workers", "50 %", "95 %", "99 %", "99.9 %", "longest", "timed"],
-                rows.iter().map(|row| vec![
-                    text(row.setup.workload.as_str()),
-                    text(row.setup.backend.as_str()),
-                    figure(row.setup.shards.to_string()),
-                    figure(throughput::workers(row)),
-                    figure(words::time(row.p50_ns as f64)),
-                    figure(words::time(row.p95_ns as f64)),
-                    figure(words::time(row.p99_ns as f64)),
-                    figure(words::time(row.p999_ns as f64)),
-                    figure(words::time(row.max_ns as f64)),
-                    figure(words::count(row.timed as usize)),
-                ]),
-            ))
+            @if let Some(all) = workloads::latencies(document) { (table(&all)) }
         }
     }
 }
@@ -71,8 +58,8 @@ fn distribution(name: &str, rows: &[&Row]) -> Markup {
     Chart {
         caption: html! { strong { (name) } ": how many per cent (↑) take at most so long (→); all were timed" },
         label: format!("{name}: distribution of latencies on each backend"),
-        x: Axis::logarithmic(times, words::time),
-        y: Axis::linear(0.0, 100.0, words::rough),
+        x: Axis::logarithmic(times, units::time),
+        y: Axis::linear(0.0, 100.0, units::compact),
         series,
     }
     .draw()

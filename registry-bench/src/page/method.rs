@@ -2,8 +2,8 @@
 
 use maud::{Markup, html};
 
-use super::distinct;
 use crate::record::Document;
+use crate::tables::distinct;
 
 pub(super) fn section(document: &Document) -> Markup {
     let numbers = |mut numbers: Vec<usize>| {

@@ -2,15 +2,17 @@
 
 use maud::{Markup, html};
 
+use super::absent;
 use super::plots::{Dot, Dots, colour};
-use super::table::{figure, perhaps, table, text};
-use super::{absent, distinct, words};
+use super::table::table;
 use crate::record::{Document, Ratio};
+use crate::tables::{distinct, ratios};
 use crate::target::{self, TARGETS};
+use crate::units;
 
 pub(super) fn section(document: &Document) -> Markup {
-    let ratios: Vec<&Ratio> = document.ratios.iter().filter(|ratio| ratio.subject_ns.is_some()).collect();
-    if ratios.is_empty() {
+    let all = ratios::of_operations(document);
+    if all.is_empty() {
         return absent("Ratios of single operations", "cargo xtask bench");
     }
     html! {
@@ -20,29 +22,15 @@ pub(super) fn section(document: &Document) -> Markup {
             "dot is the median, the whisker goes from the least to the most, and the red line is the bound that the "
             "registry sets itself. A whisker that reaches the edge may go on; the table has its end."
         }
-        @for name in distinct(ratios.iter().map(|ratio| target::called(ratio))) {
-            @let named: Vec<&Ratio> = ratios.iter().filter(|ratio| target::called(ratio) == name).copied().collect();
+        @for name in distinct(all.iter().map(|ratio| target::called(ratio))) {
+            @let named: Vec<&Ratio> = all.iter().filter(|ratio| target::called(ratio) == name).copied().collect();
             h3 { code { (name) } }
             p.note { (says(&name)) }
             div.plots { @for entries in distinct(named.iter().map(|ratio| ratio.entries)) { (plot(&name, entries, &named)) } }
         }
         details {
             summary { "All of them as a table" }
-            (table(
-                "",
-                &["ratio", "backend", "entries", "threads", "median", "range", "registry", "against", "rounds"],
-                ratios.iter().map(|ratio| vec![
-                    text(target::called(ratio)),
-                    text(ratio.backend.as_str()),
-                    figure(words::count(ratio.entries)),
-                    figure(ratio.threads.to_string()),
-                    figure(words::times(ratio.spread.median)),
-                    figure(words::range(&ratio.spread, words::times)),
-                    perhaps(ratio.subject_ns.map(words::time)),
-                    perhaps(ratio.bare_ns.map(words::time)),
-                    figure(ratio.rounds.to_string()),
-                ]),
-            ))
+            @if let Some(all) = ratios::table(document) { (table(&all)) }
         }
     }
 }
@@ -60,16 +48,16 @@ fn plot(name: &str, entries: usize, named: &[&Ratio]) -> Markup {
         name: if several {
             format!("{}, {} sh, {} thr", ratio.backend, ratio.shards, ratio.threads)
         } else {
-            format!("{}, {}", ratio.backend, words::threads(ratio.threads))
+            format!("{}, {}", ratio.backend, units::threads(ratio.threads))
         },
         colour: colour(&ratio.backend),
         spread: ratio.spread,
     };
     let bound = here.iter().find_map(|ratio| target::of(name, &ratio.backend, entries)).map(|target| target.at_most);
-    let among = words::count(entries);
+    let among = units::count(entries);
     Dots {
         caption: html! {
-            "among " (among) " servers" @if let Some(bound) = bound { "; bound " (words::times(bound)) }
+            "among " (among) " servers" @if let Some(bound) = bound { "; bound " (units::ratio(bound)) }
         },
         label: format!("{name} among {among} servers: a median and its range for each backend; the table has them"),
         say: |ratio| format!("{}", (ratio * 100.0).round() / 100.0),

@@ -2,11 +2,13 @@
 
 use maud::{Markup, html};
 
+use super::absent;
 use super::plots::{Axis, Chart, Mark, Series, colour};
-use super::table::{Cell, figure, table, text};
-use super::{absent, distinct, words};
+use super::table::table;
 use crate::record::{Document, Percentiles, Tail};
 use crate::spread::Spread;
+use crate::tables::{distinct, tails};
+use crate::units;
 
 pub(super) fn section(document: &Document) -> Markup {
     if document.tails.is_empty() {
@@ -28,38 +30,14 @@ pub(super) fn section(document: &Document) -> Markup {
             }
         }
         details {
-            summary { "All of them as a table" }
-            (table(
-                "Each run in a row of its own.",
-                &[
-                    "scenario", "subject", "backend", "operation", "tasks", "offered", "done", "service 50 %", "99 %",
-                    "99.9 %", "longest", "response 50 %", "99 %", "99.9 %", "longest",
-                ],
-                document.tails.iter().map(row),
-            ))
+            summary { "All of them as tables" }
+            @for one in &tails::tables(document) { (table(one)) }
         }
     }
 }
 
 fn place(tail: &Tail) -> (&str, &str, &str) {
     (&tail.scenario, &tail.backend, &tail.subject)
-}
-
-fn row(tail: &Tail) -> Vec<Cell> {
-    let mut cells = vec![
-        text(tail.scenario.as_str()),
-        text(tail.subject.as_str()),
-        text(tail.backend.as_str()),
-        text(tail.operation.as_str()),
-        figure(words::count(tail.tasks)),
-        figure(words::rate(tail.offered_per_s)),
-        figure(words::rate(tail.achieved_per_s)),
-    ];
-    for percentiles in [&tail.service, &tail.response] {
-        let figures = [percentiles.p50_ns, percentiles.p99_ns, percentiles.p999_ns, percentiles.max_ns];
-        cells.extend(figures.map(|ns| figure(words::time(ns as f64))));
-    }
-    cells
 }
 
 /// The service time of each operation, and the response time of all together.
@@ -81,13 +59,13 @@ fn plot(scenario: &str, backend: &str, subject: &str, here: &[&Tail]) -> Markup 
         caption: html! {
             strong { (scenario) } ", " (subject) " on " (backend)
             @if let Some(tail) = here.first() {
-                ": " (words::rate(tail.offered_per_s)) " due, " (words::rate(tail.saturated_per_s)) " without pauses, "
-                (words::count(tail.tasks)) " live tasks"
+                ": " (units::rate(tail.offered_per_s)) " due, " (units::rate(tail.saturated_per_s)) " without pauses, "
+                (units::count(tail.tasks)) " live tasks"
             }
         },
         label: format!("{scenario}, {subject} on {backend}: percentiles of latency"),
         x: Axis::named(&["50 %", "95 %", "99 %", "99.9 %", "max"]),
-        y: Axis::logarithmic(ends, words::time),
+        y: Axis::logarithmic(ends, units::time),
         series,
     }
     .draw()

@@ -1,7 +1,9 @@
-//! Documents made up for the purpose: the arithmetic of rows, the lines for a person, and the way to JSON and back.
+//! Made-up documents: the arithmetic of rows, the text of the report, and JSON written and read back.
 
 use super::*;
-use crate::record::{Host, Line, Memory, Sample, Setup};
+use crate::record::{BackgroundLoad, Host, Line, Memory, Ratio, Sample, Setup};
+use crate::spread::Spread;
+use crate::tables::{Cell, figure, text};
 
 fn sample(backend: &str, workload: &str, ops_per_s: f64) -> Line {
     Line::Sample(Box::new(Sample {
@@ -78,7 +80,7 @@ fn document() -> Document {
 }
 
 #[test]
-fn rounds_become_rows() {
+fn rounds_are_combined_into_a_row() {
     let document = document();
     assert_eq!(document.rows.len(), 4);
     let row = &document.rows[0];
@@ -90,7 +92,7 @@ fn rounds_become_rows() {
 }
 
 #[test]
-fn ratios_of_several_processes_become_one() {
+fn ratios_of_several_processes_are_combined() {
     let document = document();
     let [ratio] = &document.ratios[..] else { panic!("{:?}", document.ratios) };
     assert_eq!((ratio.spread.median, ratio.rounds), (1.3, 3));
@@ -98,29 +100,82 @@ fn ratios_of_several_processes_become_one() {
 }
 
 #[test]
-fn the_best_backend_is_told_with_a_margin_or_with_a_doubt() {
-    let suits = suits(&document());
-    let lines: Vec<&str> = suits.lines().map(str::trim).collect();
-    assert_eq!(lines[0], "lookups: b, 2.60M ops/s; 1.14 x a (1.04-1.25)");
-    assert_eq!(lines[1], "one hot id: a, 3.50M ops/s; 3.32 x b (3.00-3.64)");
-    assert_eq!(lines.len(), 2);
+fn the_best_backend_has_a_margin_or_a_question_mark() {
+    let row = |load, best, ops, others: &str| vec![text(load), text(best), figure(ops), Cell::Prose(others.to_owned())];
+    let rows = best_backend::table(&document()).unwrap().rows;
+    let lookups = row("lookups", "b", "2.6M", "1.14 a (1.04 – 1.25)");
+    assert_eq!(rows, [lookups, row("one hot id", "a", "3.5M", "3.32 b (3.00 – 3.64)")]);
 
     let mut document = document();
     document.rows[2].ops_per_s_rounds[0] = 2.55e6;
-    let suits = super::suits(&document);
-    assert!(suits.starts_with("  lookups: b, 2.60M ops/s; 1.01? x a (0.98-1.04)\n"), "a round says otherwise: {suits}");
+    let rows = best_backend::table(&document).unwrap().rows;
+    assert_eq!(rows[0], row("lookups", "b", "2.6M", "1.01? a (0.98 – 1.04)"), "a round says otherwise");
 }
 
 #[test]
-fn the_report_has_what_a_person_looks_for() {
+fn the_report_has_every_figure() {
     let report = report(&document());
-    for text in ["made up", "hot", "3.50M", "1.50 us", "123", "1.30", "Which backend suits which load"] {
-        assert!(report.contains(text), "no {text:?} in\n{report}");
+    for part in ["made up", "hot", "3.5M", "1.5 µs", "123 B", "1.30", "Which backend suits which load"] {
+        assert!(report.contains(part), "no {part:?} in\n{report}");
+    }
+}
+
+/// The document of the page's tests, which has all parts.
+fn full() -> Document {
+    let mut document: Document = serde_json::from_str(include_str!("../page/tests/document.json")).unwrap();
+    document.background_load = Some(BackgroundLoad { before: 0.1, during: 0.38 });
+    document
+}
+
+#[test]
+fn the_verdict_is_first_and_every_line_fits_the_width() {
+    let report = report(&full());
+    let place = |part: &str| report.find(part).unwrap_or_else(|| panic!("no {part:?} in\n{report}"));
+    let order =
+        ["machine busy: 38 %", "Of 10 targets", "Targets: ", "Where a peer is faster", "Which backend", "Every place"];
+    assert!(order.map(place).is_sorted(), "{report}");
+    assert!(report[..place("Every place")].lines().count() < 60, "{report}");
+    for line in report.lines() {
+        assert!(line.chars().count() <= table::WIDTH, "{} characters: {line}", line.chars().count());
     }
 }
 
 #[test]
-fn json_comes_back_as_it_went() {
+fn every_target_has_a_row_or_is_reported_as_not_measured() {
+    let mut document = full();
+    document.tails.clear();
+    let text = report(&document);
+    for target in &crate::target::TARGETS {
+        assert!(text.contains(target.name), "no {} in\n{text}", target.name);
+    }
+    assert!(text.contains("misses by") && text.contains("undecided") && text.contains("holds"), "{text}");
+    let row = text.lines().find(|line| line.contains("service_p99")).unwrap();
+    assert!(row.contains("not measured"), "{row}");
+    document.ratios.clear();
+    document.memory.clear();
+    assert!(!report(&document).contains("target"));
+}
+
+#[test]
+fn service_and_response_times_are_rows_side_by_side() {
+    let row = |time, figures: [&str; 4]| {
+        let names = ["mixed", "all", "papaya", "registry", time].map(text);
+        [&names[..], &figures.map(figure)].concat()
+    };
+    let [loads, latencies] = &tails::tables(&full())[..] else { panic!() };
+    assert_eq!(loads.rows[0][5..], ["2.4M/s", "1.2M/s", "1.2M/s"].map(figure));
+    assert_eq!(
+        latencies.rows[..2],
+        [
+            row("service", ["159 ns", "1.3 µs", "9.76 µs", "1.98 ms"]),
+            row("response", ["428 ns", "3.76 µs", "24.5 µs", "5.9 ms"]),
+        ]
+    );
+    assert!(tails::tables(&document()).is_empty());
+}
+
+#[test]
+fn a_document_survives_json() {
     let document = document();
     let text = serde_json::to_string(&document).unwrap();
     assert_eq!(serde_json::from_str::<Document>(&text).unwrap(), document);
@@ -154,8 +209,4 @@ fn json_comes_back_as_it_went() {
     assert!(["cpu", "cores", "kernel", "rustc", "revision", "date"].iter().all(|field| host.contains_key(*field)));
 }
 
-#[test]
-fn units_fit_the_size() {
-    assert_eq!([999, 1_500, 2_000_000, 3_000_000_000].map(time), ["999 ns", "1.50 us", "2.00 ms", "3.00 s"]);
-    assert_eq!([12.0, 1_200.0, 2e6].map(rate), ["12", "1.2K", "2.00M"]);
-}
+mod peers;

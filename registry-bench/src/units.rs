@@ -1,9 +1,9 @@
-//! Figures in words: units that fit the size, and thousands set apart.
+//! Formats figures for a reader: units that fit the size, and separated thousands.
 
 use crate::spread::Spread;
 
-/// A whole number with its thousands set apart.
-pub(super) fn count(number: usize) -> String {
+/// Formats a whole number with separated thousands.
+pub(crate) fn count(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (n, digit) in digits.chars().enumerate() {
@@ -15,8 +15,8 @@ pub(super) fn count(number: usize) -> String {
     text
 }
 
-/// A number that is rounded anyway, as at a tick.
-pub(super) fn rough(number: f64) -> String {
+/// Formats a number with three significant digits and K, M or G.
+pub(crate) fn compact(number: f64) -> String {
     let scaled = |number: f64, unit: &str| format!("{}{unit}", digits(number));
     match number {
         number if number >= 1e9 => scaled(number / 1e9, "G"),
@@ -26,8 +26,8 @@ pub(super) fn rough(number: f64) -> String {
     }
 }
 
-/// A time.
-pub(super) fn time(ns: f64) -> String {
+/// Formats a time.
+pub(crate) fn time(ns: f64) -> String {
     match ns {
         ns if ns >= 1e9 => format!("{} s", digits(ns / 1e9)),
         ns if ns >= 1e6 => format!("{} ms", digits(ns / 1e6)),
@@ -36,32 +36,37 @@ pub(super) fn time(ns: f64) -> String {
     }
 }
 
-/// So many in a second.
-pub(super) fn rate(per_second: f64) -> String {
-    format!("{}/s", rough(per_second))
+/// Formats a number per second.
+pub(crate) fn rate(per_second: f64) -> String {
+    format!("{}/s", compact(per_second))
 }
 
-/// An amount of memory.
-pub(super) fn bytes(bytes: f64) -> String {
+/// Formats a number of bytes.
+pub(crate) fn bytes(bytes: f64) -> String {
     if bytes >= 10_240.0 { format!("{} KiB", digits(bytes / 1_024.0)) } else { format!("{bytes:.0} B") }
 }
 
-/// A ratio.
-pub(super) fn times(ratio: f64) -> String {
+/// Formats a ratio.
+pub(crate) fn ratio(ratio: f64) -> String {
     format!("{ratio:.2}")
 }
 
-/// Least and most.
-pub(super) fn range(spread: &Spread, say: impl Fn(f64) -> String) -> String {
-    format!("{} – {}", say(spread.min), say(spread.max))
+/// Formats a factor, with a question mark if it is not above 1 in every round.
+pub(crate) fn uncertain(factor: &Spread) -> String {
+    format!("{}{}", ratio(factor.median), if factor.min > 1.0 { "" } else { "?" })
 }
 
-/// So many threads.
-pub(super) fn threads(threads: usize) -> String {
+/// Formats the least and the greatest.
+pub(crate) fn range(spread: &Spread, format: impl Fn(f64) -> String) -> String {
+    format!("{} – {}", format(spread.min), format(spread.max))
+}
+
+/// Formats a number of threads.
+pub(crate) fn threads(threads: usize) -> String {
     if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") }
 }
 
-/// Three digits that matter, and no zeros behind a point that say nothing.
+/// Formats three significant digits, without trailing zeros.
 fn digits(number: f64) -> String {
     let decimals = match number.abs() {
         number if number >= 99.95 => 0,
@@ -77,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn thousands_are_set_apart() {
+    fn thousands_are_separated() {
         assert_eq!([1, 999, 1_000, 1_234_567].map(count), ["1", "999", "1,000", "1,234,567"]);
     }
 
@@ -86,7 +91,7 @@ mod tests {
         assert_eq!([31.27, 1_500.0, 2e6, 3.21e9].map(time), ["31.3 ns", "1.5 µs", "2 ms", "3.21 s"]);
         assert_eq!([12.0, 1e4, 3.12e6].map(rate), ["12/s", "10K/s", "3.12M/s"]);
         assert_eq!([137.4, 20_480.0].map(bytes), ["137 B", "20 KiB"]);
-        assert_eq!([0.5, 100.0, 0.0].map(rough), ["0.5", "100", "0"]);
+        assert_eq!([0.5, 100.0, 0.0].map(compact), ["0.5", "100", "0"]);
         assert_eq!([threads(1), threads(2)], ["1 thread", "2 threads"]);
     }
 }

@@ -1,0 +1,83 @@
+//! Targets: whether each holds in this run, and where it was measured.
+
+use super::{Cell, Table, figure, text};
+use crate::record::Document;
+use crate::target::{self, Finding, Judgement, Verdict};
+use crate::units;
+
+/// Returns a row for each target, judged where it is furthest from holding.
+pub(crate) fn summary(document: &Document) -> Table {
+    let judgements = target::judge(document);
+    Table::new(
+        "Targets: whether each holds, where it is worst",
+        &["target", "in this run", "worst", "at most", "what it compares"],
+        judgements.iter().map(summary_row),
+    )
+}
+
+fn summary_row(judgement: &Judgement) -> Vec<Cell> {
+    let target = judgement.target;
+    let worst = judgement.findings.iter().max_by(|one, other| {
+        let order = one.verdict.cmp(&other.verdict);
+        order.then(one.spread.median.total_cmp(&other.spread.median))
+    });
+    let said = match worst {
+        None => "not measured".to_owned(),
+        Some(worst) => worst.said(target.at_most),
+    };
+    vec![
+        text(target.name),
+        Cell::Verdict(worst.map(|worst| worst.verdict), said),
+        figure(worst.map_or_else(|| "–".to_owned(), |worst| amount(worst.spread.median, target.unit))),
+        figure(amount(target.at_most, target.unit)),
+        Cell::Prose(target.says.to_owned()),
+    ]
+}
+
+/// Returns a row for each place where a target was measured; `None` if there is none.
+pub(crate) fn places(document: &Document) -> Option<Table> {
+    const COLUMNS: [&str; 8] = ["target", "backend", "entries", "threads", "at most", "median", "range", "in this run"];
+    let judgements = target::judge(document);
+    let rows: Vec<Vec<Cell>> = judgements
+        .iter()
+        .flat_map(|judgement| judgement.findings.iter().map(|finding| place_row(judgement, finding)))
+        .collect();
+    (!rows.is_empty()).then(|| Table::new("Every place where a target was measured", &COLUMNS, rows))
+}
+
+fn place_row(judgement: &Judgement, finding: &Finding) -> Vec<Cell> {
+    let amount = |figure| amount(figure, judgement.target.unit);
+    vec![
+        text(finding.name.as_str()),
+        text(finding.backend.as_str()),
+        figure(units::count(finding.entries)),
+        figure(finding.threads.map_or_else(|| "–".to_owned(), |threads| threads.to_string())),
+        figure(amount(judgement.target.at_most)),
+        figure(amount(finding.spread.median)),
+        figure(units::range(&finding.spread, amount)),
+        Cell::Verdict(Some(finding.verdict), finding.said(judgement.target.at_most)),
+    ]
+}
+
+/// Returns a sentence with the number of targets of each verdict.
+pub(crate) fn sentence(document: &Document) -> String {
+    let judgements = target::judge(document);
+    let count = |verdict| judgements.iter().filter(|judgement| judgement.verdict() == verdict).count();
+    format!(
+        "Of {} targets, {} hold wherever they were measured, {} are missed somewhere, {} cannot be decided by this run, \
+         and {} were not measured.",
+        judgements.len(),
+        count(Some(Verdict::Holds)),
+        count(Some(Verdict::Misses)),
+        count(Some(Verdict::Undecided)),
+        count(None)
+    )
+}
+
+fn amount(figure: f64, unit: &str) -> String {
+    match unit {
+        "" => units::ratio(figure),
+        "bytes" => units::bytes(figure),
+        unit => format!("{figure:.2} {unit}"),
+    }
+}
