@@ -1,6 +1,6 @@
-//! Counts what an idle mailbox takes, in a program of its own, whose allocator counts.
+//! Measures idle mailboxes, in a program of its own, because its allocator counts.
 
-#![allow(clippy::print_stdout, reason = "what it measures goes to standard output")]
+#![allow(clippy::print_stdout, reason = "the figures go to standard output")]
 
 use std::alloc::System;
 
@@ -18,30 +18,26 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 #[derive(Debug, Parser)]
 #[command(name = "registry-bench-mailboxes")]
 struct Arguments {
-    /// The queue; may be given several times. All, if none is named.
-    #[arg(long = "queue")]
-    queues: Vec<String>,
-    /// For how many messages a mailbox has room; may be given several times.
+    /// The capacity of a mailbox; may be given several times.
     #[arg(long = "capacity", required = true, value_parser = at_least_one)]
     capacities: Vec<usize>,
-    /// How many there are at the same time.
+    /// The number of mailboxes that exist at the same time.
     #[arg(long, value_parser = at_least_one)]
     mailboxes: usize,
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let all: Vec<String> = mailboxes::QUEUES.iter().map(|&name| name.to_owned()).collect();
-    for queue in if arguments.queues.is_empty() { &all } else { &arguments.queues } {
+    for family in mailboxes::FAMILIES {
         for &capacity in &arguments.capacities {
-            let idle = mailboxes::measure(queue, capacity, arguments.mailboxes, &live)?;
+            let idle = mailboxes::measure(family, capacity, arguments.mailboxes, &live)?;
             println!("{}", serde_json::to_string(&Line::Idle(idle))?);
         }
     }
     Ok(())
 }
 
-/// How many bytes are allocated at present.
+/// Returns the number of bytes allocated at present.
 fn live() -> usize {
     let stats = ALLOCATOR.stats();
     stats.bytes_allocated.saturating_sub(stats.bytes_deallocated)

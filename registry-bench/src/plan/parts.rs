@@ -186,7 +186,7 @@ pub(super) fn mailboxes(level: &Level) -> Step {
     for capacity in level.mailbox_capacities {
         arguments.extend(["--capacity".to_owned(), capacity.to_string()]);
     }
-    let all = crate::mailboxes::QUEUES.len() * level.mailbox_capacities.len();
+    let all = crate::mailboxes::FAMILIES.len() * level.mailbox_capacities.len();
     Step {
         label: format!("{} idle mailboxes", level.mailboxes),
         program: "registry-bench-mailboxes",
