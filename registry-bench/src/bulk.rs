@@ -10,8 +10,6 @@
 
 use std::fmt::Display;
 use std::hint::black_box;
-use std::sync::Barrier;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -20,9 +18,11 @@ use registry_router::{BoundRoute, Registry, RouteError, ServerId, TransportId};
 
 use crate::choose::{OnBackend, on_backend};
 use crate::failures::Failures;
+use crate::interleave::{Extent, Side, interleave};
 use crate::ratio::Request;
 use crate::record::Ratio;
 use crate::spread::Spread;
+use crate::timed_loop::{Operation, TimedLoop};
 use crate::world::{Counts, Message, World};
 
 /// How many comparisons there are.
@@ -33,9 +33,6 @@ const MANY: usize = 32;
 
 /// The most transports that have a route; servers beyond have none.
 const MOST_ROUTES: usize = 1 << 16;
-
-/// The most operations in a slice.
-const MOST_OPERATIONS: usize = 1 << 17;
 
 const NOT_FOUND: &str = "it was not found";
 
@@ -72,24 +69,44 @@ fn measure_on<B: Backend>(request: &Request) -> Result<Vec<Ratio>> {
     let on = On { registry: &registry, world: &world };
     let mut ratios = Vec::new();
     for &threads in &request.threads {
-        let rows: [(&str, bool, Sides<'_, '_>); ROWS] = [
-            ("find_many_vs_single", false, &|_| [on.find_many(), on.find_each()]),
-            ("route_many_vs_single", true, &|_| [on.route_many(), on.route_each()]),
-            ("bound_route_vs_route", true, &|thread| [on.through(thread, threads), on.by_name(thread, threads)]),
-            ("bound_route_vs_look_ups", true, &|thread| [on.through(thread, threads), on.by_look_ups(thread, threads)]),
+        let room = Some(world.room());
+        let rows: [(&str, Operation, [Side<'_>; 2]); ROWS] = [
+            (
+                "find_many_vs_single",
+                Operation::Lookup,
+                [side(threads, None, move |_| on.find_many()), side(threads, None, move |_| on.find_each())],
+            ),
+            (
+                "route_many_vs_single",
+                Operation::Route,
+                [side(threads, room, move |_| on.route_many()), side(threads, room, move |_| on.route_each())],
+            ),
+            (
+                "bound_route_vs_route",
+                Operation::Route,
+                [
+                    side(threads, room, move |thread| on.through(thread, threads)),
+                    side(threads, room, move |thread| on.by_name(thread, threads)),
+                ],
+            ),
+            (
+                "bound_route_vs_look_ups",
+                Operation::Route,
+                [
+                    side(threads, room, move |thread| on.through(thread, threads)),
+                    side(threads, room, move |thread| on.by_lookups(thread, threads)),
+                ],
+            ),
         ];
-        for (name, sends, sides) in rows {
-            ratios.push(interleave(request, (name, threads, sends), &world, sides)?);
+        for (name, operation, sides) in rows {
+            ratios.push(compare(request, name, operation, &world, &sides)?);
         }
     }
     Ok(ratios)
 }
 
-/// Does so many operations, beginning at some place, and says how long that took and which went wrong.
-type Turn<'a> = Box<dyn FnMut(usize, usize) -> (Duration, Failures) + 'a>;
-
-/// The two sides of a comparison, for one thread.
-type Sides<'s, 'a> = &'s (dyn Fn(usize) -> [Turn<'a>; 2] + Sync + 's);
+/// The loop of one thread on one side.
+type Turn<'a> = Box<dyn TimedLoop + 'a>;
 
 /// What is done, on a registry.
 struct On<'a, B: Backend> {
@@ -109,7 +126,7 @@ impl<'a, B: Backend> On<'a, B> {
     fn find_many(self) -> Turn<'a> {
         let Self { registry, world } = self;
         let mailbox = world.mailbox(0);
-        Box::new(move |start, operations| {
+        Box::new(move |start: usize, operations: usize| {
             let (mut failures, mut same) = (Failures::default(), 0);
             let took = time(&world.order, start, operations, |place, ids| {
                 registry.with_many_servers(ids, |number, entry| match entry {
@@ -125,7 +142,7 @@ impl<'a, B: Backend> On<'a, B> {
     fn find_each(self) -> Turn<'a> {
         let Self { registry, world } = self;
         let mailbox = world.mailbox(0);
-        Box::new(move |start, operations| {
+        Box::new(move |start: usize, operations: usize| {
             let (mut failures, mut same) = (Failures::default(), 0);
             let took = time(&world.order, start, operations, |place, ids| {
                 for (number, id) in ids.iter().enumerate() {
@@ -142,7 +159,7 @@ impl<'a, B: Backend> On<'a, B> {
 
     fn route_many(self) -> Turn<'a> {
         let Self { registry, world } = self;
-        Box::new(move |start, operations| {
+        Box::new(move |start: usize, operations: usize| {
             let mut failures = Failures::default();
             let took = time(&world.order, start, operations, |place, ids| {
                 for (number, reason) in registry.route_many_to_servers(ids.iter().map(|id| (id, &world.sender, 1))) {
@@ -155,7 +172,7 @@ impl<'a, B: Backend> On<'a, B> {
 
     fn route_each(self) -> Turn<'a> {
         let Self { registry, world } = self;
-        Box::new(move |start, operations| {
+        Box::new(move |start: usize, operations: usize| {
             let mut failures = Failures::default();
             let took = time(&world.order, start, operations, |place, ids| {
                 for (number, id) in ids.iter().enumerate() {
@@ -183,23 +200,23 @@ impl<'a, B: Backend> On<'a, B> {
             route.try_send(&registry, 1).expect("the mailboxes are empty");
         }
         self.world.drain_all();
-        Box::new(move |start, operations| {
-            time_mut(&mut routes, start, operations, |route| route.try_send(&registry, 1))
+        Box::new(move |start: usize, operations: usize| {
+            time_mut(&mut routes, start, operations, |route| registry.route_through(route, 1))
         })
     }
 
     fn by_name(self, thread: usize, threads: usize) -> Turn<'a> {
         let (registry, mut pairs) = (self.registry, self.pairs(thread, threads));
-        Box::new(move |start, operations| {
+        Box::new(move |start: usize, operations: usize| {
             time_mut(&mut pairs, start, operations, |(transport, server)| {
                 registry.route_to_server(server, transport, 1)
             })
         })
     }
 
-    fn by_look_ups(self, thread: usize, threads: usize) -> Turn<'a> {
+    fn by_lookups(self, thread: usize, threads: usize) -> Turn<'a> {
         let (registry, mut pairs) = (self.registry, self.pairs(thread, threads));
-        Box::new(move |start, operations| {
+        Box::new(move |start: usize, operations: usize| {
             time_mut(&mut pairs, start, operations, |(transport, _)| {
                 let server = registry.server_for_transport(*transport).ok_or(RouteError::NotFound(1))?;
                 registry.route_to_server(&server, transport, 1)
@@ -208,97 +225,35 @@ impl<'a, B: Backend> On<'a, B> {
     }
 }
 
-/// Runs both sides on all threads, in turns.
-fn interleave(
-    request: &Request,
-    (name, threads, sends): (&str, usize, bool),
-    world: &World,
-    sides: Sides<'_, '_>,
-) -> Result<Ratio> {
-    let operations = calibrate(request.slice, sends.then(|| world.room() / threads), world, sides);
-    let (ready, barrier) = (Barrier::new(threads), Barrier::new(threads));
-    let work = |thread: usize| {
-        // One after the other, for to get ready is to send, and to empty the mailboxes again.
-        let mut turns = None;
-        for next in 0..threads {
-            if next == thread {
-                turns = Some(sides(thread));
-            }
-            ready.wait();
-        }
-        let mut turns = turns.expect("its turn has come");
-        let offset = thread * world.order.len() / threads;
-        let (mut times, mut failures) = (Vec::new(), Failures::default());
-        // The first round is to warm up and does not count.
-        for round in 0..=request.rounds {
-            let mut took = [0.0; 2];
-            for side in if round % 2 == 0 { [0, 1] } else { [1, 0] } {
-                barrier.wait();
-                let (time, failed) = turns[side](offset + round * operations, operations);
-                took[side] = time.as_nanos() as f64 / operations as f64;
-                failures.add(failed);
-                barrier.wait();
-                if sends && thread == 0 {
-                    world.drain_all();
-                }
-            }
-            if round > 0 {
-                times.push(took);
-            }
-        }
-        (times, failures)
-    };
-    let outcomes = thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads)
-            .map(|n| {
-                scope.spawn({
-                    let work = &work;
-                    move || work(n)
-                })
-            })
-            .collect();
-        workers.into_iter().map(|worker| worker.join().ok().context("a worker panicked")).collect::<Result<Vec<_>>>()
-    })?;
-    let mut failures = Failures::default();
-    outcomes.iter().for_each(|(_, of_thread)| failures.add(of_thread.clone()));
-    failures.check().with_context(|| format!("{name} on {}", request.backend))?;
-    // A round's time is the mean over its threads.
-    let mean =
-        |round: usize, side: usize| outcomes.iter().map(|(times, _)| times[round][side]).sum::<f64>() / threads as f64;
-    let spread_of = |figure: &dyn Fn(usize) -> f64| {
-        Spread::of(&(0..request.rounds).map(figure).collect::<Vec<_>>()).context("there must be at least one round")
+/// Returns a side of a comparison on a number of threads.
+fn side<'a>(threads: usize, room: Option<usize>, make: impl Fn(usize) -> Turn<'a> + Sync + 'a) -> Side<'a> {
+    Side { make: Box::new(make), threads, room }
+}
+
+/// Compares two sides.
+fn compare(request: &Request, name: &str, operation: Operation, world: &World, sides: &[Side<'_>; 2]) -> Result<Ratio> {
+    let extent = Extent { keys: world.order.len(), rounds: request.rounds, slice: request.slice };
+    let times =
+        interleave(sides, extent, &|| world.drain_all()).with_context(|| format!("{name} on {}", request.backend))?;
+    let spread_of = |figure: fn(&Vec<f64>) -> f64| {
+        Spread::of(&times.rounds.iter().map(figure).collect::<Vec<_>>()).context("there must be at least one round")
     };
     Ok(Ratio {
         name: name.to_owned(),
-        operation: if sends { "route" } else { "lookup" }.to_owned(),
+        operation: operation.name().to_owned(),
         q1: None,
         q3: None,
         backend: request.backend.clone(),
         shards: request.shards,
-        threads,
+        threads: sides[0].threads,
         entries: request.entries,
-        spread: spread_of(&|round| mean(round, 0) / mean(round, 1))?,
-        subject_ns: Some(spread_of(&|round| mean(round, 0))?.median),
-        bare_ns: Some(spread_of(&|round| mean(round, 1))?.median),
+        spread: spread_of(|round| round[0] / round[1])?,
+        subject_ns: Some(spread_of(|round| round[0])?.median),
+        bare_ns: Some(spread_of(|round| round[1])?.median),
         rounds: request.rounds,
-        operations: Some(operations),
+        operations: Some(times.operations),
         seed: request.seed,
     })
-}
-
-/// How many operations fill a slice on the slower side, and fit into the mailboxes if they are messages.
-fn calibrate(slice: Duration, room: Option<usize>, world: &World, sides: Sides<'_, '_>) -> usize {
-    let most = room.map_or(MOST_OPERATIONS, |room| room.min(MOST_OPERATIONS));
-    let probe = most.min(1_024);
-    let slowest = sides(0).map(|mut turn| {
-        turn(0, probe);
-        world.drain_all();
-        let (took, _) = turn(probe, probe);
-        world.drain_all();
-        took
-    });
-    let each = slowest[0].max(slowest[1]).as_secs_f64() / probe as f64;
-    ((slice.as_secs_f64() / each.max(1e-9)) as usize).clamp(MANY.min(most), most)
 }
 
 /// Times an operation on so many keys, [`MANY`] at a time, beginning again at the end of the row. It is told the place of

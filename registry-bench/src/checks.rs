@@ -1,8 +1,8 @@
-//! The checks that run beside a registry that serves, until this is dropped.
+//! The health checks of a measured registry, in the background.
 //!
-//! They set the rate at which lookups are timed, so that what is measured without them is not what people run.
-//! They come ten times as often as by default, because a registry that is measured does not live long: it should have
-//! found its rate when measuring begins.
+//! Checks set the rate at which lookups are timed, so figures without them would not be those of a registry in use.
+//! They run ten times as often as by default, because a measured registry is short-lived: the rate should have settled when
+//! measuring begins.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
@@ -11,22 +11,22 @@ use std::time::{Duration, Instant};
 use registry_core::Backend;
 use registry_router::{MailboxFamily, Probe, Registry};
 
-/// The most often that the rate is set.
+/// The interval between two checks.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// After so long under load the rate has been set, and once more if the load began in between.
+/// The time under load after which the rate has settled: two checks, if the load began just after one.
 pub(crate) const SETTLED: Duration = Duration::from_millis(250);
 
-/// A thread that checks.
+/// A thread that runs health checks until this is dropped.
 #[derive(Debug)]
 pub struct Checks {
-    /// Nothing is sent: that it is gone is what the thread hears.
-    lives: Option<mpsc::Sender<()>>,
+    /// Nothing is sent; the thread ends when it is dropped.
+    stop: Option<mpsc::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Checks {
-    /// Of this registry.
+    /// Starts the health checks of a registry.
     #[must_use]
     pub fn of<M, B, X, P>(registry: Registry<M, B, X, P>) -> Self
     where
@@ -35,21 +35,21 @@ impl Checks {
         X: MailboxFamily,
         P: Probe,
     {
-        let (lives, ends) = mpsc::channel();
+        let (stop, stopped) = mpsc::channel();
         let work = move || {
-            while ends.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+            while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
                 registry.tick(Instant::now());
             }
         };
-        Self { lives: Some(lives), thread: Some(thread::spawn(work)) }
+        Self { stop: Some(stop), thread: Some(thread::spawn(work)) }
     }
 }
 
 impl Drop for Checks {
     fn drop(&mut self) {
-        drop(self.lives.take());
+        drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // That it panicked has been told by the panic.
+            // A panic has already been printed.
             let _ = thread.join();
         }
     }

@@ -14,10 +14,10 @@ use crate::bare::papaya::BarePapaya;
 use crate::bare::reference::BareReference;
 use crate::bare::{Family, OverBare};
 use crate::driver::{self, Job, Slice};
-use crate::lap::{Act, Lap, Laps};
 use crate::registry::{Layout, OverRegistry};
 use crate::subject::{Session, Subject};
 use crate::tails;
+use crate::timed_loop::{Operation, OperationLoop, SessionAccess, TimedLoop};
 use crate::world::World;
 
 /// A subject whose type is forgotten. What is called through it takes milliseconds; loops over operations are inside.
@@ -37,8 +37,8 @@ pub trait Runner: Send + Sync {
     /// How unevenly the entries lie over the shards.
     fn skew(&self) -> Option<f64>;
 
-    /// What the n-th thread repeats to time an operation.
-    fn lap<'a>(&self, act: Act, world: &'a World, thread: usize) -> Box<dyn Lap + 'a>;
+    /// Returns the loop of the n-th thread over an operation.
+    fn timed_loop<'a>(&self, operation: Operation, world: &'a World, thread: usize) -> Box<dyn TimedLoop + 'a>;
 }
 
 /// The names of all backends, in the order of the list.
@@ -190,8 +190,8 @@ impl<S: Subject> Runner for Running<S> {
         self.0.skew()
     }
 
-    fn lap<'a>(&self, act: Act, world: &'a World, thread: usize) -> Box<dyn Lap + 'a> {
-        Box::new(Laps::new(act, self.0.session(), world, thread))
+    fn timed_loop<'a>(&self, operation: Operation, world: &'a World, thread: usize) -> Box<dyn TimedLoop + 'a> {
+        OperationLoop::boxed(operation, SessionAccess { session: self.0.session(), world }, world.keys(thread))
     }
 }
 

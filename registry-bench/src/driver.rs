@@ -1,7 +1,6 @@
-//! Runs one workload on one subject: many threads, or very many tasks, and a clock that looks at few of them.
+//! Runs one workload on one subject, on threads or on many tasks, and times a sample of the operations.
 //!
-//! All workers begin at once and do not stop until the run is over. What counts is what they do from the moment when
-//! all are there until somebody says stop.
+//! All workers run until the run is over. Operations count from when all workers have started until the run ends.
 
 use std::cell::RefCell;
 use std::fmt::Display;
@@ -22,39 +21,39 @@ use crate::subject::{Session, Subject};
 use crate::workload::{Claims, Concurrency, Keys, Workload};
 use crate::world::{Counts, World};
 
-/// How many operations a task does before it yields.
+/// The number of operations between two yields of a task.
 pub const TASK_BURST: u32 = 4;
 
-/// How many operations a thread does before it looks whether the run is over.
+/// The number of operations between two checks of a thread whether the run is over.
 const THREAD_BURST: u32 = 64;
 
-/// How long to wait for the first operation of a run.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest wait for the first operation of a run.
+const STARTUP_LIMIT: Duration = Duration::from_secs(10);
 
-/// What is to be run.
+/// A workload with its threads and duration.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// Which workload, with what was changed about it.
+    /// The workload, as changed by options.
     pub workload: Workload,
-    /// How many threads, be it of the operating system or of the runtime that the tasks run on.
+    /// The number of threads, which are those of the runtime if the workers are tasks.
     pub threads: usize,
-    /// For how long.
+    /// The duration.
     pub duration: Duration,
 }
 
-/// What came of it.
+/// The outcome of a run.
 #[derive(Debug)]
 pub struct Slice {
-    /// Operations that were counted.
+    /// The number of operations.
     pub operations: u64,
-    /// During this time.
+    /// The time that they took.
     pub elapsed: Duration,
-    /// Latencies of the operations that were timed, in nanoseconds, to three digits.
+    /// Latencies of the timed operations in nanoseconds, to three digits.
     pub latencies: Histogram<u64>,
 }
 
 impl Job {
-    /// How many workers there are.
+    /// Returns the number of workers.
     #[must_use]
     pub fn workers(&self) -> usize {
         match self.workload.concurrency {
@@ -63,7 +62,7 @@ impl Job {
         }
     }
 
-    /// How many ids the run needs.
+    /// Returns the numbers of ids that the run needs.
     #[must_use]
     pub fn counts(&self) -> Counts {
         let Workload { mix, entries, transports, claims, .. } = self.workload;
@@ -84,7 +83,7 @@ impl Job {
 ///
 /// # Errors
 ///
-/// If the runtime or a thread cannot be started, no operation was done, or one did not do what it should.
+/// If the runtime or a thread cannot be started, no operation was done, or one failed.
 pub fn run<S: Subject>(subject: &Arc<S>, world: &Arc<World>, job: &Job) -> Result<Slice> {
     let run = Arc::new(Run::new(Arc::clone(subject), Arc::clone(world), job));
     let (operations, elapsed) = match job.workload.concurrency {
@@ -92,7 +91,7 @@ pub fn run<S: Subject>(subject: &Arc<S>, world: &Arc<World>, job: &Job) -> Resul
         Concurrency::Tasks(tasks) => on_tasks(&run, job, tasks)?,
     };
     ensure!(operations > 0, "no operation was done in {elapsed:?}");
-    let run = Arc::into_inner(run).context("a worker is still there")?;
+    let run = Arc::into_inner(run).context("a worker is still running")?;
     let (mut latencies, mut failures) = (new_histogram(), Failures::default());
     for local in run.locals {
         failures.add(local.failures.into_inner());
@@ -124,8 +123,8 @@ fn on_threads<S: Subject>(run: &Arc<Run<S>>, job: &Job) -> Result<(u64, Duration
 }
 
 fn on_tasks<S: Subject>(run: &Arc<Run<S>>, job: &Job, tasks: usize) -> Result<(u64, Duration)> {
-    // Tokio's workers look at the common queue once in a while only, as long as they have tasks of their own; with tasks
-    // that never wait, most would hardly ever have a turn. So the common queue goes first.
+    // Tokio's workers poll the global queue rarely while they have local tasks; with tasks that never wait, most would
+    // hardly ever run. So the global queue goes first.
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(job.threads).global_queue_interval(1).build()?;
     let tasks_left = Arc::new(AtomicUsize::new(tasks));
@@ -146,19 +145,19 @@ fn on_tasks<S: Subject>(run: &Arc<Run<S>>, job: &Job, tasks: usize) -> Result<(u
     while tasks_left.load(Ordering::Acquire) > 0 {
         thread::sleep(Duration::from_micros(200));
     }
-    // Waits for the runtime's threads, and with them for all that the tasks held.
+    // Waits for the threads of the runtime, so that all that the tasks held is dropped.
     drop(runtime);
     Ok(measured)
 }
 
-/// What all workers share.
+/// The state shared by all workers.
 struct Run<S: Subject> {
     subject: Arc<S>,
     world: Arc<World>,
     workload: Workload,
-    /// The upper ends of the shares, in percent.
+    /// The cumulative shares in percent.
     thresholds: [u8; 5],
-    /// Which servers come in which order, where that is not random.
+    /// The order of servers, unless it is uniform.
     drawn: Vec<u32>,
     live: AtomicUsize,
     timing: AtomicBool,
@@ -167,7 +166,7 @@ struct Run<S: Subject> {
     counts: Mutex<Vec<Arc<AtomicU64>>>,
 }
 
-/// What the workers of one thread share.
+/// The state shared by the workers of one thread.
 struct Local<Se> {
     session: Se,
     done: Arc<AtomicU64>,
@@ -201,7 +200,7 @@ impl<S: Subject> Run<S> {
         }
     }
 
-    /// Waits until all workers are there, counts for a while, and tells them to stop.
+    /// Waits until all workers have started, counts for the duration, and stops them.
     fn measure(&self, workers: usize, duration: Duration) -> (u64, Duration) {
         while self.live.load(Ordering::Relaxed) < workers {
             thread::sleep(Duration::from_micros(200));
@@ -209,8 +208,8 @@ impl<S: Subject> Run<S> {
         self.timing.store(true, Ordering::Relaxed);
         let (before, began) = (self.done(), Instant::now());
         thread::sleep(duration);
-        // A machine that is busy with other things may not have given the workers a turn yet.
-        while self.done() == before && began.elapsed() < PATIENCE {
+        // On a busy machine the workers may not have run yet.
+        while self.done() == before && began.elapsed() < STARTUP_LIMIT {
             thread::sleep(Duration::from_micros(200));
         }
         let (after, elapsed) = (self.done(), began.elapsed());
@@ -238,13 +237,13 @@ impl<S: Subject> Run<S> {
 }
 
 impl<Se> Local<Se> {
-    /// Notes an operation that did not do what it should, with the number of its id.
+    /// Records a failed operation with the number of its id.
     #[cold]
     fn failed(&self, number: usize, reason: impl Display) {
         self.failures.borrow_mut().note(number, reason);
     }
 
-    /// Does an operation, and times it if it is its turn.
+    /// Runs an operation, and times it if `timed`.
     #[inline]
     fn time<R>(&self, timed: bool, operation: impl FnOnce(&Se) -> R) -> R {
         if !timed {
@@ -267,9 +266,9 @@ fn new_histogram() -> Histogram<u64> {
 struct Worker<S: Subject> {
     number: usize,
     rng: fastrand::Rng,
-    /// Where it is in what was drawn.
+    /// The position in `drawn`.
     place: usize,
-    /// What it has registered: the index of the id among the claims, and the lease.
+    /// Its registration: the index of the id among the claims, and the lease.
     held: Option<(usize, <S::Session as Session>::Lease)>,
     flip: bool,
 }
@@ -288,7 +287,7 @@ impl<S: Subject> Worker<S> {
         for n in 0..u64::from(operations) {
             self.step(run, local, timing && (done + n).is_multiple_of(u64::from(run.workload.sample_every)));
         }
-        // This thread alone writes it.
+        // Only this thread writes it.
         local.done.store(done + u64::from(operations), Ordering::Relaxed);
     }
 
@@ -298,7 +297,7 @@ impl<S: Subject> Worker<S> {
         match run.thresholds.iter().position(|&upto| draw < upto) {
             Some(0) => {
                 let n = self.server(run);
-                // A copy, as a program would have the id at hand.
+                // A copy, as a program would own the id.
                 let (id, mailbox) = (world.servers[n].clone(), world.mailbox(n));
                 let found = std::hint::black_box(local.time(timed, |session| session.lookup(&id, mailbox)));
                 if found.is_none() {
@@ -318,11 +317,11 @@ impl<S: Subject> Worker<S> {
                 let id = world.servers[n].clone();
                 let mut routed = local.time(timed, |session| session.route(&id, &world.sender, n as u64));
                 if let Err(RouteError::Full(_)) = routed {
-                    // Whoever finds it so empties it, which counts as time of the run, not of the operation.
+                    // Draining counts as time of the run, not of the operation.
                     world.drain(n);
                     routed = local.session.route(&id, &world.sender, n as u64);
                 }
-                // Others may have filled it again.
+                // Other workers may have filled it again.
                 if let Err(reason @ (RouteError::NotFound(_) | RouteError::Closed(_))) = routed {
                     local.failed(n, reason);
                 }
@@ -365,13 +364,13 @@ impl<S: Subject> Worker<S> {
         });
         match lease {
             Ok(lease) => self.held = Some((next, lease)),
-            // Somebody else has it, which is what shared ids are there for.
+            // Another worker holds it, as intended with shared ids.
             Err(RegisterErrorKind::Taken { .. }) if matches!(run.workload.claims, Claims::Shared(_)) => {}
             Err(reason) => local.failed(next, reason),
         }
     }
 
-    /// Leaves the subject as it was found.
+    /// Ends its registration.
     fn leave(&mut self, run: &Run<S>) {
         if let Some((n, lease)) = self.held.take() {
             run.local().session.release(&run.world.claims[n], lease);

@@ -1,12 +1,12 @@
-//! Live tasks, each the owner of a mailbox: they wait for messages, and do nothing else.
+//! Live tasks that each own a mailbox and receive from it.
 //!
-//! They live on a runtime of their own. What is measured runs on threads beside it, so a message to a live task also
-//! wakes that task, which is part of the cost of sending it; the runtime's threads then take the message out, and where
-//! there are no processors left for them, they compete with the threads that are measured.
+//! They run on a separate runtime, beside the measured threads. A message to a live task also wakes that task, which is part
+//! of the cost of sending; the threads of the runtime then receive the message, and without processors of their own they
+//! compete with the measured threads.
 //!
-//! Where messages are measured, those threads are kept awake, by tasks that do nothing but yield. A message to a runtime
-//! whose threads sleep wakes one of them by a system call, which takes microseconds and measures the operating system;
-//! the threads of a server under load are awake.
+//! Where messages are measured, tasks that only yield keep those threads awake. A message to a runtime whose threads sleep
+//! wakes one of them by a system call, which takes microseconds and measures the operating system; the threads of a server
+//! under load are awake.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,16 +19,16 @@ use tokio::task::AbortHandle;
 
 use crate::world::{Flow, ServerInbox};
 
-/// Tasks that live until this is dropped.
+/// The tasks, aborted on drop.
 #[derive(Debug)]
 pub struct Owners {
-    /// Ends all tasks when it is dropped.
+    /// Aborts all tasks on drop.
     runtime: Runtime,
     threads: usize,
     live: usize,
 }
 
-/// Keeps the threads of owners awake until it is dropped.
+/// Keeps the threads of the owners awake until it is dropped.
 #[derive(Debug)]
 pub struct Awake(Vec<AbortHandle>);
 
@@ -39,7 +39,7 @@ impl Drop for Awake {
 }
 
 impl Owners {
-    /// A task for each inbox, on so many threads. Returns when all of them wait for their first message.
+    /// Spawns a task for each inbox, and returns when all have started.
     ///
     /// # Errors
     ///
@@ -63,8 +63,8 @@ impl Owners {
         Ok(Self { runtime, threads, live: waiting.load(Ordering::Relaxed) })
     }
 
-    /// Keeps their threads awake for a while.
-    #[must_use = "they may sleep again when this is dropped"]
+    /// Keeps their threads awake.
+    #[must_use = "the threads may sleep again when this is dropped"]
     pub fn awake(&self) -> Awake {
         let yields = || async {
             loop {
@@ -74,14 +74,14 @@ impl Owners {
         Awake((0..self.threads).map(|_| self.runtime.spawn(yields()).abort_handle()).collect())
     }
 
-    /// How many there are.
+    /// Returns the number of tasks.
     #[must_use]
     pub fn live(&self) -> usize {
         self.live
     }
 }
 
-/// How many threads are left for owners beside those that are measured; at least one.
+/// Returns the number of threads for owners beside the measured ones; at least one.
 #[must_use]
 pub fn threads_beside(measured: usize) -> usize {
     thread::available_parallelism().map_or(1, usize::from).saturating_sub(measured).max(1)
@@ -94,7 +94,7 @@ mod tests {
     use registry_router::{Delivery, Mailbox};
 
     #[test]
-    fn owners_take_what_is_sent_to_them_until_they_are_dropped() {
+    fn owners_receive_until_they_are_dropped() {
         let counts = Counts { servers: 50, strangers: 0, claims: 0, transports: 0 };
         let (world, flow, inboxes) = World::with_owners(counts, 1, 2);
         let owners = Owners::of(inboxes, &flow, 1).unwrap();

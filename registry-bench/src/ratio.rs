@@ -28,14 +28,12 @@ use anyhow::{Context, Result};
 
 use crate::checks::SETTLED;
 use crate::choose::{self, Runner};
-use crate::interleave::{Side, interleave};
+use crate::interleave::{Extent, Side, interleave};
 use crate::record::Ratio;
 use crate::registry::Layout;
 use crate::spread::{Spread, quartiles};
+use crate::timed_loop::{Operation, STRANGERS};
 use crate::world::{Counts, World};
-
-use crate::lap::STRANGERS;
-pub use crate::lap::{Act, Lap};
 
 /// How much is measured.
 #[derive(Clone, Debug)]
@@ -62,13 +60,20 @@ pub struct Request {
 #[derive(Clone, Copy, Debug)]
 struct Comparison {
     name: &'static str,
-    act: Act,
+    operation: Operation,
     /// How many threads are at work on each side.
     threads: [usize; 2],
     /// Which of the two subjects is on each side.
     subjects: [usize; 2],
     /// So many times the rounds, of slices so many times as short.
     finer: usize,
+}
+
+impl Comparison {
+    /// Returns the operation as it is recorded: the ratio's name says that the id is hot.
+    fn recorded(&self) -> &'static str {
+        if self.operation == Operation::Hot { Operation::Lookup.name() } else { self.operation.name() }
+    }
 }
 
 /// What one comparison came to on one pair of subjects.
@@ -100,9 +105,9 @@ pub fn measure(request: &Request) -> Result<Vec<Ratio>> {
     let bare = || choose::bare(&request.backend, layout).context("there is no bare map");
     let limit = || Ok(choose::limit());
 
-    let each = |names: &[(&'static str, Act)], finer| -> Vec<Comparison> {
-        let of = |&(name, act)| {
-            let comparison = move |&n: &usize| Comparison { name, act, threads: [n; 2], subjects: [0, 1], finer };
+    let each = |names: &[(&'static str, Operation)], finer| -> Vec<Comparison> {
+        let of = |&(name, operation)| {
+            let comparison = move |&n: &usize| Comparison { name, operation, threads: [n; 2], subjects: [0, 1], finer };
             request.threads.iter().map(comparison).collect::<Vec<_>>()
         };
         names.iter().flat_map(of).collect()
@@ -111,20 +116,26 @@ pub fn measure(request: &Request) -> Result<Vec<Ratio>> {
     if choose::bare(&request.backend, layout).is_some() {
         let mut comparisons = each(
             &[
-                ("lookup_vs_bare", Act::Lookup),
-                ("lookup_miss_vs_bare", Act::Miss),
-                ("route_vs_bare", Act::Route),
-                ("register_vs_bare", Act::Register),
+                ("lookup_vs_bare", Operation::Lookup),
+                ("lookup_miss_vs_bare", Operation::Miss),
+                ("route_vs_bare", Operation::Route),
+                ("register_vs_bare", Operation::Register),
             ],
             1,
         );
-        let hot = |name, subject| Comparison { name, act: Act::Hot, threads: [2, 1], subjects: [subject; 2], finer: 1 };
+        let hot = |name, subject| Comparison {
+            name,
+            operation: Operation::Hot,
+            threads: [2, 1],
+            subjects: [subject; 2],
+            finer: 1,
+        };
         comparisons.extend([hot("hot_two_threads", 0), hot("bare_hot_two_threads", 1)]);
         ratios.extend(over_pairs(request, &world, &|pair| in_turn(&world, [&heard, &bare], pair), &comparisons)?);
     }
-    let to_limit = each(&[("lookup_vs_limit", Act::Lookup)], 1);
+    let to_limit = each(&[("lookup_vs_limit", Operation::Lookup)], 1);
     ratios.extend(over_pairs(request, &world, &|pair| in_turn(&world, [&heard, &limit], pair), &to_limit)?);
-    let overhead = each(&[("monitor_overhead", Act::Lookup), ("monitor_overhead", Act::Route)], 4);
+    let overhead = each(&[("monitor_overhead", Operation::Lookup), ("monitor_overhead", Operation::Route)], 4);
     let switched = |_| {
         let both = choose::heard_and_unheard(&request.backend, layout)?;
         both[0].fill(&world);
@@ -137,10 +148,10 @@ pub fn measure(request: &Request) -> Result<Vec<Ratio>> {
 
 /// Looks up until the subject has found the rate at which it times lookups.
 fn settle(subject: &dyn Runner, world: &World) {
-    let mut lap = subject.lap(Act::Lookup, world, 0);
+    let mut timed = subject.timed_loop(Operation::Lookup, world, 0);
     let began = Instant::now();
     while began.elapsed() < SETTLED {
-        lap.run(0, world.order.len());
+        timed.run(0, world.order.len());
     }
 }
 
@@ -166,14 +177,14 @@ fn over_pairs(request: &Request, world: &World, make: MakePair<'_>, comparisons:
         in_between.extend((0..256).map(|_| Vec::with_capacity(rng.usize(16..16_384))));
         let subjects = make(pair)?;
         for (comparison, all) in comparisons.iter().zip(&mut of_comparisons) {
-            let side = |n: usize| Side {
-                runner: &*subjects[comparison.subjects[n]],
-                act: comparison.act,
-                threads: comparison.threads[n],
+            let side = |n: usize| {
+                let subject = &*subjects[comparison.subjects[n]];
+                Side::new(subject, comparison.operation, comparison.threads[n], world)
             };
             let rounds = (request.rounds * comparison.finer).div_ceil(request.pairs);
             let slice = request.slice / comparison.finer as u32;
-            let times = interleave(world, &[side(0), side(1)], rounds, slice)
+            let extent = Extent { keys: world.order.len(), rounds, slice };
+            let times = interleave(&[side(0), side(1)], extent, &|| world.drain_all())
                 .with_context(|| format!("{} on {}", comparison.name, request.backend))?;
             let rounds = times.rounds.iter().map(|round| [round[0], round[1]]).collect();
             all.push(Pair { rounds, operations: times.operations });
@@ -183,7 +194,7 @@ fn over_pairs(request: &Request, world: &World, make: MakePair<'_>, comparisons:
         let summary = summary(pairs).context("there must be a pair and a round")?;
         Ok(Ratio {
             name: comparison.name.to_owned(),
-            operation: comparison.act.name().to_owned(),
+            operation: comparison.recorded().to_owned(),
             backend: request.backend.clone(),
             shards: request.shards,
             threads: comparison.threads[0],

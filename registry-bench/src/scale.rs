@@ -14,12 +14,12 @@ use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
 use crate::choose;
-use crate::interleave::{Side, interleave};
-use crate::lap::{Act, STRANGERS};
+use crate::interleave::{Extent, Side, interleave};
 use crate::owners::{Owners, threads_beside};
 use crate::record::Point;
 use crate::registry::Layout;
 use crate::spread::Spread;
+use crate::timed_loop::{Operation, STRANGERS};
 use crate::world::{Counts, World};
 
 /// For how many messages the mailbox of a live task has room.
@@ -93,9 +93,9 @@ pub fn measure(request: &Request) -> Result<Vec<Point>> {
         subjects.push(("limit", 1, choose::limit()));
     }
     subjects.iter().for_each(|(_, _, subject)| subject.fill(&world));
-    let acts = match along {
-        Along::Tasks => &[Act::Lookup, Act::Route][..],
-        Along::Entries | Along::Shards => &[Act::Lookup, Act::Route, Act::Register],
+    let operations = match along {
+        Along::Tasks => &[Operation::Lookup, Operation::Route][..],
+        Along::Entries | Along::Shards => &[Operation::Lookup, Operation::Route, Operation::Register],
     };
     let at = match (along, &owners) {
         (Along::Tasks, Some(owners)) => owners.live(),
@@ -105,19 +105,21 @@ pub fn measure(request: &Request) -> Result<Vec<Point>> {
     ensure!(along != Along::Tasks || at == entries, "{at} tasks are alive, not {entries}");
     let _awake = owners.as_ref().map(Owners::awake);
     let mut points = Vec::new();
-    for &act in acts {
+    for &operation in operations {
         // The immutable map is there to be read.
-        let those: Vec<_> = subjects.iter().filter(|(name, _, _)| act == Act::Lookup || *name != "limit").collect();
+        let those: Vec<_> =
+            subjects.iter().filter(|(name, _, _)| operation == Operation::Lookup || *name != "limit").collect();
         let sides: Vec<Side<'_>> =
-            those.iter().map(|(_, _, subject)| Side { runner: &**subject, act, threads }).collect();
-        let times = interleave(&world, &sides, request.rounds, request.slice)
-            .with_context(|| format!("{} of {at} {} on {}", act.name(), along.name(), request.backend))?;
+            those.iter().map(|(_, _, subject)| Side::new(&**subject, operation, threads, &world)).collect();
+        let extent = Extent { keys: world.order.len(), rounds: request.rounds, slice: request.slice };
+        let times = interleave(&sides, extent, &|| world.drain_all())
+            .with_context(|| format!("{} of {at} {} on {}", operation.name(), along.name(), request.backend))?;
         for (n, &&(subject, shards, _)) in those.iter().enumerate() {
             let ns: Vec<f64> = times.rounds.iter().map(|round| round[n]).collect();
             points.push(Point {
                 along: along.name().to_owned(),
                 at,
-                figure: act.name().to_owned(),
+                figure: operation.name().to_owned(),
                 subject: subject.to_owned(),
                 backend: request.backend.clone(),
                 shards,

@@ -1,11 +1,11 @@
-//! Medians, ranges and draws: the arithmetic, apart from everything that measures.
+//! Medians, ranges, quartiles and Zipf draws.
 
 use serde::{Deserialize, Serialize};
 
 /// A median with its range.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
-    /// The middle one, or the mean of the two in the middle.
+    /// The median.
     pub median: f64,
     /// The least.
     pub min: f64,
@@ -14,7 +14,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// The spread of some figures; `None` if there are none.
+    /// Returns the spread of some figures; `None` if there are none.
     #[must_use]
     pub fn of(figures: &[f64]) -> Option<Self> {
         let mut sorted = figures.to_vec();
@@ -26,14 +26,14 @@ impl Spread {
         Some(Self { median, min, max })
     }
 
-    /// Whether the ranges have a point in common, so that a difference of the medians may be chance.
+    /// Returns whether the ranges overlap, so that a difference of the medians may be chance.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
         self.min <= other.max && other.min <= self.max
     }
 }
 
-/// The first and the third quartile: between neighbours in proportion, as most tools do it. `None` if there are no figures.
+/// Returns the first and the third quartile, with linear interpolation; `None` if there are no figures.
 #[must_use]
 pub fn quartiles(figures: &[f64]) -> Option<(f64, f64)> {
     let mut sorted = figures.to_vec();
@@ -47,21 +47,21 @@ pub fn quartiles(figures: &[f64]) -> Option<(f64, f64)> {
     Some((at(0.25), at(0.75)))
 }
 
-/// The median of whole numbers, zero if there are none.
+/// Returns the median of whole numbers; zero if there are none.
 #[must_use]
 pub fn median(figures: &[u64]) -> u64 {
     let figures: Vec<f64> = figures.iter().map(|&figure| figure as f64).collect();
     Spread::of(&figures).map_or(0, |spread| spread.median.round() as u64)
 }
 
-/// So many draws of 0 to `n` − 1, where the k-th is drawn in proportion to (k + 1) to the power of −`exponent`.
+/// Returns `draws` numbers from 0 to `n` − 1, where k is drawn in proportion to (k + 1) to the power of −`exponent`.
 ///
 /// # Panics
 ///
 /// If `n` is zero.
 #[must_use]
 pub fn zipf(n: usize, exponent: f64, draws: usize, seed: u64) -> Vec<u32> {
-    assert!(n > 0, "there is nothing to draw from");
+    assert!(n > 0, "`n` must be positive");
     let mut sum = 0.0;
     let cumulated: Vec<f64> = (1..=n)
         .map(|rank| {
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_is_the_middle() {
+    fn the_median_is_in_the_middle() {
         assert_eq!(Spread::of(&[3.0, 1.0, 2.0]), Some(Spread { median: 2.0, min: 1.0, max: 3.0 }));
         assert_eq!(Spread::of(&[4.0, 1.0]), Some(Spread { median: 2.5, min: 1.0, max: 4.0 }));
         assert_eq!(Spread::of(&[]), None);
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn quartiles_have_a_quarter_below_and_above() {
+    fn quartiles_are_interpolated() {
         assert_eq!(quartiles(&[5.0, 1.0, 3.0, 2.0, 4.0]), Some((2.0, 4.0)));
         assert_eq!(quartiles(&[1.0, 2.0, 3.0, 4.0]), Some((1.75, 3.25)));
         assert_eq!((quartiles(&[7.0]), quartiles(&[])), (Some((7.0, 7.0)), None));
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn zipf_draws_the_first_as_often_as_it_should() {
+    fn zipf_follows_its_distribution() {
         let (n, draws) = (1_000, 200_000);
         let mut counts = vec![0_u32; n];
         for drawn in zipf(n, 1.0, draws, 7) {

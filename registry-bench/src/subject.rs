@@ -1,4 +1,4 @@
-//! What is measured, seen from the driver: a registry, or a bare map used in its place.
+//! What is measured: a registry, or a bare map used in its place.
 
 use registry_router::{
     BindError, RegisterErrorKind, RouteError, ServerId, ServerMailbox, TransportId, TransportMailbox,
@@ -6,53 +6,53 @@ use registry_router::{
 
 use crate::world::{Message, World};
 
-/// Something that a workload can be run on.
+/// A registry or a bare map.
 pub trait Subject: Send + Sync + 'static {
-    /// One thread's access to it.
+    /// The access of one thread.
     type Session: Session;
 
-    /// Access for the calling thread, made once per thread and before the clock is read.
+    /// Returns the access of the calling thread; called once per thread, before anything is timed.
     fn session(&self) -> Self::Session;
 
-    /// How unevenly the entries lie over the shards; `None` where there are none.
+    /// Returns the skew of the entries over the shards; `None` without shards.
     fn skew(&self) -> Option<f64> {
         None
     }
 }
 
-/// One thread's access to a subject.
+/// The access of one thread to a subject.
 pub trait Session: Send + 'static {
-    /// What stands for a registration that may end.
+    /// A registration that can be ended.
     type Lease: Send + 'static;
 
-    /// Done before operations are timed, each time.
+    /// Called before operations are timed.
     fn prepare(&self) {}
 
-    /// Reads a server in place: whether its mailbox is the given one, which loads the pointer that the map holds and
-    /// nothing behind it. `None` if there is no such server.
+    /// Reads an entry in place and returns whether its mailbox is the given one, which loads the pointer in the entry and
+    /// does not follow it. `None` if there is no such server.
     fn lookup(&self, id: &ServerId, mailbox: &ServerMailbox<Message>) -> Option<bool>;
 
     /// Puts a message into the mailbox of a server.
     ///
     /// # Errors
     ///
-    /// If there is no such server, or its mailbox does not take the message.
+    /// If there is no such server, or its mailbox is full or closed.
     fn route(&self, server: &ServerId, from: &TransportId, message: Message) -> Result<(), RouteError<Message>>;
 
     /// Registers a server.
     ///
     /// # Errors
     ///
-    /// If the id is taken and the subject notices, or the registration is refused.
+    /// If the id is taken and the subject checks that, or the registration is denied.
     fn register(&self, id: &ServerId, mailbox: &ServerMailbox<Message>) -> Result<Self::Lease, RegisterErrorKind>;
 
     /// Ends a registration.
     fn release(&self, id: &ServerId, lease: Self::Lease);
 
-    /// Registers a server for good.
+    /// Registers a server without a lease.
     fn add_server(&self, id: &ServerId, mailbox: &ServerMailbox<Message>);
 
-    /// Registers a transport for good.
+    /// Registers a transport without a lease.
     fn add_transport(&self, id: &TransportId, mailbox: &TransportMailbox<Message>);
 
     /// Binds a transport to a server.
@@ -62,10 +62,10 @@ pub trait Session: Send + 'static {
     /// If one of them is not registered.
     fn bind(&self, transport: &TransportId, server: &ServerId) -> Result<(), BindError>;
 
-    /// Takes out some of those whose owners are dead, where the subject can tell; another part at each turn.
+    /// Removes some of the entries whose owners are dead, if the subject knows them; another part at each turn.
     fn sweep(&self, _turn: usize) {}
 
-    /// Registers all that is to be there from the beginning.
+    /// Registers all servers and transports.
     fn fill(&self, world: &World) {
         for (n, id) in world.servers.iter().enumerate() {
             self.add_server(id, world.mailbox(n));

@@ -1,15 +1,14 @@
-//! A monitor that can be switched off while its registry lives: so that what it costs is measured on one and the same
-//! table.
+//! A monitor that can be switched off, so that its cost is measured on one and the same table.
 //!
-//! Two tables with the same content differ by several percent from where their memory happens to lie, and by tens of
-//! percent when they are too large for the caches. What a monitor costs is less than that.
+//! Two tables with the same content differ by several percent, depending on the placement of their memory, and by tens of
+//! percent when they exceed the caches. The cost of a monitor is less than that.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use registry_router::{Event, Kind, Monitor, Operation, Probe, ShardStats};
 
-/// A monitor and whether it is on, which both cost a branch that is always guessed right.
+/// A monitor and whether it is on; either way the check is one well-predicted branch.
 #[derive(Debug)]
 pub struct Switch {
     on: AtomicBool,
@@ -17,12 +16,12 @@ pub struct Switch {
 }
 
 impl Switch {
-    /// Switched on.
+    /// Returns a monitor that is on.
     pub(crate) fn new(monitor: Monitor) -> Self {
         Self { on: AtomicBool::new(true), monitor }
     }
 
-    /// Lets the monitor hear, or not, what happens from now on. For whoever knows that nothing happens just now.
+    /// Switches the monitor on or off. No operation may be running.
     pub(crate) fn set(&self, on: bool) {
         self.on.store(on, Ordering::Relaxed);
     }
@@ -79,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_counts_while_it_is_on() {
+    fn operations_are_counted_while_the_monitor_is_on() {
         let start = Instant::now();
         let settings = MonitorSettings { sample_every: 1, ..MonitorSettings::default() };
         let switch = Switch::new(Monitor::new(1, settings, start));

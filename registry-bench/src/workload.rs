@@ -1,77 +1,77 @@
-//! The workloads, as data: what is done, to which ids, by how many at a time.
+//! The workloads, as data: operations, ids, and the number of workers.
 
 use serde::Serialize;
 
-/// Something to do to a registry, over and over.
+/// A mix of operations that is repeated.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Workload {
     /// The name in tables, rows and command lines.
     pub name: &'static str,
-    /// What it is for, in a sentence.
+    /// A description of one sentence.
     pub description: &'static str,
-    /// Which load it is an example of; backends are compared per load.
+    /// The load that it is an example of; backends are compared per load.
     pub load: &'static str,
-    /// How often each operation comes.
+    /// The share of each operation.
     pub mix: Mix,
-    /// Which ids are looked up.
+    /// The distribution of ids that are looked up.
     pub keys: Keys,
-    /// How many servers are registered beforehand.
+    /// The number of servers registered beforehand.
     pub entries: usize,
-    /// How many transports are registered beforehand, for those that bind.
+    /// The number of transports registered beforehand, for workloads that bind.
     pub transports: usize,
-    /// Who does it.
+    /// The workers.
     pub concurrency: Concurrency,
-    /// Which ids are registered during the run.
+    /// The ids registered during the run.
     pub claims: Claims,
-    /// One operation in so many is timed; the others are only counted, since reading the clock costs as much as one.
+    /// One operation in this many is timed; the others are only counted, since reading the clock costs as much as one.
     pub sample_every: u32,
-    /// How long a full run of it takes, in seconds; a quick one is shorter, and says so in its row.
+    /// The duration of a full run in seconds; that of a quick one is shorter, and is recorded in its row.
     pub full_seconds: f64,
-    /// What the ids and the order of operations are drawn from.
+    /// The seed of ids and of the order of operations.
     pub seed: u64,
 }
 
-/// Shares of operations in percent, which add to 100.
+/// Shares of operations in percent, which add up to 100.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Mix {
-    /// Lookups of a server that is there.
+    /// Lookups of a registered server.
     pub lookup: u8,
-    /// Lookups of a server that is not there.
+    /// Lookups of a server that is not registered.
     pub miss: u8,
     /// Messages to a server.
     pub route: u8,
-    /// Registrations: the worker's previous one ends, and another id is registered.
+    /// Registrations: the previous one of the worker ends, and another id is registered.
     pub register: u8,
-    /// Bindings of a transport to a server, which move it from the one before.
+    /// Bindings of a transport to a server, which move it from the previous server.
     pub bind: u8,
 }
 
-/// Which ids are looked up, routed to and bound.
+/// The distribution of the ids that are looked up, routed to and bound.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub enum Keys {
-    /// Each as often as any other.
+    /// All equally often.
     Uniform,
-    /// The n-th most popular in proportion to n to the power of minus this.
+    /// Zipf: the n-th most popular in proportion to n to the power of minus this exponent.
     Zipf(f64),
-    /// One and the same.
+    /// Always the same id.
     OneHot,
 }
 
-/// Who operates.
+/// The workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Concurrency {
-    /// As many threads as the run is given, each without a pause.
+    /// The threads of the run, each without a pause.
     Threads,
-    /// So many live tokio tasks on as many threads as the run is given, each yielding after every few operations.
+    /// This many live tokio tasks on the threads of the run, each yielding after every few operations.
     Tasks(usize),
 }
 
-/// Which ids are registered during a run.
+/// The ids registered during a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Claims {
-    /// Each worker has ids of its own.
+    /// Each worker registers its own ids.
     Own,
-    /// All workers want these few.
+    /// All workers register the same ids, this many.
     Shared(usize),
 }
 
@@ -79,13 +79,13 @@ impl Mix {
     const NOTHING: Self = Self { lookup: 0, miss: 0, route: 0, register: 0, bind: 0 };
     const LOOKUP: Self = Self { lookup: 100, ..Self::NOTHING };
 
-    /// The sum of all shares.
+    /// Returns the sum of all shares.
     #[must_use]
     pub const fn sum(&self) -> u32 {
         self.lookup as u32 + self.miss as u32 + self.route as u32 + self.register as u32 + self.bind as u32
     }
 
-    /// The shares in the order in which an operation is drawn.
+    /// Returns the shares in the order in which an operation is drawn.
     #[must_use]
     pub fn shares(&self) -> [u8; 5] {
         [self.lookup, self.miss, self.route, self.register, self.bind]
@@ -131,7 +131,7 @@ pub const WORKLOADS: [Workload; 13] = [
     },
     Workload {
         name: "storm",
-        description: "everybody comes and goes: half registrations, half lookups, by 10,000 live tasks",
+        description: "half registrations, half lookups, by 10,000 live tasks",
         load: "coming and going",
         mix: Mix { lookup: 50, register: 50, ..Mix::NOTHING },
         concurrency: Concurrency::Tasks(10_000),
@@ -173,7 +173,7 @@ pub const WORKLOADS: [Workload; 13] = [
     },
     Workload {
         name: "histogram",
-        description: "lookups, every single one timed, for the shape of the latency",
+        description: "lookups, all of them timed, for the distribution of latency",
         sample_every: 1,
         ..BASE
     },
@@ -210,7 +210,7 @@ pub const WORKLOADS: [Workload; 13] = [
     },
 ];
 
-/// The workload of that name.
+/// Returns the workload of that name.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Workload> {
     WORKLOADS.iter().find(|workload| workload.name == name)
@@ -221,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_mix_adds_to_a_hundred() {
+    fn every_mix_adds_up_to_100() {
         for workload in WORKLOADS {
             assert_eq!(workload.mix.sum(), 100, "{}", workload.name);
             assert_eq!(workload.mix.shares().iter().map(|&share| u32::from(share)).sum::<u32>(), 100);
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn who_binds_has_transports() {
+    fn workloads_that_bind_have_transports() {
         for workload in WORKLOADS {
             assert_eq!(workload.mix.bind > 0, workload.transports > 0, "{}", workload.name);
             assert!(workload.entries > 0 && workload.sample_every > 0);

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use crate::timed_loop::{Keys, STRANGERS};
 use registry_router::{Inbox, ServerId, ServerMailbox, TransportId, TransportMailbox, mailbox};
 
 /// The messages of all benches.
@@ -21,6 +22,9 @@ const MOST_INBOXES: usize = 1_024;
 /// How many messages a mailbox holds.
 const INBOX_CAPACITY: usize = 256;
 
+/// The number of copies of the hot id.
+const HOT: usize = 1_024;
+
 /// How many messages the one mailbox of all transports holds.
 pub const TRANSPORT_INBOX_CAPACITY: usize = 16_384;
 
@@ -31,6 +35,8 @@ pub struct World {
     pub servers: Vec<ServerId>,
     /// The same servers in random order, to be looked up without drawing them in the timed loop.
     pub order: Vec<ServerId>,
+    /// The first of the random order, many times, so that its copies are read from memory as other keys are.
+    pub hot: Vec<ServerId>,
     /// Servers that are never registered.
     pub strangers: Vec<ServerId>,
     /// Servers that are registered during a run.
@@ -115,6 +121,7 @@ impl World {
             .unzip();
         let (transport_mailbox, transport_inbox) = mailbox(TRANSPORT_INBOX_CAPACITY);
         Self {
+            hot: vec![order[0].clone(); HOT],
             order,
             strangers,
             claims,
@@ -145,6 +152,14 @@ impl World {
         world.inboxes.clear();
         world.flow = Some(Arc::clone(&flow));
         (world, flow, inboxes)
+    }
+
+    /// Returns the keys of the n-th thread.
+    #[must_use]
+    pub fn keys(&self, thread: usize) -> Keys<'_, ServerId, TransportId> {
+        let strangers = self.strangers.get(thread * STRANGERS..).unwrap_or_default();
+        let strangers = &strangers[..STRANGERS.min(strangers.len())];
+        Keys { order: &self.order, hot: &self.hot, strangers, steps: &[] }
     }
 
     /// The mailbox of the n-th server.

@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use registry_bench::record::{Outcome, Peer};
+use registry_bench::timed_loop::Operation;
 
 use crate::measure::Figure;
 use crate::names::Size;
-use crate::operation::Operation;
 use crate::roster::{Entry, Make};
 
 /// What is to be measured.
@@ -118,7 +118,7 @@ fn parse(output: &str) -> Result<Said> {
             said.version = Some(rest.to_owned());
             continue;
         }
-        let operation = Operation::named(first).with_context(wrong)?;
+        let operation = Operation::from_name(first).with_context(wrong)?;
         let outcome = match rest.split_once(' ').with_context(wrong)? {
             ("measured", figures) => {
                 let (ns, ops_per_s) = figures.split_once(' ').with_context(wrong)?;

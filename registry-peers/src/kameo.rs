@@ -14,14 +14,13 @@ use ::kameo::message::{Context, Message};
 use ::kameo::registry::ACTOR_REGISTRY;
 use anyhow::{Context as _, Result};
 use dashmap::DashMap;
-use registry_bench::ratio::Lap;
+use registry_bench::timed_loop::{Access, Operation, OperationLoop, Outcome, TimedLoop};
 use registry_router::TransportId;
 use tokio::runtime::Runtime;
 
 use crate::gate::{Gate, Letter};
-use crate::lap::{Access, Laps, Outcome, Peer};
 use crate::names::{Names, Size};
-use crate::operation::Operation;
+use crate::peer::Peer;
 
 /// How many letters a mailbox holds, as in the others'.
 const CAPACITY: usize = 256;
@@ -80,7 +79,7 @@ impl Kameo {
             .collect::<Result<Vec<_>>>()?;
         drop(entered);
         let kameo = Self { runtime, gate, actors, names, bindings: DashMap::new(), sender: world.sender };
-        kameo.settle();
+        kameo.drain();
         Ok(kameo)
     }
 }
@@ -92,13 +91,13 @@ impl std::fmt::Debug for Kameo {
 }
 
 impl Peer for Kameo {
-    fn lap(&self, operation: Operation, thread: usize) -> Box<dyn Lap + '_> {
+    fn timed_loop(&self, operation: Operation, thread: usize) -> Box<dyn TimedLoop + '_> {
         // Who is registered for a moment is alive already.
         let access = OverKameo { kameo: self, claimant: self.actors[thread % self.actors.len()].clone() };
-        Laps::boxed(operation, access, &self.names, thread)
+        OperationLoop::boxed(operation, access, self.names.keys(thread))
     }
 
-    fn settle(&self) {
+    fn drain(&self) {
         let hold = self.gate.next();
         self.runtime.block_on(async {
             for actor in &self.actors {
@@ -124,13 +123,13 @@ impl Access for OverKameo<'_> {
     type Transport = String;
 
     #[inline]
-    fn find(&self, server: &String) -> bool {
+    fn find(&self, server: &String) -> Option<bool> {
         match ActorRef::<Keeper>::lookup(server.as_str()) {
             Ok(Some(actor)) => {
                 black_box(actor.id());
-                true
+                Some(true)
             }
-            _ => false,
+            _ => None,
         }
     }
 
@@ -178,7 +177,7 @@ mod tests {
 
         does_what_it_says(&kameo);
 
-        let (_, failures) = kameo.lap(Operation::Route, 0).run(0, 100);
+        let (_, failures) = kameo.timed_loop(Operation::Route, 0).run(0, 100);
         failures.check().unwrap();
         let waiting = || -> usize {
             let free = |actor: &ActorRef<Keeper>| actor.mailbox_sender().capacity().expect("it is bounded");
@@ -186,7 +185,7 @@ mod tests {
         };
         assert_eq!(waiting(), 100, "they lie in the mailboxes");
         let before = kameo.gate.taken();
-        kameo.settle();
+        kameo.drain();
         assert_eq!((waiting(), kameo.gate.taken() - before), (0, 100), "they are taken");
 
         let (transport, server) = (&kameo.names.transports[0], &kameo.names.servers[7]);

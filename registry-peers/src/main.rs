@@ -9,10 +9,10 @@ use anyhow::{Result, bail};
 use clap::Parser;
 use registry_bench::plan::at_least_one;
 use registry_bench::record::Line;
+use registry_bench::timed_loop::Operation;
 use registry_peers::child::{self, Job};
 use registry_peers::measure::measure;
 use registry_peers::names::Size;
-use registry_peers::operation::Operation;
 use registry_peers::plan::{self, Wish};
 use registry_peers::roster::{self, Entry, Make, ROSTER};
 
@@ -85,7 +85,7 @@ fn execute(command: &Command) -> Result<()> {
             let Make::Here(make) = job.entry.make else { bail!("{} is measured by another program", target.peer.key) };
             let peer = make(job.size, job.seed)?;
             for operation in Operation::ALL {
-                println!("{}", child::line(operation, &measure(&*peer, operation, job.size.threads, job.slice)));
+                println!("{}", child::line(operation, &measure(&*peer, operation, job.size, job.slice)));
             }
         }
     }

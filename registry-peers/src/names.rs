@@ -5,10 +5,8 @@
 
 use std::fmt::Write;
 
+use registry_bench::timed_loop::{Keys, STRANGERS, Step};
 use registry_bench::world::{Counts, World};
-
-/// How many ids each thread registers in turn and looks up in vain.
-const STRANGERS: usize = 8_192;
 
 /// How often the hot id stands in its row, so that the end of the row costs next to nothing.
 const HOT: usize = 64;
@@ -36,19 +34,6 @@ pub struct Names<S, T> {
     pub steps: Vec<Vec<Step<S, T>>>,
 }
 
-/// One operation of the mixture.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Step<S, T> {
-    /// Finds a server.
-    Lookup(S),
-    /// Sends to a server.
-    Route(S),
-    /// Registers a server, and ends that.
-    Register(S),
-    /// Binds a transport to a server.
-    Bind(T, S),
-}
-
 /// How much a run needs.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
@@ -73,6 +58,14 @@ impl Size {
             transports: (self.entries / 10).clamp(1, MOST_TRANSPORTS),
         };
         World::with_inboxes(counts, seed, most_inboxes)
+    }
+}
+
+impl<S, T> Names<S, T> {
+    /// Returns the keys of the n-th thread.
+    #[must_use]
+    pub fn keys(&self, thread: usize) -> Keys<'_, S, T> {
+        Keys { order: &self.order, hot: &self.hot, strangers: &self.strangers[thread], steps: &self.steps[thread] }
     }
 }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use clap::Args;
 use registry_bench::plan::{Plan, Step, at_least_one};
+use registry_bench::timed_loop::Operation;
 
 use crate::child::Job;
 use crate::names::Size;
-use crate::operation::Operation;
 use crate::roster::{Make, ROSTER};
 
 /// What somebody wants to have measured.

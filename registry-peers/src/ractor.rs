@@ -13,14 +13,13 @@ use ::ractor::{Actor, ActorProcessingErr, ActorRef};
 use anyhow::{Context as _, Result};
 use dashmap::DashMap;
 use registry_bench::failures::Failures;
-use registry_bench::ratio::Lap;
+use registry_bench::timed_loop::{Access, Operation, OperationLoop, Outcome, Step, TimedLoop, found};
 use registry_router::TransportId;
 use tokio::runtime::Runtime;
 
 use crate::gate::{Gate, Letter};
-use crate::lap::{Access, Laps, Outcome, Peer, found};
-use crate::names::{Names, Size, Step};
-use crate::operation::Operation;
+use crate::names::{Names, Size};
+use crate::peer::Peer;
 
 /// At most so many messages for each server lie in its mailbox, as in those of others, although there is no bound.
 const MOST_WAITING: usize = 128;
@@ -73,7 +72,7 @@ impl Ractor {
             Ok::<_, anyhow::Error>(actors)
         })?;
         let ractor = Self { runtime, gate, actors, names, bindings: Arc::default(), sender: world.sender };
-        ractor.settle();
+        ractor.drain();
         Ok(ractor)
     }
 
@@ -89,14 +88,14 @@ impl std::fmt::Debug for Ractor {
 }
 
 impl Peer for Ractor {
-    fn lap(&self, operation: Operation, thread: usize) -> Box<dyn Lap + '_> {
+    fn timed_loop(&self, operation: Operation, thread: usize) -> Box<dyn TimedLoop + '_> {
         match operation {
-            Operation::Register | Operation::Mixed => Box::new(TaskLap { ractor: self, operation, thread }),
-            _ => Laps::boxed(operation, self.access(), &*self.names, thread),
+            Operation::Register | Operation::Mixed => Box::new(TaskLoop { ractor: self, operation, thread }),
+            _ => OperationLoop::boxed(operation, self.access(), self.names.keys(thread)),
         }
     }
 
-    fn settle(&self) {
+    fn drain(&self) {
         let hold = self.gate.next();
         for actor in &self.actors {
             // An actor that has died would not arrive, and that is seen by the time limit.
@@ -131,13 +130,13 @@ impl Access for OverRactor {
     type Transport = String;
 
     #[inline]
-    fn find(&self, server: &String) -> bool {
+    fn find(&self, server: &String) -> Option<bool> {
         match ActorRef::<Letter>::where_is(server) {
             Some(actor) => {
                 black_box(actor.get_id());
-                true
+                Some(true)
             }
-            None => false,
+            None => None,
         }
     }
 
@@ -148,7 +147,7 @@ impl Access for OverRactor {
         actor.send_message(letter).map_err(|error| error.to_string())
     }
 
-    /// Only a task can wait for the end of an actor: see [`TaskLap`].
+    /// Only a task can wait for the end of an actor: see [`TaskLoop`].
     fn register(&self, _: &String) -> Outcome {
         Err("a name comes with its actor only".to_owned())
     }
@@ -168,13 +167,13 @@ fn registered(name: &String) -> Result<ActorRef<Letter>, String> {
 }
 
 /// The loops that register, as a task among the actors.
-struct TaskLap<'a> {
+struct TaskLoop<'a> {
     ractor: &'a Ractor,
     operation: Operation,
     thread: usize,
 }
 
-impl Lap for TaskLap<'_> {
+impl TimedLoop for TaskLoop<'_> {
     fn run(&mut self, start: usize, operations: usize) -> (Duration, Failures) {
         let (access, names) = (self.ractor.access(), Arc::clone(&self.ractor.names));
         let (operation, thread) = (self.operation, self.thread);
@@ -227,14 +226,14 @@ mod tests {
         does_what_it_says(&ractor);
 
         let before = ractor.gate.taken();
-        let (_, failures) = ractor.lap(Operation::Route, 0).run(0, 100);
+        let (_, failures) = ractor.timed_loop(Operation::Route, 0).run(0, 100);
         assert_eq!((failures.count(), ractor.gate.taken()), (0, before), "they lie in the mailboxes");
-        ractor.settle();
+        ractor.drain();
         assert_eq!(ractor.gate.taken() - before, 100, "they are taken");
 
         let access = ractor.access();
         assert_eq!(ractor.runtime.block_on(access.register_and_end("somebody")), Ok(()));
-        assert!(!access.find(&"somebody".to_owned()), "its name is free");
+        assert!(access.find(&"somebody".to_owned()).is_none(), "its name is free");
         assert!(ractor.runtime.block_on(access.register_and_end(name)).is_err(), "the name is taken");
 
         let (transport, server) = (&ractor.names.transports[0], &ractor.names.servers[7]);

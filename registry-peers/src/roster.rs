@@ -7,14 +7,14 @@ use registry_bench::bare::papaya::BarePapaya;
 use registry_bench::bare::reference::BareReference;
 use registry_bench::bare::{Family, OverBare};
 use registry_bench::registry::{Layout, OverRegistry};
+use registry_bench::timed_loop::Operation;
 use registry_core::Backend;
 use registry_router::backends::{Dashmap, Evmap, Papaya};
 
 use crate::beam::{ELIXIR, ORIGINAL, Script};
 use crate::kameo::Kameo;
-use crate::lap::Peer;
 use crate::names::Size;
-use crate::operation::Operation;
+use crate::peer::Peer;
 use crate::ractor::Ractor;
 use crate::scc::BareScc;
 use crate::session::OverSubject;
@@ -250,9 +250,9 @@ pub(crate) mod tests {
             for operation in Operation::ALL {
                 for thread in 0..2 {
                     // Mailboxes hold as many: a fifth of 500 goes to each of 50 servers.
-                    let (_, failures) = peer.lap(operation, thread).run(17, 500);
+                    let (_, failures) = peer.timed_loop(operation, thread).run(17, 500);
                     assert_eq!(failures.count(), 0, "{operation} on thread {thread}: {failures}");
-                    peer.settle();
+                    peer.drain();
                 }
             }
         }

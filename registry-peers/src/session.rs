@@ -1,13 +1,12 @@
 //! Ours and the bare maps, as peers among the others: a subject of the benches, with a mailbox for each server.
 
-use registry_bench::ratio::Lap;
 use registry_bench::subject::{Session, Subject};
+use registry_bench::timed_loop::{Operation, OperationLoop, SessionAccess, TimedLoop};
 use registry_bench::world::World;
 use registry_router::{ServerId, TransportId};
 
-use crate::lap::{Access, Laps, Outcome, Peer};
 use crate::names::{Names, Size};
-use crate::operation::Operation;
+use crate::peer::Peer;
 
 /// A registry or a bare map that everybody is registered in.
 #[derive(Debug)]
@@ -34,12 +33,12 @@ impl<S: Subject> OverSubject<S> {
 }
 
 impl<S: Subject> Peer for OverSubject<S> {
-    fn lap(&self, operation: Operation, thread: usize) -> Box<dyn Lap + '_> {
-        let access = OverSession { session: self.subject.session(), world: &self.world };
-        Laps::boxed(operation, access, &self.names, thread)
+    fn timed_loop(&self, operation: Operation, thread: usize) -> Box<dyn TimedLoop + '_> {
+        let access = SessionAccess { session: self.subject.session(), world: &self.world };
+        OperationLoop::boxed(operation, access, self.names.keys(thread))
     }
 
-    fn settle(&self) {
+    fn drain(&self) {
         self.world.drain_all();
     }
 
@@ -54,38 +53,6 @@ fn server(text: &str) -> ServerId {
 
 fn transport(text: &str) -> TransportId {
     TransportId::new(text).expect("it was an id before")
-}
-
-struct OverSession<'a, Se> {
-    session: Se,
-    world: &'a World,
-}
-
-impl<Se: Session> Access for OverSession<'_, Se> {
-    type Server = ServerId;
-    type Transport = TransportId;
-
-    #[inline]
-    fn find(&self, server: &ServerId) -> bool {
-        std::hint::black_box(self.session.lookup(server, self.world.mailbox(0))).is_some()
-    }
-
-    #[inline]
-    fn route(&self, server: &ServerId) -> Outcome {
-        self.session.route(server, &self.world.sender, 1).map_err(|error| error.to_string())
-    }
-
-    #[inline]
-    fn register(&self, server: &ServerId) -> Outcome {
-        let lease = self.session.register(server, self.world.mailbox(0)).map_err(|reason| reason.to_string())?;
-        self.session.release(server, lease);
-        Ok(())
-    }
-
-    #[inline]
-    fn bind(&self, transport: &TransportId, server: &ServerId) -> Outcome {
-        self.session.bind(transport, server).map_err(|error| error.to_string())
-    }
 }
 
 #[cfg(test)]
@@ -113,9 +80,9 @@ mod tests {
     fn a_message_is_in_the_mailbox_until_it_is_emptied() {
         let ours = OverSubject::new(OverRegistry::<Papaya, _>::new(LAYOUT).unwrap(), SIZE, 1);
         let mailbox = |n| ours.world.mailbox(n).max_capacity() - ours.world.mailbox(n).capacity();
-        let (_, failures) = ours.lap(Operation::Route, 0).run(0, 100);
+        let (_, failures) = ours.timed_loop(Operation::Route, 0).run(0, 100);
         assert_eq!((failures.count(), (0..50).map(mailbox).sum::<usize>()), (0, 100));
-        ours.settle();
+        ours.drain();
         assert_eq!((0..50).map(mailbox).sum::<usize>(), 0);
     }
 }
