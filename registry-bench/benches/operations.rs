@@ -8,84 +8,84 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
-use registry_bench::world::{Counts, Message, TRANSPORT_INBOX_CAPACITY, World};
+use registry_bench::fixture::{Counts, Fixture, Message, TRANSPORT_INBOX_CAPACITY};
 use registry_core::Backend;
 use registry_router::Registry;
 use registry_router::backends::{Visitor, for_each};
 
-const COUNTS: Counts = Counts { servers: 10_000, strangers: 1_000, claims: 0, transports: 100 };
+const COUNTS: Counts = Counts { servers: 10_000, absent_ids: 1_000, claims: 0, transports: 100 };
 
 fn operations(criterion: &mut Criterion) {
-    let world = World::new(COUNTS, 0x5eed);
-    for_each(&mut Operations { criterion, world: &world });
+    let fixture = Fixture::new(COUNTS, 0x5eed);
+    for_each(&mut Operations { criterion, fixture: &fixture });
 }
 
 struct Operations<'a> {
     criterion: &'a mut Criterion,
-    world: &'a World,
+    fixture: &'a Fixture,
 }
 
 impl Visitor for Operations<'_> {
     fn visit<B: Backend>(&mut self) {
-        let world = self.world;
-        let registry = filled::<B>(world);
-        lookups(self.criterion, world, &registry);
-        messages(self.criterion, world, &registry);
-        changes(self.criterion, world, &registry);
+        let fixture = self.fixture;
+        let registry = filled::<B>(fixture);
+        lookups(self.criterion, fixture, &registry);
+        messages(self.criterion, fixture, &registry);
+        changes(self.criterion, fixture, &registry);
     }
 }
 
 /// All servers and transports registered, and the transports bound to the first server.
-fn filled<B: Backend>(world: &World) -> Registry<Message, B> {
+fn filled<B: Backend>(fixture: &Fixture) -> Registry<Message, B> {
     let registry = Registry::<Message, B>::builder().capacity(COUNTS.servers).build().expect("the settings are fine");
-    for (n, id) in world.servers.iter().enumerate() {
-        registry.register_server(id, world.mailbox(n).clone(), ()).expect("ids are unique").detach();
+    for (n, id) in fixture.servers.iter().enumerate() {
+        registry.register_server(id, fixture.mailbox(n).clone(), ()).expect("ids are unique").detach();
     }
-    for id in &world.transports {
-        registry.register_transport(id, world.transport_mailbox().clone(), ()).expect("ids are unique").detach();
-        registry.bind_transport_to_server(id, &world.servers[0]).expect("both are registered");
+    for id in &fixture.transports {
+        registry.register_transport(id, fixture.transport_mailbox().clone(), ()).expect("ids are unique").detach();
+        registry.bind_transport_to_server(id, &fixture.servers[0]).expect("both are registered");
     }
     registry
 }
 
-fn lookups<B: Backend>(criterion: &mut Criterion, world: &World, registry: &Registry<Message, B>) {
+fn lookups<B: Backend>(criterion: &mut Criterion, fixture: &Fixture, registry: &Registry<Message, B>) {
     let mut group = criterion.benchmark_group("lookup");
-    let mut ids = world.order.iter().cycle();
+    let mut ids = fixture.order.iter().cycle();
     group.bench_function(BenchmarkId::new("hit", B::NAME), |bencher| {
         bencher.iter(|| registry.with_server(ids.next().expect("it goes round"), |entry| entry.incarnation));
     });
-    let mut ids = world.order.iter().cycle();
+    let mut ids = fixture.order.iter().cycle();
     group.bench_function(BenchmarkId::new("find", B::NAME), |bencher| {
         bencher.iter(|| registry.find_server(ids.next().expect("it goes round")));
     });
-    let mut ids = world.strangers.iter().cycle();
+    let mut ids = fixture.absent_ids.iter().cycle();
     group.bench_function(BenchmarkId::new("miss", B::NAME), |bencher| {
         bencher.iter(|| registry.with_server(ids.next().expect("it goes round"), |entry| entry.incarnation));
     });
-    let mut ids = world.transports.iter().cycle();
+    let mut ids = fixture.transports.iter().cycle();
     group.bench_function(BenchmarkId::new("server_for_transport", B::NAME), |bencher| {
         bencher.iter(|| registry.server_for_transport(ids.next().expect("it goes round")));
     });
     group.finish();
 }
 
-fn messages<B: Backend>(criterion: &mut Criterion, world: &World, registry: &Registry<Message, B>) {
+fn messages<B: Backend>(criterion: &mut Criterion, fixture: &Fixture, registry: &Registry<Message, B>) {
     let mut group = criterion.benchmark_group("message");
-    let mut ids = world.order.iter().cycle();
+    let mut ids = fixture.order.iter().cycle();
     group.bench_function(BenchmarkId::new("route", B::NAME), |bencher| {
         bencher.iter_custom(|iterations| {
-            in_batches(world, iterations, 1_024, || {
+            in_batches(fixture, iterations, 1_024, || {
                 let id = ids.next().expect("it goes round");
-                black_box(registry.route_to_server(id, &world.sender, 1).is_ok());
+                black_box(registry.route_to_server(id, &fixture.sender, 1).is_ok());
             })
         });
     });
-    let batch = (TRANSPORT_INBOX_CAPACITY / world.transports.len()) as u64;
+    let batch = (TRANSPORT_INBOX_CAPACITY / fixture.transports.len()) as u64;
     group.bench_function(BenchmarkId::new("broadcast_100", B::NAME), |bencher| {
         bencher.iter_custom(|iterations| {
-            in_batches(world, iterations, batch, || {
-                let report = registry.broadcast(&world.servers[0], 1);
-                assert_eq!(black_box(report.delivered), world.transports.len());
+            in_batches(fixture, iterations, batch, || {
+                let report = registry.broadcast(&fixture.servers[0], 1);
+                assert_eq!(black_box(report.delivered), fixture.transports.len());
             })
         });
     });
@@ -93,7 +93,7 @@ fn messages<B: Backend>(criterion: &mut Criterion, world: &World, registry: &Reg
 }
 
 /// Times an operation that fills mailboxes, in batches that they have room for; emptying them is not timed.
-fn in_batches(world: &World, operations: u64, batch: u64, mut operation: impl FnMut()) -> Duration {
+fn in_batches(fixture: &Fixture, operations: u64, batch: u64, mut operation: impl FnMut()) -> Duration {
     let mut took = Duration::ZERO;
     let mut left = operations;
     while left > 0 {
@@ -103,23 +103,23 @@ fn in_batches(world: &World, operations: u64, batch: u64, mut operation: impl Fn
             operation();
         }
         took += began.elapsed();
-        world.drain_all();
+        fixture.drain_all();
         left -= now;
     }
     took
 }
 
-fn changes<B: Backend>(criterion: &mut Criterion, world: &World, registry: &Registry<Message, B>) {
+fn changes<B: Backend>(criterion: &mut Criterion, fixture: &Fixture, registry: &Registry<Message, B>) {
     let mut group = criterion.benchmark_group("change");
-    let mut ids = world.strangers.iter().cycle();
+    let mut ids = fixture.absent_ids.iter().cycle();
     group.bench_function(BenchmarkId::new("register_and_drop", B::NAME), |bencher| {
         bencher.iter_batched(
-            || world.mailbox(0).clone(),
+            || fixture.mailbox(0).clone(),
             |mailbox| drop(registry.register_server(ids.next().expect("it goes round"), mailbox, ())),
             BatchSize::SmallInput,
         );
     });
-    let mut pairs = world.transports.iter().zip(world.servers.iter().cycle()).cycle();
+    let mut pairs = fixture.transports.iter().zip(fixture.servers.iter().cycle()).cycle();
     group.bench_function(BenchmarkId::new("bind_and_unbind", B::NAME), |bencher| {
         bencher.iter(|| {
             let (transport, server) = pairs.next().expect("it goes round");

@@ -1,10 +1,8 @@
-//! The bare maps: each crate's own map as its own users would use it, in the place of a registry.
+//! The bare maps: the map of each crate as its users would use it, in the place of a registry.
 //!
-//! One map, not sharded by us, with room for all entries from the start and `foldhash` as its hasher, keyed by the same
-//! ids and holding one pointer per entry: the sending end of a tokio channel.
-//! There are no leases, no incarnations and no statistics. What a registration means, the user of a bare map must see
-//! to: `insert` takes the place of whatever was there.
-//! Bindings are a second map, from transports to servers.
+//! One map, without shards of the registry, with capacity for all entries and `foldhash` as its hasher, keyed by the
+//! same ids and holding one pointer per entry: the sending end of a tokio channel. There are no leases, no incarnations
+//! and no statistics, and `insert` replaces an existing entry. Bindings are a second map, from transports to servers.
 
 pub mod dashmap;
 pub mod evmap;
@@ -23,14 +21,14 @@ use registry_router::{
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
+use crate::fixture::Message;
 use crate::registry::Layout;
 use crate::subject::{Session, Subject};
-use crate::world::Message;
 
 /// The hasher of all bare maps: foldhash, made for short keys in hash tables.
 pub type FastHash = foldhash::fast::FixedState;
 
-/// What a bare map has as keys: ids, and nothing else, because evmap must be promised that they hash alike at all times.
+/// A key of a bare map: ids only, because evmap requires keys whose hash never changes.
 pub trait Key: Clone + Eq + Hash + Send + Sync + 'static + sealed::Sealed {}
 
 impl Key for ServerId {}
@@ -43,12 +41,12 @@ mod sealed {
     impl Sealed for super::TransportId {}
 }
 
-/// What a bare map has as values.
+/// A value of a bare map.
 pub trait Value: Clone + Send + Sync + 'static {}
 
 impl<V: Clone + Send + Sync + 'static> Value for V {}
 
-/// A crate's map, for whatever keys and values.
+/// The map of a crate, generic over keys and values.
 pub trait Family: Send + Sync + 'static {
     /// The map.
     type Map<K: Key, V: Value>: Map<K, V>;
@@ -56,25 +54,25 @@ pub trait Family: Send + Sync + 'static {
 
 /// A concurrent map.
 pub trait Map<K: Key, V: Value>: Send + Sync + 'static {
-    /// What a thread reads and writes it through.
+    /// The access of a thread.
     type Handle: Handle<K, V>;
 
-    /// A map with room for so many entries.
+    /// Makes a map with a capacity.
     fn with_capacity(capacity: usize) -> Self;
 
-    /// A handle for the calling thread.
+    /// Returns a handle for the calling thread.
     fn handle(&self) -> Self::Handle;
 }
 
-/// One thread's access to a map.
+/// The access of one thread to a map.
 pub trait Handle<K: Key, V: Value>: Send + 'static {
     /// Reads an entry in place.
     fn with<R>(&self, key: &K, read: impl FnOnce(&V) -> R) -> Option<R>;
 
-    /// Puts an entry in, visible to all when it returns.
+    /// Inserts an entry, visible to all threads when it returns.
     fn insert(&self, key: K, value: V);
 
-    /// Takes an entry out, and says whether there was one.
+    /// Removes an entry, and returns whether there was one.
     fn remove(&self, key: &K) -> bool;
 }
 
@@ -86,7 +84,7 @@ pub struct OverBare<F: Family> {
 }
 
 impl<F: Family> OverBare<F> {
-    /// Maps with room for the entries.
+    /// Makes maps with capacity for the entries.
     #[must_use]
     pub fn new(layout: Layout) -> Self {
         Self {
@@ -178,7 +176,7 @@ impl<F: Family> Session for BareSession<F> {
     }
 }
 
-/// Puts a message into a channel at once, or gives it back.
+/// Sends a message if there is room, or returns it.
 #[inline]
 fn put(sender: &Sender<ToServer<Message>>, from: &TransportId, message: Message) -> Result<(), RouteError<Message>> {
     sender.try_send(Delivery { from: from.clone(), message }).map_err(|error| match error {

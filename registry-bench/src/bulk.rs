@@ -1,12 +1,12 @@
-//! Work in bulk, and remembered routes, against the same done one by one: on one registry, in turns.
+//! Bulk operations and bound routes compared with single operations, on one registry, in turns.
 //!
 //! - `find_many_vs_single`: 32 servers in one call against 32 calls, each read in place; ids in random order.
 //! - `route_many_vs_single`: 32 messages in one call against 32 calls.
-//! - `bound_route_vs_route`: a message through a remembered route against one to the same server by its name.
-//! - `bound_route_vs_look_ups`: the same against asking first which server the transport is bound to.
+//! - `bound_route_vs_route`: a message through a bound route against one to the same server by its name.
+//! - `bound_route_vs_look_ups`: the same against first looking up the server that the transport is bound to.
 //!
-//! Both sides are the same registry and do the same work, so nothing but the way it is done differs. Slices run A B, B A,
-//! A B, and so on; each pair gives one ratio of times, per lookup or message. Mailboxes are emptied between the slices.
+//! Both sides do the same work on the same registry, in turns, see [`interleave`]; each pair of slices gives one ratio
+//! of times per lookup or message.
 
 use std::fmt::Display;
 use std::hint::black_box;
@@ -18,20 +18,20 @@ use registry_router::{BoundRoute, Registry, RouteError, ServerId, TransportId};
 
 use crate::choose::{OnBackend, on_backend};
 use crate::failures::Failures;
+use crate::fixture::{Counts, Fixture, Message};
 use crate::interleave::{Extent, Side, interleave};
 use crate::ratio::Request;
 use crate::record::Ratio;
 use crate::spread::Spread;
 use crate::timed_loop::{Operation, TimedLoop};
-use crate::world::{Counts, Message, World};
 
-/// How many comparisons there are.
+/// The number of comparisons.
 pub const ROWS: usize = 4;
 
-/// How many ids are given in one call.
+/// The number of ids in one bulk call.
 const MANY: usize = 32;
 
-/// The most transports that have a route; servers beyond have none.
+/// The greatest number of transports with a route.
 const MOST_ROUTES: usize = 1 << 16;
 
 const NOT_FOUND: &str = "it was not found";
@@ -40,7 +40,7 @@ const NOT_FOUND: &str = "it was not found";
 ///
 /// # Errors
 ///
-/// If the backend or the number of shards is not possible, or an operation did not do what it should.
+/// If the backend or the number of shards is not possible, or an operation failed.
 pub fn measure(request: &Request) -> Result<Vec<Ratio>> {
     struct Measure<'a>(&'a Request);
     impl OnBackend for Measure<'_> {
@@ -55,21 +55,21 @@ pub fn measure(request: &Request) -> Result<Vec<Ratio>> {
 
 fn measure_on<B: Backend>(request: &Request) -> Result<Vec<Ratio>> {
     let transports = request.entries.min(MOST_ROUTES);
-    let counts = Counts { servers: request.entries, strangers: 0, claims: 0, transports };
-    let world = World::new(counts, request.seed);
+    let counts = Counts { servers: request.entries, absent_ids: 0, claims: 0, transports };
+    let fixture = Fixture::new(counts, request.seed);
     let registry: Registry<Message, B> =
         Registry::builder().shards(request.shards).capacity(request.entries).build()?;
-    for (n, id) in world.servers.iter().enumerate() {
-        registry.register_server(id, world.mailbox(n).clone(), ())?.detach();
+    for (n, id) in fixture.servers.iter().enumerate() {
+        registry.register_server(id, fixture.mailbox(n).clone(), ())?.detach();
     }
-    // Bound in the random order, so that neighbours among the transports are none among the servers.
-    for (id, server) in world.transports.iter().zip(&world.order) {
-        registry.register_transport_bound_to(id, world.transport_mailbox().clone(), (), server)?.detach();
+    // Bound in random order, so that neighbouring transports have distant servers.
+    for (id, server) in fixture.transports.iter().zip(&fixture.order) {
+        registry.register_transport_bound_to(id, fixture.transport_mailbox().clone(), (), server)?.detach();
     }
-    let on = On { registry: &registry, world: &world };
+    let on = On { registry: &registry, fixture: &fixture };
     let mut ratios = Vec::new();
     for &threads in &request.threads {
-        let room = Some(world.room());
+        let room = Some(fixture.room());
         let rows: [(&str, Operation, [Side<'_>; 2]); ROWS] = [
             (
                 "find_many_vs_single",
@@ -99,7 +99,7 @@ fn measure_on<B: Backend>(request: &Request) -> Result<Vec<Ratio>> {
             ),
         ];
         for (name, operation, sides) in rows {
-            ratios.push(compare(request, name, operation, &world, &sides)?);
+            ratios.push(compare(request, name, operation, &fixture, &sides)?);
         }
     }
     Ok(ratios)
@@ -108,10 +108,10 @@ fn measure_on<B: Backend>(request: &Request) -> Result<Vec<Ratio>> {
 /// The loop of one thread on one side.
 type Turn<'a> = Box<dyn TimedLoop + 'a>;
 
-/// What is done, on a registry.
+/// The operations on a registry.
 struct On<'a, B: Backend> {
     registry: &'a Registry<Message, B>,
-    world: &'a World,
+    fixture: &'a Fixture,
 }
 
 impl<B: Backend> Clone for On<'_, B> {
@@ -124,11 +124,11 @@ impl<B: Backend> Copy for On<'_, B> {}
 
 impl<'a, B: Backend> On<'a, B> {
     fn find_many(self) -> Turn<'a> {
-        let Self { registry, world } = self;
-        let mailbox = world.mailbox(0);
+        let Self { registry, fixture } = self;
+        let mailbox = fixture.mailbox(0);
         Box::new(move |start: usize, operations: usize| {
             let (mut failures, mut same) = (Failures::default(), 0);
-            let took = time(&world.order, start, operations, |place, ids| {
+            let took = time(&fixture.order, start, operations, |place, ids| {
                 registry.with_many_servers(ids, |number, entry| match entry {
                     Some(entry) => same += usize::from(entry.mailbox.same_channel(mailbox)),
                     None => failures.note(place + number, NOT_FOUND),
@@ -140,11 +140,11 @@ impl<'a, B: Backend> On<'a, B> {
     }
 
     fn find_each(self) -> Turn<'a> {
-        let Self { registry, world } = self;
-        let mailbox = world.mailbox(0);
+        let Self { registry, fixture } = self;
+        let mailbox = fixture.mailbox(0);
         Box::new(move |start: usize, operations: usize| {
             let (mut failures, mut same) = (Failures::default(), 0);
-            let took = time(&world.order, start, operations, |place, ids| {
+            let took = time(&fixture.order, start, operations, |place, ids| {
                 for (number, id) in ids.iter().enumerate() {
                     match registry.with_server(id, |entry| entry.mailbox.same_channel(mailbox)) {
                         Some(is_same) => same += usize::from(is_same),
@@ -158,11 +158,11 @@ impl<'a, B: Backend> On<'a, B> {
     }
 
     fn route_many(self) -> Turn<'a> {
-        let Self { registry, world } = self;
+        let Self { registry, fixture } = self;
         Box::new(move |start: usize, operations: usize| {
             let mut failures = Failures::default();
-            let took = time(&world.order, start, operations, |place, ids| {
-                for (number, reason) in registry.route_many_to_servers(ids.iter().map(|id| (id, &world.sender, 1))) {
+            let took = time(&fixture.order, start, operations, |place, ids| {
+                for (number, reason) in registry.route_many_to_servers(ids.iter().map(|id| (id, &fixture.sender, 1))) {
                     failures.note(place + number, reason);
                 }
             });
@@ -171,12 +171,12 @@ impl<'a, B: Backend> On<'a, B> {
     }
 
     fn route_each(self) -> Turn<'a> {
-        let Self { registry, world } = self;
+        let Self { registry, fixture } = self;
         Box::new(move |start: usize, operations: usize| {
             let mut failures = Failures::default();
-            let took = time(&world.order, start, operations, |place, ids| {
+            let took = time(&fixture.order, start, operations, |place, ids| {
                 for (number, id) in ids.iter().enumerate() {
-                    if let Err(reason) = registry.route_to_server(id, &world.sender, 1) {
+                    if let Err(reason) = registry.route_to_server(id, &fixture.sender, 1) {
                         failures.note(place + number, reason);
                     }
                 }
@@ -185,9 +185,9 @@ impl<'a, B: Backend> On<'a, B> {
         })
     }
 
-    /// The transports of a thread, each with its server.
+    /// Returns the transports of a thread, each with its server.
     fn pairs(self, thread: usize, threads: usize) -> Vec<(&'a TransportId, &'a ServerId)> {
-        let all = self.world.transports.iter().zip(&self.world.order);
+        let all = self.fixture.transports.iter().zip(&self.fixture.order);
         all.skip(thread).step_by(threads).collect()
     }
 
@@ -195,11 +195,11 @@ impl<'a, B: Backend> On<'a, B> {
         let registry = self.registry;
         let of = |(transport, _)| registry.bound_route(transport).expect("all are registered");
         let mut routes: Vec<BoundRoute<Message>> = self.pairs(thread, threads).into_iter().map(of).collect();
-        // The first message finds the way.
+        // The first message resolves the route.
         for route in &mut routes {
             route.try_send(&registry, 1).expect("the mailboxes are empty");
         }
-        self.world.drain_all();
+        self.fixture.drain_all();
         Box::new(move |start: usize, operations: usize| {
             time_mut(&mut routes, start, operations, |route| registry.route_through(route, 1))
         })
@@ -231,10 +231,16 @@ fn side<'a>(threads: usize, room: Option<usize>, make: impl Fn(usize) -> Turn<'a
 }
 
 /// Compares two sides.
-fn compare(request: &Request, name: &str, operation: Operation, world: &World, sides: &[Side<'_>; 2]) -> Result<Ratio> {
-    let extent = Extent { keys: world.order.len(), rounds: request.rounds, slice: request.slice };
+fn compare(
+    request: &Request,
+    name: &str,
+    operation: Operation,
+    fixture: &Fixture,
+    sides: &[Side<'_>; 2],
+) -> Result<Ratio> {
+    let extent = Extent { keys: fixture.order.len(), rounds: request.rounds, slice: request.slice };
     let times =
-        interleave(sides, extent, &|| world.drain_all()).with_context(|| format!("{name} on {}", request.backend))?;
+        interleave(sides, extent, &|| fixture.drain_all()).with_context(|| format!("{name} on {}", request.backend))?;
     let spread_of = |figure: fn(&Vec<f64>) -> f64| {
         Spread::of(&times.rounds.iter().map(figure).collect::<Vec<_>>()).context("there must be at least one round")
     };
@@ -256,8 +262,8 @@ fn compare(request: &Request, name: &str, operation: Operation, world: &World, s
     })
 }
 
-/// Times an operation on so many keys, [`MANY`] at a time, beginning again at the end of the row. It is told the place of
-/// the first of them.
+/// Times a bulk operation over the keys, [`MANY`] at a time, beginning again at their end. It is passed the index of
+/// the first key.
 #[inline]
 fn time<K>(keys: &[K], start: usize, operations: usize, mut operation: impl FnMut(usize, &[K])) -> Duration {
     let mut place = start % keys.len();
@@ -272,7 +278,7 @@ fn time<K>(keys: &[K], start: usize, operations: usize, mut operation: impl FnMu
     began.elapsed()
 }
 
-/// Times an operation on so many things in a row, beginning again at the end of the row, and counts where it went wrong.
+/// Times `operations` calls over the items from `start` on, beginning again at their end, and counts the failures.
 #[inline]
 fn time_mut<T, E: Display>(
     row: &mut [T],
@@ -301,7 +307,7 @@ mod tests {
     use crate::choose;
 
     #[test]
-    fn keys_are_taken_many_at_a_time_and_around_the_end() {
+    fn keys_are_visited_in_batches_and_wrap_around() {
         let keys: Vec<usize> = (0..40).collect();
         let mut seen = Vec::new();
         time(&keys, 5, 75, |place, keys| seen.push((place, keys.to_vec())));
@@ -321,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn all_is_measured_on_every_backend() {
+    fn every_comparison_is_measured_on_every_backend() {
         for backend in choose::backends() {
             let request = Request {
                 backend: backend.to_owned(),

@@ -1,4 +1,4 @@
-//! From the name of a backend to something that runs: the one place where types become names.
+//! Makes subjects from the names of backends.
 
 use std::sync::Arc;
 
@@ -14,34 +14,34 @@ use crate::bare::papaya::BarePapaya;
 use crate::bare::reference::BareReference;
 use crate::bare::{Family, OverBare};
 use crate::driver::{self, Job, Slice};
+use crate::fixture::Fixture;
 use crate::registry::{Layout, OverRegistry};
 use crate::subject::{Session, Subject};
 use crate::tails;
 use crate::timed_loop::{Operation, OperationLoop, SessionAccess, TimedLoop};
-use crate::world::World;
 
-/// A subject whose type is forgotten. What is called through it takes milliseconds; loops over operations are inside.
+/// A type-erased subject. Each call takes milliseconds; loops over operations are inside.
 pub trait Runner: Send + Sync {
-    /// Registers all that is to be there from the beginning.
-    fn fill(&self, world: &World);
+    /// Registers all servers and transports.
+    fn fill(&self, fixture: &Fixture);
 
-    /// Binds all transports, in turn, to the servers.
-    fn bind_all(&self, world: &World);
+    /// Binds all transports to the servers in turn.
+    fn bind_all(&self, fixture: &Fixture);
 
-    /// Runs a workload for a while.
-    fn slice(&self, world: &Arc<World>, job: &Job) -> Result<Slice>;
+    /// Runs a workload.
+    fn slice(&self, fixture: &Arc<Fixture>, job: &Job) -> Result<Slice>;
 
     /// Measures latencies under open-loop load.
-    fn tails(&self, world: &Arc<World>, job: &tails::Job<'_>) -> Result<Vec<tails::Outcome>>;
+    fn tails(&self, fixture: &Arc<Fixture>, job: &tails::Job<'_>) -> Result<Vec<tails::Outcome>>;
 
-    /// How unevenly the entries lie over the shards.
+    /// Returns the skew of the entries over the shards.
     fn skew(&self) -> Option<f64>;
 
     /// Returns the loop of the n-th thread over an operation.
-    fn timed_loop<'a>(&self, operation: Operation, world: &'a World, thread: usize) -> Box<dyn TimedLoop + 'a>;
+    fn timed_loop<'a>(&self, operation: Operation, fixture: &'a Fixture, thread: usize) -> Box<dyn TimedLoop + 'a>;
 }
 
-/// The names of all backends, in the order of the list.
+/// Returns the names of all backends.
 #[must_use]
 pub fn backends() -> Vec<&'static str> {
     struct Names(Vec<&'static str>);
@@ -55,34 +55,34 @@ pub fn backends() -> Vec<&'static str> {
     names.0
 }
 
-/// A registry on that backend, as it serves: with checks in the background.
+/// Returns a registry on a backend, with health checks in the background.
 ///
 /// # Errors
 ///
-/// If there is no such backend, or the registry does not like its settings.
+/// If there is no such backend, or the settings are invalid.
 pub fn registry(backend: &str, layout: Layout) -> Result<Box<dyn Runner>> {
     on_backend(backend, One { layout, checked: true })?
 }
 
-/// The same that nobody checks, for whoever counts what it takes or only asks whether it can be made.
+/// Returns the same without health checks, to count its bytes or to validate its settings.
 ///
 /// # Errors
 ///
-/// If there is no such backend, or the registry does not like its settings.
+/// If there is no such backend, or the settings are invalid.
 pub fn unchecked_registry(backend: &str, layout: Layout) -> Result<Box<dyn Runner>> {
     on_backend(backend, One { layout, checked: false })?
 }
 
-/// One registry on that backend as two subjects, with statistics on and off. Filling one fills both.
+/// Returns one registry on a backend as two subjects, with statistics on and off. Filling one fills both.
 ///
 /// # Errors
 ///
-/// If there is no such backend, or the registry does not like its settings.
-pub fn heard_and_unheard(backend: &str, layout: Layout) -> Result<[Box<dyn Runner>; 2]> {
+/// If there is no such backend, or the settings are invalid.
+pub fn monitored_and_unmonitored(backend: &str, layout: Layout) -> Result<[Box<dyn Runner>; 2]> {
     on_backend(backend, Both(layout))?
 }
 
-/// The bare map of that backend, if there is one. A backend without one is measured, but compared with nothing.
+/// Returns the bare map of a backend, if there is one. A backend without one is measured but not compared.
 #[must_use]
 pub fn bare(backend: &str, layout: Layout) -> Option<Box<dyn Runner>> {
     fn of<F: Family>(layout: Layout) -> Option<Box<dyn Runner>> {
@@ -98,22 +98,22 @@ pub fn bare(backend: &str, layout: Layout) -> Option<Box<dyn Runner>> {
     }
 }
 
-/// The immutable map, which is no backend's.
+/// Returns the immutable map.
 #[must_use]
 pub fn limit() -> Box<dyn Runner> {
     boxed(Limit::default())
 }
 
-/// Something to be done on one backend.
+/// A task on a backend.
 pub trait OnBackend {
-    /// What comes of it.
+    /// Its result.
     type Outcome;
 
-    /// Does it.
+    /// Runs it.
     fn run<B: Backend>(self) -> Self::Outcome;
 }
 
-/// Does it on the backend of that name.
+/// Runs a task on the backend of that name.
 ///
 /// # Errors
 ///
@@ -156,7 +156,7 @@ impl OnBackend for Both {
     type Outcome = Result<[Box<dyn Runner>; 2]>;
 
     fn run<B: Backend>(self) -> Self::Outcome {
-        Ok(OverRegistry::<B, _>::heard_and_unheard(self.0)?.map(boxed))
+        Ok(OverRegistry::<B, _>::monitored_and_unmonitored(self.0)?.map(boxed))
     }
 }
 
@@ -167,31 +167,31 @@ fn boxed<S: Subject>(subject: S) -> Box<dyn Runner> {
 struct Running<S>(Arc<S>);
 
 impl<S: Subject> Runner for Running<S> {
-    fn fill(&self, world: &World) {
-        self.0.session().fill(world);
+    fn fill(&self, fixture: &Fixture) {
+        self.0.session().fill(fixture);
     }
 
-    fn bind_all(&self, world: &World) {
+    fn bind_all(&self, fixture: &Fixture) {
         let session = self.0.session();
-        for (transport, server) in world.transports.iter().zip(world.servers.iter().cycle()) {
+        for (transport, server) in fixture.transports.iter().zip(fixture.servers.iter().cycle()) {
             session.bind(transport, server).expect("both are registered");
         }
     }
 
-    fn slice(&self, world: &Arc<World>, job: &Job) -> Result<Slice> {
-        driver::run(&self.0, world, job)
+    fn slice(&self, fixture: &Arc<Fixture>, job: &Job) -> Result<Slice> {
+        driver::run(&self.0, fixture, job)
     }
 
-    fn tails(&self, world: &Arc<World>, job: &tails::Job<'_>) -> Result<Vec<tails::Outcome>> {
-        tails::run(&self.0, world, job)
+    fn tails(&self, fixture: &Arc<Fixture>, job: &tails::Job<'_>) -> Result<Vec<tails::Outcome>> {
+        tails::run(&self.0, fixture, job)
     }
 
     fn skew(&self) -> Option<f64> {
         self.0.skew()
     }
 
-    fn timed_loop<'a>(&self, operation: Operation, world: &'a World, thread: usize) -> Box<dyn TimedLoop + 'a> {
-        OperationLoop::boxed(operation, SessionAccess { session: self.0.session(), world }, world.keys(thread))
+    fn timed_loop<'a>(&self, operation: Operation, fixture: &'a Fixture, thread: usize) -> Box<dyn TimedLoop + 'a> {
+        OperationLoop::boxed(operation, SessionAccess { session: self.0.session(), fixture }, fixture.keys(thread))
     }
 }
 
@@ -206,20 +206,20 @@ mod tests {
         let names = backends();
         assert!(["dashmap", "evmap", "papaya", "reference"].iter().all(|name| names.contains(name)), "{names:?}");
         for name in names {
-            assert!(registry(name, LAYOUT).is_ok() && heard_and_unheard(name, LAYOUT).is_ok());
+            assert!(registry(name, LAYOUT).is_ok() && monitored_and_unmonitored(name, LAYOUT).is_ok());
             assert!(bare(name, LAYOUT).is_some(), "{name}");
         }
     }
 
     #[test]
-    fn a_wrong_name_lists_the_right_ones() {
+    fn an_unknown_name_lists_the_known_ones() {
         let error = registry("nope", LAYOUT).err().expect("there is no such backend").to_string();
         assert!(error.contains("\"nope\"") && error.contains("papaya"), "{error}");
         assert!(bare("nope", LAYOUT).is_none());
     }
 
     #[test]
-    fn what_the_registry_says_is_passed_on() {
+    fn invalid_settings_are_rejected() {
         let error = registry("papaya", Layout { shards: 3, ..LAYOUT }).err().expect("3 is no power of two");
         assert!(error.to_string().contains("power of two"), "{error}");
     }

@@ -1,4 +1,4 @@
-//! Where a document comes from and where it goes: a text, a file of JSON, a page, the README's table.
+//! Reads a document and writes it: as text, as JSON, as a page, and as the table of the README.
 
 use std::fmt;
 use std::fs;
@@ -11,58 +11,58 @@ use clap::Args;
 use crate::record::{BackgroundLoad, Document, Host};
 use crate::{page, readme, report};
 
-/// What to make a report of, and in which forms.
+/// The source of a report, and its forms.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Delivery {
-    /// Where it was measured, as JSON; the lines of the measurement are read from standard input.
+    /// The host as JSON; the lines of the measurement are read from standard input.
     #[arg(long, required_unless_present = "from")]
     host: Option<String>,
     /// How busy the machine was, as JSON.
     #[arg(long, requires = "host")]
     background_load: Option<String>,
-    /// A file that was written before, instead of lines; several are put together.
+    /// A file written before, instead of lines; several are combined.
     #[arg(long, value_name = "FILE", conflicts_with = "host")]
     from: Vec<PathBuf>,
     /// Also writes everything to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Also writes a page, `index.html`, into this directory, which is made if it is not there.
+    /// Also writes a page, `index.html`, into this directory, which is created if it does not exist.
     #[arg(long, value_name = "DIR")]
     page: Option<PathBuf>,
-    /// Also writes the table of backends into this file, between its two marks.
+    /// Also writes the table of backends into this file, between its two markers.
     #[arg(long, value_name = "FILE")]
     readme: Option<PathBuf>,
 }
 
-/// What was asked for cannot be had; whoever asks has to ask otherwise.
+/// Invalid options or input files.
 #[derive(Debug)]
-pub struct Impossible(String);
+pub struct UsageError(String);
 
-impl fmt::Display for Impossible {
+impl fmt::Display for UsageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for Impossible {}
+impl std::error::Error for UsageError {}
 
 impl Delivery {
-    /// Reads, writes, and returns the text for a person.
+    /// Reads, writes, and returns the report for a terminal.
     ///
     /// # Errors
     ///
-    /// [`Impossible`] if the file is not a document, or lacks what the README needs, which then is as it was; another
-    /// error if something cannot be read or written.
+    /// [`UsageError`] if a file is not a document, or lacks a figure that the README needs, which then is not changed;
+    /// another error if a file cannot be read or written.
     pub fn deliver(&self, lines: impl BufRead) -> Result<String> {
         let document = self.document(lines)?;
         if let Some(path) = &self.json {
             write(path, &(serde_json::to_string_pretty(&document)? + "\n"))?;
         }
         if let Some(directory) = &self.page {
-            fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+            fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
             write(&directory.join("index.html"), &page::page(&document))?;
         }
-        // Last, because it may be refused, and what was measured is not to be lost by that.
+        // Last, because it may fail, and the figures should have been written before.
         if let Some(path) = &self.readme {
             write(path, &rewritten(path, &document)?)?;
         }
@@ -73,7 +73,7 @@ impl Delivery {
         if let [first, others @ ..] = &self.from[..] {
             let mut document = read(first)?;
             for file in others {
-                document.append(read(file)?).map_err(|differs| refusal(file, &differs))?;
+                document.append(read(file)?).map_err(|differs| usage_error(file, &differs))?;
             }
             return Ok(document);
         }
@@ -81,7 +81,8 @@ impl Delivery {
         let mut parsed = Vec::new();
         for line in lines.lines() {
             let line = line?;
-            parsed.push(serde_json::from_str(&line).with_context(|| format!("not a line of a child: {line}"))?);
+            parsed
+                .push(serde_json::from_str(&line).with_context(|| format!("invalid line of a child process: {line}"))?);
         }
         let load = self.background_load.as_deref().map(serde_json::from_str::<BackgroundLoad>);
         let background_load = load.transpose().context("--background-load")?;
@@ -89,19 +90,19 @@ impl Delivery {
     }
 }
 
-fn read(file: &Path) -> Result<Document, Impossible> {
-    let text = fs::read_to_string(file).map_err(|error| refusal(file, &error))?;
-    serde_json::from_str(&text).map_err(|error| refusal(file, &error))
+fn read(file: &Path) -> Result<Document, UsageError> {
+    let text = fs::read_to_string(file).map_err(|error| usage_error(file, &error))?;
+    serde_json::from_str(&text).map_err(|error| usage_error(file, &error))
 }
 
-fn refusal(file: &Path, error: &dyn fmt::Display) -> Impossible {
-    Impossible(format!("--from {}: {error}", file.display()))
+fn usage_error(file: &Path, error: &dyn fmt::Display) -> UsageError {
+    UsageError(format!("--from {}: {error}", file.display()))
 }
 
 fn rewritten(path: &Path, document: &Document) -> Result<String> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let block = readme::block(document).map_err(|lacking| Impossible(format!("the README's table: {lacking}")))?;
-    readme::put(&text, &block).map_err(|lacking| Impossible(format!("{}: {lacking}", path.display())).into())
+    let block = readme::block(document).map_err(|lacking| UsageError(format!("the README's table: {lacking}")))?;
+    readme::put(&text, &block).map_err(|lacking| UsageError(format!("{}: {lacking}", path.display())).into())
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
@@ -112,10 +113,10 @@ fn write(path: &Path, text: &str) -> Result<()> {
 mod tests {
     use super::*;
 
-    /// A directory of its own for each test, gone at its end.
-    struct Place(PathBuf);
+    /// A temporary directory, removed on drop.
+    struct TempDir(PathBuf);
 
-    impl Place {
+    impl TempDir {
         fn new(name: &str) -> Self {
             let path = std::env::temp_dir().join(format!("registry-bench-{name}-{}", std::process::id()));
             fs::create_dir_all(&path).unwrap();
@@ -123,15 +124,15 @@ mod tests {
         }
     }
 
-    impl Drop for Place {
+    impl Drop for TempDir {
         fn drop(&mut self) {
             let _ = fs::remove_dir_all(&self.0);
         }
     }
 
     #[test]
-    fn a_written_document_becomes_a_page() {
-        let place = Place::new("page");
+    fn a_document_is_rendered_as_a_page() {
+        let place = TempDir::new("page");
         let file = place.0.join("document.json");
         fs::write(&file, include_str!("page/tests/document.json")).unwrap();
         let page = place.0.join("deep").join("page");
@@ -142,8 +143,8 @@ mod tests {
     }
 
     #[test]
-    fn the_background_load_stands_in_the_report_and_in_the_page() {
-        let place = Place::new("load");
+    fn the_background_load_is_in_the_report_and_in_the_page() {
+        let place = TempDir::new("load");
         let delivery = Delivery {
             host: Some(serde_json::to_string(&Host::default()).unwrap()),
             background_load: Some("{\"before\":0.02,\"during\":0.38}".to_owned()),
@@ -156,8 +157,8 @@ mod tests {
     }
 
     #[test]
-    fn several_documents_of_one_host_become_one() {
-        let place = Place::new("several");
+    fn documents_of_one_host_are_combined() {
+        let place = TempDir::new("several");
         let text = include_str!("page/tests/document.json");
         let files = ["one.json", "two.json", "other.json"].map(|name| place.0.join(name));
         fs::write(&files[0], text).unwrap();
@@ -172,19 +173,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_document_is_impossible() {
-        let place = Place::new("wrong");
+    fn a_file_that_is_not_a_document_is_a_usage_error() {
+        let place = TempDir::new("wrong");
         let file = place.0.join("document.json");
         let delivery = Delivery { from: vec![file.clone()], ..Delivery::default() };
-        let refused = || delivery.deliver(std::io::empty()).unwrap_err().downcast::<Impossible>().unwrap().to_string();
+        let refused = || delivery.deliver(std::io::empty()).unwrap_err().downcast::<UsageError>().unwrap().to_string();
         assert!(refused().contains("document.json"), "{}", refused());
         fs::write(&file, "{}").unwrap();
         assert!(refused().contains("missing field"), "{}", refused());
     }
 
     #[test]
-    fn a_document_that_lacks_what_the_readme_needs_leaves_it_as_it_was() {
-        let place = Place::new("readme");
+    fn a_document_without_required_figures_does_not_change_the_readme() {
+        let place = TempDir::new("readme");
         let (readme, json) = (place.0.join("README.md"), place.0.join("out.json"));
         let text = format!("{}\nold\n{}\n", readme::BEGIN, readme::END);
         fs::write(&readme, &text).unwrap();
@@ -196,7 +197,7 @@ mod tests {
             ..Delivery::default()
         };
         let error = delivery.deliver(std::io::empty()).unwrap_err();
-        assert!(error.downcast_ref::<Impossible>().is_some(), "{error}");
+        assert!(error.downcast_ref::<UsageError>().is_some(), "{error}");
         assert_eq!((fs::read_to_string(&readme).unwrap(), json.exists()), (text, true));
     }
 }

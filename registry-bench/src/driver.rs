@@ -16,10 +16,10 @@ use thread_local::ThreadLocal;
 use registry_router::{RegisterErrorKind, RouteError};
 
 use crate::failures::Failures;
+use crate::fixture::{Counts, Fixture};
 use crate::spread::zipf;
 use crate::subject::{Session, Subject};
 use crate::workload::{Claims, Concurrency, Keys, Workload};
-use crate::world::{Counts, World};
 
 /// The number of operations between two yields of a task.
 pub const TASK_BURST: u32 = 4;
@@ -68,7 +68,7 @@ impl Job {
         let Workload { mix, entries, transports, claims, .. } = self.workload;
         Counts {
             servers: entries,
-            strangers: if mix.miss > 0 { entries } else { 0 },
+            absent_ids: if mix.miss > 0 { entries } else { 0 },
             claims: match (mix.register, claims) {
                 (0, _) => 0,
                 (_, Claims::Own) => 2 * self.workers(),
@@ -84,8 +84,8 @@ impl Job {
 /// # Errors
 ///
 /// If the runtime or a thread cannot be started, no operation was done, or one failed.
-pub fn run<S: Subject>(subject: &Arc<S>, world: &Arc<World>, job: &Job) -> Result<Slice> {
-    let run = Arc::new(Run::new(Arc::clone(subject), Arc::clone(world), job));
+pub fn run<S: Subject>(subject: &Arc<S>, fixture: &Arc<Fixture>, job: &Job) -> Result<Slice> {
+    let run = Arc::new(Run::new(Arc::clone(subject), Arc::clone(fixture), job));
     let (operations, elapsed) = match job.workload.concurrency {
         Concurrency::Threads => on_threads(&run, job)?,
         Concurrency::Tasks(tasks) => on_tasks(&run, job, tasks)?,
@@ -153,7 +153,7 @@ fn on_tasks<S: Subject>(run: &Arc<Run<S>>, job: &Job, tasks: usize) -> Result<(u
 /// The state shared by all workers.
 struct Run<S: Subject> {
     subject: Arc<S>,
-    world: Arc<World>,
+    fixture: Arc<Fixture>,
     workload: Workload,
     /// The cumulative shares in percent.
     thresholds: [u8; 5],
@@ -175,20 +175,20 @@ struct Local<Se> {
 }
 
 impl<S: Subject> Run<S> {
-    fn new(subject: Arc<S>, world: Arc<World>, job: &Job) -> Self {
+    fn new(subject: Arc<S>, fixture: Arc<Fixture>, job: &Job) -> Self {
         let mut upto = 0;
         let thresholds = job.workload.mix.shares().map(|share| {
             upto += share;
             upto
         });
-        let servers = world.servers.len();
+        let servers = fixture.servers.len();
         let drawn = match job.workload.keys {
             Keys::Zipf(exponent) => zipf(servers, exponent, 1 << 16, job.workload.seed),
             Keys::Uniform | Keys::OneHot => Vec::new(),
         };
         Self {
             subject,
-            world,
+            fixture,
             workload: job.workload,
             thresholds,
             drawn,
@@ -292,34 +292,34 @@ impl<S: Subject> Worker<S> {
     }
 
     fn step(&mut self, run: &Run<S>, local: &Local<S::Session>, timed: bool) {
-        let world = &*run.world;
+        let fixture = &*run.fixture;
         let draw = self.rng.u8(..100);
         match run.thresholds.iter().position(|&upto| draw < upto) {
             Some(0) => {
                 let n = self.server(run);
                 // A copy, as a program would own the id.
-                let (id, mailbox) = (world.servers[n].clone(), world.mailbox(n));
+                let (id, mailbox) = (fixture.servers[n].clone(), fixture.mailbox(n));
                 let found = std::hint::black_box(local.time(timed, |session| session.lookup(&id, mailbox)));
                 if found.is_none() {
                     local.failed(n, "it was not found");
                 }
             }
             Some(1) => {
-                let n = self.rng.usize(..world.strangers.len());
-                let id = world.strangers[n].clone();
-                let found = std::hint::black_box(local.time(timed, |session| session.lookup(&id, world.mailbox(0))));
+                let n = self.rng.usize(..fixture.absent_ids.len());
+                let id = fixture.absent_ids[n].clone();
+                let found = std::hint::black_box(local.time(timed, |session| session.lookup(&id, fixture.mailbox(0))));
                 if found.is_some() {
                     local.failed(n, "it was found");
                 }
             }
             Some(2) => {
                 let n = self.server(run);
-                let id = world.servers[n].clone();
-                let mut routed = local.time(timed, |session| session.route(&id, &world.sender, n as u64));
+                let id = fixture.servers[n].clone();
+                let mut routed = local.time(timed, |session| session.route(&id, &fixture.sender, n as u64));
                 if let Err(RouteError::Full(_)) = routed {
                     // Draining counts as time of the run, not of the operation.
-                    world.drain(n);
-                    routed = local.session.route(&id, &world.sender, n as u64);
+                    fixture.drain(n);
+                    routed = local.session.route(&id, &fixture.sender, n as u64);
                 }
                 // Other workers may have filled it again.
                 if let Err(reason @ (RouteError::NotFound(_) | RouteError::Closed(_))) = routed {
@@ -328,8 +328,8 @@ impl<S: Subject> Worker<S> {
             }
             Some(3) => self.register(run, local, timed),
             _ => {
-                let n = self.rng.usize(..world.transports.len());
-                let (transport, server) = (world.transports[n].clone(), world.servers[self.server(run)].clone());
+                let n = self.rng.usize(..fixture.transports.len());
+                let (transport, server) = (fixture.transports[n].clone(), fixture.servers[self.server(run)].clone());
                 if let Err(reason) = local.time(timed, |session| session.bind(&transport, &server)) {
                     local.failed(n, reason);
                 }
@@ -339,7 +339,7 @@ impl<S: Subject> Worker<S> {
 
     fn server(&mut self, run: &Run<S>) -> usize {
         match run.workload.keys {
-            Keys::Uniform => self.rng.usize(..run.world.servers.len()),
+            Keys::Uniform => self.rng.usize(..run.fixture.servers.len()),
             Keys::OneHot => 0,
             Keys::Zipf(_) => {
                 self.place = (self.place + 1) % run.drawn.len();
@@ -349,7 +349,7 @@ impl<S: Subject> Worker<S> {
     }
 
     fn register(&mut self, run: &Run<S>, local: &Local<S::Session>, timed: bool) {
-        let claims = &run.world.claims;
+        let claims = &run.fixture.claims;
         self.flip = !self.flip;
         let next = match run.workload.claims {
             Claims::Own => 2 * self.number + usize::from(self.flip),
@@ -360,7 +360,7 @@ impl<S: Subject> Worker<S> {
             if let Some((previous, lease)) = previous {
                 session.release(&claims[previous], lease);
             }
-            session.register(&claims[next], run.world.mailbox(next))
+            session.register(&claims[next], run.fixture.mailbox(next))
         });
         match lease {
             Ok(lease) => self.held = Some((next, lease)),
@@ -373,7 +373,7 @@ impl<S: Subject> Worker<S> {
     /// Ends its registration.
     fn leave(&mut self, run: &Run<S>) {
         if let Some((n, lease)) = self.held.take() {
-            run.local().session.release(&run.world.claims[n], lease);
+            run.local().session.release(&run.fixture.claims[n], lease);
         }
     }
 }

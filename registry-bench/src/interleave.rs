@@ -1,8 +1,8 @@
 //! Runs loops in turns, in short slices, so that changes of the machine's speed affect all of them alike.
 //!
 //! The order is forwards in one round and backwards in the next. Each slice begins with a quarter as many untimed
-//! operations, which bring back into the caches what the slices of the others have displaced; without them a good part of a
-//! short slice on a large map would measure its neighbour. The first round does not count.
+//! operations, which bring back into the caches what the slices of the others have displaced; without them a good part
+//! of a short slice on a large map would measure its neighbour. The first round does not count.
 
 use std::sync::Barrier;
 use std::thread;
@@ -12,8 +12,8 @@ use anyhow::{Context, Result};
 
 use crate::choose::Runner;
 use crate::failures::Failures;
+use crate::fixture::Fixture;
 use crate::timed_loop::{Operation, TimedLoop};
-use crate::world::World;
 
 /// The greatest number of operations in a slice.
 const MAX_OPERATIONS: usize = 1 << 18;
@@ -34,9 +34,9 @@ pub struct Side<'a> {
 impl<'a> Side<'a> {
     /// Runs an operation on a runner.
     #[must_use]
-    pub fn new(runner: &'a dyn Runner, operation: Operation, threads: usize, world: &'a World) -> Self {
-        let make = Box::new(move |thread| runner.timed_loop(operation, world, thread));
-        Self { make, threads, room: operation.sends().then(|| world.room()) }
+    pub fn new(runner: &'a dyn Runner, operation: Operation, threads: usize, fixture: &'a Fixture) -> Self {
+        let make = Box::new(move |thread| runner.timed_loop(operation, fixture, thread));
+        Self { make, threads, room: operation.sends().then(|| fixture.room()) }
     }
 }
 
@@ -165,8 +165,8 @@ mod tests {
 
     use super::*;
     use crate::choose;
+    use crate::fixture::Counts;
     use crate::registry::Layout;
-    use crate::world::Counts;
 
     fn extent(keys: usize, rounds: usize, microseconds: u64) -> Extent {
         Extent { keys, rounds, slice: Duration::from_micros(microseconds) }
@@ -174,10 +174,10 @@ mod tests {
 
     #[test]
     fn sides_with_fewer_threads_take_their_turns() {
-        let world = World::new(Counts { servers: 100, strangers: 0, claims: 0, transports: 0 }, 1);
+        let fixture = Fixture::new(Counts { servers: 100, absent_ids: 0, claims: 0, transports: 0 }, 1);
         let bare = choose::bare("papaya", Layout { shards: 1, servers: 100, transports: 0 }).unwrap();
-        bare.fill(&world);
-        let side = |threads| Side::new(&*bare, Operation::Hot, threads, &world);
+        bare.fill(&fixture);
+        let side = |threads| Side::new(&*bare, Operation::Hot, threads, &fixture);
         let times = interleave(&[side(1), side(2)], extent(100, 3, 20), &|| ()).unwrap();
         assert_eq!(times.rounds.len(), 3);
         assert!(times.rounds.iter().flatten().all(|&ns| ns > 0.0), "{times:?}");
@@ -185,9 +185,9 @@ mod tests {
 
     #[test]
     fn a_failure_is_reported_with_its_reason() {
-        let world = World::new(Counts { servers: 10, strangers: 0, claims: 0, transports: 0 }, 1);
+        let fixture = Fixture::new(Counts { servers: 10, absent_ids: 0, claims: 0, transports: 0 }, 1);
         let empty = choose::bare("papaya", Layout { shards: 1, servers: 10, transports: 0 }).unwrap();
-        let side = Side::new(&*empty, Operation::Lookup, 1, &world);
+        let side = Side::new(&*empty, Operation::Lookup, 1, &fixture);
         let error = interleave(&[side], extent(10, 1, 20), &|| ()).unwrap_err().to_string();
         assert!(error.contains("did not do what they should") && error.contains("it was not found"), "{error}");
     }

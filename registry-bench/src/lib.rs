@@ -1,21 +1,23 @@
-//! Workloads as data, and what runs them: over a registry on every backend, and over the bare maps beside it.
+//! Benchmarks of the registry on every backend, beside the bare maps.
 //!
-//! What is compared runs interleaved in one process, and a figure is a ratio with its median and its range.
-//! [`workload`] has the workloads, [`driver`] runs one of them, [`ratio`] compares single operations, [`bulk`] those that
-//! are done many at once, [`scale`] shows how they grow, [`tails`] how late they are under a load that does not wait,
-//! [`memory`] counts bytes, [`mailboxes`] those of connections that nobody talks to, [`plan`] says what is run and in which
-//! order, [`record`] is what is written down, [`report`] is what a person reads, [`page`] the same as a page with plots;
-//! [`target`] is what it is all meant to cost, and [`deliver`] writes it all.
-//! The programs `registry-bench`, `registry-bench-memory` and `registry-bench-mailboxes` are called by
+//! Subjects that are compared run in turns in one process, and a figure is a ratio with its median and its range.
+//! [`workload`] has the workloads as data, and [`driver`] runs one. [`timed_loop`] has the loops over single
+//! operations, and [`interleave`] runs them in turns; [`ratio`] compares single operations, [`bulk`] bulk operations,
+//! [`scale`] measures growth, [`tails`] latency under open-loop load, [`memory`] bytes of entries, and [`mailboxes`]
+//! those of idle mailboxes. [`plan`] decides what is run and in which order, [`record`] is the JSON document, and
+//! [`target`] has the bounds on the cost. The tables of figures are described once, and [`report`] renders them for the
+//! terminal, [`page`] as HTML with plots; [`readme`] writes the table of the README, and [`deliver`] writes all of
+//! them. The programs `registry-bench`, `registry-bench-memory` and `registry-bench-mailboxes` are called by
 //! `cargo xtask bench`, once per step of a plan.
 
 pub mod bare;
 pub mod bulk;
-pub mod checks;
 pub mod choose;
 pub mod deliver;
 pub mod driver;
 pub mod failures;
+pub mod fixture;
+pub mod health_checks;
 pub mod interleave;
 pub mod mailboxes;
 pub mod memory;
@@ -37,4 +39,3 @@ pub mod target;
 pub mod timed_loop;
 mod units;
 pub mod workload;
-pub mod world;

@@ -1,16 +1,16 @@
 //! Memory and cost of an idle connection's mailbox, for the two families of mailboxes that come with the registry.
 //!
-//! A tokio channel allocates room for 32 messages when it is made; a flume channel takes a twelfth of that until it is used.
-//! Of the other bounded queues that were measured, async-channel, crossfire and tachyonix allocate their whole capacity when
-//! they are made, and kanal takes a lock to tell whether it is closed.
+//! A tokio channel allocates room for 32 messages when it is made; a flume channel takes a twelfth of that until it is
+//! used. Of the other bounded queues that were measured, async-channel, crossfire and tachyonix allocate their whole
+//! capacity when they are made, and kanal takes a lock to tell whether it is closed.
 //!
-//! Many mailboxes are made at once, and the allocator is read before and after: the bytes asked of it, and the size of both
-//! ends. It is read again after one message went through each, and once more while every receiver waits for a message; the
-//! future of the receiver is boxed, as in a task, and has been polled once.
+//! Many mailboxes are made at once, and the allocator is read before and after: the bytes asked of it, and the size of
+//! both ends. It is read again after one message went through each, and once more while every receiver waits for a
+//! message; the future of the receiver is boxed, as in a task, and has been polled once.
 //!
-//! The time is that of sending a message and of receiving it, over a few mailboxes that fit into the cache: all are filled,
-//! then all are emptied. The counting allocator adds some nanoseconds to each allocation, which matters only where a
-//! message is allocated.
+//! The time is that of sending a message and of receiving it, over a few mailboxes that fit into the cache: all are
+//! filled, then all are emptied. The counting allocator adds some nanoseconds to each allocation, which matters only
+//! where a message is allocated.
 
 use std::task::{Context, Waker};
 use std::time::Instant;
@@ -18,9 +18,9 @@ use std::time::Instant;
 use anyhow::{Result, bail, ensure};
 use registry_router::{FlumeInbox, FlumeMailbox, Inbox, Mailbox, ToServer, TokioMailbox, flume_mailbox, try_mailbox};
 
+use crate::fixture::{Counts, Fixture, Message};
 use crate::record::Idle;
 use crate::spread::Spread;
-use crate::world::{Counts, Message, World};
 
 /// The number of mailboxes that are timed.
 const TIMED: usize = 64;
@@ -102,8 +102,8 @@ pub fn measure(family: &str, capacity: usize, mailboxes: usize, live: &dyn Fn() 
 }
 
 fn measure_family<F: Family>(capacity: usize, mailboxes: usize, live: &dyn Fn() -> usize) -> Result<Idle> {
-    let world = World::new(Counts { servers: 1, strangers: 0, claims: 0, transports: 0 }, 1);
-    let item = |message| Item { from: world.sender.clone(), message };
+    let fixture = Fixture::new(Counts { servers: 1, absent_ids: 0, claims: 0, transports: 0 }, 1);
+    let item = |message| Item { from: fixture.sender.clone(), message };
     let mut ends = Vec::with_capacity(mailboxes);
     let size_of_ends = size_of::<(F::Mailbox, F::Inbox)>() as f64;
     let before = live();
@@ -176,8 +176,8 @@ mod tests {
     #[test]
     fn every_family_is_bounded_and_ordered() {
         fn check<F: Family>() {
-            let world = World::new(Counts { servers: 1, strangers: 0, claims: 0, transports: 0 }, 1);
-            let item = |message| Item { from: world.sender.clone(), message };
+            let fixture = Fixture::new(Counts { servers: 1, absent_ids: 0, claims: 0, transports: 0 }, 1);
+            let item = |message| Item { from: fixture.sender.clone(), message };
             for capacity in [1, 2, 16] {
                 let (mailbox, mut inbox) = F::open(capacity).unwrap();
                 (0..capacity as u64).for_each(|n| assert_eq!(mailbox.try_send(item(n)), Ok(()), "{}", F::NAME));

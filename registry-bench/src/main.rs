@@ -1,6 +1,6 @@
-//! What `cargo xtask bench` calls: makes a plan, carries out one step of it, and makes a report of all that was printed.
+//! The program that `cargo xtask bench` calls: makes a plan, runs one of its steps, and makes the report.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program; its output is what it is for")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the output of a program")]
 
 use std::io;
 use std::process::ExitCode;
@@ -11,9 +11,10 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use registry_bench::bulk;
 use registry_bench::choose::{self, Runner};
-use registry_bench::deliver::{Delivery, Impossible};
+use registry_bench::deliver::{Delivery, UsageError};
 use registry_bench::driver::{Job, Slice};
-use registry_bench::plan::{self, Wish, at_least_one};
+use registry_bench::fixture::Fixture;
+use registry_bench::plan::{self, PlanArgs, at_least_one};
 use registry_bench::ratio::{self, Request};
 use registry_bench::record::{Line, Ratio, Sample, Setup};
 use registry_bench::registry::Layout;
@@ -21,21 +22,20 @@ use registry_bench::scale::{self, Along};
 use registry_bench::spread::Spread;
 use registry_bench::tails;
 use registry_bench::workload::{self, Concurrency, WORKLOADS};
-use registry_bench::world::World;
 
 /// Runs workloads and comparisons; `cargo xtask bench` is the way to call it.
 #[derive(Debug, Parser)]
 #[command(name = "registry-bench", version)]
 enum Command {
-    /// Shows the workloads and the backends.
+    /// Lists the workloads and the backends.
     List,
-    /// Prints what is to be run, as JSON.
-    Plan(Wish),
+    /// Prints a plan as JSON.
+    Plan(PlanArgs),
     /// Runs one workload on a registry and on the bare map, and prints JSON lines.
     Run(Run),
     /// Compares single operations with the bare map, and prints JSON lines.
     Ratio(Compare),
-    /// Measures what operations cost at one size, and prints JSON lines.
+    /// Measures the cost of operations at one size, and prints JSON lines.
     Scale(Size),
     /// Measures latencies under open-loop load, and prints JSON lines.
     Tails(Load),
@@ -53,17 +53,17 @@ struct Run {
     shards: usize,
     #[arg(long, value_parser = at_least_one)]
     threads: usize,
-    /// Instead of what the workload has.
+    /// Instead of that of the workload.
     #[arg(long, value_parser = at_least_one)]
     entries: Option<usize>,
-    /// Instead of what the workload has; no effect on those of threads.
+    /// Instead of that of the workload; no effect on workloads of threads.
     #[arg(long, value_parser = at_least_one)]
     tasks: Option<usize>,
     #[arg(long)]
     seconds: f64,
     #[arg(long)]
     seed: u64,
-    /// The bare map before the registry, to take turns.
+    /// Runs the bare map before the registry.
     #[arg(long)]
     bare_first: bool,
 }
@@ -81,7 +81,7 @@ struct Compare {
     entries: usize,
     #[arg(long, value_parser = at_least_one)]
     rounds: usize,
-    /// So many pairs of subjects, built one after the other.
+    /// The number of pairs of subjects, built one after the other.
     #[arg(long, default_value = "1", value_parser = at_least_one)]
     pairs: usize,
     #[arg(long)]
@@ -98,10 +98,10 @@ struct Size {
     backend: String,
     #[arg(long)]
     shards: usize,
-    /// Or tasks, along tasks.
+    /// The number of entries, or of tasks along tasks.
     #[arg(long, value_parser = at_least_one)]
     entries: usize,
-    /// The immutable map too.
+    /// Measures the immutable map too.
     #[arg(long)]
     limit: bool,
     #[arg(long, value_parser = at_least_one)]
@@ -124,17 +124,17 @@ struct Load {
     tasks: usize,
     #[arg(long, value_parser = at_least_one)]
     threads: usize,
-    /// For each scenario.
+    /// The time of each scenario.
     #[arg(long)]
     seconds: f64,
-    /// So many operations per second, instead of half of what saturates.
+    /// The operations offered per second, instead of half of the saturated rate.
     #[arg(long)]
     offered: Option<f64>,
     #[arg(long)]
     seed: u64,
 }
 
-/// The status of a program that was asked for something impossible.
+/// The exit code for invalid options.
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
@@ -144,7 +144,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::from(if asked || error.is::<Impossible>() { USAGE } else { 1 })
+            ExitCode::from(if asked || error.is::<UsageError>() { USAGE } else { 1 })
         }
     }
 }
@@ -152,7 +152,7 @@ fn main() -> ExitCode {
 fn execute(command: Command) -> Result<()> {
     match command {
         Command::List => list(),
-        Command::Plan(wish) => println!("{}", serde_json::to_string(&plan::plan(&wish)?)?),
+        Command::Plan(args) => println!("{}", serde_json::to_string(&plan::plan(&args)?)?),
         Command::Run(arguments) => print_lines(run(&arguments)?)?,
         Command::Ratio(arguments) => {
             let request = Request {
@@ -207,7 +207,7 @@ fn list() {
     println!("Backends: {}", choose::backends().join(", "));
 }
 
-/// Runs both subjects one after the other in this process, so that their ratio is one of neighbours.
+/// Runs both subjects one after the other in this process.
 fn run(arguments: &Run) -> Result<Vec<Line>> {
     let mut workload = *workload::find(&arguments.workload).context("there is no such workload")?;
     workload.entries = arguments.entries.unwrap_or(workload.entries);
@@ -217,17 +217,17 @@ fn run(arguments: &Run) -> Result<Vec<Line>> {
     }
     let duration = Duration::try_from_secs_f64(arguments.seconds).context("--seconds")?;
     let job = Job { workload, threads: arguments.threads, duration };
-    let world = Arc::new(World::new(job.counts(), workload.seed));
+    let fixture = Arc::new(Fixture::new(job.counts(), workload.seed));
     let layout = Layout { shards: arguments.shards, servers: workload.entries, transports: workload.transports };
 
     let registry = choose::registry(&arguments.backend, layout)?;
     let bare = choose::bare(&arguments.backend, layout);
-    registry.fill(&world);
+    registry.fill(&fixture);
     let skew = registry.skew();
     if let Some(bare) = &bare {
-        bare.fill(&world);
+        bare.fill(&fixture);
     }
-    let measure = |runner: &dyn Runner| runner.slice(&world, &job);
+    let measure = |runner: &dyn Runner| runner.slice(&fixture, &job);
     let (on_registry, on_bare) = match &bare {
         Some(bare) if arguments.bare_first => {
             let on_bare = measure(&**bare)?;
@@ -280,7 +280,7 @@ fn run(arguments: &Run) -> Result<Vec<Line>> {
 fn sample(setup: Setup, slice: &Slice, skew: Option<f64>) -> Sample {
     let latencies = &slice.latencies;
     let all_timed = setup.sample_every == 1;
-    // Buckets double in width, from 8 ns on.
+    // Buckets double in width from 8 ns on.
     let buckets = || latencies.iter_log(8, 2.0).map(|to| (to.value_iterated_to(), to.count_since_last_iteration()));
     Sample {
         seconds: slice.elapsed.as_secs_f64(),

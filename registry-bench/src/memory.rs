@@ -1,32 +1,31 @@
-//! Counts bytes: what an entry and a binding take, mailboxes apart.
+//! Bytes of an entry and of a binding, without mailboxes.
 //!
-//! Ids and mailboxes are made before the first look at the allocator, and every entry gets another sending end of a
-//! mailbox that is there already, so what is counted is the registry's own: tables, records, and one pointer.
-//! Tables grow as they are filled, on both sides, as they do for whoever does not know the number beforehand.
-//! What is counted is what was asked for; an allocator rounds that up.
-//! One subject lives at a time, and the program that does this is run once for each backend.
+//! Ids and mailboxes are made before the allocator is read, and every entry gets a clone of an existing mailbox, so
+//! only the tables, records and one pointer are counted. Tables grow as they are filled, on both sides, as for a user
+//! without a known capacity. The bytes are those asked of the allocator, which rounds them up. One subject exists at a
+//! time, and the program is run once for each backend.
 
 use anyhow::Result;
 
 use crate::choose;
+use crate::fixture::{Counts, Fixture};
 use crate::record::{Line, Memory, Point, Ratio};
 use crate::registry::Layout;
 use crate::spread::Spread;
-use crate::world::{Counts, World};
 
-/// How many transports are bound to one server when bindings are counted.
+/// The number of transports bound to one server when bindings are counted.
 const TRANSPORTS_PER_SERVER: usize = 10;
 
-/// What ids are drawn from.
+/// The seed of the ids.
 const SEED: u64 = 1;
 
-/// Measures the registry and the bare map. `live` is how many bytes are allocated at present.
+/// Measures the registry and the bare map. `live` returns the number of bytes allocated at present.
 ///
 /// # Errors
 ///
-/// If there is no such backend, or the registry does not like the number of shards.
+/// If there is no such backend, or the number of shards is invalid.
 pub fn measure(backend: &str, shards: usize, entries: usize, live: &dyn Fn() -> usize) -> Result<Vec<Memory>> {
-    let world = World::new(Counts { servers: entries, strangers: 0, claims: 0, transports: 0 }, SEED);
+    let fixture = Fixture::new(Counts { servers: entries, absent_ids: 0, claims: 0, transports: 0 }, SEED);
     let layout = Layout { shards, servers: 0, transports: 0 };
     let memory = |subject: &str, shards, bytes_per_entry, bytes_per_binding| Memory {
         subject: subject.to_owned(),
@@ -40,20 +39,20 @@ pub fn measure(backend: &str, shards: usize, entries: usize, live: &dyn Fn() -> 
 
     let before = live();
     let registry = choose::unchecked_registry(backend, layout)?;
-    registry.fill(&world);
+    registry.fill(&fixture);
     let bytes_per_entry = per_entry(live().saturating_sub(before));
     drop(registry);
     let mut all = vec![memory("registry", shards, bytes_per_entry, Some(per_binding(backend, layout, entries, live)?))];
 
     let before = live();
     if let Some(bare) = choose::bare(backend, layout) {
-        bare.fill(&world);
+        bare.fill(&fixture);
         all.push(memory("bare", 1, per_entry(live().saturating_sub(before)), None));
     }
     Ok(all)
 }
 
-/// The same as lines: the bytes, and where a curve is wanted its points and the ratio `memory_vs_bare`.
+/// Returns the lines to print: the bytes, and for a curve also its points and the ratio `memory_vs_bare`.
 #[must_use]
 pub fn lines(all: Vec<Memory>, curve: bool) -> Vec<Line> {
     let figure = |figure| Spread { median: figure, min: figure, max: figure };
@@ -97,11 +96,11 @@ pub fn lines(all: Vec<Memory>, curve: bool) -> Vec<Line> {
 
 fn per_binding(backend: &str, layout: Layout, transports: usize, live: &dyn Fn() -> usize) -> Result<f64> {
     let servers = transports.div_ceil(TRANSPORTS_PER_SERVER);
-    let world = World::new(Counts { servers, strangers: 0, claims: 0, transports }, 2);
+    let fixture = Fixture::new(Counts { servers, absent_ids: 0, claims: 0, transports }, 2);
     let registry = choose::unchecked_registry(backend, layout)?;
-    registry.fill(&world);
+    registry.fill(&fixture);
     let before = live();
-    registry.bind_all(&world);
+    registry.bind_all(&fixture);
     Ok(live().saturating_sub(before) as f64 / transports as f64)
 }
 
@@ -112,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_become_a_ratio_that_can_be_found_by_its_name() {
+    fn a_curve_has_a_ratio_and_points() {
         let memory = |subject: &str, shards, bytes_per_entry| Memory {
             subject: subject.to_owned(),
             backend: "papaya".to_owned(),
@@ -137,8 +136,8 @@ mod tests {
     }
 
     #[test]
-    fn what_was_there_before_is_not_counted() {
-        // An allocator that says 1,000 bytes more each time it is asked.
+    fn bytes_allocated_before_are_not_counted() {
+        // An allocator that reports 1,000 bytes more each time.
         let live = Cell::new(5_000_000);
         let all = measure("papaya", 4, 100, &|| {
             live.set(live.get() + 1_000);

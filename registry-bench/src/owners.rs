@@ -1,12 +1,12 @@
 //! Live tasks that each own a mailbox and receive from it.
 //!
-//! They run on a separate runtime, beside the measured threads. A message to a live task also wakes that task, which is part
-//! of the cost of sending; the threads of the runtime then receive the message, and without processors of their own they
-//! compete with the measured threads.
+//! They run on a separate runtime, beside the measured threads. A message to a live task also wakes that task, which is
+//! part of the cost of sending; the threads of the runtime then receive the message, and without processors of their
+//! own they compete with the measured threads.
 //!
-//! Where messages are measured, tasks that only yield keep those threads awake. A message to a runtime whose threads sleep
-//! wakes one of them by a system call, which takes microseconds and measures the operating system; the threads of a server
-//! under load are awake.
+//! Where messages are measured, tasks that only yield keep those threads awake. A message to a runtime whose threads
+//! sleep wakes one of them by a system call, which takes microseconds and measures the operating system; the threads of
+//! a server under load are awake.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ use anyhow::Result;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::AbortHandle;
 
-use crate::world::{Flow, ServerInbox};
+use crate::fixture::{Flow, ServerInbox};
 
 /// The tasks, aborted on drop.
 #[derive(Debug)]
@@ -90,25 +90,25 @@ pub fn threads_beside(measured: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::world::{Counts, World};
+    use crate::fixture::{Counts, Fixture};
     use registry_router::{Delivery, Mailbox};
 
     #[test]
     fn owners_receive_until_they_are_dropped() {
-        let counts = Counts { servers: 50, strangers: 0, claims: 0, transports: 0 };
-        let (world, flow, inboxes) = World::with_owners(counts, 1, 2);
+        let counts = Counts { servers: 50, absent_ids: 0, claims: 0, transports: 0 };
+        let (fixture, flow, inboxes) = Fixture::with_owners(counts, 1, 2);
         let owners = Owners::of(inboxes, &flow, 1).unwrap();
         assert_eq!(owners.live(), 50);
         let awake = owners.awake();
         for n in 0..50 {
-            let message = Delivery { from: world.sender.clone(), message: 1 };
-            assert!(world.mailbox(n).try_send(message).is_ok());
+            let message = Delivery { from: fixture.sender.clone(), message: 1 };
+            assert!(fixture.mailbox(n).try_send(message).is_ok());
         }
-        world.sent(50);
-        world.drain_all();
-        assert!((0..50).all(|n| world.mailbox(n).capacity() == 2));
+        fixture.sent(50);
+        fixture.drain_all();
+        assert!((0..50).all(|n| fixture.mailbox(n).capacity() == 2));
         drop(awake);
         drop(owners);
-        assert!((0..50).all(|n| world.mailbox(n).is_closed()));
+        assert!((0..50).all(|n| fixture.mailbox(n).is_closed()));
     }
 }

@@ -1,7 +1,7 @@
-//! The page: everything about one run, for somebody who has never seen the project.
+//! The page about one run, for a reader new to the project.
 //!
-//! One file without a network: style and plots stand in it. Every figure is computed from the document, and what a
-//! document lacks is said to be lacking, with the command that measures it.
+//! One file that needs no network: style and plots are embedded. Every figure is computed from the document, and a
+//! missing part is named with the command that measures it.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -22,25 +22,25 @@ mod throughput;
 
 /// A part of the page.
 struct Section {
-    /// What leads to it within the page.
+    /// Its id within the page.
     anchor: &'static str,
     title: &'static str,
-    /// Whether somebody new to it should read it first.
+    /// Whether a new reader should read it first.
     first: bool,
     body: Markup,
 }
 
-/// The whole page as HTML.
+/// Returns the whole page as HTML.
 #[must_use]
 pub fn page(document: &Document) -> String {
     let section = |anchor, title, first, body| Section { anchor, title, first, body };
     let sections = [
         section("faster", "Where a peer is faster", true, peers::faster(document)),
-        section("targets", "What it is meant to cost, and whether it does", true, targets::section(document)),
+        section("targets", "Targets: bounds on the cost, and whether they hold", true, targets::section(document)),
         section("ratios", "Single operations beside the bare map", true, ratios::section(document)),
-        section("throughput", "Workloads: how much is done", false, throughput::section(document)),
-        section("latency", "Workloads: how long it takes", false, latency::section(document)),
-        section("tails", "Under a load that does not wait", false, tails::section(document)),
+        section("throughput", "Workloads: throughput", false, throughput::section(document)),
+        section("latency", "Workloads: latency", false, latency::section(document)),
+        section("tails", "Latency under open-loop load", false, tails::section(document)),
         section("curves", "How the cost grows", false, curves::section(document)),
         section("memory", "Memory", false, memory::section(document)),
         section("peers", "Peers, operation by operation", false, peers::section(document)),
@@ -73,7 +73,7 @@ pub fn page(document: &Document) -> String {
     whole.into_string()
 }
 
-/// What is said where a document has no figures.
+/// Renders that a part was not measured, and the command that measures it.
 fn absent(what: &str, command: &str) -> Markup {
     html! { p.absent { (what) ": not measured in this run. " code { (command) } " measures it." } }
 }

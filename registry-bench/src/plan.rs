@@ -1,7 +1,7 @@
-//! What is run, in which order, and how long that takes: a plan is data, and whoever asked for it carries it out.
+//! The plan of a bench as data: the steps, their order, and the estimated time of each.
 //!
-//! Rounds go outermost and backends innermost, so that backends which are compared run next to each other, and a
-//! machine that gets slower meanwhile does so for all of them.
+//! Rounds are outermost and backends innermost, so that the runs of compared backends are neighbours, and a change of
+//! the machine's speed affects all of them.
 
 use std::thread;
 
@@ -18,73 +18,73 @@ use self::level::{FULL, Level, QUICK, SMOKE};
 mod level;
 mod parts;
 
-/// What somebody wants to have measured.
+/// The options of a bench.
 #[derive(Args, Clone, Debug, Default)]
-pub struct Wish {
-    /// All of it in less than 3 minutes: short slices. The default.
+pub struct PlanArgs {
+    /// Short slices: less than 3 minutes on an idle machine. The default.
     #[arg(long, conflicts_with_all = ["full", "smoke"])]
     pub quick: bool,
     /// Long slices, more rounds, all workloads at all shard counts.
     #[arg(long, conflicts_with = "smoke")]
     pub full: bool,
-    /// As little as possible of everything, to see that it runs; its figures mean nothing.
+    /// As little as possible of everything, as a test; the figures mean nothing.
     #[arg(long)]
     pub smoke: bool,
-    /// Of all that could be measured, ratios of single operations; may be combined with the others below.
+    /// Only ratios of single operations; may be combined with the four options below.
     #[arg(long)]
     pub ratios: bool,
-    /// Bytes per entry and per binding.
+    /// Only bytes per entry and per binding.
     #[arg(long)]
     pub memory: bool,
-    /// Curves along entries, shards and live tasks, those of memory too.
+    /// Only curves over entries, shards and live tasks, memory included.
     #[arg(long)]
     pub scale: bool,
-    /// Latencies under open-loop load.
+    /// Only latencies under open-loop load.
     #[arg(long)]
     pub tails: bool,
-    /// Bytes of idle mailboxes.
+    /// Only bytes of idle mailboxes.
     #[arg(long)]
     pub mailboxes: bool,
-    /// This backend only; may be given several times.
+    /// Only this backend; may be given several times.
     #[arg(long)]
     pub backend: Vec<String>,
-    /// This workload only, and no ratios of single operations; may be given several times.
+    /// Only this workload, and no ratios of single operations; may be given several times.
     #[arg(long)]
     pub workload: Vec<String>,
-    /// This number of shards only, for all workloads; may be given several times.
+    /// Only this number of shards, for all workloads; may be given several times.
     #[arg(long)]
     pub shards: Vec<usize>,
-    /// So many threads instead of one per core, and instead of 1 and 2 for the ratios.
+    /// The number of threads, instead of one per core, and instead of 1 and 2 for the ratios.
     #[arg(long, value_parser = at_least_one)]
     pub threads: Option<usize>,
-    /// So many servers instead of what each workload has, and instead of 10,000 and 1,000,000 for the ratios; so many
-    /// live tasks for the tails. Curves have sizes of their own.
+    /// The number of servers, instead of that of each workload, and instead of 10,000 and 1,000,000 for the ratios; the
+    /// number of live tasks for the tails. Curves have sizes of their own.
     #[arg(long, value_parser = at_least_one)]
     pub entries: Option<usize>,
-    /// What ids and order are drawn from, instead of what each workload has.
+    /// The seed of ids and their order, instead of that of each workload.
     #[arg(long)]
     pub seed: Option<u64>,
 }
 
-/// Steps, to be carried out one after the other.
+/// Steps to run one after the other.
 #[derive(Clone, Debug, Serialize)]
 pub struct Plan {
     /// The steps.
     pub steps: Vec<Step>,
-    /// How long they take together, about.
+    /// The estimated time of all steps in seconds.
     pub seconds: f64,
 }
 
 /// One child process.
 #[derive(Clone, Debug, Serialize)]
 pub struct Step {
-    /// What to call it.
+    /// What is shown while it runs.
     pub label: String,
     /// The program.
     pub program: &'static str,
     /// Its arguments.
     pub arguments: Vec<String>,
-    /// How long it takes, about.
+    /// The estimated time in seconds.
     pub seconds: f64,
 }
 
@@ -97,7 +97,7 @@ const USUAL_SHARDS: usize = 64;
 /// The workloads that run with all shard counts in a quick run too: those where shards matter most.
 const AT_ALL_SHARDS: [&str; 2] = ["lookup-10k", "contention"];
 
-/// What a child process costs beside its slices, per entry that it fills two subjects with, and per task that it
+/// The time of a child process beside its slices, per entry that it fills two subjects with, and per task that it
 /// starts twice. Only the estimate depends on these.
 const SECONDS_PER_PROCESS: f64 = 0.02;
 const SECONDS_PER_ENTRY: f64 = 3.0e-6;
@@ -107,47 +107,47 @@ const SECONDS_PER_TASK: f64 = 1.5e-6;
 ///
 /// # Errors
 ///
-/// If a name is wrong or a setting impossible, with what would be right.
-pub fn plan(wish: &Wish) -> Result<Plan> {
-    let scale = level(wish);
-    let backends = chosen("backend", &wish.backend, &choose::backends())?;
+/// If a name is unknown or a setting invalid; the message says what is valid.
+pub fn plan(args: &PlanArgs) -> Result<Plan> {
+    let scale = level(args);
+    let backends = chosen("backend", &args.backend, &choose::backends())?;
     let names: Vec<&str> = WORKLOADS.iter().map(|workload| workload.name).collect();
-    let workloads = chosen("workload", &wish.workload, &names)?;
-    ensure!(wish.threads != Some(0), "--threads: there must be at least one");
-    ensure!(wish.entries != Some(0), "--entries: there must be at least one");
-    for &shards in &wish.shards {
-        // The registry itself knows best.
+    let workloads = chosen("workload", &args.workload, &names)?;
+    ensure!(args.threads != Some(0), "--threads: there must be at least one");
+    ensure!(args.entries != Some(0), "--entries: there must be at least one");
+    for &shards in &args.shards {
+        // Validated by the registry.
         choose::unchecked_registry(backends[0], Layout { shards, servers: 0, transports: 0 })?;
     }
-    let threads = wish.threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
+    let threads = args.threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
 
-    let parts = Parts::of(wish);
+    let parts = Parts::of(args);
     let mut steps = Vec::new();
     let mut sizes = Vec::new();
     for round in 0..if parts.workloads { scale.rounds } else { 0 } {
         for workload in WORKLOADS.iter().filter(|workload| workloads.contains(&workload.name)) {
-            for &shards in &shards_of(wish, scale, workload) {
-                let entries = wish.entries.unwrap_or(workload.entries.min(scale.most));
+            for &shards in &shards_of(args, scale, workload) {
+                let entries = args.entries.unwrap_or(workload.entries.min(scale.most));
                 if !sizes.contains(&(shards, entries)) {
                     sizes.push((shards, entries));
                 }
                 for backend in &backends {
-                    steps.push(run(wish, scale, workload, backend, (shards, threads, entries, round)));
+                    steps.push(run(args, scale, workload, backend, (shards, threads, entries, round)));
                 }
             }
         }
     }
     if parts.memory {
-        steps.extend(parts::memory(wish, scale, &backends, &sizes));
+        steps.extend(parts::memory(args, scale, &backends, &sizes));
     }
     if parts.ratios {
-        steps.extend(parts::ratios(wish, scale, &backends));
+        steps.extend(parts::ratios(args, scale, &backends));
     }
     if parts.scale {
-        steps.extend(parts::curves(wish, scale, &backends));
+        steps.extend(parts::curves(args, scale, &backends));
     }
     if parts.tails {
-        steps.extend(parts::tails(wish, scale, &backends));
+        steps.extend(parts::tails(args, scale, &backends));
     }
     if parts.mailboxes {
         steps.push(parts::mailboxes(scale));
@@ -156,17 +156,17 @@ pub fn plan(wish: &Wish) -> Result<Plan> {
     Ok(Plan { steps, seconds })
 }
 
-fn level(wish: &Wish) -> &'static Level {
-    if wish.full {
+fn level(args: &PlanArgs) -> &'static Level {
+    if args.full {
         &FULL
-    } else if wish.smoke {
+    } else if args.smoke {
         &SMOKE
     } else {
         &QUICK
     }
 }
 
-/// What is measured.
+/// The parts that are measured.
 struct Parts {
     workloads: bool,
     ratios: bool,
@@ -177,26 +177,26 @@ struct Parts {
 }
 
 impl Parts {
-    /// What is named, or all that the level has.
-    fn of(wish: &Wish) -> Self {
-        let named = wish.ratios || wish.memory || wish.scale || wish.tails || wish.mailboxes;
-        let narrowed = !wish.workload.is_empty();
+    /// Returns the parts that are named, or all of the level.
+    fn of(args: &PlanArgs) -> Self {
+        let named = args.ratios || args.memory || args.scale || args.tails || args.mailboxes;
+        let narrowed = !args.workload.is_empty();
         let all = !named && !narrowed;
-        let more = all && level(wish).curves_and_tails;
+        let more = all && level(args).curves_and_tails;
         Self {
             workloads: narrowed || !named,
-            ratios: wish.ratios || all,
-            memory: wish.memory || wish.scale || !named,
-            scale: wish.scale || more,
-            tails: wish.tails || more,
-            mailboxes: wish.mailboxes || all,
+            ratios: args.ratios || all,
+            memory: args.memory || args.scale || !named,
+            scale: args.scale || more,
+            tails: args.tails || more,
+            mailboxes: args.mailboxes || all,
         }
     }
 }
 
-fn shards_of(wish: &Wish, scale: &Level, workload: &Workload) -> Vec<usize> {
-    if !wish.shards.is_empty() {
-        wish.shards.clone()
+fn shards_of(args: &PlanArgs, scale: &Level, workload: &Workload) -> Vec<usize> {
+    if !args.shards.is_empty() {
+        args.shards.clone()
     } else if scale.all_shards || AT_ALL_SHARDS.contains(&workload.name) {
         SHARDS.to_vec()
     } else {
@@ -205,7 +205,7 @@ fn shards_of(wish: &Wish, scale: &Level, workload: &Workload) -> Vec<usize> {
 }
 
 fn run(
-    wish: &Wish,
+    args: &PlanArgs,
     scale: &Level,
     workload: &Workload,
     backend: &str,
@@ -221,7 +221,7 @@ fn run(
             ("threads", &threads),
             ("entries", &entries),
             ("seconds", &slice),
-            ("seed", &wish.seed.unwrap_or(workload.seed)),
+            ("seed", &args.seed.unwrap_or(workload.seed)),
         ],
     );
     let mut tasks = 0;
@@ -242,7 +242,7 @@ fn arguments(command: &str, options: &[(&str, &dyn std::fmt::Display)]) -> Vec<S
     std::iter::once(command.to_owned()).chain(options).collect()
 }
 
-/// The wanted names, or all if none is named.
+/// Returns the wanted names, or all if none is wanted.
 fn chosen<'a>(what: &str, wanted: &[String], all: &[&'a str]) -> Result<Vec<&'a str>> {
     if let Some(wrong) = wanted.iter().find(|name| !all.contains(&name.as_str())) {
         bail!("there is no {what} {wrong:?}; there are {}", all.join(", "));
@@ -251,11 +251,11 @@ fn chosen<'a>(what: &str, wanted: &[String], all: &[&'a str]) -> Result<Vec<&'a 
     Ok(all.iter().filter(is_wanted).copied().collect())
 }
 
-/// A number that is not zero, from the command line.
+/// Parses a positive number.
 ///
 /// # Errors
 ///
-/// If it is none.
+/// If it is zero or not a number.
 pub fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("there must be at least one".to_owned()),
@@ -268,13 +268,13 @@ pub fn at_least_one(text: &str) -> Result<usize, String> {
 mod tests {
     use super::*;
 
-    fn error(wish: &Wish) -> String {
-        plan(wish).expect_err("the wish cannot be granted").to_string()
+    fn error(args: &PlanArgs) -> String {
+        plan(args).expect_err("the options are invalid").to_string()
     }
 
     #[test]
-    fn a_quick_run_has_every_workload_on_every_backend_and_takes_less_than_three_minutes() {
-        let plan = plan(&Wish { threads: Some(2), ..Wish::default() }).unwrap();
+    fn a_quick_run_has_every_workload_on_every_backend_within_three_minutes() {
+        let plan = plan(&PlanArgs { threads: Some(2), ..PlanArgs::default() }).unwrap();
         for workload in WORKLOADS {
             for backend in choose::backends() {
                 let runs = |step: &&Step| {
@@ -288,8 +288,8 @@ mod tests {
 
     #[test]
     fn a_full_run_and_a_smoke_run_have_every_part() {
-        for wish in [Wish { full: true, ..Wish::default() }, Wish { smoke: true, ..Wish::default() }] {
-            let steps = plan(&wish).unwrap().steps;
+        for args in [PlanArgs { full: true, ..PlanArgs::default() }, PlanArgs { smoke: true, ..PlanArgs::default() }] {
+            let steps = plan(&args).unwrap().steps;
             let commands: Vec<&str> = steps.iter().map(|step| step.arguments[0].as_str()).collect();
             assert!(["run", "ratio", "scale", "tails"].iter().all(|command| commands.contains(command)));
             let programs = ["registry-bench-memory", "registry-bench-mailboxes"];
@@ -298,9 +298,9 @@ mod tests {
     }
 
     #[test]
-    fn parts_that_are_named_are_all_there_is() {
-        let programs = |wish: &Wish| -> Vec<String> {
-            let steps = plan(wish).unwrap().steps.into_iter();
+    fn only_named_parts_are_planned() {
+        let programs = |args: &PlanArgs| -> Vec<String> {
+            let steps = plan(args).unwrap().steps.into_iter();
             let mut all: Vec<String> = steps
                 .map(|step| match step.arguments[0].strip_prefix("--") {
                     Some(_) => step.program.to_owned(),
@@ -310,18 +310,18 @@ mod tests {
             all.dedup();
             all
         };
-        assert_eq!(programs(&Wish { scale: true, ..Wish::default() }), ["registry-bench-memory", "scale"]);
+        assert_eq!(programs(&PlanArgs { scale: true, ..PlanArgs::default() }), ["registry-bench-memory", "scale"]);
         assert_eq!(
-            programs(&Wish { tails: true, memory: true, ..Wish::default() }),
+            programs(&PlanArgs { tails: true, memory: true, ..PlanArgs::default() }),
             ["registry-bench-memory", "tails"]
         );
-        let wish = Wish { mailboxes: true, ratios: true, full: true, ..Wish::default() };
-        assert_eq!(programs(&wish), ["ratio", "registry-bench-mailboxes"]);
+        let args = PlanArgs { mailboxes: true, ratios: true, full: true, ..PlanArgs::default() };
+        assert_eq!(programs(&args), ["ratio", "registry-bench-mailboxes"]);
     }
 
     #[test]
     fn the_curves_of_a_full_run_reach_ten_million_entries_and_a_million_tasks() {
-        let plan = plan(&Wish { full: true, scale: true, memory: true, ..Wish::default() }).unwrap();
+        let plan = plan(&PlanArgs { full: true, scale: true, memory: true, ..PlanArgs::default() }).unwrap();
         for backend in choose::backends() {
             let has = |words: &str| {
                 plan.steps.iter().any(|step| {
@@ -336,32 +336,32 @@ mod tests {
     }
 
     #[test]
-    fn wrong_names_list_the_right_ones() {
-        let text = error(&Wish { workload: vec!["nope".to_owned()], ..Wish::default() });
+    fn unknown_names_list_the_known_ones() {
+        let text = error(&PlanArgs { workload: vec!["nope".to_owned()], ..PlanArgs::default() });
         assert!(text.contains("\"nope\"") && text.contains("lookup-100k") && text.contains("zipf"), "{text}");
-        let text = error(&Wish { backend: vec!["ets".to_owned()], ..Wish::default() });
+        let text = error(&PlanArgs { backend: vec!["ets".to_owned()], ..PlanArgs::default() });
         assert!(text.contains("\"ets\"") && text.contains("papaya"), "{text}");
     }
 
     #[test]
-    fn impossible_settings_are_refused() {
-        assert!(error(&Wish { shards: vec![3], ..Wish::default() }).contains("power of two"));
-        assert!(error(&Wish { threads: Some(0), ..Wish::default() }).contains("--threads"));
-        assert!(error(&Wish { entries: Some(0), ..Wish::default() }).contains("--entries"));
+    fn invalid_settings_are_rejected() {
+        assert!(error(&PlanArgs { shards: vec![3], ..PlanArgs::default() }).contains("power of two"));
+        assert!(error(&PlanArgs { threads: Some(0), ..PlanArgs::default() }).contains("--threads"));
+        assert!(error(&PlanArgs { entries: Some(0), ..PlanArgs::default() }).contains("--entries"));
         assert_eq!(at_least_one("0"), Err("there must be at least one".to_owned()));
         assert_eq!((at_least_one("7"), at_least_one("x").is_err()), (Ok(7), true));
     }
 
     #[test]
-    fn a_wish_narrows_the_plan() {
-        let wish = Wish {
+    fn options_narrow_the_plan() {
+        let args = PlanArgs {
             backend: vec!["papaya".to_owned()],
             workload: vec!["zipf".to_owned()],
             shards: vec![8],
             smoke: true,
-            ..Wish::default()
+            ..PlanArgs::default()
         };
-        let plan = plan(&wish).unwrap();
+        let plan = plan(&args).unwrap();
         let programs: Vec<_> = plan.steps.iter().map(|step| step.program).collect();
         assert_eq!(programs, ["registry-bench", "registry-bench-memory"]);
         assert!(plan.steps[0].arguments.join(" ").contains("--shards 8"));

@@ -1,58 +1,58 @@
-//! Single operations of the registry against the same on something else, in one process, in turns.
+//! Single operations of the registry compared with the same on something else, in one process, in turns.
 //!
-//! Both sides are filled with the same ids and the same mailboxes, have room for all entries from the start, and get the
-//! same keys in the same random order, prepared before the clock is read. They run in short slices, each warmed up
-//! untimed, as [`interleave`] says; each pair of slices gives one ratio of times.
+//! Both sides are filled with the same ids and the same mailboxes, have room for all entries from the start, and get
+//! the same keys in the same random order. They run in short slices with an untimed warm-up, see [`interleave`]; each
+//! pair of slices gives one ratio of times.
 //!
-//! Only the two that are compared are alive, so that no third one takes part of the caches. And two maps with the same
-//! content differ by several percent from where their memory happens to lie, which no number of rounds evens out. So
-//! several pairs are built, one after the other, first the one and then the other in turn, with other memory taken in
-//! between: a ratio is the median of the pairs' medians, its range and quartiles are of all rounds of all pairs.
+//! Only the two that are compared exist, so that no third takes part of the caches. Two maps with the same content
+//! differ by several percent depending on the placement of their memory, which no number of rounds evens out. So
+//! several pairs are built one after the other, in alternating order and with other memory allocated in between: a
+//! ratio is the median of the medians of the pairs, its range and quartiles are of all rounds of all pairs.
 //!
-//! - `lookup_vs_bare`, `lookup_miss_vs_bare`: a lookup reads in place the pointer to the mailbox. The registry reads a
-//!   bit too, to see whether the owner is alive; the bare map does not know such a thing.
-//!   The bare map is one map, the registry has as many as it has shards: that is how each is used.
-//! - `lookup_vs_limit`: against a standard map that is never written, with the bare maps' hasher.
+//! - `lookup_vs_bare`, `lookup_miss_vs_bare`: a lookup reads the pointer to the mailbox in place. The registry also
+//!   reads a bit that tells whether the owner is alive; a bare map has none.
+//!   The bare map is one map, and the registry has one for each shard, as each is used.
+//! - `lookup_vs_limit`: against a standard map that is never written, with the hasher of the bare maps.
 //! - `route_vs_bare`: a message goes into a tokio channel by `try_send`; all are emptied between the slices.
 //!   There are at most 1,024 channels, so at more entries several servers share one.
 //! - `register_vs_bare`: a registration is followed by its end: lease dropped against entry removed.
-//! - `hot_two_threads`: everybody looks up one id; the time per lookup and thread with two threads over that with one.
-//!   `bare_hot_two_threads` is the same on the bare map: what the machine itself makes of it.
-//! - What is done many at once is in [`bulk`](crate::bulk).
-//! - `monitor_overhead`: the registry against itself, the same table, while its monitor is [switched](crate::switch) off.
-//!   As what is to be seen is small, it has four times as many rounds of slices a quarter as long.
+//! - `hot_two_threads`: all threads look up one id; the time per lookup and thread with two threads over that with one.
+//!   `bare_hot_two_threads` is the same on the bare map.
+//! - Bulk operations are in [`bulk`](crate::bulk).
+//! - `monitor_overhead`: the registry against itself, the same table, while its monitor is [switched](crate::switch)
+//!   off. The difference is small, so there are four times as many rounds of slices a quarter as long.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use crate::checks::SETTLED;
 use crate::choose::{self, Runner};
+use crate::fixture::{Counts, Fixture};
+use crate::health_checks::SETTLED;
 use crate::interleave::{Extent, Side, interleave};
 use crate::record::Ratio;
 use crate::registry::Layout;
 use crate::spread::{Spread, quartiles};
-use crate::timed_loop::{Operation, STRANGERS};
-use crate::world::{Counts, World};
+use crate::timed_loop::{ABSENT_IDS, Operation};
 
-/// How much is measured.
+/// A request to measure the ratios of one backend.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// On which backend.
+    /// The name of the backend.
     pub backend: String,
-    /// With how many shards.
+    /// The number of shards.
     pub shards: usize,
-    /// With how many entries.
+    /// The number of entries.
     pub entries: usize,
-    /// With how many threads, one after the other.
+    /// The numbers of threads, measured one after the other.
     pub threads: Vec<usize>,
-    /// How many pairs of slices, at least; each pair of subjects has as many as any other.
+    /// The least number of pairs of slices; all pairs of subjects have equally many.
     pub rounds: usize,
-    /// How many pairs of subjects are built.
+    /// The number of pairs of subjects.
     pub pairs: usize,
-    /// How long a slice is, about.
+    /// The approximate time of a slice.
     pub slice: Duration,
-    /// What the ids and their order are drawn from.
+    /// The seed of the ids and their order.
     pub seed: u64,
 }
 
@@ -61,11 +61,11 @@ pub struct Request {
 struct Comparison {
     name: &'static str,
     operation: Operation,
-    /// How many threads are at work on each side.
+    /// The number of threads on each side.
     threads: [usize; 2],
-    /// Which of the two subjects is on each side.
+    /// The index of the subject on each side.
     subjects: [usize; 2],
-    /// So many times the rounds, of slices so many times as short.
+    /// The factor by which rounds are more and slices are shorter.
     finer: usize,
 }
 
@@ -76,32 +76,32 @@ impl Comparison {
     }
 }
 
-/// What one comparison came to on one pair of subjects.
+/// The result of a comparison on one pair of subjects.
 #[derive(Clone, Debug)]
 struct Pair {
-    /// The times on both sides.
+    /// The times of both sides in each round.
     rounds: Vec<[f64; 2]>,
-    /// How many operations a slice had.
+    /// The number of operations of a slice.
     operations: usize,
 }
 
-/// How one subject is made.
+/// Makes a subject.
 type Make<'a> = &'a dyn Fn() -> Result<Box<dyn Runner>>;
 
-/// How two subjects are made and filled, for the n-th pair.
+/// Makes and fills the n-th pair of subjects.
 type MakePair<'a> = &'a dyn Fn(usize) -> Result<[Box<dyn Runner>; 2]>;
 
 /// Measures all ratios.
 ///
 /// # Errors
 ///
-/// If the backend or the number of shards is not possible, or an operation did not do what it should.
+/// If the backend or the number of shards is not possible, or an operation failed.
 pub fn measure(request: &Request) -> Result<Vec<Ratio>> {
-    // Threads do not share those that they register: two that want the same id at the same time are another matter.
-    let strangers = STRANGERS * request.threads.iter().max().context("how many threads?")?;
-    let world = World::new(Counts { servers: request.entries, strangers, claims: 0, transports: 0 }, request.seed);
+    // Threads register separate ids, for contention on one id is another measurement.
+    let absent_ids = ABSENT_IDS * request.threads.iter().max().context("the number of threads is missing")?;
+    let fixture = Fixture::new(Counts { servers: request.entries, absent_ids, claims: 0, transports: 0 }, request.seed);
     let layout = Layout { shards: request.shards, servers: request.entries, transports: 0 };
-    let heard = || choose::registry(&request.backend, layout);
+    let monitored = || choose::registry(&request.backend, layout);
     let bare = || choose::bare(&request.backend, layout).context("there is no bare map");
     let limit = || Ok(choose::limit());
 
@@ -131,36 +131,40 @@ pub fn measure(request: &Request) -> Result<Vec<Ratio>> {
             finer: 1,
         };
         comparisons.extend([hot("hot_two_threads", 0), hot("bare_hot_two_threads", 1)]);
-        ratios.extend(over_pairs(request, &world, &|pair| in_turn(&world, [&heard, &bare], pair), &comparisons)?);
+        ratios.extend(over_pairs(
+            request,
+            &fixture,
+            &|pair| in_turn(&fixture, [&monitored, &bare], pair),
+            &comparisons,
+        )?);
     }
     let to_limit = each(&[("lookup_vs_limit", Operation::Lookup)], 1);
-    ratios.extend(over_pairs(request, &world, &|pair| in_turn(&world, [&heard, &limit], pair), &to_limit)?);
+    ratios.extend(over_pairs(request, &fixture, &|pair| in_turn(&fixture, [&monitored, &limit], pair), &to_limit)?);
     let overhead = each(&[("monitor_overhead", Operation::Lookup), ("monitor_overhead", Operation::Route)], 4);
     let switched = |_| {
-        let both = choose::heard_and_unheard(&request.backend, layout)?;
-        both[0].fill(&world);
-        settle(&*both[0], &world);
+        let both = choose::monitored_and_unmonitored(&request.backend, layout)?;
+        both[0].fill(&fixture);
+        settle(&*both[0], &fixture);
         Ok(both)
     };
-    ratios.extend(over_pairs(request, &world, &switched, &overhead)?);
+    ratios.extend(over_pairs(request, &fixture, &switched, &overhead)?);
     Ok(ratios)
 }
 
-/// Looks up until the subject has found the rate at which it times lookups.
-fn settle(subject: &dyn Runner, world: &World) {
-    let mut timed = subject.timed_loop(Operation::Lookup, world, 0);
+/// Looks up until the rate at which the subject times lookups has settled.
+fn settle(subject: &dyn Runner, fixture: &Fixture) {
+    let mut timed = subject.timed_loop(Operation::Lookup, fixture, 0);
     let began = Instant::now();
     while began.elapsed() < SETTLED {
-        timed.run(0, world.order.len());
+        timed.run(0, fixture.order.len());
     }
 }
 
-/// Makes two subjects, first the one in one pair and the other in the next, and fills them in the order in which they
-/// were made.
-fn in_turn(world: &World, make: [Make<'_>; 2], pair: usize) -> Result<[Box<dyn Runner>; 2]> {
+/// Makes two subjects in an order that alternates from pair to pair, and fills them in the same order.
+fn in_turn(fixture: &Fixture, make: [Make<'_>; 2], pair: usize) -> Result<[Box<dyn Runner>; 2]> {
     let first = pair % 2;
     let mut built = [make[first]()?, make[1 - first]()?];
-    built.iter().for_each(|subject| subject.fill(world));
+    built.iter().for_each(|subject| subject.fill(fixture));
     if first == 1 {
         built.reverse();
     }
@@ -168,10 +172,15 @@ fn in_turn(world: &World, make: [Make<'_>; 2], pair: usize) -> Result<[Box<dyn R
 }
 
 /// Builds pairs of subjects, one pair after the other, and makes all comparisons on each.
-fn over_pairs(request: &Request, world: &World, make: MakePair<'_>, comparisons: &[Comparison]) -> Result<Vec<Ratio>> {
+fn over_pairs(
+    request: &Request,
+    fixture: &Fixture,
+    make: MakePair<'_>,
+    comparisons: &[Comparison],
+) -> Result<Vec<Ratio>> {
     let mut rng = fastrand::Rng::with_seed(request.seed);
     let mut of_comparisons: Vec<Vec<Pair>> = vec![Vec::new(); comparisons.len()];
-    // Held while the later pairs are built, so that those cannot lie where the earlier ones did.
+    // Held while later pairs are built, so that those are placed elsewhere in memory.
     let mut in_between: Vec<Vec<u8>> = Vec::new();
     for pair in 0..request.pairs {
         in_between.extend((0..256).map(|_| Vec::with_capacity(rng.usize(16..16_384))));
@@ -179,12 +188,12 @@ fn over_pairs(request: &Request, world: &World, make: MakePair<'_>, comparisons:
         for (comparison, all) in comparisons.iter().zip(&mut of_comparisons) {
             let side = |n: usize| {
                 let subject = &*subjects[comparison.subjects[n]];
-                Side::new(subject, comparison.operation, comparison.threads[n], world)
+                Side::new(subject, comparison.operation, comparison.threads[n], fixture)
             };
             let rounds = (request.rounds * comparison.finer).div_ceil(request.pairs);
             let slice = request.slice / comparison.finer as u32;
-            let extent = Extent { keys: world.order.len(), rounds, slice };
-            let times = interleave(&[side(0), side(1)], extent, &|| world.drain_all())
+            let extent = Extent { keys: fixture.order.len(), rounds, slice };
+            let times = interleave(&[side(0), side(1)], extent, &|| fixture.drain_all())
                 .with_context(|| format!("{} on {}", comparison.name, request.backend))?;
             let rounds = times.rounds.iter().map(|round| [round[0], round[1]]).collect();
             all.push(Pair { rounds, operations: times.operations });
@@ -212,7 +221,7 @@ fn over_pairs(request: &Request, world: &World, make: MakePair<'_>, comparisons:
     comparisons.iter().zip(&of_comparisons).map(ratio).collect()
 }
 
-/// What is made of the times of all rounds of all pairs.
+/// The summary of all rounds of all pairs.
 #[derive(Debug, PartialEq)]
 struct Summary {
     spread: Spread,
@@ -238,7 +247,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pair_that_lies_badly_does_not_outweigh_the_others() {
+    fn one_slow_pair_does_not_outweigh_the_others() {
         let pair = |subject: f64, rounds| Pair { rounds: vec![[subject, 10.0]; rounds], operations: 1 };
         let summary = summary(&[pair(11.0, 2), pair(20.0, 9), pair(12.0, 2)]).unwrap();
         assert!((summary.spread.median - 1.2).abs() < 1e-9, "the middle pair's, however many rounds the worst has");

@@ -1,4 +1,4 @@
-//! The README's table of backends: figures out of a document, and one hand-written column of advice.
+//! The table of backends of the README: figures of a document, and one handwritten column of advice.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ pub const BEGIN: &str = "<!-- written by `cargo xtask bench --update-readme` -->
 /// After it.
 pub const END: &str = "<!-- end of what is written -->";
 
-/// When to pick which backend: the one column that is not measured, so it says nothing that a run could contradict.
+/// The advice on each backend: the one column that is not measured, so it must not state figures.
 const ADVICE: [(&str, &str); 5] = [
     ("papaya", "**The default.** Reads wait for nobody and write nothing shared: many cores, hot ids, steady tails."),
     ("dashmap", "Few cores, much coming and going, little memory. Readers wait while half a shard is written."),
@@ -23,7 +23,7 @@ const ADVICE: [(&str, &str); 5] = [
     ("reference", "Tests, and the line to beat: plainly correct, always compiled."),
 ];
 
-/// The workloads whose throughput is shown, and what a column is called.
+/// The workloads whose throughput is shown, and the titles of their columns.
 const SHOWN: [(&str, &str); 3] =
     [("lookup-100k", "lookups by 100,000 tasks"), ("hot", "one hot id"), ("sustained", "mixed 40/30/20/10")];
 
@@ -31,22 +31,22 @@ const SHOWN: [(&str, &str); 3] =
 const RATIOS: [(&str, &str); 3] =
     [("lookup_vs_bare", "lookup"), ("route_vs_bare", "message"), ("register_vs_bare", "registration")];
 
-/// The sizes that ratios are shown at.
+/// The sizes at which ratios are shown.
 const SIZES: [usize; 2] = [10_000, 1_000_000];
 
-/// The size that memory is shown at, and the number of shards of everything.
+/// The size at which memory is shown, and the number of shards.
 const MEMORY_AT: usize = 100_000;
 const SHARDS: usize = 64;
 
-/// The table, and where its figures come from.
+/// Returns the table, and the source of its figures.
 ///
 /// # Errors
 ///
-/// What the document lacks, if it lacks something that the table shows.
+/// If the document lacks a figure of the table.
 pub fn block(document: &Document) -> Result<String, String> {
     let host = &document.host;
     if host.revision.is_empty() || host.cpu.is_empty() {
-        return Err("the document does not say where and of which revision it is".to_owned());
+        return Err("the document has no host or no revision".to_owned());
     }
     let mut text = String::from("| backend | when to pick it |");
     for (_, title) in RATIOS {
@@ -78,20 +78,20 @@ pub fn block(document: &Document) -> Result<String, String> {
     Ok(text)
 }
 
-/// Puts a block between the two marks of a text.
+/// Replaces the text between the two markers.
 ///
 /// # Errors
 ///
-/// If a mark is missing, there twice, or behind the other.
+/// If a marker is missing or repeated, or the two are in the wrong order.
 pub fn put(text: &str, block: &str) -> Result<String, String> {
     let place = |mark: &str| match text.match_indices(mark).collect::<Vec<_>>()[..] {
         [(place, _)] => Ok(place),
-        [] => Err(format!("the mark {mark} is missing")),
-        _ => Err(format!("the mark {mark} is there more than once")),
+        [] => Err(format!("the marker {mark} is missing")),
+        _ => Err(format!("there is more than once the marker {mark}")),
     };
     let (begin, end) = (place(BEGIN)? + BEGIN.len(), place(END)?);
     if begin > end {
-        return Err("the marks are in the wrong order".to_owned());
+        return Err("the markers are in the wrong order".to_owned());
     }
     Ok(format!("{}\n{block}{}", &text[..begin], &text[end..]))
 }
@@ -136,13 +136,13 @@ mod tests {
         serde_json::from_str(include_str!("page/tests/document.json")).unwrap()
     }
 
-    /// What the README says now.
+    /// Returns the current README.
     fn readme() -> String {
         std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap()
     }
 
     #[test]
-    fn the_table_has_every_backend_and_as_many_cells_as_titles() {
+    fn the_table_has_every_backend_and_every_column() {
         let block = block(&document()).unwrap();
         let rows: Vec<&str> = block.lines().take_while(|line| line.starts_with('|')).collect();
         let cells = rows[0].matches('|').count();
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_has_a_place_for_it() {
+    fn writing_the_table_twice_changes_nothing_else() {
         let (readme, block) = (readme(), block(&document()).unwrap());
         let once = put(&readme, &block).unwrap();
         assert!(once.contains(&block));
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lacks_is_named() {
+    fn a_missing_figure_is_named() {
         let lacking = |change: &dyn Fn(&mut Document)| {
             let mut document = document();
             change(&mut document);
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_must_be_there_once_and_in_order() {
+    fn each_marker_must_occur_once_and_in_order() {
         assert!(put("nothing", "x").unwrap_err().contains("missing"));
         assert!(put(&format!("{BEGIN}{END}{BEGIN}"), "x").unwrap_err().contains("more than once"));
         assert!(put(&format!("{END}{BEGIN}"), "x").unwrap_err().contains("wrong order"));

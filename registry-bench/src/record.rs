@@ -1,4 +1,4 @@
-//! What is written down: samples as a child process prints them, and the document that is made of them.
+//! The records of a bench: lines printed by child processes, and the document made of them.
 
 use std::collections::BTreeMap;
 
@@ -18,15 +18,15 @@ mod peer;
 mod point;
 mod tail;
 
-/// One line that a child process prints.
+/// A line printed by a child process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Line {
     /// One run of a workload on one subject.
     Sample(Box<Sample>),
-    /// An operation on the registry against the same on the bare map.
+    /// An operation on the registry compared with the same on the bare map.
     Ratio(Ratio),
-    /// How much an entry takes.
+    /// Bytes of an entry.
     Memory(Memory),
     /// One operation on a peer.
     Peer(Peer),
@@ -34,124 +34,124 @@ pub enum Line {
     Point(Point),
     /// Latencies under open-loop load.
     Tail(Tail),
-    /// Bytes of a mailbox.
+    /// Bytes of an idle mailbox.
     Idle(Idle),
 }
 
-/// What tells rows apart; samples that have it in common are rounds of one row.
+/// The setting of a row; samples of one setting are its rounds.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Setup {
-    /// `registry`, or `bare` for the backend's own map in its place.
+    /// `registry`, or `bare` for the map of the backend alone.
     pub subject: String,
     /// The name of the backend.
     pub backend: String,
     /// The name of the workload.
     pub workload: String,
-    /// How many shards the registry has; 1 for a bare map, which is one map.
+    /// The number of shards; 1 for a bare map.
     pub shards: usize,
-    /// How many threads work.
+    /// The number of threads.
     pub threads: usize,
-    /// How many live tasks those threads serve; none where the threads work themselves.
+    /// The number of live tasks on these threads; `None` if the workers are threads.
     pub tasks: Option<usize>,
-    /// How many servers are registered beforehand.
+    /// The number of servers registered beforehand.
     pub entries: usize,
-    /// What ids and order are drawn from.
+    /// The seed of ids and their order.
     pub seed: u64,
-    /// One operation in so many was timed.
+    /// One operation in this many was timed.
     pub sample_every: u32,
 }
 
 /// One run of a workload on one subject.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
-    /// What was run.
+    /// The setting.
     #[serde(flatten)]
     pub setup: Setup,
-    /// How long it ran.
+    /// The time in seconds.
     pub seconds: f64,
     /// Operations per second.
     pub ops_per_s: f64,
-    /// The latency that half of the timed operations stay within, in nanoseconds.
+    /// The 50th percentile of latency in nanoseconds.
     pub p50_ns: u64,
-    /// The same for 95 %.
+    /// The 95th percentile.
     pub p95_ns: u64,
-    /// The same for 99 %.
+    /// The 99th percentile.
     pub p99_ns: u64,
-    /// The same for 99.9 %.
+    /// The 99.9th percentile.
     pub p999_ns: u64,
-    /// The longest of the timed operations.
+    /// The longest latency.
     pub max_ns: u64,
-    /// How many operations were timed.
+    /// The number of timed operations.
     pub timed: u64,
-    /// (Most − least entries of a shard) / mean, where there are shards.
+    /// (Greatest − least number of entries of a shard) / mean, if there are shards.
     pub skew: Option<f64>,
-    /// Timed operations by their latency: upper end of a bucket in nanoseconds, and how many; only where all are timed.
+    /// The histogram of latencies: upper ends of buckets in nanoseconds, and counts; only if all operations were timed.
     pub buckets: Option<Vec<(u64, u64)>>,
 }
 
 /// A comparison in one process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ratio {
-    /// What is compared: `lookup_vs_bare` and others for single operations, `NAME_vs_bare` for whole workloads.
+    /// The comparison: `lookup_vs_bare` and others for single operations, `NAME_vs_bare` for whole workloads.
     pub name: String,
-    /// Which operation: `lookup`, `miss`, `route`, `register`; `workload` for a whole one, `memory` for bytes.
+    /// The operation: `lookup`, `miss`, `route`, `register`; `workload` for a whole one, `memory` for bytes.
     #[serde(default)]
     pub operation: String,
     /// The name of the backend.
     pub backend: String,
-    /// How many shards the registry has.
+    /// The number of shards.
     pub shards: usize,
-    /// How many threads work.
+    /// The number of threads.
     pub threads: usize,
-    /// How many servers are registered beforehand.
+    /// The number of servers registered beforehand.
     pub entries: usize,
     /// Time on the registry over time on the bare map.
     #[serde(flatten)]
     pub spread: Spread,
-    /// A quarter of the rounds, of all pairs, is at most this.
+    /// The first quartile of the rounds of all pairs.
     #[serde(default)]
     pub q1: Option<f64>,
-    /// Three quarters of the rounds are at most this.
+    /// The third quartile.
     #[serde(default)]
     pub q3: Option<f64>,
-    /// The median on the registry, in nanoseconds per operation.
+    /// The median on the registry in nanoseconds per operation.
     pub subject_ns: Option<f64>,
     /// The median on what it is compared with.
     pub bare_ns: Option<f64>,
-    /// How many pairs of slices.
+    /// The number of pairs of slices.
     pub rounds: usize,
-    /// How many operations in a slice, on each thread.
+    /// The number of operations of a slice on each thread.
     pub operations: Option<usize>,
-    /// What ids and order are drawn from.
+    /// The seed of ids and their order.
     pub seed: u64,
 }
 
-/// How much an entry takes.
+/// Bytes of an entry and of a binding.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Memory {
     /// `registry` or `bare`.
     pub subject: String,
     /// The name of the backend.
     pub backend: String,
-    /// How many shards the registry has; 1 for a bare map.
+    /// The number of shards; 1 for a bare map.
     pub shards: usize,
-    /// How many entries were put in.
+    /// The number of entries.
     pub entries: usize,
-    /// Bytes asked of the allocator per entry, tables and all; mailboxes apart.
+    /// Bytes asked of the allocator per entry, tables included, mailboxes excluded.
     pub bytes_per_entry: f64,
-    /// Bytes more per binding, when each transport is bound to one of a tenth as many servers.
+    /// Bytes per binding, with ten transports bound to each server.
     pub bytes_per_binding: Option<f64>,
 }
 
 /// A row of the document.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// What was run.
+    /// The setting.
     #[serde(flatten)]
     pub setup: Setup,
-    /// How many times.
+    /// The number of rounds.
     pub rounds: usize,
-    /// How long each time, in seconds.
+    /// The time of a round in seconds.
     pub seconds: f64,
     /// The median over the rounds.
     pub ops_per_s: f64,
@@ -165,9 +165,9 @@ pub struct Row {
     pub p99_ns: u64,
     /// See [`Sample::p999_ns`].
     pub p999_ns: u64,
-    /// The longest of all rounds.
+    /// The longest latency of all rounds.
     pub max_ns: u64,
-    /// How many operations were timed, in all rounds.
+    /// The number of timed operations of all rounds.
     pub timed: u64,
     /// See [`Memory::bytes_per_entry`]; measured in a process of its own.
     pub bytes_per_entry: Option<f64>,
@@ -176,24 +176,24 @@ pub struct Row {
     /// See [`Sample::buckets`]; the sum over the rounds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub buckets: Option<Vec<(u64, u64)>>,
-    /// Of which state of the source.
+    /// The revision of the source.
     pub revision: String,
 }
 
-/// Where it was measured. Nothing in it is typed by hand.
+/// The machine and the revision, determined by the program.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
-    /// The processor, as it names itself.
+    /// The name of the processor.
     pub cpu: String,
-    /// How many threads it runs at a time.
+    /// The number of its hardware threads.
     pub cores: usize,
     /// The kernel and its version.
     pub kernel: String,
     /// The compiler.
     pub rustc: String,
-    /// The commit, with `+dirty` when files differ from it.
+    /// The commit, with `+dirty` if files differ from it.
     pub revision: String,
-    /// When the run began, in UTC.
+    /// The start of the run in UTC.
     pub date: String,
 }
 
@@ -205,13 +205,13 @@ pub struct Document {
     /// How busy the machine was with other programs, where that could be measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub background_load: Option<BackgroundLoad>,
-    /// Workloads, one row for each subject, backend and setting.
+    /// Workloads, one row for each setting.
     pub rows: Vec<Row>,
     /// Comparisons.
     pub ratios: Vec<Ratio>,
-    /// Memory, also in the rows that it belongs to.
+    /// Memory, also in the rows of the same setting.
     pub memory: Vec<Memory>,
-    /// Peers, a row for each round.
+    /// Peers, one for each round.
     #[serde(default)]
     pub peers: Vec<Peer>,
     /// Curves.
@@ -220,13 +220,13 @@ pub struct Document {
     /// Tails under open-loop load.
     #[serde(default)]
     pub tails: Vec<Tail>,
-    /// Mailboxes.
+    /// Idle mailboxes.
     #[serde(default)]
     pub idle: Vec<Idle>,
 }
 
 impl Document {
-    /// Puts lines together: samples of one setup become a row, in the order of their first appearance.
+    /// Combines lines: the samples of one setting become a row.
     #[must_use]
     pub fn of(host: Host, lines: Vec<Line>) -> Self {
         let (mut samples, mut ratios, mut memory) = (Vec::new(), Vec::new(), Vec::new());
@@ -235,7 +235,7 @@ impl Document {
             match line {
                 Line::Sample(sample) => samples.push(*sample),
                 Line::Ratio(ratio) => ratios.push(ratio),
-                // A bare map is measured beside each number of shards, and has none.
+                // A bare map is measured beside each number of shards.
                 Line::Memory(bytes) if memory.contains(&bytes) => {}
                 Line::Memory(bytes) => memory.push(bytes),
                 Line::Peer(peer) => peers.push(peer),
@@ -263,11 +263,11 @@ impl Document {
 }
 
 impl Document {
-    /// Adds what another run has measured on the same host, of the same revision.
+    /// Adds the figures of another run on the same host and revision.
     ///
     /// # Errors
     ///
-    /// What differs between the hosts; nothing is added then.
+    /// If the hosts differ; nothing is added then.
     pub fn append(&mut self, other: Self) -> Result<(), String> {
         let place = |host: &Host| Host { date: String::new(), ..host.clone() };
         if place(&self.host) != place(&other.host) {
@@ -322,7 +322,7 @@ impl Row {
     }
 }
 
-/// Ratios of the same thing, from several processes, become one: median of the medians, and the whole range.
+/// Combines the ratios of one setting from several processes: the median of the medians, and the whole range.
 fn combine(ratios: Vec<Ratio>) -> Vec<Ratio> {
     let mut combined: Vec<(Ratio, Vec<f64>)> = Vec::new();
     for ratio in ratios {
@@ -338,7 +338,7 @@ fn combine(ratios: Vec<Ratio>) -> Vec<Ratio> {
             Some((first, medians)) => {
                 medians.push(ratio.spread.median);
                 first.rounds += ratio.rounds;
-                // Those of parts are not those of the whole.
+                // The quartiles of the parts are not those of the whole.
                 (first.q1, first.q3) = (None, None);
                 first.spread.min = first.spread.min.min(ratio.spread.min);
                 first.spread.max = first.spread.max.max(ratio.spread.max);

@@ -9,26 +9,26 @@ use registry_router::{
     RouteError, ServerId, ServerLease, ServerMailbox, Tokio, TransportId, TransportMailbox,
 };
 
-use crate::checks::Checks;
+use crate::fixture::Message;
+use crate::health_checks::HealthChecks;
 use crate::subject::{Session, Subject};
 use crate::switch::Switch;
-use crate::world::Message;
 
-/// A registry on some backend, heard by some probe.
+/// A registry with a probe.
 #[derive(Debug)]
 pub struct OverRegistry<B: Backend, P: Probe> {
     session: RegistrySession<B, P>,
-    _checks: Option<Arc<Checks>>,
+    _health_checks: Option<Arc<HealthChecks>>,
 }
 
-/// How a registry, or a bare map in its place, is laid out.
+/// The layout of a registry, or of a bare map in its place.
 #[derive(Clone, Copy, Debug)]
 pub struct Layout {
-    /// How many shards; a bare map takes no notice.
+    /// The number of shards; ignored by a bare map.
     pub shards: usize,
-    /// How many servers it is made for; zero to let it grow.
+    /// The capacity in servers; zero to let it grow.
     pub servers: usize,
-    /// How many transports a bare map is made for. A registry is made for as many as there are servers.
+    /// The capacity in transports of a bare map; that of a registry is the capacity in servers.
     pub transports: usize,
 }
 
@@ -42,41 +42,41 @@ fn builder<B: Backend>(layout: Layout) -> Builder<Message, B, Tokio> {
 }
 
 impl<B: Backend> OverRegistry<B, Monitor> {
-    /// A registry with default settings but for its layout: statistics on. Nobody checks it.
+    /// Makes a registry with default settings but for its layout: statistics on, and no health checks.
     ///
     /// # Errors
     ///
-    /// What the registry says about its settings.
+    /// If the settings are invalid.
     pub fn new(layout: Layout) -> Result<Self, BuildError> {
         let registry = builder(layout).build()?;
-        Ok(Self { session: RegistrySession::over(registry), _checks: None })
+        Ok(Self { session: RegistrySession::over(registry), _health_checks: None })
     }
 
-    /// The same, with checks in the background.
+    /// Makes the same, with health checks in the background.
     ///
     /// # Errors
     ///
-    /// What the registry says about its settings.
+    /// If the settings are invalid.
     pub fn checked(layout: Layout) -> Result<Self, BuildError> {
         let unchecked = Self::new(layout)?;
-        let checks = Checks::of(unchecked.session.registry.clone());
-        Ok(Self { _checks: Some(Arc::new(checks)), ..unchecked })
+        let health_checks = HealthChecks::of(unchecked.session.registry.clone());
+        Ok(Self { _health_checks: Some(Arc::new(health_checks)), ..unchecked })
     }
 }
 
 impl<B: Backend> OverRegistry<B, Switch> {
-    /// One registry as two subjects: with statistics on, and off. With checks in the background.
+    /// Makes one registry as two subjects, with statistics on and off, and with health checks in the background.
     ///
     /// # Errors
     ///
-    /// What the registry says about its settings.
-    pub fn heard_and_unheard(layout: Layout) -> Result<[Self; 2], BuildError> {
+    /// If the settings are invalid.
+    pub fn monitored_and_unmonitored(layout: Layout) -> Result<[Self; 2], BuildError> {
         let monitor = |shards| Switch::new(Monitor::new(shards, MonitorSettings::default(), Instant::now()));
         let registry = builder(layout).probe(monitor).build()?;
-        let checks = Arc::new(Checks::of(registry.clone()));
+        let health_checks = Arc::new(HealthChecks::of(registry.clone()));
         let half = |prepare| {
             let session = RegistrySession { registry: registry.clone(), prepare };
-            Self { session, _checks: Some(Arc::clone(&checks)) }
+            Self { session, _health_checks: Some(Arc::clone(&health_checks)) }
         };
         Ok([half(|switch| switch.set(true)), half(|switch| switch.set(false))])
     }
@@ -98,12 +98,12 @@ impl<B: Backend, P: Probe> Subject for OverRegistry<B, P> {
 #[derive(Debug)]
 pub struct RegistrySession<B: Backend, P: Probe> {
     registry: Registry<Message, B, Tokio, P>,
-    /// What is done to the probe before something is timed.
+    /// Called before operations are timed.
     prepare: fn(&P),
 }
 
 impl<B: Backend, P: Probe> RegistrySession<B, P> {
-    /// A session over a registry that somebody has built.
+    /// Returns a session over an existing registry.
     #[must_use]
     pub fn over(registry: Registry<Message, B, Tokio, P>) -> Self {
         Self { registry, prepare: |_| () }
@@ -164,13 +164,13 @@ mod tests {
     use registry_router::{HealthChange, Operation};
 
     use super::*;
-    use crate::world::{Counts, World};
+    use crate::fixture::{Counts, Fixture};
 
     const LAYOUT: Layout = Layout { shards: 4, servers: 4, transports: 0 };
 
-    /// Puts every shard in alarm, as a busy machine may, and registers a server.
-    fn registers_when_all_is_slow<P: Probe>(session: &RegistrySession<Reference, P>) -> Result<(), RegisterErrorKind> {
-        let world = World::new(Counts { servers: 1, strangers: 0, claims: 0, transports: 0 }, 1);
+    /// Raises the alarm of every shard, as a busy machine may, and registers a server.
+    fn register_with_all_alarms<P: Probe>(session: &RegistrySession<Reference, P>) -> Result<(), RegisterErrorKind> {
+        let fixture = Fixture::new(Counts { servers: 1, absent_ids: 0, claims: 0, transports: 0 }, 1);
         let began = Instant::now();
         let slow = began + Duration::from_millis(10);
         for shard in 0..LAYOUT.shards {
@@ -179,16 +179,16 @@ mod tests {
         let changes = session.registry.tick(slow);
         let raised = changes.iter().filter(|change| matches!(change, HealthChange::AlarmRaised(_))).count();
         assert_eq!(raised, LAYOUT.shards, "{changes:?}");
-        session.register(&world.servers[0], world.mailbox(0)).map(ServerLease::detach)
+        session.register(&fixture.servers[0], fixture.mailbox(0)).map(ServerLease::detach)
     }
 
     #[test]
-    fn what_is_measured_refuses_nothing_however_slow_the_machine_is() {
+    fn a_measured_registry_admits_on_a_slow_machine() {
         let unchecked = OverRegistry::<Reference, _>::new(LAYOUT).unwrap();
-        assert_eq!(registers_when_all_is_slow(&unchecked.session), Ok(()));
+        assert_eq!(register_with_all_alarms(&unchecked.session), Ok(()));
         let checked = OverRegistry::<Reference, _>::checked(LAYOUT).unwrap();
-        assert_eq!(registers_when_all_is_slow(&checked.session), Ok(()));
-        let [heard, _] = OverRegistry::<Reference, _>::heard_and_unheard(LAYOUT).unwrap();
-        assert_eq!(registers_when_all_is_slow(&heard.session), Ok(()));
+        assert_eq!(register_with_all_alarms(&checked.session), Ok(()));
+        let [monitored, _] = OverRegistry::<Reference, _>::monitored_and_unmonitored(LAYOUT).unwrap();
+        assert_eq!(register_with_all_alarms(&monitored.session), Ok(()));
     }
 }

@@ -1,12 +1,11 @@
-//! What operations cost as something grows: entries, shards, or live tasks with mailboxes.
+//! The cost of operations as entries, shards or live tasks grow.
 //!
-//! At each size the registry, the bare map and, where it is asked for, the immutable map are filled alike and run in
-//! turns, as [`interleave`] says; a figure is the median of the rounds in nanoseconds per operation and thread.
-//! What is bent in all of them alike is the machine's memory; what is bent in the registry alone is its own.
+//! At each size the registry, the bare map and, if asked for, the immutable map are filled alike and run in turns, see
+//! [`interleave`]; a figure is the median of the rounds in nanoseconds per operation and thread. A bend in all curves
+//! is that of the memory hierarchy, and a bend in the curve of the registry alone is its own.
 //!
-//! Along tasks, every entry's mailbox belongs to a live task of its own that waits for messages, as [`crate::owners`]
-//! says. They are registered as servers: the registry's two tables are of one kind, and so are a bare map's.
-//! At other sizes at most 1,024 mailboxes are shared by all entries.
+//! Along tasks, the mailbox of every entry belongs to a live task, see [`crate::owners`]. Tasks are registered as
+//! servers, for the tables of servers and transports are alike. Otherwise all entries share at most 1,024 mailboxes.
 
 use std::time::Duration;
 
@@ -14,18 +13,18 @@ use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
 use crate::choose;
+use crate::fixture::{Counts, Fixture};
 use crate::interleave::{Extent, Side, interleave};
 use crate::owners::{Owners, threads_beside};
 use crate::record::Point;
 use crate::registry::Layout;
 use crate::spread::Spread;
-use crate::timed_loop::{Operation, STRANGERS};
-use crate::world::{Counts, World};
+use crate::timed_loop::{ABSENT_IDS, Operation};
 
-/// For how many messages the mailbox of a live task has room.
+/// The capacity of the mailbox of a live task.
 const CAPACITY: usize = 64;
 
-/// What grows.
+/// The quantity that grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Along {
     /// Entries.
@@ -37,7 +36,7 @@ pub enum Along {
 }
 
 impl Along {
-    /// What it is called in records.
+    /// Returns the name in records.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -48,26 +47,26 @@ impl Along {
     }
 }
 
-/// One size to be measured.
+/// A request to measure one size.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// Along what.
+    /// The quantity that grows.
     pub along: Along,
-    /// On which backend.
+    /// The name of the backend.
     pub backend: String,
-    /// With how many shards.
+    /// The number of shards.
     pub shards: usize,
-    /// With how many entries, or tasks.
+    /// The number of entries or tasks.
     pub entries: usize,
     /// Whether the immutable map is measured too.
     pub limit: bool,
-    /// With how many threads.
+    /// The number of threads.
     pub threads: usize,
-    /// How many rounds.
+    /// The number of rounds.
     pub rounds: usize,
-    /// How long a slice is, about.
+    /// The approximate time of a slice.
     pub slice: Duration,
-    /// What the ids and their order are drawn from.
+    /// The seed of the ids and their order.
     pub seed: u64,
 }
 
@@ -75,16 +74,16 @@ pub struct Request {
 ///
 /// # Errors
 ///
-/// If the backend or the number of shards is not possible, or an operation did not do what it should.
+/// If the backend or the number of shards is not possible, or an operation failed.
 pub fn measure(request: &Request) -> Result<Vec<Point>> {
     let Request { along, shards, entries, threads, .. } = *request;
-    let strangers = if along == Along::Tasks { 0 } else { STRANGERS * threads };
-    let counts = Counts { servers: entries, strangers, claims: 0, transports: 0 };
-    let (world, owners) = if along == Along::Tasks {
-        let (world, flow, inboxes) = World::with_owners(counts, request.seed, CAPACITY);
-        (world, Some(Owners::of(inboxes, &flow, threads_beside(threads))?))
+    let absent_ids = if along == Along::Tasks { 0 } else { ABSENT_IDS * threads };
+    let counts = Counts { servers: entries, absent_ids, claims: 0, transports: 0 };
+    let (fixture, owners) = if along == Along::Tasks {
+        let (fixture, flow, inboxes) = Fixture::with_owners(counts, request.seed, CAPACITY);
+        (fixture, Some(Owners::of(inboxes, &flow, threads_beside(threads))?))
     } else {
-        (World::new(counts, request.seed), None)
+        (Fixture::new(counts, request.seed), None)
     };
     let layout = Layout { shards, servers: entries, transports: 0 };
     let mut subjects = vec![("registry", shards, choose::registry(&request.backend, layout)?)];
@@ -92,7 +91,7 @@ pub fn measure(request: &Request) -> Result<Vec<Point>> {
     if request.limit {
         subjects.push(("limit", 1, choose::limit()));
     }
-    subjects.iter().for_each(|(_, _, subject)| subject.fill(&world));
+    subjects.iter().for_each(|(_, _, subject)| subject.fill(&fixture));
     let operations = match along {
         Along::Tasks => &[Operation::Lookup, Operation::Route][..],
         Along::Entries | Along::Shards => &[Operation::Lookup, Operation::Route, Operation::Register],
@@ -106,13 +105,13 @@ pub fn measure(request: &Request) -> Result<Vec<Point>> {
     let _awake = owners.as_ref().map(Owners::awake);
     let mut points = Vec::new();
     for &operation in operations {
-        // The immutable map is there to be read.
+        // The immutable map is only read.
         let those: Vec<_> =
             subjects.iter().filter(|(name, _, _)| operation == Operation::Lookup || *name != "limit").collect();
         let sides: Vec<Side<'_>> =
-            those.iter().map(|(_, _, subject)| Side::new(&**subject, operation, threads, &world)).collect();
-        let extent = Extent { keys: world.order.len(), rounds: request.rounds, slice: request.slice };
-        let times = interleave(&sides, extent, &|| world.drain_all())
+            those.iter().map(|(_, _, subject)| Side::new(&**subject, operation, threads, &fixture)).collect();
+        let extent = Extent { keys: fixture.order.len(), rounds: request.rounds, slice: request.slice };
+        let times = interleave(&sides, extent, &|| fixture.drain_all())
             .with_context(|| format!("{} of {at} {} on {}", operation.name(), along.name(), request.backend))?;
         for (n, &&(subject, shards, _)) in those.iter().enumerate() {
             let ns: Vec<f64> = times.rounds.iter().map(|round| round[n]).collect();
@@ -175,7 +174,7 @@ mod tests {
         assert!(points.iter().all(|point| point.spread.min > 0.0 && point.rounds == 2), "{points:?}");
         let points = measure(&request(Along::Shards, 16, 200, false)).unwrap();
         assert_eq!(figures(&points), expect(&both, 16));
-        assert_eq!((points[0].shards, points[1].shards), (16, 1), "a bare map has no shards of ours");
+        assert_eq!((points[0].shards, points[1].shards), (16, 1), "a bare map has no shards");
         let points = measure(&request(Along::Tasks, 4, 300, false)).unwrap();
         assert_eq!(figures(&points), expect(&both[..4], 300));
     }

@@ -4,7 +4,7 @@ use registry_router::{
     BindError, RegisterErrorKind, RouteError, ServerId, ServerMailbox, TransportId, TransportMailbox,
 };
 
-use crate::world::{Message, World};
+use crate::fixture::{Fixture, Message};
 
 /// A registry or a bare map.
 pub trait Subject: Send + Sync + 'static {
@@ -28,8 +28,8 @@ pub trait Session: Send + 'static {
     /// Called before operations are timed.
     fn prepare(&self) {}
 
-    /// Reads an entry in place and returns whether its mailbox is the given one, which loads the pointer in the entry and
-    /// does not follow it. `None` if there is no such server.
+    /// Reads an entry in place and returns whether its mailbox is the given one, which loads the pointer in the entry
+    /// and does not follow it. `None` if there is no such server.
     fn lookup(&self, id: &ServerId, mailbox: &ServerMailbox<Message>) -> Option<bool>;
 
     /// Puts a message into the mailbox of a server.
@@ -66,12 +66,12 @@ pub trait Session: Send + 'static {
     fn sweep(&self, _turn: usize) {}
 
     /// Registers all servers and transports.
-    fn fill(&self, world: &World) {
-        for (n, id) in world.servers.iter().enumerate() {
-            self.add_server(id, world.mailbox(n));
+    fn fill(&self, fixture: &Fixture) {
+        for (n, id) in fixture.servers.iter().enumerate() {
+            self.add_server(id, fixture.mailbox(n));
         }
-        for id in &world.transports {
-            self.add_transport(id, world.transport_mailbox());
+        for id in &fixture.transports {
+            self.add_transport(id, fixture.transport_mailbox());
         }
     }
 }

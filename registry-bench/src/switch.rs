@@ -1,7 +1,7 @@
 //! A monitor that can be switched off, so that its cost is measured on one and the same table.
 //!
-//! Two tables with the same content differ by several percent, depending on the placement of their memory, and by tens of
-//! percent when they exceed the caches. The cost of a monitor is less than that.
+//! Two tables with the same content differ by several percent, depending on the placement of their memory, and by tens
+//! of percent when they exceed the caches. The cost of a monitor is less than that.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;

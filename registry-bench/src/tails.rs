@@ -1,20 +1,20 @@
-//! Tails: latencies of single operations under a load that does not wait for answers.
+//! Latencies of single operations under open-loop load.
 //!
-//! There are as many live tasks as entries, each the owner of one mailbox, as [`crate::owners`] says; messages wake
-//! them, and the bare map's mailboxes are the same. Threads beside them do the operations.
-//! First the saturated rate is measured, each operation beginning as soon as the one before has ended; then half as many
-//! per second are offered, at random times that were drawn beforehand, as [`open_loop`](mod@open_loop) says.
-//! Where there are two processors, one thread offers, and the other processor serves the tasks, or does the churn while
-//! the tasks have nothing to do; with more threads than processors the tails are those of the scheduler.
+//! There are as many live tasks as entries, each the owner of one mailbox, see [`crate::owners`]; messages wake them,
+//! and the bare map uses the same mailboxes. Threads beside them do the operations. First the saturated rate is
+//! measured, with each operation starting when the previous one has ended; then half of it is offered, at random times
+//! drawn beforehand, see [`open_loop`](mod@open_loop). With two processors, one runs the thread that offers, and the
+//! other serves the tasks, or does the churn while the tasks are idle; with more threads than processors the tails are
+//! those of the scheduler.
 //!
-//! - `mixed`: 40 % lookups, 30 % messages, 20 % registrations, 10 % bindings. A registration ends the one that the same
-//!   thread made before it, so that the number of entries stays.
-//! - `lookups-alone`: lookups only, at half of what saturates those.
-//! - `lookups-under-churn`: the same lookups at the same rate, while one more thread does this as fast as it can:
-//!   it registers and drops the lease, registers owners that die without a word, and sweeps a shard after every 32 of
-//!   each. A bare map knows no death and no sweep: there, as many entries are put in, and half of them taken out.
+//! - `mixed`: 40 % lookups, 30 % messages, 20 % registrations, 10 % bindings. A registration first ends the previous
+//!   one of the thread, so that the number of entries is constant.
+//! - `lookups-alone`: lookups only, at half of their saturated rate.
+//! - `lookups-under-churn`: the same lookups at the same rate, while one more thread does this as fast as it can: it
+//!   registers a server and drops the lease, registers a server whose mailbox is closed, and sweeps a shard after every
+//!   32 of each. A bare map has no sweep: there, as many entries are inserted, and half of them removed.
 //!
-//! The id is at hand when an operation begins, as a program would have it.
+//! The id is cloned before an operation is timed, as a program would own it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier, OnceLock};
@@ -26,11 +26,11 @@ use registry_router::{ServerId, ToServer, TransportId, mailbox};
 
 use crate::choose::{self, Runner};
 use crate::failures::Failures;
+use crate::fixture::{Counts, Fixture, Message};
 use crate::owners::{Owners, threads_beside};
 use crate::record::{Percentiles, Tail};
 use crate::registry::Layout;
 use crate::subject::{Session, Subject};
-use crate::world::{Counts, Message, World};
 
 use self::open_loop::{Clock, Latencies, Since, closed_loop, poisson};
 
@@ -39,41 +39,41 @@ pub mod open_loop;
 
 use self::load::{KINDS, Mix, Work};
 
-/// For how many messages the mailbox of a live task has room.
+/// The capacity of the mailbox of a live task.
 const CAPACITY: usize = 64;
 
-/// How many ids come and go under churn, of those who say goodbye and of those who do not.
+/// The number of ids under churn, of each of the two kinds.
 const CHURNED: usize = 4_096;
 
-/// How many registrations of each kind are between two sweeps.
+/// The number of registrations of each kind between two sweeps.
 const BETWEEN_SWEEPS: usize = 32;
 
-/// What threads need to get going before the first operation is due.
+/// The delay before the first operation is due, in which all threads start.
 const HEAD_START: Duration = Duration::from_millis(1);
 
-/// The most operations that are drawn for a thread.
+/// The greatest number of operations drawn for a thread.
 const MOST_DUE: f64 = 2e7;
 
-/// What is to be measured.
+/// A request to measure one backend.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// On which backend.
+    /// The name of the backend.
     pub backend: String,
-    /// With how many shards.
+    /// The number of shards.
     pub shards: usize,
-    /// With how many live tasks.
+    /// The number of live tasks.
     pub tasks: usize,
-    /// With how many threads that offer.
+    /// The number of threads that offer load.
     pub threads: usize,
-    /// For how long each scenario; a quarter of it to find the saturated rate.
+    /// The time of each scenario; a quarter of it for the saturated rate.
     pub duration: Duration,
-    /// So many operations per second are offered, instead of half of what saturates.
+    /// The operations offered per second, instead of half of the saturated rate.
     pub offered_per_s: Option<f64>,
-    /// What ids, order and times are drawn from.
+    /// The seed of ids, order and times.
     pub seed: u64,
 }
 
-/// How a subject is measured, once it is filled.
+/// The measurement of a filled subject.
 #[derive(Clone, Copy, Debug)]
 pub struct Job<'a> {
     owners: &'a Owners,
@@ -83,7 +83,7 @@ pub struct Job<'a> {
     seed: u64,
 }
 
-/// What one scenario came to.
+/// The outcome of a scenario.
 #[derive(Debug)]
 pub struct Outcome {
     scenario: &'static str,
@@ -91,7 +91,7 @@ pub struct Outcome {
     offered_per_s: f64,
     achieved_per_s: f64,
     seconds: f64,
-    /// By kind.
+    /// For each kind of operation.
     latencies: Vec<Latencies>,
 }
 
@@ -103,17 +103,17 @@ pub struct Outcome {
 pub fn measure(request: &Request) -> Result<Vec<Tail>> {
     let transports = request.tasks.div_ceil(10);
     let claims = load::CLAIMS * request.threads + 2 * CHURNED;
-    let counts = Counts { servers: request.tasks, strangers: 0, claims, transports };
-    let (world, flow, inboxes) = World::with_owners(counts, request.seed, CAPACITY);
-    let world = Arc::new(world);
+    let counts = Counts { servers: request.tasks, absent_ids: 0, claims, transports };
+    let (fixture, flow, inboxes) = Fixture::with_owners(counts, request.seed, CAPACITY);
+    let fixture = Arc::new(fixture);
     let owners = Owners::of(inboxes, &flow, threads_beside(request.threads))?;
     let layout = Layout { shards: request.shards, servers: request.tasks, transports };
     let Request { threads, duration, offered_per_s, seed, .. } = *request;
     let job = Job { owners: &owners, threads, duration, offered_per_s, seed };
     let mut tails = Vec::new();
     let mut on = |name: &str, shards, subject: Box<dyn Runner>| -> Result<()> {
-        subject.fill(&world);
-        for outcome in subject.tails(&world, &job)? {
+        subject.fill(&fixture);
+        for outcome in subject.tails(&fixture, &job)? {
             tails.extend(outcome.lines(request, name, shards, owners.live()));
         }
         Ok(())
@@ -129,19 +129,19 @@ pub fn measure(request: &Request) -> Result<Vec<Tail>> {
 ///
 /// # Errors
 ///
-/// If a thread panicked, nothing was done, or an operation did not do what it should.
-pub fn run<S: Subject>(subject: &Arc<S>, world: &Arc<World>, job: &Job<'_>) -> Result<Vec<Outcome>> {
+/// If a thread panicked, no operation was due, or an operation failed.
+pub fn run<S: Subject>(subject: &Arc<S>, fixture: &Arc<Fixture>, job: &Job<'_>) -> Result<Vec<Outcome>> {
     let awake = job.owners.awake();
-    let mixed_saturated = saturated(subject, world, job, Mix::Mixed)?;
-    let mixed = offer(subject, world, job, ("mixed", Mix::Mixed), mixed_saturated)?;
-    // Nobody sends to them from here on, and churn needs the processor.
+    let mixed_saturated = saturated(subject, fixture, job, Mix::Mixed)?;
+    let mixed = offer(subject, fixture, job, ("mixed", Mix::Mixed), mixed_saturated)?;
+    // No more messages are sent, and churn needs the processor.
     drop(awake);
-    let lookups_saturated = saturated(subject, world, job, Mix::Lookups)?;
-    let alone = offer(subject, world, job, ("lookups-alone", Mix::Lookups), lookups_saturated)?;
+    let lookups_saturated = saturated(subject, fixture, job, Mix::Lookups)?;
+    let alone = offer(subject, fixture, job, ("lookups-alone", Mix::Lookups), lookups_saturated)?;
     let over = AtomicBool::new(false);
     let under_churn = thread::scope(|scope| {
-        let churn = scope.spawn(|| churn(&subject.session(), world, &over));
-        let outcome = offer(subject, world, job, ("lookups-under-churn", Mix::Lookups), lookups_saturated);
+        let churn = scope.spawn(|| churn(&subject.session(), fixture, &over));
+        let outcome = offer(subject, fixture, job, ("lookups-under-churn", Mix::Lookups), lookups_saturated);
         over.store(true, Ordering::Relaxed);
         churn.join().ok().context("the churn panicked")?.check().context("churn")?;
         outcome
@@ -149,7 +149,7 @@ pub fn run<S: Subject>(subject: &Arc<S>, world: &Arc<World>, job: &Job<'_>) -> R
     Ok(vec![mixed, alone, under_churn])
 }
 
-/// One beginning for all threads, when all are ready.
+/// The common start of all threads.
 struct Start {
     ready: Barrier,
     clock: OnceLock<Since>,
@@ -160,7 +160,7 @@ impl Start {
         Self { ready: Barrier::new(threads), clock: OnceLock::new() }
     }
 
-    /// Returns when all threads are here and the clock has begun.
+    /// Waits for all threads, and returns the clock when it has started.
     fn clock(&self) -> Since {
         self.ready.wait();
         let clock = *self.clock.get_or_init(|| Since(Instant::now() + HEAD_START));
@@ -171,27 +171,27 @@ impl Start {
     }
 }
 
-/// How many operations all threads do in a second when none waits for its time.
-fn saturated<S: Subject>(subject: &Arc<S>, world: &Arc<World>, job: &Job<'_>, mix: Mix) -> Result<f64> {
+/// Returns the operations per second of all threads without pauses.
+fn saturated<S: Subject>(subject: &Arc<S>, fixture: &Arc<Fixture>, job: &Job<'_>, mix: Mix) -> Result<f64> {
     let duration = (job.duration / 4).as_nanos() as u64;
     let start = Start::of(job.threads);
     let done = on_threads(job.threads, |thread| {
-        let mut work = Work::new(subject.session(), world, mix, thread, job.seed);
+        let mut work = Work::new(subject.session(), fixture, mix, thread, job.seed);
         let mut latencies = vec![Latencies::default(); KINDS.len()];
         let (done, ended) = closed_loop(&start.clock(), duration, &mut work, &mut latencies);
         (done, ended, work.failures().clone())
     })?;
-    world.drain_all();
+    fixture.drain_all();
     done.iter().try_for_each(|(_, _, failures)| failures.check()).context("saturated")?;
     let ended = done.iter().map(|&(_, ended, _)| ended).max().context("there must be a thread")?;
     let done: usize = done.iter().map(|&(done, ..)| done).sum();
     Ok(done as f64 * 1e9 / ended.max(1) as f64)
 }
 
-/// Offers half of the saturated rate, or what was asked for.
+/// Offers half of the saturated rate, or the requested rate.
 fn offer<S: Subject>(
     subject: &Arc<S>,
-    world: &Arc<World>,
+    fixture: &Arc<Fixture>,
     job: &Job<'_>,
     (scenario, mix): (&'static str, Mix),
     saturated_per_s: f64,
@@ -205,12 +205,12 @@ fn offer<S: Subject>(
         .collect();
     let start = Start::of(job.threads);
     let all = on_threads(job.threads, |thread| {
-        let mut work = Work::new(subject.session(), world, mix, thread, job.seed.wrapping_add(1));
+        let mut work = Work::new(subject.session(), fixture, mix, thread, job.seed.wrapping_add(1));
         let mut latencies = vec![Latencies::default(); KINDS.len()];
         let ended = open_loop::open_loop(&start.clock(), &due[thread], &mut work, &mut latencies);
         (ended, latencies, work.failures().clone())
     })?;
-    world.drain_all();
+    fixture.drain_all();
     all.iter().try_for_each(|(_, _, failures)| failures.check()).context(scenario)?;
     let ended = all.iter().map(|&(ended, ..)| ended).max().unwrap_or_default();
     let mut latencies = vec![Latencies::default(); KINDS.len()];
@@ -231,18 +231,18 @@ fn on_threads<R: Send>(threads: usize, work: impl Fn(usize) -> R + Sync) -> Resu
     })
 }
 
-/// Registers, dies and sweeps until it is over, and says who could not leave because nobody let them in.
-fn churn<Se: Session>(session: &Se, world: &World, over: &AtomicBool) -> Failures {
+/// Registers and sweeps until `over`, and returns the registrations that failed.
+fn churn<Se: Session>(session: &Se, fixture: &Fixture, over: &AtomicBool) -> Failures {
     let mut failures = Failures::default();
     let (dead, inbox) = mailbox::<ToServer<Message>>(1);
     drop(inbox);
-    let ids = &world.claims[world.claims.len() - 2 * CHURNED..];
+    let ids = &fixture.claims[fixture.claims.len() - 2 * CHURNED..];
     let (leaving, dying) = ids.split_at(CHURNED);
     for n in 0.. {
         if over.load(Ordering::Relaxed) {
             break;
         }
-        match session.register(&leaving[n % CHURNED], world.mailbox(n)) {
+        match session.register(&leaving[n % CHURNED], fixture.mailbox(n)) {
             Ok(lease) => session.release(&leaving[n % CHURNED], lease),
             Err(reason) => failures.note(n % CHURNED, reason),
         }
@@ -255,7 +255,7 @@ fn churn<Se: Session>(session: &Se, world: &World, over: &AtomicBool) -> Failure
 }
 
 impl Outcome {
-    /// A line for each operation there was, and one for all of them.
+    /// Returns a row for each kind of operation, and one for all of them.
     fn lines(&self, request: &Request, subject: &str, shards: usize, tasks: usize) -> Vec<Tail> {
         let line = |operation: &str, latencies: &Latencies| Tail {
             scenario: self.scenario.to_owned(),

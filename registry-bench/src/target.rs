@@ -1,32 +1,32 @@
-//! The targets: what the registry is meant to cost, and whether it does in a run.
+//! The targets: bounds on the cost of the registry, and whether they hold in a run.
 //!
 //! A target is a bound on the median. Where the range of the rounds crosses the bound, the run does not decide.
 
 use crate::record::{Document, Memory, Ratio};
 use crate::spread::Spread;
 
-/// A bound, and where it is meant to hold.
+/// A bound, and the setting for which it is set.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Target {
-    /// The name of the ratio, or of what is computed from other parts of a document.
+    /// The name of the ratio, or of a figure computed from other parts of a document.
     pub name: &'static str,
-    /// What is compared with what, for somebody who has not read the code.
-    pub says: &'static str,
-    /// The bound, in the unit.
+    /// A description of the comparison.
+    pub description: &'static str,
+    /// The bound.
     pub at_most: f64,
-    /// What the bound is counted in; empty for a ratio.
+    /// The unit of the bound; empty for a ratio.
     pub unit: &'static str,
-    /// The backends that it is set for.
+    /// The backends for which it is set.
     pub backends: &'static [&'static str],
-    /// The numbers of entries that it is set for; any if there is none.
+    /// The numbers of entries for which it is set; any if empty.
     pub entries: &'static [usize],
     source: Source,
 }
 
-/// Where in a document the figure is.
+/// The part of a document with the figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
-    /// In the ratios of that name, or of names that begin with it.
+    /// The ratios of that name, or with it as a prefix.
     Ratios,
     /// Bytes of an entry over those of the bare map's.
     Memory,
@@ -43,11 +43,11 @@ const UNSHARED: &[&str] = &["papaya", "evmap"];
 const DEFAULT: &[&str] = &["papaya"];
 const SIZES: &[usize] = &[10_000, 1_000_000];
 
-const fn ratio(name: &'static str, says: &'static str, at_most: f64) -> Target {
-    Target { name, says, at_most, unit: "", backends: FAST, entries: SIZES, source: Source::Ratios }
+const fn ratio(name: &'static str, description: &'static str, at_most: f64) -> Target {
+    Target { name, description, at_most, unit: "", backends: FAST, entries: SIZES, source: Source::Ratios }
 }
 
-/// All targets, the most telling first.
+/// All targets, the most important first.
 pub const TARGETS: [Target; 10] = [
     ratio("lookup_vs_bare", "finding a server, against the bare map", 1.15),
     ratio("lookup_miss_vs_bare", "not finding one, against the bare map", 1.15),
@@ -83,18 +83,18 @@ pub const TARGETS: [Target; 10] = [
     },
 ];
 
-/// What a run says about a target in one place.
+/// The figure of a target in one setting.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
-    /// The ratio's own name, which may be longer than the target's.
+    /// The name of the ratio, which may be longer than that of the target.
     pub name: String,
     /// The name of the backend.
     pub backend: String,
-    /// How many entries there were.
+    /// The number of entries.
     pub entries: usize,
-    /// How many threads worked; none where that does not matter.
+    /// The number of threads; `None` if it does not matter.
     pub threads: Option<usize>,
-    /// The figure, in the target's unit.
+    /// The figure, in the unit of the target.
     pub spread: Spread,
     /// Whether the target holds here.
     pub verdict: Verdict,
@@ -111,36 +111,36 @@ pub enum Verdict {
     Misses,
 }
 
-/// A target with all that a run says about it.
+/// A target with its figures in a run.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Judgement {
+pub struct Evaluation {
     /// The target.
     pub target: &'static Target,
-    /// Nothing if it was not measured.
+    /// Empty if it was not measured.
     pub findings: Vec<Finding>,
 }
 
-/// What a run says about every target.
+/// Evaluates every target in a run.
 #[must_use]
-pub fn judge(document: &Document) -> Vec<Judgement> {
-    TARGETS.iter().map(|target| Judgement { target, findings: target.findings(document) }).collect()
+pub fn evaluate(document: &Document) -> Vec<Evaluation> {
+    TARGETS.iter().map(|target| Evaluation { target, findings: target.findings(document) }).collect()
 }
 
-/// What to call a ratio where its operation has to be told from others under the same name.
+/// Returns the name of a ratio, with its operation if several operations share the name.
 #[must_use]
-pub fn called(ratio: &Ratio) -> String {
+pub fn display_name(ratio: &Ratio) -> String {
     let apart = TARGETS.iter().any(|target| target.name == ratio.name && target.name == "monitor_overhead");
     if apart { format!("{}, {}", ratio.name, ratio.operation) } else { ratio.name.clone() }
 }
 
-/// The target that a ratio of that name has on that backend, at that many entries.
+/// Returns the target of a ratio on a backend with a number of entries.
 #[must_use]
 pub fn of(name: &str, backend: &str, entries: usize) -> Option<&'static Target> {
     TARGETS.iter().find(|target| target.is_named(name) && target.is_set(backend, entries))
 }
 
-impl Judgement {
-    /// The worst of all verdicts; `None` if it was not measured.
+impl Evaluation {
+    /// Returns the worst verdict; `None` if it was not measured.
     #[must_use]
     pub fn verdict(&self) -> Option<Verdict> {
         self.findings.iter().map(|finding| finding.verdict).max()
@@ -150,7 +150,7 @@ impl Judgement {
 impl Finding {
     /// Returns the verdict, with how much the median is beyond the bound.
     #[must_use]
-    pub fn said(&self, bound: f64) -> String {
+    pub fn verdict_text(&self, bound: f64) -> String {
         let beyond = (self.spread.median / bound - 1.0) * 100.0;
         match self.verdict {
             Verdict::Holds => "holds".to_owned(),
@@ -201,7 +201,7 @@ impl Target {
                     .iter()
                     .filter(|ratio| self.is_named(&ratio.name) && self.is_set(&ratio.backend, ratio.entries));
                 let finding = |ratio: &Ratio| {
-                    let name = called(ratio);
+                    let name = display_name(ratio);
                     self.finding((&name, &ratio.backend), ratio.entries, Some(ratio.threads), ratio.spread)
                 };
                 set.map(finding).collect()
@@ -214,7 +214,7 @@ impl Target {
         }
     }
 
-    /// Of each backend and size the row with the most shards, which is how a registry is used.
+    /// Returns the figure of each backend and size with the greatest number of shards.
     fn of_memory(&self, document: &Document, figure: &dyn Fn(&Memory, Option<&Memory>) -> Option<f64>) -> Vec<Finding> {
         let ours = || document.memory.iter().filter(|bytes| bytes.subject == "registry");
         let same = |one: &Memory, other: &Memory| one.backend == other.backend && one.entries == other.entries;
@@ -229,7 +229,7 @@ impl Target {
         ours().filter(most).filter(|bytes| self.is_set(&bytes.backend, bytes.entries)).filter_map(finding).collect()
     }
 
-    /// All operations together, in microseconds, over the runs of one setting.
+    /// Returns the figures of all operations together in microseconds, over the runs of one setting.
     fn of_tails(&self, document: &Document) -> Vec<Finding> {
         type Setting<'a> = (&'a str, usize, usize);
         let mut settings: Vec<(Setting<'_>, Vec<f64>)> = Vec::new();

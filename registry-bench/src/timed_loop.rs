@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use registry_router::{ServerId, TransportId};
 
 use crate::failures::Failures;
+use crate::fixture::Fixture;
 use crate::subject::Session;
-use crate::world::World;
 
 /// The number of ids that each thread registers in turn, and looks up without finding them.
-pub const STRANGERS: usize = 8_192;
+pub const ABSENT_IDS: usize = 8_192;
 
 /// An operation that is timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,7 +140,7 @@ pub struct Keys<'a, S, T> {
     /// One registered server, many times.
     pub hot: &'a [S],
     /// Servers that only this thread registers.
-    pub strangers: &'a [S],
+    pub absent_ids: &'a [S],
     /// The mix.
     pub steps: &'a [Step<S, T>],
 }
@@ -175,7 +175,7 @@ impl<A: Access> TimedLoop for OperationLoop<'_, A> {
                 black_box(expected);
                 timed
             }
-            Operation::Miss => time(keys.strangers, start, operations, |id| match access.find(id) {
+            Operation::Miss => time(keys.absent_ids, start, operations, |id| match access.find(id) {
                 None => Ok(()),
                 Some(_) => Err("it was found"),
             }),
@@ -184,7 +184,7 @@ impl<A: Access> TimedLoop for OperationLoop<'_, A> {
                 access.sent(operations - timed.1.count());
                 timed
             }
-            Operation::Register => time(keys.strangers, start, operations, |id| access.register(id)),
+            Operation::Register => time(keys.absent_ids, start, operations, |id| access.register(id)),
             Operation::Mixed => time(keys.steps, start, operations, |step| match step {
                 Step::Lookup(id) => found(access, id),
                 Step::Route(id) => access.route(id),
@@ -207,13 +207,13 @@ pub fn found<A: Access>(access: &A, server: &A::Server) -> Outcome {
     black_box(access.find(server)).map(drop).ok_or_else(|| NOT_FOUND.to_owned())
 }
 
-/// A session as an access: every registration uses the first mailbox of the world.
+/// A session as an access: every registration uses the first mailbox of the fixture.
 #[derive(Debug)]
 pub struct SessionAccess<'a, Se> {
     /// The session.
     pub session: Se,
-    /// The world that the subject is filled with.
-    pub world: &'a World,
+    /// The fixture that the subject is filled with.
+    pub fixture: &'a Fixture,
 }
 
 impl<Se: Session> Access for SessionAccess<'_, Se> {
@@ -226,17 +226,17 @@ impl<Se: Session> Access for SessionAccess<'_, Se> {
 
     #[inline]
     fn find(&self, server: &ServerId) -> Option<bool> {
-        self.session.lookup(server, self.world.mailbox(0))
+        self.session.lookup(server, self.fixture.mailbox(0))
     }
 
     #[inline]
     fn route(&self, server: &ServerId) -> Outcome {
-        self.session.route(server, &self.world.sender, 1).map_err(|error| error.to_string())
+        self.session.route(server, &self.fixture.sender, 1).map_err(|error| error.to_string())
     }
 
     #[inline]
     fn register(&self, server: &ServerId) -> Outcome {
-        let lease = self.session.register(server, self.world.mailbox(0)).map_err(|reason| reason.to_string())?;
+        let lease = self.session.register(server, self.fixture.mailbox(0)).map_err(|reason| reason.to_string())?;
         self.session.release(server, lease);
         Ok(())
     }
@@ -247,7 +247,7 @@ impl<Se: Session> Access for SessionAccess<'_, Se> {
     }
 
     fn sent(&self, messages: usize) {
-        self.world.sent(messages);
+        self.fixture.sent(messages);
     }
 }
 

@@ -1,9 +1,9 @@
-# Elixir's Registry with 64 partitions, under the same work as everybody: a process for each entry, which registers
+# Elixir's Registry with 64 partitions, under the same work as the other peers: a process for each entry, which registers
 # itself.
 #
 # Called with a file of names, the number of workers and the microseconds of a measurement; prints a line for each
 # operation. While a lap is timed the processes are suspended, so that messages lie in their mailboxes as they do in
-# everybody else's.
+# the other peers'.
 defmodule Peers.Names do
   @moduledoc false
 
@@ -19,7 +19,7 @@ defmodule Peers.Names do
   defp name(["server", id], names), do: add(names, :server, copy(id))
   defp name(["transport", id], names), do: add(names, :transport, copy(id))
   defp name(["order", id], names), do: add(names, :order, copy(id))
-  defp name(["stranger", thread, id], names), do: add(names, {:strangers, String.to_integer(thread)}, copy(id))
+  defp name(["absent", thread, id], names), do: add(names, {:absent, String.to_integer(thread)}, copy(id))
   defp name(["lookup", thread, id], names), do: add(names, {:steps, String.to_integer(thread)}, {:lookup, copy(id)})
   defp name(["route", thread, id], names), do: add(names, {:steps, String.to_integer(thread)}, {:route, copy(id)})
   defp name(["register", thread, id], names), do: add(names, {:steps, String.to_integer(thread)}, {:register, copy(id)})
@@ -231,7 +231,7 @@ defmodule Peers.Measure do
   defp row(operation, _) when operation in [:lookup, :route], do: :persistent_term.get({:names, :order})
   defp row(:hot, _), do: :persistent_term.get({:names, :hot})
   defp row(:mixed, thread), do: :persistent_term.get({:names, {:steps, thread}})
-  defp row(_, thread), do: :persistent_term.get({:names, {:strangers, thread}})
+  defp row(_, thread), do: :persistent_term.get({:names, {:absent, thread}})
 
   defp rotated(operation, all, thread, threads) when operation in [:lookup, :route] do
     Enum.drop(all, div(thread * length(all), threads))

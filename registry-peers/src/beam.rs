@@ -1,6 +1,6 @@
-//! The peers on the BEAM: scripts that do the same work, the file of names that they read, and how they are called.
+//! The peers on the BEAM: scripts that do the same work, the file of names that they read, and their command lines.
 //!
-//! A script is built in, and written next to the names for as long as it runs.
+//! A script is compiled in, and written next to the names while it runs.
 
 use std::fs;
 use std::path::PathBuf;
@@ -17,16 +17,16 @@ use crate::names::{Names, Size};
 pub struct Script {
     file: &'static str,
     text: &'static str,
-    /// What runs it.
+    /// The program that runs it.
     program: &'static str,
-    /// How that can be installed.
+    /// How to install that program.
     pub install: &'static str,
 }
 
 /// 64 public ETS tables in a persistent term.
-pub const ORIGINAL: Script = Script {
-    file: "original.escript",
-    text: include_str!("../beam/original.escript"),
+pub const ETS: Script = Script {
+    file: "ets.escript",
+    text: include_str!("../beam/ets.escript"),
     program: "escript",
     install: "not installed; on Debian: apt-get install erlang-base",
 };
@@ -39,12 +39,12 @@ pub const ELIXIR: Script = Script {
     install: "not installed; on Debian: apt-get install erlang-base elixir",
 };
 
-/// The most processes at a time: each entry is one.
+/// The greatest number of processes: each entry is one.
 const MOST_PROCESSES: usize = 1 << 20;
 
-/// A script with its names in a folder of their own, which goes when this is dropped.
+/// A script and its names in a temporary directory, removed on drop.
 #[derive(Debug)]
-pub struct Prepared {
+pub struct PreparedScript {
     folder: PathBuf,
     script: &'static Script,
     threads: usize,
@@ -52,35 +52,35 @@ pub struct Prepared {
 }
 
 impl Script {
-    /// Writes down what the script needs.
+    /// Writes the script and its names.
     ///
     /// # Errors
     ///
-    /// If it cannot be written.
-    pub fn prepare(&'static self, size: Size, slice: Duration, seed: u64) -> Result<Prepared> {
+    /// If a file cannot be written.
+    pub fn prepare(&'static self, size: Size, slice: Duration, seed: u64) -> Result<PreparedScript> {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let (process, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let folder = std::env::temp_dir().join(format!("registry-peers-{process}-{number}"));
         let write = |file: &str, text: &str| {
             fs::write(folder.join(file), text).with_context(|| format!("cannot write to {}", folder.display()))
         };
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let prepared = Prepared { folder: folder.clone(), script: self, threads: size.threads, slice };
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        let prepared = PreparedScript { folder: folder.clone(), script: self, threads: size.threads, slice };
         write(self.file, self.text)?;
-        write("names", &Names::of(&size.world(seed, 1), size.threads, seed).lines())?;
+        write("names", &Names::of(&size.fixture(seed, 1), size.threads, seed).lines())?;
         Ok(prepared)
     }
 }
 
-impl Prepared {
-    /// As many schedulers as threads, and the script.
+impl PreparedScript {
+    /// Returns the command line, with one scheduler for each thread.
     #[must_use]
     pub fn command(&self) -> Command {
         let mut command = Command::new(self.script.program);
         let threads = self.threads;
         command
             .env("ERL_FLAGS", format!("+S {threads}:{threads} +P {MOST_PROCESSES}"))
-            // Elixir complains otherwise; nothing here depends on it.
+            // Elixir warns otherwise.
             .env("LC_ALL", "C.UTF-8")
             .arg(self.folder.join(self.script.file))
             .arg(self.folder.join("names"))
@@ -90,9 +90,9 @@ impl Prepared {
     }
 }
 
-impl Drop for Prepared {
+impl Drop for PreparedScript {
     fn drop(&mut self) {
-        // Something is left in a folder for temporary things, then.
+        // A failure leaves files in the temporary directory.
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
@@ -103,11 +103,11 @@ mod tests {
 
     use super::*;
     use crate::child::Job;
-    use crate::roster;
+    use crate::peers;
 
     #[test]
-    fn a_script_finds_its_names_and_leaves_nothing_behind() {
-        let prepared = ORIGINAL.prepare(Size { entries: 10, threads: 1 }, Duration::from_millis(3), 1).unwrap();
+    fn a_script_and_its_names_are_removed_on_drop() {
+        let prepared = ETS.prepare(Size { entries: 10, threads: 1 }, Duration::from_millis(3), 1).unwrap();
         let command = prepared.command();
         let arguments: Vec<PathBuf> = command.get_args().map(PathBuf::from).collect();
         let [script, names, threads, slice] = &arguments[..] else { panic!("{arguments:?}") };
@@ -118,14 +118,14 @@ mod tests {
         assert!(!script.exists() && !names.exists());
     }
 
-    /// Where Erlang and Elixir are installed, the scripts do all operations on real tables; elsewhere the rows say how
-    /// to install them.
+    /// Where Erlang and Elixir are installed, the scripts do all operations; elsewhere the rows say how to install
+    /// them.
     #[test]
-    fn a_script_does_everything_or_is_missing() {
-        for key in ["original", "elixir"] {
-            let entry = roster::find(key).expect("it is in the list");
+    fn a_script_does_all_operations_or_is_missing() {
+        for key in ["ets", "elixir"] {
+            let spec = peers::find(key).expect("it is in the list");
             let size = Size { entries: 40, threads: 2 };
-            let job = Job { entry, size, slice: Duration::from_micros(100), seed: 1 };
+            let job = Job { spec, size, slice: Duration::from_micros(100), seed: 1 };
             let rows = job.run(Duration::from_secs(120)).unwrap();
             assert_eq!(rows.len(), 6);
             for row in rows {

@@ -1,5 +1,4 @@
-//! Measures a peer in a process of its own, and makes rows of what it prints: also of a process that fails, that hangs,
-//! or that cannot be started because a program is not installed.
+//! Measures a peer in a child process, and makes rows of its output, even if it fails, hangs, or is not installed.
 //!
 //! A child prints a line for its version, if that is not known here, and one for each operation: its name, then
 //! `measured` with nanoseconds and operations per second, or `failed` with the reason.
@@ -16,22 +15,22 @@ use registry_bench::timed_loop::Operation;
 
 use crate::measure::Figure;
 use crate::names::Size;
-use crate::roster::{Entry, Make};
+use crate::peers::{PeerSpec, Setup};
 
-/// What is to be measured.
+/// A peer to measure.
 #[derive(Clone, Copy, Debug)]
 pub struct Job {
-    /// Whom.
-    pub entry: &'static Entry,
-    /// With how much.
+    /// The peer.
+    pub spec: &'static PeerSpec,
+    /// The numbers of entries and threads.
     pub size: Size,
-    /// How long each operation is measured.
+    /// The time of each operation.
     pub slice: Duration,
-    /// What ids and order are drawn from.
+    /// The seed of ids and their order.
     pub seed: u64,
 }
 
-/// How a child says what came of an operation.
+/// Returns the line that a child prints about an operation.
 #[must_use]
 pub fn line(operation: Operation, outcome: &Result<Figure>) -> String {
     match outcome {
@@ -41,26 +40,26 @@ pub fn line(operation: Operation, outcome: &Result<Figure>) -> String {
 }
 
 impl Job {
-    /// Runs it in a child that is ended after `limit`, and makes a row for each operation, whatever happens.
+    /// Runs it in a child that is killed after `limit`, and makes a row for each operation in any case.
     ///
     /// # Errors
     ///
-    /// If what the child needs cannot be prepared.
+    /// If the files of the child cannot be written, or its output is invalid.
     pub fn run(&self, limit: Duration) -> Result<Vec<Peer>> {
-        match self.entry.make {
-            Make::Here(_) => {
-                let mut command = Command::new(std::env::current_exe().context("this program knows where it is")?);
-                command.args(["measure", "--peer", self.entry.key]).args(self.arguments());
-                self.rows(run(&mut command, limit), "this program is not where it was")
+        match self.spec.make {
+            Setup::InProcess(_) => {
+                let mut command = Command::new(std::env::current_exe().context("the path of this program is unknown")?);
+                command.args(["measure", "--peer", self.spec.key]).args(self.arguments());
+                self.rows(run(&mut command, limit), "this program has been moved")
             }
-            Make::There(script) => {
+            Setup::Script(script) => {
                 let prepared = script.prepare(self.size, self.slice, self.seed)?;
                 self.rows(run(&mut prepared.command(), limit), script.install)
             }
         }
     }
 
-    /// The command line of it.
+    /// Returns the options of the child.
     #[must_use]
     pub fn arguments(&self) -> Vec<String> {
         let Size { entries, threads } = self.size;
@@ -74,48 +73,48 @@ impl Job {
     }
 
     fn rows(&self, end: End, install: &str) -> Result<Vec<Peer>> {
-        let (said, otherwise) = match end {
-            End::Missing => (Said::default(), Outcome::Missing(install.to_owned())),
+        let (parsed, default_outcome) = match end {
+            End::Missing => (ChildOutput::default(), Outcome::Missing(install.to_owned())),
             End::Ended { output, failure } => {
-                let failure = failure.unwrap_or_else(|| "it ended without a word about this".to_owned());
+                let failure = failure.unwrap_or_else(|| "it ended without a result".to_owned());
                 (parse(&output)?, Outcome::Failed(failure))
             }
         };
-        let name = match &said.version {
-            Some(version) => self.entry.with_version(Some(version)),
-            None => self.entry.named(),
+        let name = match &parsed.version {
+            Some(version) => self.spec.with_version(Some(version)),
+            None => self.spec.named(),
         };
         let row = |operation: Operation| {
-            let outcome = said.outcomes.iter().find(|(of, _)| *of == operation);
+            let outcome = parsed.outcomes.iter().find(|(of, _)| *of == operation);
             Peer {
                 peer: name.clone(),
-                kind: self.entry.kind.to_owned(),
+                kind: self.spec.kind.to_owned(),
                 operation: operation.name().to_owned(),
                 threads: self.size.threads,
                 entries: self.size.entries,
                 seed: self.seed,
-                outcome: outcome.map_or_else(|| otherwise.clone(), |(_, outcome)| outcome.clone()),
-                remark: self.entry.remark(operation),
+                outcome: outcome.map_or_else(|| default_outcome.clone(), |(_, outcome)| outcome.clone()),
+                remark: self.spec.remark(operation),
             }
         };
         Ok(Operation::ALL.into_iter().map(row).collect())
     }
 }
 
-/// What a child has said.
+/// The parsed output of a child.
 #[derive(Debug, Default, PartialEq)]
-struct Said {
+struct ChildOutput {
     version: Option<String>,
     outcomes: Vec<(Operation, Outcome)>,
 }
 
-fn parse(output: &str) -> Result<Said> {
-    let mut said = Said::default();
+fn parse(output: &str) -> Result<ChildOutput> {
+    let mut parsed = ChildOutput::default();
     for line in output.lines() {
-        let wrong = || format!("not a line of a peer: {line}");
+        let wrong = || format!("invalid line of a peer: {line}");
         let (first, rest) = line.split_once(' ').with_context(wrong)?;
         if first == "version" {
-            said.version = Some(rest.to_owned());
+            parsed.version = Some(rest.to_owned());
             continue;
         }
         let operation = Operation::from_name(first).with_context(wrong)?;
@@ -129,24 +128,24 @@ fn parse(output: &str) -> Result<Said> {
             ("failed", why) => Outcome::Failed(why.to_owned()),
             _ => bail!(wrong()),
         };
-        said.outcomes.push((operation, outcome));
+        parsed.outcomes.push((operation, outcome));
     }
-    Ok(said)
+    Ok(parsed)
 }
 
-/// How a child ended.
+/// The end of a child.
 #[derive(Debug, PartialEq)]
 enum End {
-    /// It was there.
+    /// It ran.
     Ended { output: String, failure: Option<String> },
-    /// It could not be started, because there is no such program.
+    /// There is no such program.
     Missing,
 }
 
-/// What a shell says when a program is not there; `elixir` is a script that calls another.
+/// The exit code of a shell if a program is not found; `elixir` is a script that calls another.
 const NOT_FOUND: i32 = 127;
 
-/// Runs a program until it ends or the time is up.
+/// Runs a program until it ends or the limit is reached.
 fn run(command: &mut Command, limit: Duration) -> End {
     let failed = |error: &io::Error| End::Ended { output: String::new(), failure: Some(error.to_string()) };
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -161,7 +160,7 @@ fn run(command: &mut Command, limit: Duration) -> End {
         thread::spawn(move || {
             let mut bytes = Vec::new();
             if let Some(mut pipe) = pipe {
-                // What was read before an error counts.
+                // What was read before an error is kept.
                 let _ = pipe.read_to_end(&mut bytes);
             }
             let _ = send.send((number, String::from_utf8_lossy(&bytes).into_owned()));
@@ -178,7 +177,7 @@ fn run(command: &mut Command, limit: Duration) -> End {
                 left -= 1;
             }
             Err(RecvTimeoutError::Timeout) if in_time => {
-                // Its output ends with it, so the next turn gets what there is.
+                // Its output ends with it, so the next iteration receives what was printed.
                 in_time = false;
                 if let Err(error) = child.kill() {
                     return failed(&error);
@@ -187,13 +186,13 @@ fn run(command: &mut Command, limit: Duration) -> End {
             Err(_) => break,
         }
     }
-    let [output, complaints] = texts;
+    let [output, errors] = texts;
     let failure = match child.wait() {
-        _ if !in_time => Some(format!("not done after {} s, so it was ended", limit.as_secs())),
+        _ if !in_time => Some(format!("killed after {} s", limit.as_secs())),
         Ok(status) if status.code() == Some(NOT_FOUND) => return End::Missing,
         Ok(status) if status.success() => None,
         Ok(status) => {
-            let last = complaints.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+            let last = errors.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
             Some(format!("{status}: {}", last.trim()))
         }
         Err(error) => Some(error.to_string()),
@@ -208,11 +207,11 @@ fn boxed(pipe: impl Read + Send + 'static) -> Box<dyn Read + Send> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::roster;
+    use crate::peers;
 
     fn job(key: &str) -> Job {
         let size = Size { entries: 100, threads: 2 };
-        Job { entry: roster::find(key).unwrap(), size, slice: Duration::from_micros(10), seed: 1 }
+        Job { spec: peers::find(key).unwrap(), size, slice: Duration::from_micros(10), seed: 1 }
     }
 
     fn ended(output: &str, failure: Option<&str>) -> End {
@@ -222,23 +221,23 @@ mod tests {
     #[test]
     fn lines_become_rows_with_version_and_remark() {
         let output = "version Erlang/OTP 25\nlookup measured 356.356 2806182.0\nbind cannot nothing to bind\n";
-        let error = job("original").rows(ended(output, None), "").unwrap_err().to_string();
-        assert_eq!(error, "not a line of a peer: bind cannot nothing to bind");
+        let error = job("ets").rows(ended(output, None), "").unwrap_err().to_string();
+        assert_eq!(error, "invalid line of a peer: bind cannot nothing to bind");
         let output =
             output.replace("bind cannot", "mixed cannot") + "route failed 3 operations did not do what they should\n";
-        let rows = job("original").rows(ended(&output, None), "").unwrap();
+        let rows = job("ets").rows(ended(&output, None), "").unwrap();
         assert_eq!(rows.len(), 6);
         assert!(rows.iter().all(|row| row.peer == "64 ETS tables Erlang/OTP 25" && row.kind == "beam"));
         assert_eq!(rows[0].outcome, Outcome::Measured { ns: 356.356, ops_per_s: 2_806_182.0 });
         assert!(rows[0].remark.as_ref().is_some_and(|remark| remark.contains("phash2")));
         let failed = |why: &str| Outcome::Failed(why.to_owned());
-        assert_eq!(rows[1].outcome, failed("it ended without a word about this"));
+        assert_eq!(rows[1].outcome, failed("it ended without a result"));
         assert_eq!(rows[3].outcome, failed("3 operations did not do what they should"));
         assert_eq!(rows[5].outcome, Outcome::Cannot("nothing to bind".to_owned()));
     }
 
     #[test]
-    fn figures_that_are_none_are_no_figures() {
+    fn invalid_figures_are_rejected() {
         for line in [
             "lookup measured 1.0",
             "lookup measured x 2.0",
@@ -251,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_is_what_is_parsed() {
+    fn printed_lines_are_parsed() {
         let printed = line(Operation::Hot, &Ok(Figure { ns: 12.5, ops_per_s: 8e7 }));
         assert_eq!(
             parse(&printed).unwrap().outcomes,
@@ -262,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_is_not_there_is_missing_and_the_row_says_how_to_install_it() {
+    fn a_program_that_is_not_installed_is_missing_with_instructions() {
         let end = run(&mut Command::new("no-such-program-anywhere"), Duration::from_secs(60));
         assert_eq!(end, End::Missing);
         let rows = job("elixir").rows(end, "apt-get install elixir").unwrap();
@@ -272,19 +271,19 @@ mod tests {
 
     #[test]
     #[cfg(unix)]
-    fn a_child_that_hangs_is_ended_and_what_it_said_counts() {
+    fn a_child_that_hangs_is_killed_and_its_output_is_kept() {
         let mut hangs = Command::new("sh");
         hangs.args(["-c", "echo lookup measured 5.0 7.0; exec tail -f /dev/null"]);
-        // Time enough to say something, also on a busy machine.
+        // Long enough to print a line on a busy machine.
         let end = run(&mut hangs, Duration::from_secs(4));
         let rows = job("scc").rows(end, "").unwrap();
         assert_eq!(rows[0].outcome, Outcome::Measured { ns: 5.0, ops_per_s: 7.0 });
-        assert_eq!(rows[1].outcome, Outcome::Failed("not done after 4 s, so it was ended".to_owned()));
+        assert_eq!(rows[1].outcome, Outcome::Failed("killed after 4 s".to_owned()));
     }
 
     #[test]
     #[cfg(unix)]
-    fn a_child_that_fails_says_why() {
+    fn a_failed_child_reports_its_last_error_line() {
         let mut fails = Command::new("sh");
         fails.args(["-c", "echo oh dear >&2; exit 3"]);
         let limit = Duration::from_secs(60);

@@ -1,7 +1,7 @@
-//! Keeps actors from their mailboxes while a loop is timed, so that messages lie there as they do in everybody else's.
+//! Pauses actors while a loop is timed, so that messages stay in their mailboxes as in those of the other peers.
 //!
-//! Actors that wait for messages would be woken by them and work beside the loop; so each is told to stop at the gate
-//! before, and what is sent to it meanwhile stays in its mailbox.
+//! Actors that wait for messages would be woken by them and compete with the loop; so each is paused before, and
+//! messages sent meanwhile stay in its mailbox.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,69 +9,69 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use registry_router::TransportId;
 use tokio::sync::{Semaphore, watch};
 
-/// What is sent to an actor.
+/// A message to an actor.
 #[derive(Clone, Debug)]
-pub enum Letter {
-    /// What the loops send: the same as a server of ours gets.
-    Mail {
-        /// Who sends.
+pub enum ActorMessage {
+    /// Sent by the loops: the same as a server of the registry receives.
+    Deliver {
+        /// The sender.
         from: TransportId,
-        /// Something to be told.
+        /// The payload.
         message: u64,
     },
-    /// Stop at the gate for as long as this turn lasts.
-    Hold(u64),
+    /// Pauses the actor until the next turn.
+    Pause(u64),
 }
 
-/// Where actors wait.
+/// Pauses and resumes actors, turn by turn.
 #[derive(Debug)]
 pub struct Gate {
     turn: watch::Sender<u64>,
     arrived: Semaphore,
-    taken: AtomicU64,
+    received: AtomicU64,
 }
 
 impl Gate {
-    /// A gate at which nobody waits yet.
+    /// Makes a gate without paused actors.
     #[must_use]
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { turn: watch::Sender::new(0), arrived: Semaphore::new(0), taken: AtomicU64::new(0) })
+        Arc::new(Self { turn: watch::Sender::new(0), arrived: Semaphore::new(0), received: AtomicU64::new(0) })
     }
 
-    /// What an actor does with a letter.
-    pub async fn take(&self, letter: Letter) {
-        match letter {
-            Letter::Mail { from, message } => {
+    /// Handles a message of an actor.
+    pub async fn handle(&self, message: ActorMessage) {
+        match message {
+            ActorMessage::Deliver { from, message } => {
                 drop(from);
-                self.taken.fetch_add(message, Ordering::Relaxed);
+                self.received.fetch_add(message, Ordering::Relaxed);
             }
-            Letter::Hold(turn) => {
+            ActorMessage::Pause(turn) => {
                 self.arrived.add_permits(1);
-                // An error would mean that the gate is gone, and nobody waits at that either.
+                // An error means that the gate has been dropped, so the actor need not wait.
                 let _ = self.turn.subscribe().wait_for(|now| *now != turn).await;
             }
         }
     }
 
-    /// The sum of all messages that were taken.
+    /// Returns the sum of all payloads that were received.
     #[must_use]
-    pub fn taken(&self) -> u64 {
-        self.taken.load(Ordering::Relaxed)
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
     }
 
-    /// Begins the next turn: lets everybody go on, and says what to tell them to stop again.
-    pub fn next(&self) -> Letter {
+    /// Begins the next turn: resumes all paused actors, and returns the message that pauses them again.
+    pub fn begin_pause(&self) -> ActorMessage {
         let mut next = 0;
         self.turn.send_modify(|turn| {
             *turn += 1;
             next = *turn;
         });
-        Letter::Hold(next)
+        ActorMessage::Pause(next)
     }
 
-    /// Waits until so many have stopped. What they were sent before they were told to, they have taken by then.
-    pub async fn all_arrived(&self, actors: usize) {
-        let actors = u32::try_from(actors).expect("so many actors do not fit into memory");
+    /// Waits until so many actors are paused. They have then received all messages sent before the pause.
+    pub async fn wait_for_all(&self, actors: usize) {
+        let actors = u32::try_from(actors).expect("the number of actors fits into 32 bits");
         if let Ok(permits) = self.arrived.acquire_many(actors).await {
             permits.forget();
         }
@@ -83,20 +83,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_stops_goes_on_with_the_next_turn() {
+    fn paused_actors_resume_with_the_next_turn() {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
         runtime.block_on(async {
             let gate = Gate::new();
-            let hold = gate.next();
+            let pause = gate.begin_pause();
             let actors: Vec<_> = (0..3)
                 .map(|_| {
-                    let (gate, hold) = (Arc::clone(&gate), hold.clone());
-                    tokio::spawn(async move { gate.take(hold).await })
+                    let (gate, pause) = (Arc::clone(&gate), pause.clone());
+                    tokio::spawn(async move { gate.handle(pause).await })
                 })
                 .collect();
-            gate.all_arrived(3).await;
+            gate.wait_for_all(3).await;
             assert!(actors.iter().all(|actor| !actor.is_finished()));
-            gate.next();
+            gate.begin_pause();
             for actor in actors {
                 actor.await.unwrap();
             }

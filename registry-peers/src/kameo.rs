@@ -2,7 +2,7 @@
 //!
 //! A lookup is `ActorRef::lookup`, which hands out a clone; a registration is `register`, and its end is the removal
 //! of the name; a message is `tell` without waiting, into a bounded mailbox.
-//! There are no bindings, so there is what a user would write: a `DashMap` beside it, from transports to actors.
+//! There are no bindings, so a `DashMap` from transports to actors stands beside it, as a user would write.
 
 use std::convert::Infallible;
 use std::hint::black_box;
@@ -18,52 +18,52 @@ use registry_bench::timed_loop::{Access, Operation, OperationLoop, Outcome, Time
 use registry_router::TransportId;
 use tokio::runtime::Runtime;
 
-use crate::gate::{Gate, Letter};
+use crate::gate::{ActorMessage, Gate};
 use crate::names::{Names, Size};
 use crate::peer::Peer;
 
-/// How many letters a mailbox holds, as in the others'.
+/// The capacity of a mailbox, as of the other peers.
 const CAPACITY: usize = 256;
 
-/// An actor that only takes its letters.
-struct Keeper(Arc<Gate>);
+/// An actor that drops its messages.
+struct SinkActor(Arc<Gate>);
 
-impl Actor for Keeper {
+impl Actor for SinkActor {
     type Args = Self;
     type Error = Infallible;
 
-    async fn on_start(keeper: Self, _: ActorRef<Self>) -> Result<Self, Infallible> {
-        Ok(keeper)
+    async fn on_start(actor: Self, _: ActorRef<Self>) -> Result<Self, Infallible> {
+        Ok(actor)
     }
 }
 
-impl Message<Letter> for Keeper {
+impl Message<ActorMessage> for SinkActor {
     type Reply = ();
 
-    async fn handle(&mut self, letter: Letter, _: &mut Context<Self, ()>) {
-        self.0.take(letter).await;
+    async fn handle(&mut self, message: ActorMessage, _: &mut Context<Self, ()>) {
+        self.0.handle(message).await;
     }
 }
 
-/// kameo's registry, with everybody in it. It is one for the whole process.
+/// The registry of kameo with all actors. There is one per process.
 pub struct Kameo {
     runtime: Runtime,
     gate: Arc<Gate>,
-    actors: Vec<ActorRef<Keeper>>,
+    actors: Vec<ActorRef<SinkActor>>,
     names: Names<String, String>,
-    bindings: DashMap<String, ActorRef<Keeper>>,
+    bindings: DashMap<String, ActorRef<SinkActor>>,
     sender: TransportId,
 }
 
 impl Kameo {
-    /// Spawns an actor for each server and each transport, registers them, and has them stop at the gate.
+    /// Spawns an actor for each server and each transport, registers and pauses them.
     ///
     /// # Errors
     ///
     /// If the runtime cannot be started, or a name is taken.
     pub fn new(size: Size, seed: u64) -> Result<Self> {
-        let world = size.world(seed, 1);
-        let names = Names::of(&world, size.threads, seed);
+        let fixture = size.fixture(seed, 1);
+        let names = Names::of(&fixture, size.threads, seed);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(size.threads).build()?;
         let gate = Gate::new();
         let entered = runtime.enter();
@@ -72,13 +72,13 @@ impl Kameo {
             .iter()
             .chain(&names.transports)
             .map(|name| {
-                let actor = Keeper::spawn_with_mailbox(Keeper(Arc::clone(&gate)), mailbox::bounded(CAPACITY));
+                let actor = SinkActor::spawn_with_mailbox(SinkActor(Arc::clone(&gate)), mailbox::bounded(CAPACITY));
                 actor.register(name.clone()).context("each name is registered once")?;
                 Ok(actor)
             })
             .collect::<Result<Vec<_>>>()?;
         drop(entered);
-        let kameo = Self { runtime, gate, actors, names, bindings: DashMap::new(), sender: world.sender };
+        let kameo = Self { runtime, gate, actors, names, bindings: DashMap::new(), sender: fixture.sender };
         kameo.drain();
         Ok(kameo)
     }
@@ -92,19 +92,19 @@ impl std::fmt::Debug for Kameo {
 
 impl Peer for Kameo {
     fn timed_loop(&self, operation: Operation, thread: usize) -> Box<dyn TimedLoop + '_> {
-        // Who is registered for a moment is alive already.
-        let access = OverKameo { kameo: self, claimant: self.actors[thread % self.actors.len()].clone() };
+        // A living actor is registered under one more name.
+        let access = OverKameo { kameo: self, registrant: self.actors[thread % self.actors.len()].clone() };
         OperationLoop::boxed(operation, access, self.names.keys(thread))
     }
 
     fn drain(&self) {
-        let hold = self.gate.next();
+        let pause = self.gate.begin_pause();
         self.runtime.block_on(async {
             for actor in &self.actors {
-                // Waits for room; an actor that has died would not arrive, and that is seen by the time limit.
-                let _ = actor.tell(hold.clone()).send().await;
+                // Waits for room; a dead actor would never pause, which the time limit detects.
+                let _ = actor.tell(pause.clone()).send().await;
             }
-            self.gate.all_arrived(self.actors.len()).await;
+            self.gate.wait_for_all(self.actors.len()).await;
         });
     }
 
@@ -115,7 +115,7 @@ impl Peer for Kameo {
 
 struct OverKameo<'a> {
     kameo: &'a Kameo,
-    claimant: ActorRef<Keeper>,
+    registrant: ActorRef<SinkActor>,
 }
 
 impl Access for OverKameo<'_> {
@@ -124,7 +124,7 @@ impl Access for OverKameo<'_> {
 
     #[inline]
     fn find(&self, server: &String) -> Option<bool> {
-        match ActorRef::<Keeper>::lookup(server.as_str()) {
+        match ActorRef::<SinkActor>::lookup(server.as_str()) {
             Ok(Some(actor)) => {
                 black_box(actor.id());
                 Some(true)
@@ -136,13 +136,13 @@ impl Access for OverKameo<'_> {
     #[inline]
     fn route(&self, server: &String) -> Outcome {
         let actor = registered(server)?;
-        let letter = Letter::Mail { from: self.kameo.sender.clone(), message: 1 };
-        actor.tell(letter).try_send().map_err(|error| error.to_string())
+        let message = ActorMessage::Deliver { from: self.kameo.sender.clone(), message: 1 };
+        actor.tell(message).try_send().map_err(|error| error.to_string())
     }
 
     #[inline]
     fn register(&self, server: &String) -> Outcome {
-        self.claimant.register(server.clone()).map_err(|error| error.to_string())?;
+        self.registrant.register(server.clone()).map_err(|error| error.to_string())?;
         let ended = ACTOR_REGISTRY.lock().unwrap_or_else(PoisonError::into_inner).remove(server.as_str());
         if ended { Ok(()) } else { Err("it was not there to be removed".to_owned()) }
     }
@@ -157,39 +157,39 @@ impl Access for OverKameo<'_> {
 }
 
 #[inline]
-fn registered(name: &str) -> Result<ActorRef<Keeper>, String> {
-    let found = ActorRef::<Keeper>::lookup(name).map_err(|error| error.to_string())?;
+fn registered(name: &str) -> Result<ActorRef<SinkActor>, String> {
+    let found = ActorRef::<SinkActor>::lookup(name).map_err(|error| error.to_string())?;
     found.ok_or_else(|| "it was not found".to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::roster::tests::does_what_it_says;
+    use crate::peers::tests::check_operations;
 
-    /// One test, because there is one registry.
+    /// One test, because there is one registry per process.
     #[test]
-    fn it_does_what_it_says() {
+    fn every_operation_succeeds() {
         let kameo = Kameo::new(Size { entries: 50, threads: 2 }, 1).unwrap();
         let name = kameo.names.servers[7].as_str();
-        let found = ActorRef::<Keeper>::lookup(name).unwrap().expect("it is registered");
+        let found = ActorRef::<SinkActor>::lookup(name).unwrap().expect("it is registered");
         assert_eq!(found.id(), kameo.actors[7].id());
 
-        does_what_it_says(&kameo);
+        check_operations(&kameo);
 
         let (_, failures) = kameo.timed_loop(Operation::Route, 0).run(0, 100);
         failures.check().unwrap();
         let waiting = || -> usize {
-            let free = |actor: &ActorRef<Keeper>| actor.mailbox_sender().capacity().expect("it is bounded");
+            let free = |actor: &ActorRef<SinkActor>| actor.mailbox_sender().capacity().expect("it is bounded");
             kameo.actors.iter().map(|actor| CAPACITY - free(actor)).sum()
         };
-        assert_eq!(waiting(), 100, "they lie in the mailboxes");
-        let before = kameo.gate.taken();
+        assert_eq!(waiting(), 100, "the messages are in the mailboxes");
+        let before = kameo.gate.received();
         kameo.drain();
-        assert_eq!((waiting(), kameo.gate.taken() - before), (0, 100), "they are taken");
+        assert_eq!((waiting(), kameo.gate.received() - before), (0, 100), "the messages are received");
 
         let (transport, server) = (&kameo.names.transports[0], &kameo.names.servers[7]);
-        let access = OverKameo { kameo: &kameo, claimant: found.clone() };
+        let access = OverKameo { kameo: &kameo, registrant: found.clone() };
         assert_eq!(access.bind(transport, server), Ok(()));
         assert_eq!(access.bind(transport, &"nobody".to_owned()), Err("it was not found".to_owned()));
         assert_eq!(kameo.bindings.get(transport).map(|bound| bound.id()), Some(found.id()));

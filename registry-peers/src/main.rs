@@ -1,6 +1,6 @@
-//! What `cargo xtask bench --peers` calls: makes a plan, and carries out one step of it.
+//! The program that `cargo xtask bench --peers` calls: makes a plan, and runs one of its steps.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program; its output is what it is for")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the output of a program")]
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -13,32 +13,32 @@ use registry_bench::timed_loop::Operation;
 use registry_peers::child::{self, Job};
 use registry_peers::measure::measure;
 use registry_peers::names::Size;
-use registry_peers::plan::{self, Wish};
-use registry_peers::roster::{self, Entry, Make, ROSTER};
+use registry_peers::peers::{self, PEERS, PeerSpec, Setup};
+use registry_peers::plan::{self, PlanArgs};
 
 /// Measures peers; `cargo xtask bench --peers` is the way to call it.
 #[derive(Debug, Parser)]
 #[command(name = "registry-peers", version)]
 enum Command {
-    /// Shows the peers and the operations.
+    /// Lists the peers and the operations.
     List,
-    /// Prints what is to be run, as JSON.
-    Plan(Wish),
-    /// Measures a peer in a process of its own, and prints JSON lines.
+    /// Prints a plan as JSON.
+    Plan(PlanArgs),
+    /// Measures a peer in a child process, and prints JSON lines.
     Run(Target),
-    /// Measures a peer in this process, and prints a line for each operation. For `run`.
+    /// Measures a peer in this process, and prints a line for each operation; called by `run`.
     Measure(Target),
 }
 
 #[derive(Debug, clap::Args)]
 struct Target {
     #[arg(long, value_parser = known)]
-    peer: &'static Entry,
+    peer: &'static PeerSpec,
     #[arg(long, value_parser = at_least_one)]
     entries: usize,
     #[arg(long, value_parser = at_least_one)]
     threads: usize,
-    /// How long each operation is measured, in microseconds.
+    /// The time of each operation in microseconds.
     #[arg(long)]
     slice_us: u64,
     #[arg(long)]
@@ -48,7 +48,7 @@ struct Target {
 impl Target {
     fn job(&self) -> Job {
         Job {
-            entry: self.peer,
+            spec: self.peer,
             size: Size { entries: self.entries, threads: self.threads },
             slice: Duration::from_micros(self.slice_us),
             seed: self.seed,
@@ -56,8 +56,8 @@ impl Target {
     }
 }
 
-fn known(key: &str) -> Result<&'static Entry, String> {
-    roster::find(key).ok_or_else(|| format!("there are {}", ROSTER.map(|entry| entry.key).join(", ")))
+fn known(key: &str) -> Result<&'static PeerSpec, String> {
+    peers::find(key).ok_or_else(|| format!("there are {}", PEERS.map(|spec| spec.key).join(", ")))
 }
 
 fn main() -> ExitCode {
@@ -73,7 +73,7 @@ fn main() -> ExitCode {
 fn execute(command: &Command) -> Result<()> {
     match command {
         Command::List => list(),
-        Command::Plan(wish) => println!("{}", serde_json::to_string(&plan::plan(wish))?),
+        Command::Plan(args) => println!("{}", serde_json::to_string(&plan::plan(args))?),
         Command::Run(target) => {
             let job = target.job();
             for row in job.run(plan::limit(&job))? {
@@ -82,7 +82,9 @@ fn execute(command: &Command) -> Result<()> {
         }
         Command::Measure(target) => {
             let job = target.job();
-            let Make::Here(make) = job.entry.make else { bail!("{} is measured by another program", target.peer.key) };
+            let Setup::InProcess(make) = job.spec.make else {
+                bail!("{} is measured by another program", target.peer.key)
+            };
             let peer = make(job.size, job.seed)?;
             for operation in Operation::ALL {
                 println!("{}", child::line(operation, &measure(&*peer, operation, job.size, job.slice)));
@@ -94,8 +96,8 @@ fn execute(command: &Command) -> Result<()> {
 
 fn list() {
     println!("Peers:");
-    for entry in &ROSTER {
-        println!("  {:12} {}, {}", entry.key, entry.kind, entry.named());
+    for spec in &PEERS {
+        println!("  {:12} {}, {}", spec.key, spec.kind, spec.named());
     }
     println!("Operations: {}", Operation::ALL.map(Operation::name).join(", "));
 }

@@ -1,5 +1,5 @@
-//! Which peers are measured in which order: rounds outermost and peers innermost, so that those who are compared run
-//! next to each other.
+//! The plan of a bench of peers: rounds are outermost and peers innermost, so that the runs of compared peers are
+//! neighbours.
 
 use std::time::Duration;
 
@@ -9,32 +9,32 @@ use registry_bench::timed_loop::Operation;
 
 use crate::child::Job;
 use crate::names::Size;
-use crate::roster::{Make, ROSTER};
+use crate::peers::{PEERS, Setup};
 
-/// What somebody wants to have measured.
+/// The options of a bench of peers.
 #[derive(Args, Clone, Debug, Default)]
-pub struct Wish {
-    /// All of it in less than 3 minutes: short slices, 10,000 entries. The default.
+pub struct PlanArgs {
+    /// Short slices and 10,000 entries: less than 3 minutes on an idle machine. The default.
     #[arg(long, conflicts_with_all = ["full", "smoke"])]
     pub quick: bool,
     /// Long slices, more rounds, 10,000 and 100,000 entries.
     #[arg(long, conflicts_with = "smoke")]
     pub full: bool,
-    /// As little as possible of everything, to see that it runs; its figures mean nothing.
+    /// As little as possible of everything, as a test; the figures mean nothing.
     #[arg(long)]
     pub smoke: bool,
-    /// So many threads, or schedulers, instead of 1 and 2.
+    /// The number of threads or schedulers, instead of 1 and 2.
     #[arg(long, value_parser = at_least_one)]
     pub threads: Option<usize>,
-    /// So many entries instead.
+    /// The number of entries, instead of those above.
     #[arg(long, value_parser = at_least_one)]
     pub entries: Option<usize>,
-    /// What ids and order are drawn from.
+    /// The seed of ids and their order.
     #[arg(long)]
     pub seed: Option<u64>,
 }
 
-/// How much of everything.
+/// The extent of a run.
 struct Scale {
     rounds: usize,
     slice_ms: u64,
@@ -45,32 +45,32 @@ const QUICK: Scale = Scale { rounds: 3, slice_ms: 80, entries: &[10_000] };
 const FULL: Scale = Scale { rounds: 5, slice_ms: 500, entries: &[10_000, 100_000] };
 const SMOKE: Scale = Scale { rounds: 1, slice_ms: 1, entries: &[200] };
 
-/// What ids and order are drawn from, as in the workloads.
+/// The seed of ids and their order, as of the workloads.
 const SEED: u64 = 0x5eed;
 
 /// Makes a plan.
 #[must_use]
-pub fn plan(wish: &Wish) -> Plan {
-    let scale = if wish.full {
+pub fn plan(args: &PlanArgs) -> Plan {
+    let scale = if args.full {
         &FULL
-    } else if wish.smoke {
+    } else if args.smoke {
         &SMOKE
     } else {
         &QUICK
     };
-    let all_entries = wish.entries.map_or_else(|| scale.entries.to_vec(), |entries| vec![entries]);
-    let all_threads = wish.threads.map_or_else(|| vec![1, 2], |threads| vec![threads]);
+    let all_entries = args.entries.map_or_else(|| scale.entries.to_vec(), |entries| vec![entries]);
+    let all_threads = args.threads.map_or_else(|| vec![1, 2], |threads| vec![threads]);
     let mut steps = Vec::new();
     for round in 1..=scale.rounds {
         for &entries in &all_entries {
             for &threads in &all_threads {
-                for entry in &ROSTER {
+                for spec in &PEERS {
                     let size = Size { entries, threads };
                     let slice = Duration::from_millis(scale.slice_ms);
-                    let job = Job { entry, size, slice, seed: wish.seed.unwrap_or(SEED) };
-                    let mut arguments = vec!["run".to_owned(), "--peer".to_owned(), entry.key.to_owned()];
+                    let job = Job { spec, size, slice, seed: args.seed.unwrap_or(SEED) };
+                    let mut arguments = vec!["run".to_owned(), "--peer".to_owned(), spec.key.to_owned()];
                     arguments.extend(job.arguments());
-                    let label = format!("round {round}: {}, {entries} entries, {threads} threads", entry.key);
+                    let label = format!("round {round}: {}, {entries} entries, {threads} threads", spec.key);
                     steps.push(Step { label, program: "registry-peers", arguments, seconds: seconds(&job) });
                 }
             }
@@ -80,21 +80,20 @@ pub fn plan(wish: &Wish) -> Plan {
     Plan { steps, seconds }
 }
 
-/// How long a peer may take until it is taken for one that hangs; less than whoever carries out the plan waits.
+/// Returns the time limit of a peer, which is less than that of its step.
 #[must_use]
 pub fn limit(job: &Job) -> Duration {
     Duration::from_secs(30) + Duration::from_secs_f64(8.0 * seconds(job))
 }
 
-/// How long a peer takes, about: slices with their warm-up, mailboxes emptied in between, and what it takes to start.
-/// Only the estimate depends on these.
+/// Returns the estimated time of a peer: its start, and slices with their warm-up and draining.
 fn seconds(job: &Job) -> f64 {
     const WITH_WARM_UP: f64 = 1.5;
-    let (start, per_entry) = match job.entry.make {
-        Make::Here(_) if job.entry.kind != "registry" => (0.15, 1.5e-5),
-        // Live actors and processes, which are held and let go on around each lap.
-        Make::Here(_) => (0.15, 8e-5),
-        Make::There(_) => (0.9, 1.5e-4),
+    let (start, per_entry) = match job.spec.make {
+        Setup::InProcess(_) if job.spec.kind != "registry" => (0.15, 1.5e-5),
+        // Live actors and processes, which are paused and resumed around each slice.
+        Setup::InProcess(_) => (0.15, 8e-5),
+        Setup::Script(_) => (0.9, 1.5e-4),
     };
     let slices = Operation::ALL.len() as f64 * job.slice.as_secs_f64() * WITH_WARM_UP;
     start + per_entry * job.size.entries as f64 + slices
@@ -105,17 +104,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quick_run_has_everybody_three_times_and_takes_less_than_three_minutes() {
-        let plan = plan(&Wish::default());
-        for entry in &ROSTER {
+    fn a_quick_run_has_every_peer_three_times_within_three_minutes() {
+        let plan = plan(&PlanArgs::default());
+        for spec in &PEERS {
             for threads in ["1", "2"] {
                 let of = |step: &&Step| {
                     let has = |name: &str, value: &str| {
                         step.arguments.windows(2).any(|pair| pair == [name.to_owned(), value.to_owned()])
                     };
-                    has("--peer", entry.key) && has("--threads", threads)
+                    has("--peer", spec.key) && has("--threads", threads)
                 };
-                assert_eq!(plan.steps.iter().filter(of).count(), 3, "{} on {threads}", entry.key);
+                assert_eq!(plan.steps.iter().filter(of).count(), 3, "{} on {threads}", spec.key);
             }
         }
         assert!(plan.seconds < 180.0, "{} s", plan.seconds);
@@ -123,16 +122,16 @@ mod tests {
 
     #[test]
     fn peers_of_a_round_are_neighbours() {
-        let plan = plan(&Wish { smoke: true, threads: Some(2), ..Wish::default() });
+        let plan = plan(&PlanArgs { smoke: true, threads: Some(2), ..PlanArgs::default() });
         let peers: Vec<&str> = plan.steps.iter().map(|step| step.arguments[2].as_str()).collect();
-        assert_eq!(peers, ROSTER.map(|entry| entry.key));
+        assert_eq!(peers, PEERS.map(|spec| spec.key));
     }
 
     #[test]
-    fn who_hangs_is_ended_before_the_step_is() {
-        let entry = &ROSTER[0];
+    fn a_peer_that_hangs_is_killed_before_its_step() {
+        let spec = &PEERS[0];
         let size = Size { entries: 100_000, threads: 2 };
-        let job = Job { entry, size, slice: Duration::from_millis(500), seed: 1 };
+        let job = Job { spec, size, slice: Duration::from_millis(500), seed: 1 };
         assert!(limit(&job).as_secs_f64() < 60.0 + 10.0 * seconds(&job));
     }
 }

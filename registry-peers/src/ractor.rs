@@ -3,7 +3,7 @@
 //! A lookup is `where_is`, which hands out a clone; a message goes into a mailbox without a bound.
 //! A name comes and goes with its actor, so a registration is the spawning of an actor and its end is waited for, in a
 //! task on ractor's own runtime.
-//! There are no bindings, so there is what a user would write: a `DashMap` beside it, from transports to actors.
+//! There are no bindings, so a `DashMap` from transports to actors stands beside it, as a user would write.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -17,61 +17,66 @@ use registry_bench::timed_loop::{Access, Operation, OperationLoop, Outcome, Step
 use registry_router::TransportId;
 use tokio::runtime::Runtime;
 
-use crate::gate::{Gate, Letter};
+use crate::gate::{ActorMessage, Gate};
 use crate::names::{Names, Size};
 use crate::peer::Peer;
 
-/// At most so many messages for each server lie in its mailbox, as in those of others, although there is no bound.
+/// The greatest number of messages in a mailbox, as of the other peers, although it has no bound.
 const MOST_WAITING: usize = 128;
 
-/// An actor that only takes its letters.
-struct Keeper(Arc<Gate>);
+/// An actor that drops its messages.
+struct SinkActor(Arc<Gate>);
 
-impl Actor for Keeper {
-    type Msg = Letter;
+impl Actor for SinkActor {
+    type Msg = ActorMessage;
     type State = ();
     type Arguments = ();
 
-    async fn pre_start(&self, _: ActorRef<Letter>, (): ()) -> Result<(), ActorProcessingErr> {
+    async fn pre_start(&self, _: ActorRef<ActorMessage>, (): ()) -> Result<(), ActorProcessingErr> {
         Ok(())
     }
 
-    async fn handle(&self, _: ActorRef<Letter>, letter: Letter, (): &mut ()) -> Result<(), ActorProcessingErr> {
-        self.0.take(letter).await;
+    async fn handle(
+        &self,
+        _: ActorRef<ActorMessage>,
+        message: ActorMessage,
+        (): &mut (),
+    ) -> Result<(), ActorProcessingErr> {
+        self.0.handle(message).await;
         Ok(())
     }
 }
 
-/// ractor's registry, with everybody in it. It is one for the whole process.
+/// The registry of ractor with all actors. There is one per process.
 pub struct Ractor {
     runtime: Runtime,
     gate: Arc<Gate>,
-    actors: Vec<ActorRef<Letter>>,
+    actors: Vec<ActorRef<ActorMessage>>,
     names: Arc<Names<String, String>>,
-    bindings: Arc<DashMap<String, ActorRef<Letter>>>,
+    bindings: Arc<DashMap<String, ActorRef<ActorMessage>>>,
     sender: TransportId,
 }
 
 impl Ractor {
-    /// Spawns an actor for each server and each transport under its name, and has them stop at the gate.
+    /// Spawns an actor for each server and each transport under its name, and pauses them.
     ///
     /// # Errors
     ///
     /// If the runtime cannot be started, or a name is taken.
     pub fn new(size: Size, seed: u64) -> Result<Self> {
-        let world = size.world(seed, 1);
-        let names = Arc::new(Names::of(&world, size.threads, seed));
+        let fixture = size.fixture(seed, 1);
+        let names = Arc::new(Names::of(&fixture, size.threads, seed));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(size.threads).build()?;
         let gate = Gate::new();
         let actors = runtime.block_on(async {
             let mut actors = Vec::new();
             for name in names.servers.iter().chain(&names.transports) {
-                let spawned = Actor::spawn(Some(name.clone()), Keeper(Arc::clone(&gate)), ()).await;
+                let spawned = Actor::spawn(Some(name.clone()), SinkActor(Arc::clone(&gate)), ()).await;
                 actors.push(spawned.context("each name is taken once")?.0);
             }
             Ok::<_, anyhow::Error>(actors)
         })?;
-        let ractor = Self { runtime, gate, actors, names, bindings: Arc::default(), sender: world.sender };
+        let ractor = Self { runtime, gate, actors, names, bindings: Arc::default(), sender: fixture.sender };
         ractor.drain();
         Ok(ractor)
     }
@@ -96,12 +101,12 @@ impl Peer for Ractor {
     }
 
     fn drain(&self) {
-        let hold = self.gate.next();
+        let pause = self.gate.begin_pause();
         for actor in &self.actors {
-            // An actor that has died would not arrive, and that is seen by the time limit.
-            let _ = actor.send_message(hold.clone());
+            // A dead actor would never pause, which the time limit detects.
+            let _ = actor.send_message(pause.clone());
         }
-        self.runtime.block_on(self.gate.all_arrived(self.actors.len()));
+        self.runtime.block_on(self.gate.wait_for_all(self.actors.len()));
     }
 
     fn room(&self) -> usize {
@@ -111,14 +116,14 @@ impl Peer for Ractor {
 
 struct OverRactor {
     gate: Arc<Gate>,
-    bindings: Arc<DashMap<String, ActorRef<Letter>>>,
+    bindings: Arc<DashMap<String, ActorRef<ActorMessage>>>,
     sender: TransportId,
 }
 
 impl OverRactor {
-    /// Spawns an actor under a name, stops it, and waits until it is gone and the name is free.
+    /// Spawns an actor under a name, stops it, and waits until it has ended and the name is free.
     async fn register_and_end(&self, server: &str) -> Outcome {
-        let spawned = Actor::spawn(Some(server.to_owned()), Keeper(Arc::clone(&self.gate)), ()).await;
+        let spawned = Actor::spawn(Some(server.to_owned()), SinkActor(Arc::clone(&self.gate)), ()).await;
         let (actor, end) = spawned.map_err(|error| error.to_string())?;
         actor.stop(None);
         end.await.map_err(|error| error.to_string())
@@ -131,7 +136,7 @@ impl Access for OverRactor {
 
     #[inline]
     fn find(&self, server: &String) -> Option<bool> {
-        match ActorRef::<Letter>::where_is(server) {
+        match ActorRef::<ActorMessage>::where_is(server) {
             Some(actor) => {
                 black_box(actor.get_id());
                 Some(true)
@@ -143,13 +148,13 @@ impl Access for OverRactor {
     #[inline]
     fn route(&self, server: &String) -> Outcome {
         let actor = registered(server)?;
-        let letter = Letter::Mail { from: self.sender.clone(), message: 1 };
-        actor.send_message(letter).map_err(|error| error.to_string())
+        let message = ActorMessage::Deliver { from: self.sender.clone(), message: 1 };
+        actor.send_message(message).map_err(|error| error.to_string())
     }
 
     /// Only a task can wait for the end of an actor: see [`TaskLoop`].
     fn register(&self, _: &String) -> Outcome {
-        Err("a name comes with its actor only".to_owned())
+        Err("a name is registered by spawning its actor".to_owned())
     }
 
     #[inline]
@@ -162,7 +167,7 @@ impl Access for OverRactor {
 }
 
 #[inline]
-fn registered(name: &String) -> Result<ActorRef<Letter>, String> {
+fn registered(name: &String) -> Result<ActorRef<ActorMessage>, String> {
     ActorRef::where_is(name).ok_or_else(|| "it was not found".to_owned())
 }
 
@@ -181,11 +186,11 @@ impl TimedLoop for TaskLoop<'_> {
             let mut failures = Failures::default();
             let began = Instant::now();
             if operation == Operation::Register {
-                for (number, id) in in_a_row(&names.strangers[thread], start, operations) {
+                for (number, id) in cycle_from(&names.absent_ids[thread], start, operations) {
                     access.register_and_end(id).await.unwrap_or_else(|reason| failures.note(number, reason));
                 }
             } else {
-                for (number, step) in in_a_row(&names.steps[thread], start, operations) {
+                for (number, step) in cycle_from(&names.steps[thread], start, operations) {
                     let outcome = match step {
                         Step::Lookup(id) => found(&access, id),
                         Step::Route(id) => access.route(id),
@@ -205,35 +210,35 @@ impl TimedLoop for TaskLoop<'_> {
     }
 }
 
-/// So many things from a place on with their numbers, beginning again at the end.
-fn in_a_row<K>(row: &[K], start: usize, operations: usize) -> impl Iterator<Item = (usize, &K)> {
+/// Returns items from `start` on with their numbers, beginning again at the end.
+fn cycle_from<K>(row: &[K], start: usize, operations: usize) -> impl Iterator<Item = (usize, &K)> {
     row.iter().enumerate().cycle().skip(start % row.len()).take(operations)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::roster::tests::does_what_it_says;
+    use crate::peers::tests::check_operations;
 
-    /// One test, because there is one registry.
+    /// One test, because there is one registry per process.
     #[test]
-    fn it_does_what_it_says() {
+    fn every_operation_succeeds() {
         let ractor = Ractor::new(Size { entries: 50, threads: 2 }, 1).unwrap();
         let name = &ractor.names.servers[7];
-        let found = ActorRef::<Letter>::where_is(name).expect("it is registered");
+        let found = ActorRef::<ActorMessage>::where_is(name).expect("it is registered");
         assert_eq!(found.get_id(), ractor.actors[7].get_id());
 
-        does_what_it_says(&ractor);
+        check_operations(&ractor);
 
-        let before = ractor.gate.taken();
+        let before = ractor.gate.received();
         let (_, failures) = ractor.timed_loop(Operation::Route, 0).run(0, 100);
-        assert_eq!((failures.count(), ractor.gate.taken()), (0, before), "they lie in the mailboxes");
+        assert_eq!((failures.count(), ractor.gate.received()), (0, before), "the messages are in the mailboxes");
         ractor.drain();
-        assert_eq!(ractor.gate.taken() - before, 100, "they are taken");
+        assert_eq!(ractor.gate.received() - before, 100, "the messages are received");
 
         let access = ractor.access();
-        assert_eq!(ractor.runtime.block_on(access.register_and_end("somebody")), Ok(()));
-        assert!(access.find(&"somebody".to_owned()).is_none(), "its name is free");
+        assert_eq!(ractor.runtime.block_on(access.register_and_end("another")), Ok(()));
+        assert!(access.find(&"another".to_owned()).is_none(), "its name is free");
         assert!(ractor.runtime.block_on(access.register_and_end(name)).is_err(), "the name is taken");
 
         let (transport, server) = (&ractor.names.transports[0], &ractor.names.servers[7]);

@@ -1,4 +1,4 @@
-//! scc's `HashIndex`, made for reading: as its users use it, read in place with `peek_with`.
+//! The `HashIndex` of scc, a map for reading: read in place with `peek_with`, as its users do.
 
 use std::fmt;
 use std::sync::Arc;
@@ -66,11 +66,11 @@ mod tests {
 
     use super::*;
     use crate::names::Size;
-    use crate::roster::tests::does_what_it_says;
+    use crate::peers::tests::check_operations;
     use crate::session::OverSubject;
 
     #[test]
-    fn it_finds_what_was_put_in_last() {
+    fn the_last_insertion_is_found() {
         let map = Index::<ServerId, u32>::with_capacity(4);
         let id = ServerId::new("a").unwrap();
         map.insert(id.clone(), 1);
@@ -81,8 +81,8 @@ mod tests {
     }
 
     #[test]
-    fn it_does_what_it_says() {
+    fn every_operation_succeeds() {
         let layout = Layout { shards: 1, servers: 50, transports: 5 };
-        does_what_it_says(&OverSubject::new(OverBare::<BareScc>::new(layout), Size { entries: 50, threads: 2 }, 1));
+        check_operations(&OverSubject::new(OverBare::<BareScc>::new(layout), Size { entries: 50, threads: 2 }, 1));
     }
 }

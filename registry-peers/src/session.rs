@@ -1,18 +1,18 @@
-//! Ours and the bare maps, as peers among the others: a subject of the benches, with a mailbox for each server.
+//! The registry and the bare maps as peers: a subject of the benches, with a mailbox for each server.
 
+use registry_bench::fixture::Fixture;
 use registry_bench::subject::{Session, Subject};
 use registry_bench::timed_loop::{Operation, OperationLoop, SessionAccess, TimedLoop};
-use registry_bench::world::World;
 use registry_router::{ServerId, TransportId};
 
 use crate::names::{Names, Size};
 use crate::peer::Peer;
 
-/// A registry or a bare map that everybody is registered in.
+/// A registry or a bare map with all servers and transports.
 #[derive(Debug)]
 pub struct OverSubject<S> {
     subject: S,
-    world: World,
+    fixture: Fixture,
     names: Names<ServerId, TransportId>,
 }
 
@@ -21,29 +21,29 @@ impl<S: Subject> OverSubject<S> {
     ///
     /// # Panics
     ///
-    /// If there are to be no entries.
+    /// If the number of entries is zero.
     #[must_use]
     pub fn new(subject: S, size: Size, seed: u64) -> Self {
-        // A mailbox each, as actors and processes have.
-        let world = size.world(seed, size.entries);
-        let names = Names::of(&world, size.threads, seed).map(server, transport);
-        subject.session().fill(&world);
-        Self { subject, world, names }
+        // A mailbox for each server, as actors and processes have.
+        let fixture = size.fixture(seed, size.entries);
+        let names = Names::of(&fixture, size.threads, seed).map(server, transport);
+        subject.session().fill(&fixture);
+        Self { subject, fixture, names }
     }
 }
 
 impl<S: Subject> Peer for OverSubject<S> {
     fn timed_loop(&self, operation: Operation, thread: usize) -> Box<dyn TimedLoop + '_> {
-        let access = SessionAccess { session: self.subject.session(), world: &self.world };
+        let access = SessionAccess { session: self.subject.session(), fixture: &self.fixture };
         OperationLoop::boxed(operation, access, self.names.keys(thread))
     }
 
     fn drain(&self) {
-        self.world.drain_all();
+        self.fixture.drain_all();
     }
 
     fn room(&self) -> usize {
-        self.world.room()
+        self.fixture.room()
     }
 }
 
@@ -63,23 +63,23 @@ mod tests {
     use registry_router::backends::Papaya;
 
     use super::*;
-    use crate::roster::tests::does_what_it_says;
+    use crate::peers::tests::check_operations;
 
     const SIZE: Size = Size { entries: 50, threads: 2 };
     const LAYOUT: Layout = Layout { shards: 4, servers: 50, transports: 5 };
 
     #[test]
-    fn ours_and_a_bare_map_do_what_they_say() {
+    fn every_operation_succeeds_on_the_registry_and_on_a_bare_map() {
         let ours = OverSubject::new(OverRegistry::<Papaya, _>::new(LAYOUT).unwrap(), SIZE, 1);
-        does_what_it_says(&ours);
+        check_operations(&ours);
         let bare = OverSubject::new(OverBare::<BareReference>::new(LAYOUT), SIZE, 1);
-        does_what_it_says(&bare);
+        check_operations(&bare);
     }
 
     #[test]
-    fn a_message_is_in_the_mailbox_until_it_is_emptied() {
+    fn messages_stay_in_mailboxes_until_they_are_drained() {
         let ours = OverSubject::new(OverRegistry::<Papaya, _>::new(LAYOUT).unwrap(), SIZE, 1);
-        let mailbox = |n| ours.world.mailbox(n).max_capacity() - ours.world.mailbox(n).capacity();
+        let mailbox = |n| ours.fixture.mailbox(n).max_capacity() - ours.fixture.mailbox(n).capacity();
         let (_, failures) = ours.timed_loop(Operation::Route, 0).run(0, 100);
         assert_eq!((failures.count(), (0..50).map(mailbox).sum::<usize>()), (0, 100));
         ours.drain();

@@ -1,9 +1,9 @@
-//! Which version of a crate was built in, from the lock file of the workspace.
+//! The versions of crates, from the lock file of the workspace.
 
-/// What cargo locked for this workspace when this was built.
+/// The lock file at build time.
 const LOCK: &str = include_str!("../../Cargo.lock");
 
-/// The version of a crate; `None` if it is none of ours to know.
+/// Returns the version of a crate; `None` if it is not in the lock file.
 #[must_use]
 pub fn of(name: &str) -> Option<&'static str> {
     find(LOCK, name)
@@ -30,7 +30,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_taken_as_a_whole() {
+    fn a_name_must_match_as_a_whole() {
         let lock =
             "[[package]]\nname = \"abc\"\nversion = \"1.2.3\"\n\n[[package]]\nname = \"ab\"\nversion = \"4.5.6\"\n";
         assert_eq!((find(lock, "ab"), find(lock, "a")), (Some("4.5.6"), None));

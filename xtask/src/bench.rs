@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: builds once, runs each step of a plan in a child process, and passes their output to the program
-//! that makes the report.
+//! `cargo xtask bench`: builds once, runs each step of a plan in a child process, and passes their output to the
+//! program that makes the report.
 //!
 //! What is measured, and how, is decided in `registry-bench`.
 
@@ -63,7 +63,8 @@ pub(crate) struct Bench {
     /// The seed of ids and their order, instead of that of each workload.
     #[arg(long)]
     pub(crate) seed: Option<u64>,
-    /// Measures peers instead: this registry beside bare maps, other registries, and two on the BEAM if it is installed.
+    /// Measures peers instead: this registry beside bare maps, other registries, and two on the BEAM if it is
+    /// installed.
     #[arg(long, conflicts_with_all = ["backend", "workload", "shards"])]
     pub(crate) peers: bool,
     #[command(flatten)]

@@ -23,19 +23,19 @@ type Writer<K, V> = Arc<Mutex<WriteHandle<K, Numbered<V>, (), FastHash>>>;
 /// An evmap with at most one value per key.
 pub struct EvmapMap<K: Key, V: Value> {
     writer: Writer<K, V>,
-    /// What handles are cloned from.
+    /// Cloned for each handle.
     reader: Mutex<Reader<K, V>>,
     next: Arc<AtomicU64>,
 }
 
-/// One thread's access.
+/// The access of one thread.
 pub struct EvmapHandle<K: Key, V: Value> {
     writer: Writer<K, V>,
     reader: Reader<K, V>,
     next: Arc<AtomicU64>,
 }
 
-/// A value as evmap wants it: something that can be hashed and compared, which its number is.
+/// A value with a number, by which evmap hashes and compares it.
 struct Numbered<V> {
     value: V,
     number: u64,
@@ -66,7 +66,7 @@ impl<K: Key, V: Value> Map<K, V> for EvmapMap<K, V> {
         // that nothing changes, which hash and compare as bytes do. A value hashes and compares as its number, which
         // nothing changes.
         let (mut writer, reader) = unsafe { options.with_hasher(FastHash::default()).assert_stable() };
-        // Before its first publish an evmap answers nobody.
+        // An evmap cannot be read before its first publish.
         writer.publish();
         Self { writer: Arc::new(Mutex::new(writer)), reader: Mutex::new(reader), next: Arc::default() }
     }

@@ -1,6 +1,6 @@
 //! A hash map under left-right, with a read handle per thread.
 //!
-//! A write is published at once, since whoever registers wants to be found.
+//! Every write is published, so that a registration is visible when it returns.
 
 use std::collections::HashMap;
 use std::fmt;

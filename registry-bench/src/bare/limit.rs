@@ -1,7 +1,7 @@
-//! The limit: the standard library's map, filled once and never written again, with the hasher of the bare maps.
+//! The limit: a standard map that is filled once and never written again, with the hasher of the bare maps.
 //!
-//! No map that can be written meanwhile can be expected to do better: nothing is pinned, locked or counted. It stands for
-//! lookups and messages only; nobody can be registered in it or bound.
+//! It is a lower bound for a map that can be written: nothing is pinned, locked or counted. It supports lookups and
+//! messages only, no registrations and no bindings.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,20 +13,20 @@ use registry_router::{
 use tokio::sync::mpsc::Sender;
 
 use super::{FastHash, put, sender};
+use crate::fixture::{Fixture, Message};
 use crate::subject::{Session, Subject};
-use crate::world::{Message, World};
 
 type Map = HashMap<ServerId, Sender<ToServer<Message>>, FastHash>;
 
-/// A map to read.
+/// An immutable map.
 #[derive(Debug, Default)]
 pub struct Limit(Arc<Mutex<Arc<Map>>>);
 
-/// The map as it was when the session began.
+/// The map as of the start of the session.
 #[derive(Debug)]
 pub struct LimitSession {
     map: Arc<Map>,
-    /// Where sessions to come find what this one fills in.
+    /// The map of later sessions.
     home: Arc<Mutex<Arc<Map>>>,
 }
 
@@ -75,10 +75,10 @@ impl Session for LimitSession {
         Err(BindError::TransportNotFound)
     }
 
-    /// With room for all from the start, as the other maps have.
-    fn fill(&self, world: &World) {
-        let mut map = Map::with_capacity_and_hasher(world.servers.len(), FastHash::default());
-        map.extend(world.servers.iter().enumerate().map(|(n, id)| (id.clone(), sender(world.mailbox(n)).clone())));
+    /// With capacity for all entries, as the other maps.
+    fn fill(&self, fixture: &Fixture) {
+        let mut map = Map::with_capacity_and_hasher(fixture.servers.len(), FastHash::default());
+        map.extend(fixture.servers.iter().enumerate().map(|(n, id)| (id.clone(), sender(fixture.mailbox(n)).clone())));
         *self.home.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(map);
     }
 }
@@ -86,19 +86,19 @@ impl Session for LimitSession {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::world::Counts;
+    use crate::fixture::Counts;
 
     #[test]
-    fn it_is_read_by_sessions_that_begin_after_it_was_filled() {
-        let world = World::new(Counts { servers: 10, strangers: 1, claims: 0, transports: 0 }, 1);
+    fn later_sessions_read_the_filled_map() {
+        let fixture = Fixture::new(Counts { servers: 10, absent_ids: 1, claims: 0, transports: 0 }, 1);
         let limit = Limit::default();
-        limit.session().fill(&world);
+        limit.session().fill(&fixture);
         let session = limit.session();
-        assert_eq!(session.lookup(&world.servers[3], world.mailbox(3)), Some(true));
-        assert_eq!(session.lookup(&world.servers[3], world.mailbox(4)), Some(false));
-        assert_eq!(session.lookup(&world.strangers[0], world.mailbox(0)), None);
-        assert_eq!(session.route(&world.servers[0], &world.sender, 1), Ok(()));
-        session.add_server(&world.strangers[0], world.mailbox(0));
-        assert_eq!(limit.session().lookup(&world.strangers[0], world.mailbox(0)), Some(true));
+        assert_eq!(session.lookup(&fixture.servers[3], fixture.mailbox(3)), Some(true));
+        assert_eq!(session.lookup(&fixture.servers[3], fixture.mailbox(4)), Some(false));
+        assert_eq!(session.lookup(&fixture.absent_ids[0], fixture.mailbox(0)), None);
+        assert_eq!(session.route(&fixture.servers[0], &fixture.sender, 1), Ok(()));
+        session.add_server(&fixture.absent_ids[0], fixture.mailbox(0));
+        assert_eq!(limit.session().lookup(&fixture.absent_ids[0], fixture.mailbox(0)), Some(true));
     }
 }

@@ -1,10 +1,10 @@
-//! Does one operation so many times and nothing else, for a program that counts instructions to watch.
+//! Repeats one operation, to be run under a program that counts instructions.
 //!
-//! What comes before is the same for any number of times, so the difference of two runs is the operation alone.
-//! Ids, their order and the registry's seed are fixed; the registry has its statistics on, as it has by default.
+//! The setup is the same for any number of repetitions, so the difference of two runs is the operation alone. Ids,
+//! their order and the seed of the registry are fixed; statistics are on, as by default.
 //!
-//! The loops stand here and not in the library, so that the compiler makes the registry's code anew for this program,
-//! and what else is in the library does not sway what it inlines.
+//! The loops are here and not in the library, so that the code of the registry is compiled for this program, and other
+//! code of the library does not affect inlining.
 
 #![allow(clippy::print_stdout, reason = "its plan goes to standard output")]
 
@@ -15,35 +15,35 @@ use anyhow::Result;
 use clap::{Parser, ValueEnum};
 use registry_bench::choose::{self, OnBackend, on_backend};
 use registry_bench::failures::Failures;
+use registry_bench::fixture::{Counts, Fixture};
 use registry_bench::registry::{Layout, OverRegistry};
 use registry_bench::subject::{Session, Subject};
-use registry_bench::world::{Counts, World};
 use registry_core::Backend;
 use serde::Serialize;
 
-/// How many servers there are: eight to a mailbox, so that all messages of a run find room.
+/// The number of servers: eight to a mailbox, so that the mailboxes have room for all messages of a run.
 const SERVERS: usize = 8_192;
 
-/// How many ids are looked up in vain, and registered in turn.
-const STRANGERS: usize = 8_192;
+/// The number of ids that are looked up without being registered, and registered in turn.
+const ABSENT_IDS: usize = 8_192;
 
-/// How many shards the registry has: the default.
+/// The number of shards: the default.
 const SHARDS: usize = 64;
 
-/// How often an operation is repeated: a multiple of the servers, so that each has its turn as often as any other, and
-/// of the 32 messages after which a mailbox asks for memory.
+/// The number of repetitions: a multiple of the servers, so that all are used equally often, and of the 32 messages
+/// after which a mailbox allocates.
 const OPERATIONS: usize = 131_072;
 
-/// What the ids and their order are drawn from.
+/// The seed of the ids and their order.
 const SEED: u64 = 0x5eed;
 
 /// Repeats one operation; `cargo xtask instructions` calls it.
 #[derive(Debug, Parser)]
 #[command(name = "registry-bench-instructions")]
 enum Command {
-    /// Prints what there is to be counted, as JSON.
+    /// Prints what can be counted, as JSON.
     Plan,
-    /// Fills a registry and does the operation.
+    /// Fills a registry and repeats the operation.
     Run(Run),
 }
 
@@ -55,7 +55,7 @@ struct Run {
     /// The operation.
     #[arg(long)]
     operation: Operation,
-    /// How many times; none to see what the filling costs.
+    /// The number of repetitions; zero for the setup alone.
     #[arg(long)]
     operations: usize,
 }
@@ -64,9 +64,9 @@ struct Run {
 #[derive(Clone, Copy, Debug, ValueEnum, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Operation {
-    /// A lookup of a server that is there.
+    /// A lookup of a registered server.
     Lookup,
-    /// A lookup of a server that is not there.
+    /// A lookup of a server that is not registered.
     Miss,
     /// A message to a server.
     Route,
@@ -74,7 +74,7 @@ enum Operation {
     Register,
 }
 
-/// What is counted.
+/// The operations, backends and their extent.
 #[derive(Debug, Serialize)]
 struct Plan {
     servers: usize,
@@ -102,49 +102,49 @@ fn main() -> Result<()> {
 }
 
 fn run(arguments: &Run) -> Result<()> {
-    let counts = Counts { servers: SERVERS, strangers: STRANGERS, claims: 0, transports: 0 };
-    let world = World::new(counts, SEED);
-    on_backend(&arguments.backend, Counted { arguments, world: &world })??.check()
+    let counts = Counts { servers: SERVERS, absent_ids: ABSENT_IDS, claims: 0, transports: 0 };
+    let fixture = Fixture::new(counts, SEED);
+    on_backend(&arguments.backend, Counted { arguments, fixture: &fixture })??.check()
 }
 
-/// The work.
+/// The task on a backend.
 struct Counted<'a> {
     arguments: &'a Run,
-    world: &'a World,
+    fixture: &'a Fixture,
 }
 
 impl OnBackend for Counted<'_> {
     type Outcome = Result<Failures>;
 
     fn run<B: Backend>(self) -> Self::Outcome {
-        on::<B>(self.world, self.arguments)
+        on::<B>(self.fixture, self.arguments)
     }
 }
 
-/// What is wrong with a lookup.
+/// The reason of a failed lookup.
 const WRONG: &str = "it was not found, or found where it should not be";
 
-/// Fills a registry, does the operation, and says where it went wrong.
-fn on<B: Backend>(world: &World, arguments: &Run) -> Result<Failures> {
+/// Fills a registry, repeats the operation, and returns the failures.
+fn on<B: Backend>(fixture: &Fixture, arguments: &Run) -> Result<Failures> {
     let registry = OverRegistry::<B, _>::new(Layout { shards: SHARDS, servers: SERVERS, transports: 0 })?;
     let session = registry.session();
-    session.fill(world);
-    let mailbox = world.mailbox(0);
+    session.fill(fixture);
+    let mailbox = fixture.mailbox(0);
     let times = arguments.operations;
     Ok(match arguments.operation {
-        Operation::Lookup => repeat(&world.order, times, |id| session.lookup(id, mailbox).map(drop).ok_or(WRONG)),
-        Operation::Miss => repeat(&world.strangers, times, |id| match session.lookup(id, mailbox) {
+        Operation::Lookup => repeat(&fixture.order, times, |id| session.lookup(id, mailbox).map(drop).ok_or(WRONG)),
+        Operation::Miss => repeat(&fixture.absent_ids, times, |id| match session.lookup(id, mailbox) {
             None => Ok(()),
             Some(_) => Err(WRONG),
         }),
-        Operation::Route => repeat(&world.order, times, |id| session.route(id, &world.sender, 1)),
-        Operation::Register => {
-            repeat(&world.strangers, times, |id| session.register(id, mailbox).map(|lease| session.release(id, lease)))
-        }
+        Operation::Route => repeat(&fixture.order, times, |id| session.route(id, &fixture.sender, 1)),
+        Operation::Register => repeat(&fixture.absent_ids, times, |id| {
+            session.register(id, mailbox).map(|lease| session.release(id, lease))
+        }),
     })
 }
 
-/// Does something to so many keys in a row, beginning again at the end of the row, and counts where it went wrong.
+/// Repeats an operation over the keys, beginning again at their end, and counts the failures.
 #[inline(never)]
 fn repeat<K, E: Display>(keys: &[K], times: usize, operation: impl Fn(&K) -> Result<(), E>) -> Failures {
     let (mut left, mut failures) = (times, Failures::default());

@@ -1,6 +1,6 @@
-//! Counts what an entry takes, in a program of its own: its allocator counts, which would slow the other program down.
+//! Measures bytes of entries, in a program of its own, because its counting allocator would slow down the others.
 
-#![allow(clippy::print_stdout, reason = "what it measures goes to standard output")]
+#![allow(clippy::print_stdout, reason = "the figures go to standard output")]
 
 use std::alloc::System;
 
@@ -19,7 +19,7 @@ struct Arguments {
     /// The backend.
     #[arg(long)]
     backend: String,
-    /// Shards and entries of what is to be measured, as in `64:10000`; may be given several times.
+    /// The numbers of shards and entries, as in `64:10000`; may be given several times.
     #[arg(long = "size", required = true, value_parser = size)]
     sizes: Vec<(usize, usize)>,
     /// Prints points of a curve, and ratios, too.
@@ -37,7 +37,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// How many bytes are allocated at present.
+/// Returns the number of bytes allocated at present.
 fn live() -> usize {
     let stats = ALLOCATOR.stats();
     stats.bytes_allocated.saturating_sub(stats.bytes_deallocated)

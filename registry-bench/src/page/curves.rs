@@ -1,4 +1,4 @@
-//! Curves: what an operation or an entry costs as entries, shards or tasks grow, beside the bare and the immutable map.
+//! Curves: the cost of an operation or of an entry as entries, shards or tasks grow.
 
 use maud::{Markup, html};
 
@@ -20,8 +20,8 @@ pub(super) fn section(document: &Document) -> Markup {
         p {
             "Both axes are logarithmic: equal distances are equal factors. What matters is whether the registry's line "
             "runs "
-            "beside the bare map's, and both beside the limit's, an immutable " code { "HashMap" } " that nobody could "
-            "change. All climb when the entries no longer fit the processor's caches."
+            "beside the bare map's, and both beside the limit's, an immutable " code { "HashMap" } " that cannot "
+            "be changed. All climb when the entries no longer fit the processor's caches."
         }
         @for along in distinct(points.iter().map(|point| point.along.as_str())) {
             @let here: Vec<&Point> = points.iter().filter(|point| point.along == along).collect();
@@ -54,7 +54,7 @@ fn plots(along: &str, backend: &str, here: &[&Point]) -> Markup {
     }
 }
 
-/// A line for each subject and number of threads; the limit's stands beside every backend's.
+/// Plots a line for each subject and number of threads; the limit is in the plot of every backend.
 fn plot(along: &str, name: &str, backend: &str, here: &[&Point]) -> Markup {
     let mine = |point: &&&Point| point.figure == name && (point.backend == backend || point.subject == "limit");
     let mine: Vec<&&Point> = here.iter().filter(mine).collect();

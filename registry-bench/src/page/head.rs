@@ -1,4 +1,4 @@
-//! The top of the page: what this is, where and when it was measured, and the run in a few sentences.
+//! The top of the page: an introduction, the host, and the run in a few sentences.
 
 use maud::{Markup, html};
 
@@ -45,13 +45,13 @@ pub(super) fn head(document: &Document, sections: &[Section]) -> Markup {
             "A " em { "backend" } " is the map underneath: papaya, dashmap, evmap, left-right, or the reference, a "
             "plain "
             code { "RwLock<HashMap>" } ". " em { "Bare" } " is the same crate's map alone: no leases, no "
-            "statistics, nobody asked whether an owner is alive. Figures are medians, with the least and the most of "
+            "statistics, no check whether an owner is alive. Figures are medians, with the least and the most of "
             "the rounds."
         }
     }
 }
 
-/// The run in a few sentences, each computed.
+/// Returns the run in a few sentences.
 fn sentences(document: &Document) -> Vec<String> {
     let mut sentences = lookups(document);
     sentences.push(targets::sentence(document));
@@ -69,7 +69,7 @@ fn sentences(document: &Document) -> Vec<String> {
     sentences
 }
 
-/// A lookup on the default backend, at each size that was measured with one thread.
+/// Returns the cost of a lookup on the default backend with one thread, at each size.
 fn lookups(document: &Document) -> Vec<String> {
     let of_default = document.ratios.iter().filter(|ratio| {
         (ratio.name.as_str(), ratio.backend.as_str(), ratio.threads) == ("lookup_vs_bare", DEFAULT_BACKEND, 1)

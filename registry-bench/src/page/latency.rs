@@ -1,4 +1,4 @@
-//! Workloads: how long an operation takes, as percentiles, and as a whole distribution where all were timed.
+//! Workloads: percentiles of latency, and the distribution where all operations were timed.
 
 use maud::{Markup, html};
 
@@ -33,7 +33,7 @@ pub(super) fn section(document: &Document) -> Markup {
     }
 }
 
-/// What part of the operations has ended by when.
+/// Plots the cumulative distribution of latencies.
 fn distribution(name: &str, rows: &[&Row]) -> Markup {
     let most = rows.iter().map(|row| row.setup.shards).max();
     let series = |(place, row): (usize, &&Row)| {

@@ -1,4 +1,4 @@
-//! Memory: what an entry, a binding and an idle mailbox take.
+//! Memory of an entry, of a binding and of an idle mailbox.
 
 use maud::{Markup, html};
 
@@ -20,7 +20,7 @@ pub(super) fn section(document: &Document) -> Markup {
         } @else {
             (absent("Memory of entries", "cargo xtask bench"))
         }
-        h3 { "A mailbox that nobody writes to" }
+        h3 { "An idle mailbox" }
         @if let Some(all) = memory::mailboxes(document) {
             p { "The mailbox is most of the memory of an idle connection." }
             (table(&all))
@@ -40,7 +40,7 @@ fn entries(document: &Document) -> Markup {
             "number of entries stands between two doublings. A binding's bytes come on top."
         }
         div.plots {
-            // Among few entries the empty table is most of it; that is in the table below.
+            // With few entries the empty table dominates; those are in the table only.
             @for entries in distinct(ours.iter().map(|bytes| bytes.entries).filter(|entries| *entries >= 1_000)) {
                 (plot(entries, &ours, &bare))
             }
@@ -48,7 +48,7 @@ fn entries(document: &Document) -> Markup {
     }
 }
 
-/// Times the bare map, for the registry with the most shards.
+/// Plots bytes over those of the bare map, for the greatest number of shards.
 fn plot(entries: usize, ours: &[&Memory], bare: &dyn Fn(&Memory) -> Option<f64>) -> Markup {
     let here: Vec<&&Memory> = ours.iter().filter(|bytes| bytes.entries == entries).collect();
     let most = here.iter().map(|bytes| bytes.shards).max();
@@ -65,7 +65,7 @@ fn plot(entries: usize, ours: &[&Memory], bare: &dyn Fn(&Memory) -> Option<f64>)
     Dots {
         caption: html! { "times the bare map's bytes, " (units::count(entries)) " entries" },
         label: format!("bytes of an entry over those of the bare map at {entries} entries; the table has them"),
-        say: units::compact,
+        format_tick: units::compact,
         bound,
         dots,
     }

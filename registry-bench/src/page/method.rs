@@ -1,4 +1,4 @@
-//! How each figure came about, and what must not be read out of it.
+//! How each figure was measured, and how not to read it.
 
 use maud::{Markup, html};
 
@@ -62,12 +62,12 @@ pub(super) fn section(document: &Document) -> Markup {
     }
 }
 
-/// What there is, or that there is none.
+/// Returns the text, or "no" if it is empty.
 fn or_none(text: &str) -> &str {
     if text.is_empty() { "no" } else { text }
 }
 
-/// The same in every run.
+/// Renders how not to read the figures.
 pub(super) fn warnings() -> Markup {
     html! {
         ul {

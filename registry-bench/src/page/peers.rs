@@ -94,7 +94,7 @@ fn plot(comparison: &Comparison<'_>) -> Markup {
     Dots {
         caption: html! { "time per operation and thread" },
         label: format!("{}: time of each peer, as in the table", heading(comparison)),
-        say: units::time,
+        format_tick: units::time,
         bound: comparison.ours().and_then(PeerResult::ns),
         dots,
     }

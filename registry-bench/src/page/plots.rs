@@ -1,7 +1,7 @@
-//! Plots as SVG that stands in the page itself.
+//! Plots as embedded SVG.
 //!
-//! They are drawn as narrow as a phone and scaled to the width there is, so that their text stays readable.
-//! Two colours stand for what the page decides, ink and grid: its style gives them others on a dark screen.
+//! They are drawn for the width of a phone and scaled up, so that their text stays readable. The style of the page
+//! replaces two colours, ink and grid, on a dark screen.
 
 use maud::{Markup, PreEscaped, html};
 use plotters::prelude::*;
@@ -15,16 +15,16 @@ mod axis;
 mod chart;
 mod dots;
 
-/// How wide a plot is drawn.
+/// The width of a plot.
 const WIDTH: u32 = 380;
-/// How tall a line of its letters is; the letters themselves are some four fifths of that.
-const LETTERS: u32 = 21;
+/// The height of a line of text; letters have about four fifths of it.
+const LINE_HEIGHT: u32 = 21;
 
 const INK: RGBColor = RGBColor(0, 0, 0);
 const GRID: RGBColor = RGBColor(221, 221, 221);
 const BOUND: RGBColor = RGBColor(208, 52, 44);
 
-/// The colour of a subject or a backend: one that can be seen on light and on dark ground.
+/// Returns the colour of a subject or a backend, visible on light and on dark backgrounds.
 pub(super) fn colour(name: &str) -> RGBColor {
     match name {
         "papaya" | "registry" => RGBColor(217, 98, 43),
@@ -36,7 +36,7 @@ pub(super) fn colour(name: &str) -> RGBColor {
     }
 }
 
-/// Names beside their colours, below a plot.
+/// Renders names beside their colours, below a plot.
 pub(super) fn legend<'a>(names: impl IntoIterator<Item = (&'a str, RGBColor, Mark)>) -> Markup {
     html! {
         p.legend {
@@ -47,7 +47,7 @@ pub(super) fn legend<'a>(names: impl IntoIterator<Item = (&'a str, RGBColor, Mar
     }
 }
 
-/// What a point looks like, for those who do not see its colour.
+/// The shape of a point, which tells lines apart without colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mark {
     Circle,
@@ -57,7 +57,7 @@ pub(super) enum Mark {
 }
 
 impl Mark {
-    /// One for each place in a list, beginning again at its end.
+    /// Returns the mark for a place in a list.
     pub(super) fn at(place: usize) -> Self {
         [Self::Circle, Self::Triangle, Self::Square, Self::Cross][place % 4]
     }
@@ -72,7 +72,7 @@ impl Mark {
     }
 }
 
-/// Draws, and puts the drawing into a figure with a caption. A drawing that fails is said to have failed.
+/// Draws a figure with a caption. A failed drawing is replaced by the error.
 fn figure<F>(caption: &Markup, label: &str, height: u32, draw: F) -> Markup
 where
     F: FnOnce(&Area<'_>) -> Result<(), Box<dyn std::error::Error>>,
@@ -92,22 +92,22 @@ where
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
 fn letters(colour: RGBColor) -> TextStyle<'static> {
-    FontDesc::from(("sans-serif", LETTERS)).color(&colour)
+    FontDesc::from(("sans-serif", LINE_HEIGHT)).color(&colour)
 }
 
-/// Those of the ticks that can be written below an axis without touching each other: a place in pixels, and a text.
-fn apart(ticks: impl Iterator<Item = (i32, String)>) -> Vec<(i32, String)> {
+/// Returns the ticks whose labels do not overlap below an axis: the position in pixels and the text.
+fn without_overlaps(ticks: impl Iterator<Item = (i32, String)>) -> Vec<(i32, String)> {
     let mut end = 0;
-    let mut apart = Vec::new();
-    for (x, said) in ticks {
-        // A letter is about half as wide as a line is tall, and is given no less.
-        let half = said.chars().count() as i32 * LETTERS as i32 / 4;
+    let mut kept = Vec::new();
+    for (x, tick_label) in ticks {
+        // A letter is about half as wide as a line is high.
+        let half = tick_label.chars().count() as i32 * LINE_HEIGHT as i32 / 4;
         if x - half >= end && x + half <= WIDTH as i32 {
             end = x + half;
-            apart.push((x, said));
+            kept.push((x, tick_label));
         }
     }
-    apart
+    kept
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Single operations: the registry's time over the bare map's, with its spread.
+//! Single operations: time on the registry over time on the bare map.
 
 use maud::{Markup, html};
 
@@ -22,10 +22,10 @@ pub(super) fn section(document: &Document) -> Markup {
             "dot is the median, the whisker goes from the least to the most, and the red line is the bound that the "
             "registry sets itself. A whisker that reaches the edge may go on; the table has its end."
         }
-        @for name in distinct(all.iter().map(|ratio| target::called(ratio))) {
-            @let named: Vec<&Ratio> = all.iter().filter(|ratio| target::called(ratio) == name).copied().collect();
+        @for name in distinct(all.iter().map(|ratio| target::display_name(ratio))) {
+            @let named: Vec<&Ratio> = all.iter().filter(|ratio| target::display_name(ratio) == name).copied().collect();
             h3 { code { (name) } }
-            p.note { (says(&name)) }
+            p.note { (description(&name)) }
             div.plots { @for entries in distinct(named.iter().map(|ratio| ratio.entries)) { (plot(&name, entries, &named)) } }
         }
         details {
@@ -35,10 +35,10 @@ pub(super) fn section(document: &Document) -> Markup {
     }
 }
 
-/// What a ratio compares, from the target that is nearest to its name.
-fn says(name: &str) -> &'static str {
+/// Returns what a ratio compares, from the target of its name.
+fn description(name: &str) -> &'static str {
     let target = TARGETS.iter().find(|target| name.starts_with(target.name));
-    target.map_or("no target is set for this one", |target| target.says)
+    target.map_or("no target is set for this one", |target| target.description)
 }
 
 fn plot(name: &str, entries: usize, named: &[&Ratio]) -> Markup {
@@ -60,7 +60,7 @@ fn plot(name: &str, entries: usize, named: &[&Ratio]) -> Markup {
             "among " (among) " servers" @if let Some(bound) = bound { "; bound " (units::ratio(bound)) }
         },
         label: format!("{name} among {among} servers: a median and its range for each backend; the table has them"),
-        say: |ratio| format!("{}", (ratio * 100.0).round() / 100.0),
+        format_tick: |ratio| format!("{}", (ratio * 100.0).round() / 100.0),
         bound,
         dots: here.iter().map(dot).collect(),
     }

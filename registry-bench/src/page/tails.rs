@@ -1,4 +1,4 @@
-//! Latencies under open-loop load: operations are due at their time, whether the last one has ended or not.
+//! Latencies under open-loop load.
 
 use maud::{Markup, html};
 
@@ -40,7 +40,7 @@ fn place(tail: &Tail) -> (&str, &str, &str) {
     (&tail.scenario, &tail.backend, &tail.subject)
 }
 
-/// The service time of each operation, and the response time of all together.
+/// Plots the service time of each operation, and the response time of all together.
 fn plot(scenario: &str, backend: &str, subject: &str, here: &[&Tail]) -> Markup {
     let operations = distinct(here.iter().map(|tail| tail.operation.as_str()));
     let whole = if operations.contains(&"all") { "all" } else { operations.first().copied().unwrap_or_default() };

@@ -1,4 +1,4 @@
-//! The targets: which hold in this run, which do not, and by how much.
+//! The targets, and whether they hold.
 
 use maud::{Markup, html};
 

@@ -48,7 +48,7 @@ fn plot(name: &str, rows: &[&Row]) -> Markup {
     Dots {
         caption: html! { strong { (name) } ": " (what) },
         label: format!("{name}: operations per second on each backend; the table has them"),
-        say: units::rate,
+        format_tick: units::rate,
         bound: None,
         dots: rows.iter().filter(|row| Some(row.setup.shards) == most).filter_map(dot).collect(),
     }

@@ -1,38 +1,38 @@
-//! How much of everything there is in a quick run, in a full one, and in one that only shows that it runs.
+//! The extents of a quick run, a full run and a smoke run.
 
-/// How much of everything.
+/// The extent of a run.
 pub(super) struct Level {
-    /// How many rounds of workloads.
+    /// The rounds of workloads.
     pub(super) rounds: usize,
-    /// How long a slice of a workload is, in seconds; `None` for as long as the workload says.
+    /// The time of a slice of a workload in seconds; `None` for that of the workload.
     pub(super) seconds: Option<f64>,
-    /// The workloads run at all shard counts.
+    /// Whether all workloads run at all shard counts.
     pub(super) all_shards: bool,
-    /// At most so many entries and tasks of a workload.
+    /// The greatest number of entries and tasks of a workload.
     pub(super) most: usize,
-    /// Ratios, at each of these sizes.
+    /// The ratios, for each size.
     pub(super) ratios: &'static [Ratios],
-    /// Memory along a curve of so many entries, beside the sizes that workloads have.
+    /// The entries of the memory curve, beside the sizes of the workloads.
     pub(super) memory_entries: &'static [usize],
-    /// Whether curves and tails are measured without being asked for.
+    /// Whether curves and tails are measured by default.
     pub(super) curves_and_tails: bool,
-    /// Curves.
+    /// The curves.
     pub(super) curves: Curves,
-    /// So many live tasks under open-loop load.
+    /// The number of live tasks under open-loop load.
     pub(super) tail_tasks: usize,
-    /// And for so many seconds in each scenario.
+    /// The seconds of each scenario.
     pub(super) tail_seconds: f64,
-    /// So many operations per second are offered, where it is not half of what saturates.
+    /// The operations offered per second, instead of half of the saturated rate.
     pub(super) tail_offered: Option<usize>,
-    /// So many mailboxes.
+    /// The number of idle mailboxes.
     pub(super) mailboxes: usize,
-    /// With room for so many messages.
+    /// Their capacities.
     pub(super) mailbox_capacities: &'static [usize],
-    /// Where there are so many entries or more, only the backends that targets are set for.
+    /// From this number of entries on, only backends with targets are measured.
     pub(super) many: usize,
 }
 
-/// How ratios are measured at one size.
+/// The ratios at one size.
 pub(super) struct Ratios {
     pub(super) entries: usize,
     pub(super) pairs: usize,
@@ -40,11 +40,11 @@ pub(super) struct Ratios {
     pub(super) slice_us: u64,
 }
 
-/// How curves are measured.
+/// The curves.
 pub(super) struct Curves {
     pub(super) entries: &'static [usize],
     pub(super) shards: &'static [usize],
-    /// Along shards.
+    /// The entries of the curve along shards.
     pub(super) shards_entries: usize,
     pub(super) tasks: &'static [usize],
     pub(super) rounds: usize,
@@ -123,7 +123,7 @@ pub(super) const SMOKE: Level = Level {
     },
     tail_tasks: 200,
     tail_seconds: 0.02,
-    // What saturates cannot be told from a few milliseconds.
+    // The saturated rate cannot be measured in a few milliseconds.
     tail_offered: Some(100_000),
     mailboxes: 100,
     mailbox_capacities: &[16],

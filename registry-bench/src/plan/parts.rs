@@ -1,9 +1,9 @@
-//! The steps of all that is no workload: memory, ratios, curves, tails and mailboxes.
+//! The steps of memory, ratios, curves, tails and mailboxes.
 
 use super::level::{Level, Ratios};
-use super::{SECONDS_PER_ENTRY, SECONDS_PER_PROCESS, Step, USUAL_SHARDS, Wish, arguments};
+use super::{PlanArgs, SECONDS_PER_ENTRY, SECONDS_PER_PROCESS, Step, USUAL_SHARDS, arguments};
 use crate::bulk;
-use crate::checks::SETTLED;
+use crate::health_checks::SETTLED;
 
 /// The backends that targets are set for.
 const WITH_TARGETS: [&str; 3] = ["dashmap", "evmap", "papaya"];
@@ -11,29 +11,29 @@ const WITH_TARGETS: [&str; 3] = ["dashmap", "evmap", "papaya"];
 /// The backend that the immutable map is measured beside: the default one.
 const BESIDE_THE_LIMIT: &str = "papaya";
 
-/// What ids and order are drawn from, unless somebody wishes otherwise.
+/// The seed of ids and their order, unless an option sets it.
 const SEED: u64 = 0x5eed;
 
-/// What warming up adds to a slice, and waiting for the other threads.
+/// The factor by which the warm-up and waiting for other threads lengthen a slice.
 const BESIDE_A_SLICE: f64 = 1.4;
 
-/// The backends to be measured with so many entries.
-fn with<'a>(wish: &Wish, level: &Level, backends: &[&'a str], entries: usize) -> Vec<&'a str> {
-    let all = entries < level.many || !wish.backend.is_empty();
+/// Returns the backends that are measured with so many entries.
+fn with<'a>(args: &PlanArgs, level: &Level, backends: &[&'a str], entries: usize) -> Vec<&'a str> {
+    let all = entries < level.many || !args.backend.is_empty();
     backends.iter().filter(|name| all || WITH_TARGETS.contains(*name)).copied().collect()
 }
 
-fn shards(wish: &Wish) -> Vec<usize> {
-    if wish.shards.is_empty() { vec![USUAL_SHARDS] } else { wish.shards.clone() }
+fn shards(args: &PlanArgs) -> Vec<usize> {
+    if args.shards.is_empty() { vec![USUAL_SHARDS] } else { args.shards.clone() }
 }
 
-/// Bytes, at the sizes that workloads have, and along a curve; each great size in a process of its own.
-pub(super) fn memory(wish: &Wish, level: &Level, backends: &[&str], sizes: &[(usize, usize)]) -> Vec<Step> {
+/// Returns the steps of memory: at the sizes of the workloads, and along a curve; each large size in its own process.
+pub(super) fn memory(args: &PlanArgs, level: &Level, backends: &[&str], sizes: &[(usize, usize)]) -> Vec<Step> {
     let mut curve: Vec<(usize, usize)> = Vec::new();
-    if wish.workload.is_empty() {
-        let entries = wish.entries.map_or(level.memory_entries.to_vec(), |entries| vec![entries]);
+    if args.workload.is_empty() {
+        let entries = args.entries.map_or(level.memory_entries.to_vec(), |entries| vec![entries]);
         let of = |shards| entries.iter().map(move |&entries| (shards, entries));
-        curve.extend(shards(wish).into_iter().flat_map(of));
+        curve.extend(shards(args).into_iter().flat_map(of));
     }
     let (small, great): (Vec<_>, Vec<_>) = curve.iter().partition(|&&(_, entries)| entries < 1_000_000);
     let others: Vec<(usize, usize)> = sizes.iter().filter(|size| !curve.contains(size)).copied().collect();
@@ -42,7 +42,7 @@ pub(super) fn memory(wish: &Wish, level: &Level, backends: &[&str], sizes: &[(us
     let mut steps = Vec::new();
     for (curve, sizes) in groups.iter().filter(|(_, sizes)| !sizes.is_empty()) {
         let most = sizes.iter().map(|&(_, entries)| entries).max().unwrap_or_default();
-        steps.extend(with(wish, level, backends, most).into_iter().map(|backend| memory_of(backend, sizes, *curve)));
+        steps.extend(with(args, level, backends, most).into_iter().map(|backend| memory_of(backend, sizes, *curve)));
     }
     steps
 }
@@ -65,15 +65,15 @@ fn memory_of(backend: &str, sizes: &[(usize, usize)], curve: bool) -> Step {
     }
 }
 
-/// Single operations on two subjects in turns.
-pub(super) fn ratios(wish: &Wish, level: &Level, backends: &[&str]) -> Vec<Step> {
+/// Returns the steps of ratios.
+pub(super) fn ratios(args: &PlanArgs, level: &Level, backends: &[&str]) -> Vec<Step> {
     let mut steps = Vec::new();
-    for shards in shards(wish) {
+    for shards in shards(args) {
         for ratios in level.ratios {
-            let entries = wish.entries.unwrap_or(ratios.entries);
-            let those = with(wish, level, backends, entries);
-            steps.extend(those.iter().map(|backend| ratio(wish, ratios, backend, shards, entries)));
-            if wish.entries.is_some() {
+            let entries = args.entries.unwrap_or(ratios.entries);
+            let those = with(args, level, backends, entries);
+            steps.extend(those.iter().map(|backend| ratio(args, ratios, backend, shards, entries)));
+            if args.entries.is_some() {
                 break;
             }
         }
@@ -81,8 +81,8 @@ pub(super) fn ratios(wish: &Wish, level: &Level, backends: &[&str]) -> Vec<Step>
     steps
 }
 
-fn ratio(wish: &Wish, ratios: &Ratios, backend: &str, shards: usize, entries: usize) -> Step {
-    let threads = wish.threads.map_or(vec![1, 2], |threads| vec![threads]);
+fn ratio(args: &PlanArgs, ratios: &Ratios, backend: &str, shards: usize, entries: usize) -> Step {
+    let threads = args.threads.map_or(vec![1, 2], |threads| vec![threads]);
     let mut arguments = arguments(
         "ratio",
         &[
@@ -92,13 +92,14 @@ fn ratio(wish: &Wish, ratios: &Ratios, backend: &str, shards: usize, entries: us
             ("rounds", &ratios.rounds),
             ("pairs", &ratios.pairs),
             ("slice-us", &ratios.slice_us),
-            ("seed", &wish.seed.unwrap_or(SEED)),
+            ("seed", &args.seed.unwrap_or(SEED)),
         ],
     );
     for threads in &threads {
         arguments.extend(["--threads".to_owned(), threads.to_string()]);
     }
-    // Seven for each number of threads, and the hot id on both subjects. A pair has a round that does not count.
+    // Seven for each number of threads, and the hot id on both subjects. Each pair has one more round, which does not
+    // count.
     let comparisons = 7 * threads.len() + 2;
     let slices = 2 * (comparisons * (ratios.rounds + ratios.pairs) + bulk::ROWS * threads.len() * (ratios.rounds + 1));
     let seconds = SECONDS_PER_PROCESS
@@ -109,23 +110,23 @@ fn ratio(wish: &Wish, ratios: &Ratios, backend: &str, shards: usize, entries: us
     Step { label, program: "registry-bench", arguments, seconds }
 }
 
-/// Curves along entries, along shards, and along live tasks, each size in a process of its own.
-pub(super) fn curves(wish: &Wish, level: &Level, backends: &[&str]) -> Vec<Step> {
+/// Returns the steps of curves, each size in its own process.
+pub(super) fn curves(args: &PlanArgs, level: &Level, backends: &[&str]) -> Vec<Step> {
     let curves = &level.curves;
-    let own_shards = shards(wish)[0];
+    let own_shards = shards(args)[0];
     let mut sizes: Vec<(&str, usize, usize)> = Vec::new();
     sizes.extend(curves.entries.iter().map(|&entries| ("entries", own_shards, entries)));
     sizes.extend(curves.shards.iter().map(|&shards| ("shards", shards, curves.shards_entries)));
     sizes.extend(curves.tasks.iter().map(|&tasks| ("tasks", own_shards, tasks)));
-    let step = |(along, shards, entries), backend| size(wish, level, along, backend, shards, entries);
+    let step = |(along, shards, entries), backend| size(args, level, along, backend, shards, entries);
     let of_size = |size: (_, _, usize)| {
-        let those = with(wish, level, backends, size.2);
+        let those = with(args, level, backends, size.2);
         those.into_iter().map(|backend| step(size, backend)).collect::<Vec<_>>()
     };
     sizes.into_iter().flat_map(of_size).collect()
 }
 
-fn size(wish: &Wish, level: &Level, along: &str, backend: &str, shards: usize, entries: usize) -> Step {
+fn size(args: &PlanArgs, level: &Level, along: &str, backend: &str, shards: usize, entries: usize) -> Step {
     let Level { curves, .. } = level;
     let mut arguments = arguments(
         "scale",
@@ -134,10 +135,10 @@ fn size(wish: &Wish, level: &Level, along: &str, backend: &str, shards: usize, e
             ("backend", &backend),
             ("shards", &shards),
             ("entries", &entries),
-            ("threads", &wish.threads.unwrap_or(1)),
+            ("threads", &args.threads.unwrap_or(1)),
             ("rounds", &curves.rounds),
             ("slice-us", &curves.slice_us),
-            ("seed", &wish.seed.unwrap_or(SEED)),
+            ("seed", &args.seed.unwrap_or(SEED)),
         ],
     );
     if backend == BESIDE_THE_LIMIT {
@@ -152,21 +153,21 @@ fn size(wish: &Wish, level: &Level, along: &str, backend: &str, shards: usize, e
     Step { label, program: "registry-bench", arguments, seconds }
 }
 
-/// Open-loop load. Where there are two processors, one thread offers it and the other one serves the tasks.
-pub(super) fn tails(wish: &Wish, level: &Level, backends: &[&str]) -> Vec<Step> {
+/// Returns the steps of open-loop load. With two processors, one thread offers it and the other serves the tasks.
+pub(super) fn tails(args: &PlanArgs, level: &Level, backends: &[&str]) -> Vec<Step> {
     let half = std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1));
     let step = |backend: &&str| {
-        let tasks = wish.entries.unwrap_or(level.tail_tasks);
-        let shards = shards(wish)[0];
+        let tasks = args.entries.unwrap_or(level.tail_tasks);
+        let shards = shards(args)[0];
         let mut arguments = arguments(
             "tails",
             &[
                 ("backend", &backend),
                 ("shards", &shards),
                 ("tasks", &tasks),
-                ("threads", &wish.threads.unwrap_or(half)),
+                ("threads", &args.threads.unwrap_or(half)),
                 ("seconds", &level.tail_seconds),
-                ("seed", &wish.seed.unwrap_or(SEED)),
+                ("seed", &args.seed.unwrap_or(SEED)),
             ],
         );
         if let Some(offered) = level.tail_offered {
@@ -180,7 +181,7 @@ pub(super) fn tails(wish: &Wish, level: &Level, backends: &[&str]) -> Vec<Step> 
     backends.iter().map(step).collect()
 }
 
-/// Idle mailboxes, which no backend has anything to do with.
+/// Returns the step of idle mailboxes, which do not depend on the backend.
 pub(super) fn mailboxes(level: &Level) -> Step {
     let mut arguments = vec!["--mailboxes".to_owned(), level.mailboxes.to_string()];
     for capacity in level.mailbox_capacities {

@@ -1,43 +1,43 @@
-//! What a peer did, or why it did not: one row for each peer and operation.
+//! The outcome of an operation on a peer.
 
 use serde::{Deserialize, Serialize};
 
 /// One operation on one peer, in one round.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Peer {
-    /// Its name and its version, as in `kameo 0.22.2`.
+    /// The name and version, as in `kameo 0.22.2`.
     pub peer: String,
-    /// What it is: `ours`, `map`, `registry` or `beam`.
+    /// The kind: `ours`, `map`, `registry` or `beam`.
     pub kind: String,
     /// The name of the operation: `lookup`, `miss`, `hot`, `register`, `route`, `mixed`.
     pub operation: String,
-    /// How many threads, or schedulers, work at once.
+    /// The number of threads or schedulers.
     pub threads: usize,
-    /// How many entries there are beforehand.
+    /// The number of entries registered beforehand.
     pub entries: usize,
-    /// What ids and order are drawn from.
+    /// The seed of ids and their order.
     pub seed: u64,
-    /// What came of it.
+    /// The outcome.
     pub outcome: Outcome,
-    /// What a reader must know to compare fairly: what it does beyond or short of the others.
+    /// How it differs from the others, for a fair comparison.
     pub remark: Option<String>,
 }
 
-/// What came of an operation on a peer.
+/// The outcome of an operation on a peer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// It was measured.
+    /// Measured.
     Measured {
         /// Nanoseconds per operation and thread.
         ns: f64,
         /// Operations per second of all threads together.
         ops_per_s: f64,
     },
-    /// It cannot do that, and why.
+    /// Not supported, and why.
     Cannot(String),
-    /// It is not installed, and how it can be.
+    /// Not installed, and how to install it.
     Missing(String),
-    /// It should have, and did not: it hung and was ended, or it ended with an error.
+    /// Failed with an error, or killed after a time limit.
     Failed(String),
 }

@@ -1,32 +1,32 @@
-//! A point of a curve: what something costs at some size.
+//! A point of a curve.
 
 use serde::{Deserialize, Serialize};
 
 use crate::spread::Spread;
 
-/// What an operation, or an entry, costs on one subject at one size.
+/// The cost of an operation or of an entry on one subject at one size.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Point {
-    /// What grows: `entries`, `shards` or `tasks`.
+    /// The quantity that grows: `entries`, `shards` or `tasks`.
     pub along: String,
-    /// To how many of it.
+    /// Its value.
     pub at: usize,
-    /// What is measured: `lookup`, `route` or `register` in nanoseconds per operation and thread; `memory` in bytes
+    /// The figure: `lookup`, `route` or `register` in nanoseconds per operation and thread; `memory` in bytes
     /// per entry.
     pub figure: String,
-    /// `registry`, `bare` for the backend's own map, `limit` for an immutable `HashMap`.
+    /// `registry`, `bare` for the map of the backend, `limit` for an immutable `HashMap`.
     pub subject: String,
     /// The name of the backend; of the default one for `limit`.
     pub backend: String,
-    /// How many shards the registry has; 1 for the others.
+    /// The number of shards; 1 for the others.
     pub shards: usize,
-    /// How many threads work.
+    /// The number of threads.
     pub threads: usize,
-    /// How many entries there are.
+    /// The number of entries.
     pub entries: usize,
-    /// How many rounds.
+    /// The number of rounds.
     pub rounds: usize,
-    /// What ids and order are drawn from.
+    /// The seed of ids and their order.
     pub seed: u64,
     /// The figure: median and range of the rounds.
     #[serde(flatten)]

@@ -1,55 +1,55 @@
-//! Latencies under a load that does not wait for answers: operations begin when it is their time, late or not.
+//! Latencies under open-loop load.
 
 use serde::{Deserialize, Serialize};
 
-/// One operation's latencies in one run under open-loop load.
+/// The latencies of one operation in one run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tail {
-    /// What went on: `mixed`, `lookups-alone`, `lookups-under-churn`, and the like.
+    /// The scenario: `mixed`, `lookups-alone` or `lookups-under-churn`.
     pub scenario: String,
-    /// Which operation: `lookup`, `route`, `register`, `bind`, or `all`.
+    /// The operation: `lookup`, `route`, `register`, `bind`, or `all`.
     pub operation: String,
     /// `registry` or `bare`.
     pub subject: String,
     /// The name of the backend.
     pub backend: String,
-    /// How many shards the registry has; 1 for a bare map.
+    /// The number of shards; 1 for a bare map.
     pub shards: usize,
-    /// How many threads work.
+    /// The number of threads.
     pub threads: usize,
-    /// How many live tasks with a mailbox there are; they are idle but for what is sent to them.
+    /// The number of live tasks that receive messages.
     pub tasks: usize,
-    /// How many entries there are beforehand.
+    /// The number of entries registered beforehand.
     pub entries: usize,
-    /// Operations per second when each begins as soon as the one before it has ended.
+    /// Operations per second without pauses.
     pub saturated_per_s: f64,
     /// Operations per second that were due.
     pub offered_per_s: f64,
     /// Operations per second that were done.
     pub achieved_per_s: f64,
-    /// How long they went on, in seconds.
+    /// The time in seconds.
     pub seconds: f64,
-    /// How many operations were timed.
+    /// The number of operations.
     pub timed: u64,
-    /// From the beginning of an operation to its end, in nanoseconds.
+    /// From the start of an operation to its end.
     pub service: Percentiles,
-    /// From when an operation was due to its end, in nanoseconds: no operation is omitted because another was slow.
+    /// From when an operation was due to its end: no operation is omitted because another was slow.
     pub response: Percentiles,
-    /// What ids and order are drawn from.
+    /// The seed of ids and their order.
     pub seed: u64,
 }
 
 /// Percentiles, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Percentiles {
-    /// Half stay within this.
+    /// The 50th.
     pub p50_ns: u64,
-    /// 95 % do.
+    /// The 95th.
     pub p95_ns: u64,
-    /// 99 % do.
+    /// The 99th.
     pub p99_ns: u64,
-    /// 99.9 % do.
+    /// The 99.9th.
     pub p999_ns: u64,
-    /// All do.
+    /// The longest.
     pub max_ns: u64,
 }

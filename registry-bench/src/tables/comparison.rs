@@ -135,8 +135,8 @@ impl Comparison<'_> {
 /// A peer with the comparisons in which it is faster.
 pub(crate) type Wins<'a> = (&'a PeerResult<'a>, Vec<(&'a Comparison<'a>, Faster<'a>)>);
 
-/// Returns every peer that is faster than the registry on its default backend at something: other registries before bare
-/// maps, which do less.
+/// Returns every peer that is faster than the registry on its default backend at something: other registries before
+/// bare maps, which do less.
 pub(crate) fn wins<'a>(comparisons: &'a [Comparison<'a>]) -> Vec<Wins<'a>> {
     let mut peers: Vec<Wins<'a>> = Vec::new();
     for comparison in comparisons {

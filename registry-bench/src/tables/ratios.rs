@@ -16,7 +16,7 @@ pub(crate) fn table(document: &Document) -> Option<Table> {
     let ratios = of_operations(document);
     let row = |ratio: &Ratio| {
         vec![
-            text(target::called(ratio)),
+            text(target::display_name(ratio)),
             text(ratio.backend.as_str()),
             figure(units::count(ratio.entries)),
             figure(ratio.threads.to_string()),

@@ -1,4 +1,4 @@
-//! The operations of an open-loop run, drawn beforehand and done one at a time.
+//! The operations of an open-loop run, drawn beforehand.
 
 use std::hint::black_box;
 
@@ -6,20 +6,20 @@ use registry_router::RouteError;
 
 use super::{ServerId, TransportId};
 use crate::failures::Failures;
+use crate::fixture::Fixture;
 use crate::subject::Session;
 use crate::tails::open_loop::Load;
-use crate::world::World;
 
-/// The operations, in the order of their numbers.
+/// The kinds of operations.
 pub(super) const KINDS: [&str; 4] = ["lookup", "route", "register", "bind"];
 
-/// How many ids each thread registers in turn.
+/// The number of ids that each thread registers in turn.
 pub(super) const CLAIMS: usize = 1_024;
 
-/// How many operations are drawn; after that they come again.
+/// The number of operations drawn, which are repeated.
 const DRAWN: usize = 1 << 18;
 
-/// What is done in which proportion.
+/// The shares of operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mix {
     /// 40 % lookups, 30 % messages, 20 % registrations, 10 % bindings.
@@ -38,22 +38,22 @@ impl Mix {
     }
 }
 
-/// One thread's operations.
+/// The operations of one thread.
 pub(super) struct Work<'a, Se: Session> {
     session: Se,
-    world: &'a World,
-    /// The kind of each operation, and the server, which tells the transport as well.
+    fixture: &'a Fixture,
+    /// The kind of each operation, and the index of its server and transport.
     drawn: Vec<(usize, usize)>,
     claims: &'a [ServerId],
     next_claim: usize,
     held: Option<(usize, Se::Lease)>,
     ready: Ready,
-    /// Counted here, for whoever counts for all threads would be one more thing that they share.
+    /// Counted per thread, since a common counter would be shared state.
     sent: usize,
     failures: Failures,
 }
 
-/// What is at hand for the next operation.
+/// The next operation, prepared.
 struct Ready {
     kind: usize,
     key: usize,
@@ -62,16 +62,27 @@ struct Ready {
 }
 
 impl<'a, Se: Session> Work<'a, Se> {
-    pub(super) fn new(session: Se, world: &'a World, mix: Mix, thread: usize, seed: u64) -> Self {
+    pub(super) fn new(session: Se, fixture: &'a Fixture, mix: Mix, thread: usize, seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed.wrapping_add(thread as u64));
-        let servers = world.servers.len();
+        let servers = fixture.servers.len();
         let drawn = (0..DRAWN).map(|_| (mix.draw(&mut rng), rng.usize(..servers))).collect();
-        let ready = Ready { kind: 0, key: 0, server: world.servers[0].clone(), transport: world.transports[0].clone() };
-        let claims = &world.claims[thread * CLAIMS..][..CLAIMS];
-        Self { session, world, drawn, claims, next_claim: 0, held: None, ready, sent: 0, failures: Failures::default() }
+        let ready =
+            Ready { kind: 0, key: 0, server: fixture.servers[0].clone(), transport: fixture.transports[0].clone() };
+        let claims = &fixture.claims[thread * CLAIMS..][..CLAIMS];
+        Self {
+            session,
+            fixture,
+            drawn,
+            claims,
+            next_claim: 0,
+            held: None,
+            ready,
+            sent: 0,
+            failures: Failures::default(),
+        }
     }
 
-    /// The operations that did not do what they should.
+    /// Returns the operations that failed.
     pub(super) fn failures(&self) -> &Failures {
         &self.failures
     }
@@ -85,9 +96,9 @@ impl<Se: Session> Load for Work<'_, Se> {
                 self.next_claim = (self.next_claim + 1) % self.claims.len();
                 self.claims[self.next_claim].clone()
             }
-            _ => self.world.servers[key].clone(),
+            _ => self.fixture.servers[key].clone(),
         };
-        let transports = &self.world.transports;
+        let transports = &self.fixture.transports;
         self.ready = Ready { kind, key, server, transport: transports[key % transports.len()].clone() };
     }
 
@@ -96,14 +107,14 @@ impl<Se: Session> Load for Work<'_, Se> {
         let Ready { kind, key, server, transport } = &self.ready;
         match kind {
             0 => {
-                if black_box(self.session.lookup(server, self.world.mailbox(*key))).is_none() {
+                if black_box(self.session.lookup(server, self.fixture.mailbox(*key))).is_none() {
                     self.failures.note(*key, "it was not found");
                 }
             }
             1 => {
-                match self.session.route(server, &self.world.sender, *key as u64) {
+                match self.session.route(server, &self.fixture.sender, *key as u64) {
                     Ok(()) => self.sent += 1,
-                    // One that finds no room was answered too.
+                    // A full mailbox is a valid outcome.
                     Err(RouteError::Full(_)) => {}
                     Err(reason) => self.failures.note(*key, reason),
                 }
@@ -112,7 +123,7 @@ impl<Se: Session> Load for Work<'_, Se> {
                 if let Some((claim, lease)) = self.held.take() {
                     self.session.release(&self.claims[claim], lease);
                 }
-                match self.session.register(server, self.world.mailbox(*key)) {
+                match self.session.register(server, self.fixture.mailbox(*key)) {
                     Ok(lease) => self.held = Some((self.next_claim, lease)),
                     Err(reason) => self.failures.note(self.next_claim, reason),
                 }
@@ -128,9 +139,9 @@ impl<Se: Session> Load for Work<'_, Se> {
 }
 
 impl<Se: Session> Drop for Work<'_, Se> {
-    /// Leaves the subject as it was found, and tells how many messages are under way.
+    /// Ends the registration of the thread, and reports the messages sent.
     fn drop(&mut self) {
-        self.world.sent(self.sent);
+        self.fixture.sent(self.sent);
         if let Some((claim, lease)) = self.held.take() {
             self.session.release(&self.claims[claim], lease);
         }

@@ -1,20 +1,20 @@
-//! Operations that begin when it is their time, whether or not the ones before them are done.
+//! Open-loop load: operations are due at times drawn beforehand, whether or not the previous ones have ended.
 //!
-//! When each is due is drawn beforehand. One that is late because the one before it was slow is timed from when it was due,
-//! so that a stall is felt by all that were due meanwhile, as their callers would feel it, and not by one of them only.
-//! The clock is read twice for each operation, when it begins and when it has ended, and nothing is subtracted for that.
+//! An operation that is late because the previous one was slow is timed from when it was due, so that a stall counts
+//! for all operations that were due meanwhile (no coordinated omission). The clock is read twice for each operation, at
+//! its start and at its end, and nothing is subtracted for that.
 
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-/// Tells nanoseconds since some beginning.
+/// A clock that counts nanoseconds.
 pub trait Clock {
-    /// The time.
+    /// Returns the time.
     fn now(&self) -> u64;
 }
 
-/// The machine's clock, from that instant on; before it, the time is zero.
+/// The time since an instant; zero before it.
 #[derive(Clone, Copy, Debug)]
 pub struct Since(pub Instant);
 
@@ -25,26 +25,26 @@ impl Clock for Since {
     }
 }
 
-/// What is done over and over.
+/// A sequence of operations.
 pub trait Load {
-    /// Gets the n-th operation ready; not timed, unless the next one is late because of it.
+    /// Prepares the n-th operation; not timed, unless it makes the operation late.
     fn prepare(&mut self, n: usize);
 
-    /// Does it, and says of which kind it was.
+    /// Runs it and returns its kind.
     fn run(&mut self) -> usize;
 }
 
 /// Latencies of one kind of operation.
 #[derive(Clone, Debug)]
 pub struct Latencies {
-    /// From the beginning of an operation to its end, in nanoseconds.
+    /// From the start of an operation to its end, in nanoseconds.
     pub service: Histogram<u64>,
     /// From when it was due to its end.
     pub response: Histogram<u64>,
 }
 
 impl Default for Latencies {
-    /// None yet; three digits, up to a minute.
+    /// Empty histograms of three digits, up to a minute.
     fn default() -> Self {
         let histogram = || {
             Histogram::new_with_bounds(1, 60_000_000_000, 3)
@@ -55,7 +55,7 @@ impl Default for Latencies {
 }
 
 impl Latencies {
-    /// Adds those of another.
+    /// Adds the latencies of another.
     pub fn add(&mut self, other: &Self) {
         // Both have the bounds above.
         let _ = self.service.add(&other.service);
@@ -63,7 +63,7 @@ impl Latencies {
     }
 }
 
-/// Does an operation at each of these times, in order, and returns the time at the end.
+/// Runs an operation at each of the due times, in order, and returns the time at the end.
 pub fn open_loop(clock: &impl Clock, due: &[u64], load: &mut impl Load, latencies: &mut [Latencies]) -> u64 {
     let mut ended = 0;
     for (n, &due) in due.iter().enumerate() {
@@ -82,8 +82,8 @@ pub fn open_loop(clock: &impl Clock, due: &[u64], load: &mut impl Load, latencie
     ended
 }
 
-/// Does one operation after the other until the time has come, at least one, reading the clock as often as the open loop
-/// does; returns how many there were and the time at the end.
+/// Runs operations one after the other until `until`, at least one, and reads the clock as often as the open loop does.
+/// Returns the number of operations and the time at the end.
 pub fn closed_loop(clock: &impl Clock, until: u64, load: &mut impl Load, latencies: &mut [Latencies]) -> (usize, u64) {
     let (mut done, mut ended) = (0, 0);
     while done == 0 || ended < until {
@@ -97,7 +97,7 @@ pub fn closed_loop(clock: &impl Clock, until: u64, load: &mut impl Load, latenci
     (done, ended)
 }
 
-/// When operations are due that come at random and independently, so many per second, from a while after zero on.
+/// Draws the due times of a Poisson process.
 #[must_use]
 pub fn poisson(per_second: f64, duration: Duration, rng: &mut fastrand::Rng) -> Vec<u64> {
     let mean = 1e9 / per_second;
@@ -124,19 +124,19 @@ mod tests {
     const WORK: u64 = 1_000;
     const STALL: u64 = 10_000_000;
 
-    /// A clock that advances when it is looked at, and when somebody works.
-    struct Hands(Cell<u64>);
+    /// A clock that advances when it is read, and by the time of each operation.
+    struct ManualClock(Cell<u64>);
 
-    impl Clock for Hands {
+    impl Clock for ManualClock {
         fn now(&self) -> u64 {
             self.0.set(self.0.get() + READING);
             self.0.get()
         }
     }
 
-    /// Takes a microsecond each time, and once ten milliseconds.
+    /// Operations of one microsecond, of which one takes ten milliseconds.
     struct Stalling<'a> {
-        hands: &'a Hands,
+        clock: &'a ManualClock,
         n: usize,
         stalls_at: usize,
     }
@@ -148,7 +148,7 @@ mod tests {
 
         fn run(&mut self) -> usize {
             let took = if self.n == self.stalls_at { STALL } else { WORK };
-            self.hands.0.set(self.hands.0.get() + took);
+            self.clock.0.set(self.clock.0.get() + took);
             0
         }
     }
@@ -158,12 +158,12 @@ mod tests {
     }
 
     #[test]
-    fn a_stall_is_felt_by_all_that_were_due_meanwhile_and_served_once() {
-        let hands = Hands(Cell::new(0));
+    fn a_stall_counts_in_the_response_times_of_all_operations_due_meanwhile() {
+        let clock = ManualClock(Cell::new(0));
         // One every 100 us, so that 99 more are due while the 500th stalls for 10 ms.
         let due: Vec<u64> = (1..=1_000).map(|n| n * 100_000).collect();
         let mut latencies = [Latencies::default()];
-        open_loop(&hands, &due, &mut Stalling { hands: &hands, n: 0, stalls_at: 500 }, &mut latencies);
+        open_loop(&clock, &due, &mut Stalling { clock: &clock, n: 0, stalls_at: 500 }, &mut latencies);
         let [Latencies { service, response }] = &latencies;
         assert_eq!((service.len(), response.len()), (1_000, 1_000));
         assert_eq!(count_above(service, 5_000), 1, "one operation was slow");
@@ -172,27 +172,27 @@ mod tests {
         assert!((50..=51).contains(&late), "{late}");
         let waited = count_above(response, 5_000);
         assert!((99..=102).contains(&waited), "{waited}");
-        // A percentile of service knows nothing of it, and one of response does.
+        // It shows in percentiles of the response time, and not in those of the service time.
         assert!(service.value_at_quantile(0.99) < 2 * WORK);
         assert!(response.value_at_quantile(0.99) > 8_000_000);
         assert!(response.max() >= STALL && response.max() < STALL + 100_000);
     }
 
     #[test]
-    fn the_closed_loop_counts_what_fits() {
-        let hands = Hands(Cell::new(0));
+    fn the_closed_loop_runs_until_the_deadline() {
+        let clock = ManualClock(Cell::new(0));
         let mut latencies = [Latencies::default()];
-        let mut load = Stalling { hands: &hands, n: 0, stalls_at: usize::MAX };
-        let (done, ended) = closed_loop(&hands, 1_000_000, &mut load, &mut latencies);
+        let mut load = Stalling { clock: &clock, n: 0, stalls_at: usize::MAX };
+        let (done, ended) = closed_loop(&clock, 1_000_000, &mut load, &mut latencies);
         // A reading before, the work, and a reading after it.
         let each = WORK + 2 * READING;
         assert_eq!((done as u64, ended), (1_000_000_u64.div_ceil(each), 1_000_000_u64.div_ceil(each) * each));
         assert_eq!(latencies[0].service.len(), done as u64);
-        assert_eq!(closed_loop(&hands, 0, &mut load, &mut latencies).0, 1, "there is always one");
+        assert_eq!(closed_loop(&clock, 0, &mut load, &mut latencies).0, 1, "there is always one");
     }
 
     #[test]
-    fn due_times_are_as_many_and_as_random_as_they_should() {
+    fn due_times_follow_the_poisson_process() {
         let mut rng = fastrand::Rng::with_seed(3);
         let due = poisson(1e6, Duration::from_millis(100), &mut rng);
         // The number has a standard deviation of its root, some 316.

@@ -1,4 +1,4 @@
-//! Small runs of all scenarios: every line is there, and says what it should.
+//! Small runs of all scenarios.
 
 use super::*;
 
@@ -35,7 +35,8 @@ fn every_scenario_is_measured_on_both_subjects() {
             assert!(tail.service.p50_ns <= tail.service.p999_ns && tail.service.p50_ns > 0, "{tail:?}");
             assert!(tail.service.p50_ns <= tail.response.p50_ns, "nothing ends before it begins: {tail:?}");
         }
-        // However busy the machine is, all that was due is done: some 2,000, with a standard deviation of 45.
+        // All operations that were due are done, however busy the machine is: some 2,000, with a standard deviation of
+        // 45.
         let all = tails.iter().find(|tail| tail.operation == "all").unwrap();
         assert!(all.timed.abs_diff(2_000) < 300 && all.offered_per_s == 100_000.0, "{all:?}");
         let shares = |operation: &str| {
@@ -48,16 +49,16 @@ fn every_scenario_is_measured_on_both_subjects() {
 }
 
 #[test]
-fn churn_leaves_no_dead_behind_but_those_since_the_last_sweep() {
+fn churn_leaves_only_dead_entries_since_the_last_sweep() {
     let layout = Layout { shards: 1, servers: 10, transports: 1 };
-    let counts = Counts { servers: 10, strangers: 0, claims: 2 * CHURNED, transports: 1 };
-    let world = World::new(counts, 1);
+    let counts = Counts { servers: 10, absent_ids: 0, claims: 2 * CHURNED, transports: 1 };
+    let fixture = Fixture::new(counts, 1);
     let registry = registry_router::Registry::<Message>::builder().shards(layout.shards).build().unwrap();
     let session = crate::registry::RegistrySession::over(registry.clone());
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
-        let churn = scope.spawn(|| churn(&session, &world, &over));
-        // So many incarnations have been given out, to those who leave and to those who die.
+        let churn = scope.spawn(|| churn(&session, &fixture, &over));
+        // Until both kinds of registrations have been made many times.
         while registry.all_shard_stats().iter().map(|stats| stats.swept).sum::<u64>() < 10 * BETWEEN_SWEEPS as u64 {
             thread::yield_now();
         }

@@ -1,4 +1,4 @@
-//! Figures made up for the purpose: what holds, what does not, and what a run cannot decide.
+//! Made-up figures within, beyond and across the bounds.
 
 use super::*;
 use crate::record::{Host, Percentiles, Ratio, Tail};
@@ -15,12 +15,12 @@ fn ratio(name: &str, backend: &str, entries: usize, (min, median, max): (f64, f6
     .unwrap()
 }
 
-fn only(document: &Document, name: &str) -> Judgement {
-    judge(document).into_iter().find(|judgement| judgement.target.name == name).unwrap()
+fn only(document: &Document, name: &str) -> Evaluation {
+    evaluate(document).into_iter().find(|evaluation| evaluation.target.name == name).unwrap()
 }
 
 #[test]
-fn a_range_that_crosses_the_bound_decides_nothing() {
+fn a_range_across_the_bound_is_undecided() {
     let mut document = empty();
     document.ratios = vec![
         ratio("lookup_vs_bare", "papaya", 10_000, (1.0, 1.1, 1.15)),
@@ -28,14 +28,14 @@ fn a_range_that_crosses_the_bound_decides_nothing() {
         ratio("lookup_vs_bare", "evmap", 10_000, (1.1, 1.265, 1.4)),
         ratio("lookup_vs_bare", "evmap", 1_000_000, (1.2, 1.38, 1.4)),
     ];
-    let judgement = only(&document, "lookup_vs_bare");
-    let said: Vec<String> = judgement.findings.iter().map(|finding| finding.said(1.15)).collect();
-    assert_eq!(said, ["holds", "undecided", "undecided", "misses by 20 %"]);
-    assert_eq!(judgement.verdict(), Some(Verdict::Misses));
+    let evaluation = only(&document, "lookup_vs_bare");
+    let verdict_text: Vec<String> = evaluation.findings.iter().map(|finding| finding.verdict_text(1.15)).collect();
+    assert_eq!(verdict_text, ["holds", "undecided", "undecided", "misses by 20 %"]);
+    assert_eq!(evaluation.verdict(), Some(Verdict::Misses));
 }
 
 #[test]
-fn what_a_target_is_not_set_for_is_not_judged() {
+fn settings_without_a_target_are_not_evaluated() {
     let mut document = empty();
     document.ratios = vec![
         ratio("lookup_vs_bare", "left-right", 10_000, (9.0, 9.0, 9.0)),
@@ -43,8 +43,8 @@ fn what_a_target_is_not_set_for_is_not_judged() {
         ratio("lookup_vs_limit", "papaya", 1_000_000, (9.0, 9.0, 9.0)),
         ratio("hot_two_threads", "dashmap", 10_000, (9.0, 9.0, 9.0)),
     ];
-    for judgement in judge(&document) {
-        assert_eq!((judgement.findings.len(), judgement.verdict()), (0, None), "{}", judgement.target.name);
+    for evaluation in evaluate(&document) {
+        assert_eq!((evaluation.findings.len(), evaluation.verdict()), (0, None), "{}", evaluation.target.name);
     }
     assert!(of("lookup_vs_bare", "papaya", 10_000).is_some() && of("lookup_vs_bare", "papaya", 10).is_none());
 }
@@ -109,7 +109,7 @@ fn service_times_of_several_runs_become_one_finding() {
         tail("lookups-alone", "all", 9_000),
         tail("mixed", "all", 2_500),
     ];
-    let judgement = only(&document, "service_p99");
-    let [finding] = &judgement.findings[..] else { panic!("{judgement:?}") };
+    let evaluation = only(&document, "service_p99");
+    let [finding] = &evaluation.findings[..] else { panic!("{evaluation:?}") };
     assert_eq!((finding.spread.min, finding.spread.max, finding.verdict), (1.5, 2.5, Verdict::Undecided));
 }

@@ -21,8 +21,8 @@ pub(crate) struct Delivery {
     /// Rewrites the README's table of backends.
     #[arg(long)]
     pub(crate) update_readme: bool,
-    /// Measures nothing and reads the figures of a file written by `--json`; may be given several times, for files of one
-    /// host and revision.
+    /// Measures nothing and reads the figures of a file written by `--json`; may be given several times, for files of
+    /// one host and revision.
     #[arg(long, value_name = "FILE", conflicts_with_all = [
         "list", "quick", "full", "smoke", "ratios", "memory", "scale", "tails", "mailboxes", "peers", "backend", "workload",
         "shards", "threads", "entries", "seed",

@@ -55,8 +55,8 @@ impl Progress {
     }
 }
 
-/// Returns the seconds left of a plan of `planned` seconds of which `done` took `elapsed` seconds: at the planned pace at
-/// first, then at that of the run.
+/// Returns the seconds left of a plan of `planned` seconds of which `done` took `elapsed` seconds: at the planned pace
+/// at first, then at that of the run.
 fn left(planned: f64, done: f64, elapsed: f64) -> f64 {
     let pace = if done > 0.0 && done >= SETTLED * planned { elapsed / done } else { 1.0 };
     (planned - done).max(0.0) * pace

@@ -1,4 +1,4 @@
-//! Lines over an axis: curves, and percentiles.
+//! Line charts: curves and percentiles.
 
 use std::error::Error;
 
@@ -6,14 +6,14 @@ use maud::{Markup, html};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::{Area, Axis, GRID, INK, Mark, WIDTH, apart, figure, legend, letters};
+use super::{Area, Axis, GRID, INK, Mark, WIDTH, figure, legend, letters, without_overlaps};
 use crate::spread::Spread;
 
 /// Lines in one frame.
 pub(in crate::page) struct Chart {
-    /// What it shows, and what the axes are.
+    /// The caption, with the axes.
     pub(in crate::page) caption: Markup,
-    /// The same for those who do not see it.
+    /// The text for screen readers.
     pub(in crate::page) label: String,
     pub(in crate::page) x: Axis,
     pub(in crate::page) y: Axis,
@@ -25,25 +25,25 @@ pub(in crate::page) struct Series {
     pub(in crate::page) name: String,
     pub(in crate::page) colour: RGBColor,
     pub(in crate::page) mark: Mark,
-    /// From left to right, with the range where there is one.
+    /// From left to right, with their ranges.
     pub(in crate::page) points: Vec<(f64, Spread)>,
 }
 
 const HEIGHT: i32 = 280;
-/// What the frame leaves for ticks and for the halves of marks.
+/// The margins for labels and marks.
 const LEFT: i32 = 76;
 const RIGHT: i32 = 30;
 const TOP: i32 = 10;
 const BOTTOM: i32 = 34;
 
-/// From figures to pixels.
+/// Maps figures to pixels.
 struct Frame<'a> {
     x: &'a Axis,
     y: &'a Axis,
 }
 
 impl Chart {
-    /// The plot, with the names of its lines below.
+    /// Renders the plot, with the names of its lines below.
     pub(in crate::page) fn draw(&self) -> Markup {
         let names = self.series.iter().map(|series| (series.name.as_str(), series.colour, series.mark));
         html! {
@@ -81,14 +81,16 @@ impl Frame<'_> {
             let x = self.across(*place);
             area.draw(&PathElement::new([(x, TOP - 4), (x, HEIGHT - BOTTOM + 4)], GRID.stroke_width(1)))?;
         }
-        for (x, said) in apart(self.x.ticks.iter().map(|(place, said)| (self.across(*place), said.clone()))) {
-            area.draw(&Text::new(said, (x, HEIGHT - BOTTOM + 8), below.clone()))?;
+        for (x, tick_label) in
+            without_overlaps(self.x.ticks.iter().map(|(place, tick_label)| (self.across(*place), tick_label.clone())))
+        {
+            area.draw(&Text::new(tick_label, (x, HEIGHT - BOTTOM + 8), below.clone()))?;
         }
         let beside = letters(INK).pos(Pos::new(HPos::Right, VPos::Center));
-        for (place, said) in &self.y.ticks {
+        for (place, tick_label) in &self.y.ticks {
             let y = self.down(*place);
             area.draw(&PathElement::new([(left, y), (right, y)], GRID.stroke_width(1)))?;
-            area.draw(&Text::new(said.clone(), (left - 4, y), beside.clone()))?;
+            area.draw(&Text::new(tick_label.clone(), (left - 4, y), beside.clone()))?;
         }
         Ok(())
     }

@@ -1,21 +1,21 @@
-//! A dot for each median, a whisker for its range, and a line for the bound.
+//! Dot plots: a dot for each median, a whisker for its range, and a line for the bound.
 
 use maud::Markup;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::{Axis, BOUND, GRID, INK, LETTERS, WIDTH, apart, figure, letters};
+use super::{Axis, BOUND, GRID, INK, LINE_HEIGHT, WIDTH, figure, letters, without_overlaps};
 use crate::spread::Spread;
 
 /// Dots below each other.
 pub(in crate::page) struct Dots {
-    /// What they show.
+    /// The caption.
     pub(in crate::page) caption: Markup,
-    /// The same for those who do not see them.
+    /// The text for screen readers.
     pub(in crate::page) label: String,
-    /// What is written at the ticks.
-    pub(in crate::page) say: fn(f64) -> String,
-    /// Where the figures should stay left of.
+    /// Formats the labels of ticks.
+    pub(in crate::page) format_tick: fn(f64) -> String,
+    /// The bound, drawn as a line.
     pub(in crate::page) bound: Option<f64>,
     pub(in crate::page) dots: Vec<Dot>,
 }
@@ -27,19 +27,19 @@ pub(in crate::page) struct Dot {
     pub(in crate::page) spread: Spread,
 }
 
-/// How tall a row is, and how wide the names of all.
+/// The height of a row, and the width of the names.
 const ROW: i32 = 30;
 const NAMES: i32 = 178;
 const RIGHT: i32 = 14;
 
-/// So many times the greatest median, and the plot ends: one bad round does not squeeze all others.
+/// The plot ends at this multiple of the greatest median, so that one outlier does not compress the rest.
 const MOST: f64 = 1.5;
 
 impl Dots {
-    /// The plot.
+    /// Renders the plot.
     pub(in crate::page) fn draw(&self) -> Markup {
         let rows = self.dots.len() as i32;
-        let height = rows * ROW + 2 * LETTERS as i32;
+        let height = rows * ROW + 2 * LINE_HEIGHT as i32;
         figure(&self.caption, &self.label, height.unsigned_abs(), |area| {
             let axis = self.axis();
             let wide = f64::from(WIDTH as i32 - NAMES - RIGHT);
@@ -49,9 +49,9 @@ impl Dots {
                 let x = pixel(*place);
                 area.draw(&PathElement::new([(x, 0), (x, rows * ROW)], GRID.stroke_width(1)))?;
             }
-            let written = axis.ticks.iter().map(|(place, said)| (pixel(*place), said.clone()));
-            for (x, said) in apart(written) {
-                area.draw(&Text::new(said, (x, rows * ROW + 4), centred.clone()))?;
+            let written = axis.ticks.iter().map(|(place, tick_label)| (pixel(*place), tick_label.clone()));
+            for (x, tick_label) in without_overlaps(written) {
+                area.draw(&Text::new(tick_label, (x, rows * ROW + 4), centred.clone()))?;
             }
             if let Some(bound) = self.bound {
                 let x = pixel(axis.at(bound));
@@ -74,6 +74,6 @@ impl Dots {
         let medians = self.dots.iter().map(|dot| dot.spread.median);
         let most = medians.chain(self.bound).fold(0.0, f64::max) * MOST;
         let ends = self.dots.iter().flat_map(|dot| [dot.spread.min, dot.spread.max.min(most)]);
-        Axis::logarithmic(ends.chain(self.bound), self.say)
+        Axis::logarithmic(ends.chain(self.bound), self.format_tick)
     }
 }

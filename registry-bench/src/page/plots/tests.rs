@@ -1,4 +1,4 @@
-//! What is drawn: that it can be, and that it says what it must.
+//! The contents of drawings.
 
 use super::*;
 use crate::spread::Spread;
@@ -13,7 +13,7 @@ fn dots_have_a_row_each_and_a_bound() {
     let dots = Dots {
         caption: html! { "a <caption>" },
         label: "dots".to_owned(),
-        say: |figure| format!("{figure:.1}"),
+        format_tick: |figure| format!("{figure:.1}"),
         bound: Some(1.15),
         dots: vec![dot("papaya & co", 1.1), dot("dashmap", 1.4)],
     };
@@ -51,12 +51,12 @@ fn a_chart_has_its_lines_and_their_names() {
 }
 
 #[test]
-fn figures_that_cannot_be_drawn_do_not_stop_the_page() {
+fn invalid_figures_do_not_stop_the_page() {
     let broken = Spread { median: f64::NAN, min: f64::NAN, max: f64::INFINITY };
     let dots = Dots {
         caption: html! { "x" },
         label: "x".to_owned(),
-        say: |figure| figure.to_string(),
+        format_tick: |figure| figure.to_string(),
         bound: None,
         dots: vec![Dot { name: "broken".to_owned(), colour: colour("x"), spread: broken }],
     };
@@ -64,8 +64,8 @@ fn figures_that_cannot_be_drawn_do_not_stop_the_page() {
 }
 
 #[test]
-fn texts_that_would_touch_are_left_out() {
+fn overlapping_labels_are_omitted() {
     let ticks = [(0, "left"), (50, "1000"), (60, "2000"), (150, "5000"), (250, "x"), (370, "right")];
-    let written = apart(ticks.into_iter().map(|(x, said)| (x, said.to_owned())));
+    let written = without_overlaps(ticks.into_iter().map(|(x, tick_label)| (x, tick_label.to_owned())));
     assert_eq!(written.iter().map(|(x, _)| *x).collect::<Vec<_>>(), [50, 150, 250]);
 }

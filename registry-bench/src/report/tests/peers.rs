@@ -22,8 +22,8 @@ fn measured(ns: f64) -> Outcome {
     Outcome::Measured { ns, ops_per_s: 2e9 / ns }
 }
 
-/// Three rounds: a map that is faster than one of ours at lookups, a registry of actors that is not, and a peer that is not
-/// installed.
+/// Three rounds: a map that is faster than one of ours at lookups, a registry of actors that is not, and a peer that is
+/// not installed.
 fn document() -> Document {
     let mut lines = Vec::new();
     for (ours, other_ours, map, actors) in

@@ -1,4 +1,4 @@
-//! The list of peers: what each is called, what it is, how it is made, and what a reader must know to compare fairly.
+//! The list of peers: names, kinds, constructors, and how each differs, for a fair comparison.
 
 use anyhow::Result;
 use registry_bench::bare::dashmap::BareDashmap;
@@ -11,7 +11,7 @@ use registry_bench::timed_loop::Operation;
 use registry_core::Backend;
 use registry_router::backends::{Dashmap, Evmap, Papaya};
 
-use crate::beam::{ELIXIR, ORIGINAL, Script};
+use crate::beam::{ELIXIR, ETS, Script};
 use crate::kameo::Kameo;
 use crate::names::Size;
 use crate::peer::Peer;
@@ -20,143 +20,143 @@ use crate::scc::BareScc;
 use crate::session::OverSubject;
 use crate::version;
 
-/// How many shards ours have.
+/// The number of shards of the registry.
 const SHARDS: usize = 64;
 
-/// Somebody to be measured.
+/// A peer.
 #[derive(Clone, Copy, Debug)]
-pub struct Entry {
+pub struct PeerSpec {
     /// The name on the command line.
     pub key: &'static str,
-    /// `ours`, `map`, `registry` or `beam`.
+    /// The kind: `ours`, `map`, `registry` or `beam`.
     pub kind: &'static str,
-    /// The name in rows, which the version follows.
+    /// The name in rows, before the version.
     name: &'static str,
-    /// What stands after the version.
+    /// The name in rows, after the version.
     after: &'static str,
-    /// The crate that the version is of.
+    /// The crate with the version.
     versioned: &'static str,
-    /// How to make it.
-    pub make: Make,
-    /// What a reader must know about an operation.
+    /// How it is set up.
+    pub make: Setup,
+    /// How it differs from the others at an operation.
     remark: fn(Operation) -> Option<&'static str>,
 }
 
-/// How to make a peer.
+/// How a peer is set up.
 #[derive(Clone, Copy, Debug)]
-pub enum Make {
+pub enum Setup {
     /// In this process.
-    Here(fn(Size, u64) -> Result<Box<dyn Peer>>),
+    InProcess(fn(Size, u64) -> Result<Box<dyn Peer>>),
     /// By a program in another language, which also says its version.
-    There(&'static Script),
+    Script(&'static Script),
 }
 
-/// All of them, in the order in which they take turns.
-pub const ROSTER: [Entry; 12] = [
-    Entry {
+/// All peers, in the order in which they are measured.
+pub const PEERS: [PeerSpec; 12] = [
+    PeerSpec {
         key: "ours-papaya",
         kind: "ours",
         name: "Registry",
         after: " on papaya",
         versioned: "registry-router",
-        make: Make::Here(ours::<Papaya>),
+        make: Setup::InProcess(ours::<Papaya>),
         remark: about_ours,
     },
-    Entry {
+    PeerSpec {
         key: "ours-dashmap",
         kind: "ours",
         name: "Registry",
         after: " on dashmap",
         versioned: "registry-router",
-        make: Make::Here(ours::<Dashmap>),
+        make: Setup::InProcess(ours::<Dashmap>),
         remark: about_ours,
     },
-    Entry {
+    PeerSpec {
         key: "ours-evmap",
         kind: "ours",
         name: "Registry",
         after: " on evmap",
         versioned: "registry-router",
-        make: Make::Here(ours::<Evmap>),
+        make: Setup::InProcess(ours::<Evmap>),
         remark: about_ours,
     },
-    map("papaya", "papaya", Make::Here(bare::<BarePapaya>)),
-    map("dashmap", "dashmap", Make::Here(bare::<BareDashmap>)),
-    map("evmap", "evmap", Make::Here(bare::<BareEvmap>)),
-    map("scc", "scc HashIndex", Make::Here(bare::<BareScc>)),
-    map("rwlock", "std RwLock<HashMap>", Make::Here(bare::<BareReference>)),
-    Entry {
+    map("papaya", "papaya", Setup::InProcess(bare::<BarePapaya>)),
+    map("dashmap", "dashmap", Setup::InProcess(bare::<BareDashmap>)),
+    map("evmap", "evmap", Setup::InProcess(bare::<BareEvmap>)),
+    map("scc", "scc HashIndex", Setup::InProcess(bare::<BareScc>)),
+    map("rwlock", "std RwLock<HashMap>", Setup::InProcess(bare::<BareReference>)),
+    PeerSpec {
         key: "kameo",
         kind: "registry",
         name: "kameo",
         after: "",
         versioned: "kameo",
-        make: Make::Here(|size, seed| Ok(Box::new(Kameo::new(size, seed)?))),
+        make: Setup::InProcess(|size, seed| Ok(Box::new(Kameo::new(size, seed)?))),
         remark: about_kameo,
     },
-    Entry {
+    PeerSpec {
         key: "ractor",
         kind: "registry",
         name: "ractor",
         after: "",
         versioned: "ractor",
-        make: Make::Here(|size, seed| Ok(Box::new(Ractor::new(size, seed)?))),
+        make: Setup::InProcess(|size, seed| Ok(Box::new(Ractor::new(size, seed)?))),
         remark: about_ractor,
     },
-    Entry {
-        key: "original",
+    PeerSpec {
+        key: "ets",
         kind: "beam",
         name: "64 ETS tables",
         after: "",
         versioned: "",
-        make: Make::There(&ORIGINAL),
-        remark: about_original,
+        make: Setup::Script(&ETS),
+        remark: about_ets,
     },
-    Entry {
+    PeerSpec {
         key: "elixir",
         kind: "beam",
         name: "Elixir Registry",
         after: "",
         versioned: "",
-        make: Make::There(&ELIXIR),
+        make: Setup::Script(&ELIXIR),
         remark: about_elixir,
     },
 ];
 
-impl Entry {
-    /// The name and the version, as built in. A program in another language is asked for its version instead.
+impl PeerSpec {
+    /// Returns the name and the version at build time. A program in another language reports its version itself.
     #[must_use]
     pub fn named(&self) -> String {
         let version = match self.key {
-            // The standard library is as old as the compiler, which is the one that the workspace asks for.
+            // The standard library has the version of the compiler, which the workspace specifies.
             "rwlock" => Some(env!("CARGO_PKG_RUST_VERSION")),
             _ => version::of(self.versioned),
         };
         self.with_version(version)
     }
 
-    /// The name and a version that it told itself.
+    /// Returns the name with a version.
     #[must_use]
     pub fn with_version(&self, version: Option<&str>) -> String {
         let version = version.map_or_else(String::new, |version| format!(" {version}"));
         format!("{}{version}{}", self.name, self.after)
     }
 
-    /// What a reader must know about an operation.
+    /// Returns how it differs from the others at an operation.
     #[must_use]
     pub fn remark(&self, operation: Operation) -> Option<String> {
         (self.remark)(operation).map(str::to_owned)
     }
 }
 
-/// The one of that name.
+/// Returns the peer of that name.
 #[must_use]
-pub fn find(key: &str) -> Option<&'static Entry> {
-    ROSTER.iter().find(|entry| entry.key == key)
+pub fn find(key: &str) -> Option<&'static PeerSpec> {
+    PEERS.iter().find(|spec| spec.key == key)
 }
 
-const fn map(key: &'static str, name: &'static str, make: Make) -> Entry {
-    Entry { key, kind: "map", name, after: "", versioned: key, make, remark: about_maps }
+const fn map(key: &'static str, name: &'static str, make: Setup) -> PeerSpec {
+    PeerSpec { key, kind: "map", name, after: "", versioned: key, make, remark: about_maps }
 }
 
 fn layout(size: Size) -> Layout {
@@ -174,10 +174,10 @@ fn bare<F: Family>(size: Size, seed: u64) -> Result<Box<dyn Peer>> {
 fn about_ours(operation: Operation) -> Option<&'static str> {
     match operation {
         Operation::Lookup | Operation::Hot => {
-            Some("64 shards, statistics on; reads in place, and asks the mailbox whether its owner is alive")
+            Some("64 shards, statistics on; reads in place, and checks whether the owner is alive")
         }
-        Operation::Register => Some("a lease with an incarnation, which removes only itself"),
-        Operation::Route => Some("a full or closed mailbox hands the message back"),
+        Operation::Register => Some("a lease with an incarnation, which removes only its own entry"),
+        Operation::Route => Some("a full or closed mailbox returns the message"),
         Operation::Miss | Operation::Mixed => None,
     }
 }
@@ -185,19 +185,19 @@ fn about_ours(operation: Operation) -> Option<&'static str> {
 fn about_maps(operation: Operation) -> Option<&'static str> {
     match operation {
         Operation::Lookup | Operation::Hot => {
-            Some("one map; reads in place, and asks nobody whether the owner is alive")
+            Some("one map; reads in place, and does not check whether the owner is alive")
         }
-        Operation::Register => Some("insert takes the place of whatever was there, and nothing ends with its owner"),
-        Operation::Mixed => Some("bindings are a second map, which a death would not undo"),
+        Operation::Register => Some("insert replaces an existing entry, which stays when its owner ends"),
+        Operation::Mixed => Some("bindings are a second map, from which a dead owner is not removed"),
         Operation::Miss | Operation::Route => None,
     }
 }
 
 fn about_kameo(operation: Operation) -> Option<&'static str> {
     match operation {
-        Operation::Lookup | Operation::Hot => Some("hands out a clone, of a dead actor too; one lock for all names"),
-        Operation::Register => Some("a living actor takes one more name, which is removed by the name"),
-        Operation::Route => Some("a bounded mailbox; tell puts the message into a box"),
+        Operation::Lookup | Operation::Hot => Some("returns a clone, even of a dead actor; one lock for all names"),
+        Operation::Register => Some("a living actor is registered under one more name, which is then removed"),
+        Operation::Route => Some("a bounded mailbox; tell boxes the message"),
         Operation::Mixed => Some("no bindings: a DashMap beside it, from transports to actors"),
         Operation::Miss => None,
     }
@@ -205,8 +205,8 @@ fn about_kameo(operation: Operation) -> Option<&'static str> {
 
 fn about_ractor(operation: Operation) -> Option<&'static str> {
     match operation {
-        Operation::Lookup | Operation::Hot => Some("hands out a clone, of an actor that is still starting too"),
-        Operation::Register => Some("a name comes with its actor only: one is spawned, stopped and waited for"),
+        Operation::Lookup | Operation::Hot => Some("returns a clone, even of an actor that is still starting"),
+        Operation::Register => Some("a name is registered by spawning its actor, which is then stopped and awaited"),
         Operation::Route => Some("the mailbox has no bound, so it is never full"),
         Operation::Mixed => {
             Some("no bindings: a DashMap beside it, from transports to actors; registering spawns an actor and ends it")
@@ -215,14 +215,16 @@ fn about_ractor(operation: Operation) -> Option<&'static str> {
     }
 }
 
-fn about_original(operation: Operation) -> Option<&'static str> {
+fn about_ets(operation: Operation) -> Option<&'static str> {
     match operation {
         Operation::Lookup | Operation::Hot => {
-            Some("public ETS tables in a persistent term, phash2; copies the row out, and asks nobody about the owner")
+            Some("public ETS tables in a persistent term, phash2; copies the row, and does not check the owner")
         }
-        Operation::Register => Some("insert_new and delete, without the monitor that the design needs to see a death"),
+        Operation::Register => {
+            Some("insert_new and delete, without the monitor that would detect the death of the owner")
+        }
         Operation::Route => Some("look up and `!`; the mailbox has no bound, so it is never full"),
-        Operation::Mixed => Some("bindings are one more ETS table, where the design asks a process"),
+        Operation::Mixed => Some("bindings are one more ETS table"),
         Operation::Miss => None,
     }
 }
@@ -230,7 +232,7 @@ fn about_original(operation: Operation) -> Option<&'static str> {
 fn about_elixir(operation: Operation) -> Option<&'static str> {
     match operation {
         Operation::Lookup | Operation::Hot => {
-            Some("64 partitions; copies the row out, and asks whether the owner is alive")
+            Some("64 partitions; copies the row, and checks whether the owner is alive")
         }
         Operation::Register => Some("the worker registers itself, which links it to the partition, and unregisters"),
         Operation::Route => Some("look up and send; the mailbox has no bound, so it is never full"),
@@ -239,13 +241,13 @@ fn about_elixir(operation: Operation) -> Option<&'static str> {
     }
 }
 
-/// What the tests of all peers share.
+/// The checks shared by the tests of all peers.
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
 
-    /// Each operation does what it should on two threads, one after the other, and leaves everything as it was.
-    pub(crate) fn does_what_it_says(peer: &dyn Peer) {
+    /// Checks that every operation succeeds on two threads, twice.
+    pub(crate) fn check_operations(peer: &dyn Peer) {
         for _ in 0..2 {
             for operation in Operation::ALL {
                 for thread in 0..2 {
@@ -259,24 +261,24 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn everybody_has_a_name_of_its_own_and_a_version_where_it_can() {
-        for entry in &ROSTER {
-            assert_eq!(ROSTER.iter().filter(|other| other.key == entry.key).count(), 1);
-            assert_eq!(ROSTER.iter().filter(|other| other.named() == entry.named()).count(), 1);
-            let versioned = entry.named().contains('.');
-            assert_eq!(versioned, matches!(entry.make, Make::Here(_)), "{}", entry.named());
-            assert!(["ours", "map", "registry", "beam"].contains(&entry.kind));
+    fn every_peer_has_a_unique_name_and_a_version() {
+        for spec in &PEERS {
+            assert_eq!(PEERS.iter().filter(|other| other.key == spec.key).count(), 1);
+            assert_eq!(PEERS.iter().filter(|other| other.named() == spec.named()).count(), 1);
+            let versioned = spec.named().contains('.');
+            assert_eq!(versioned, matches!(spec.make, Setup::InProcess(_)), "{}", spec.named());
+            assert!(["ours", "map", "registry", "beam"].contains(&spec.kind));
         }
         assert!(find("nope").is_none());
     }
 
     #[test]
-    fn everybody_who_is_made_here_does_what_it_says() {
+    fn every_operation_succeeds_on_every_peer_in_process() {
         let size = Size { entries: 50, threads: 2 };
-        for entry in &ROSTER {
-            // The registries of these are one for the whole process, and have a test of their own.
-            if let (Make::Here(make), false) = (entry.make, ["kameo", "ractor"].contains(&entry.key)) {
-                does_what_it_says(&*make(size, 5).unwrap());
+        for spec in &PEERS {
+            // These have one registry per process, and a test of their own.
+            if let (Setup::InProcess(make), false) = (spec.make, ["kameo", "ractor"].contains(&spec.key)) {
+                check_operations(&*make(size, 5).unwrap());
             }
         }
     }

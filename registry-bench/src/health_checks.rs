@@ -1,8 +1,8 @@
 //! The health checks of a measured registry, in the background.
 //!
 //! Checks set the rate at which lookups are timed, so figures without them would not be those of a registry in use.
-//! They run ten times as often as by default, because a measured registry is short-lived: the rate should have settled when
-//! measuring begins.
+//! They run ten times as often as by default, because a measured registry is short-lived: the rate should have settled
+//! when measuring begins.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
@@ -19,13 +19,13 @@ pub(crate) const SETTLED: Duration = Duration::from_millis(250);
 
 /// A thread that runs health checks until this is dropped.
 #[derive(Debug)]
-pub struct Checks {
+pub struct HealthChecks {
     /// Nothing is sent; the thread ends when it is dropped.
     stop: Option<mpsc::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Checks {
+impl HealthChecks {
     /// Starts the health checks of a registry.
     #[must_use]
     pub fn of<M, B, X, P>(registry: Registry<M, B, X, P>) -> Self
@@ -45,7 +45,7 @@ impl Checks {
     }
 }
 
-impl Drop for Checks {
+impl Drop for HealthChecks {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {

@@ -1,10 +1,10 @@
 #!/usr/bin/env escript
-%% The design that the registry goes back to, under the same work as everybody: 64 public ETS tables, chosen by phash2,
+%% The design that the registry goes back to, under the same work as the other peers: 64 public ETS tables, chosen by phash2,
 %% in a persistent term, and a process for each entry.
 %%
 %% Called with a file of names, the number of workers and the microseconds of a measurement; prints a line for each
 %% operation. While a lap is timed the processes are suspended, so that messages lie in their mailboxes as they do in
-%% everybody else's.
+%% the other peers'.
 -mode(compile).
 
 -define(PARTITIONS, 64).
@@ -154,7 +154,7 @@ row(lookup, _) -> persistent_term:get({names, order});
 row(route, _) -> persistent_term:get({names, order});
 row(hot, _) -> persistent_term:get({names, hot});
 row(mixed, Thread) -> persistent_term:get({names, {steps, Thread}});
-row(_, Thread) -> persistent_term:get({names, {strangers, Thread}}).
+row(_, Thread) -> persistent_term:get({names, {absent, Thread}}).
 
 rotated(Operation, All, Thread, Threads) when Operation =:= lookup; Operation =:= route ->
     lists:nthtail(Thread * length(All) div Threads, All);
@@ -237,7 +237,7 @@ read(File) ->
 name([<<"server">>, Id], Names) -> add(server, id(Id), Names);
 name([<<"transport">>, Id], Names) -> add(transport, id(Id), Names);
 name([<<"order">>, Id], Names) -> add(order, id(Id), Names);
-name([<<"stranger">>, Thread, Id], Names) -> add({strangers, binary_to_integer(Thread)}, id(Id), Names);
+name([<<"absent">>, Thread, Id], Names) -> add({absent, binary_to_integer(Thread)}, id(Id), Names);
 name([<<"lookup">>, Thread, Id], Names) -> add({steps, binary_to_integer(Thread)}, {lookup, id(Id)}, Names);
 name([<<"route">>, Thread, Id], Names) -> add({steps, binary_to_integer(Thread)}, {route, id(Id)}, Names);
 name([<<"register">>, Thread, Id], Names) -> add({steps, binary_to_integer(Thread)}, {register, id(Id)}, Names);
