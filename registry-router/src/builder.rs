@@ -1,104 +1,39 @@
-//! Settings of a registry, checked once, before anything is built.
+//! The builder of a registry.
 
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use registry_core::{Admission, Backend, BuildError, IdRule, MailboxFamily, Probe};
 use registry_monitor::{AlarmRule, HealthSettings, Limiter, Limits, Monitor, MonitorSettings};
 
+pub use self::settings::Settings;
 use crate::clock::{Clock, Time};
 use crate::registry::Registry;
-use crate::storage::partition::{DEFAULT_SEED, MAX_SHARDS};
 
-/// The greatest number of entries that a table can be laid out for in advance; it can grow beyond.
-const MAX_CAPACITY: usize = 1 << 28;
+mod settings;
 
-/// A mean of more is one of the window.
-const MAX_LAST_WRITES: usize = 1_000;
-
-const MAX_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// What a registry is built from, as plain data.
+/// A builder of a [`Registry`], returned by [`Registry::builder`].
 ///
-/// Where it is deserialised, what is not given is default, and an unknown key is an error that names it, at any depth.
-#[derive(Clone, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
-#[non_exhaustive]
-pub struct Settings {
-    /// How many shards: a power of two from 1 to 4096. Default 64.
-    pub shards: usize,
-    /// How many servers, and how many transports, each table is laid out for before it grows. Default 0.
-    pub capacity: usize,
-    /// What the hash of ids starts from. Fixed by default, so that an id is in the same shard in every process.
-    ///
-    /// Where strangers choose ids, give a secret one: whoever knows the seed can aim ids at one shard.
-    pub seed: u64,
-    /// What is counted and timed.
-    pub monitor: MonitorSettings,
-    /// When what is counted and timed is a reason to worry.
-    pub health: HealthSettings,
-    /// What is limited about registrations. A policy of your own replaces all of it but `transports_per_server`,
-    /// `metadata` and `sweep_every`.
-    pub limits: Limits,
-    /// Which characters are taken in ids. Default: all that an id may have.
-    pub ids: IdRule,
-}
-
-impl Settings {
-    fn check(&self) -> Result<(), BuildError> {
-        if !self.shards.is_power_of_two() || self.shards > MAX_SHARDS {
-            return Err(BuildError::Shards { given: self.shards });
-        }
-        if self.capacity > MAX_CAPACITY {
-            return Err(BuildError::Capacity { given: self.capacity, max: MAX_CAPACITY });
-        }
-        if self.monitor.sample_every == 0 {
-            return Err(BuildError::SampleEvery);
-        }
-        let window = self.monitor.window;
-        if window < Duration::from_millis(1) || window > MAX_WINDOW {
-            return Err(BuildError::Window { given: window });
-        }
-        if self.monitor.recent_writes == 0 || self.monitor.recent_writes > MAX_LAST_WRITES {
-            return Err(BuildError::Setting { name: "monitor.last_writes", must: "from 1 to 1000" });
-        }
-        self.monitor.alarm.check()?;
-        self.health.check()?;
-        self.limits.check()
-    }
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            shards: 64,
-            capacity: 0,
-            seed: DEFAULT_SEED,
-            monitor: MonitorSettings::default(),
-            health: HealthSettings::default(),
-            limits: Limits::default(),
-            ids: IdRule::default(),
-        }
-    }
-}
-
-impl fmt::Debug for Settings {
-    /// Keeps the seed to itself, for it may be secret.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings")
-            .field("shards", &self.shards)
-            .field("capacity", &self.capacity)
-            .field("monitor", &self.monitor)
-            .field("health", &self.health)
-            .field("limits", &self.limits)
-            .field("ids", &self.ids)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Builds a [`Registry`]; see [`Registry::builder`].
+/// Settings are validated by [`build`](Self::build).
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use registry_router::{AlarmRule, Limits, Registry};
+///
+/// let registry = Registry::<String>::builder()
+///     .shards(128)
+///     .capacity(100_000)
+///     .alarm(AlarmRule { threshold: Duration::from_millis(1), ..AlarmRule::default() })
+///     .limits(Limits { servers: Some(50_000), ..Limits::default() })
+///     .build()?;
+/// assert_eq!(registry.shard_count(), 128);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct Builder<M, B, X, P = Monitor> {
     settings: Settings,
@@ -125,82 +60,240 @@ impl<M, B: Backend, X> Builder<M, B, X> {
 }
 
 impl<M, B, X, P> Builder<M, B, X, P> {
-    /// How many shards: a power of two from 1 to 4096. Default 64.
+    /// Sets the number of shards: a power of two from 1 to 4096. Default: 64.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{BuildError, Registry};
+    ///
+    /// let registry = Registry::<String>::builder().shards(256).build()?;
+    /// assert_eq!(registry.shard_count(), 256);
+    ///
+    /// let error = Registry::<String>::builder().shards(100).build().unwrap_err();
+    /// assert_eq!(error, BuildError::Shards { given: 100 });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn shards(mut self, shards: usize) -> Self {
         self.settings.shards = shards;
         self
     }
 
-    /// How many servers, and how many transports, to lay the tables out for. Default 0: they grow as needed.
+    /// Sets the number of servers, and of transports, to allocate room for. Default: 0.
+    ///
+    /// Tables grow as needed, and keep the room that they were built with.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::Registry;
+    ///
+    /// let registry = Registry::<String>::builder().capacity(100_000).build()?;
+    /// assert_eq!(registry.server_count(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn capacity(mut self, capacity: usize) -> Self {
         self.settings.capacity = capacity;
         self
     }
 
-    /// What the hash of ids starts from; give a secret one where strangers choose ids.
+    /// Sets the seed of the hash of ids. Set a secret one if ids come from untrusted sources.
+    ///
+    /// The same seed and number of shards place an id in the same shard, in every process.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::Registry;
+    ///
+    /// let seed = 0x5eed; // Read from the configuration.
+    /// let one = Registry::<String>::builder().seed(seed).build()?;
+    /// let two = Registry::<String>::builder().seed(seed).build()?;
+    /// assert_eq!(one.shard_of("tools"), two.shard_of("tools"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn seed(mut self, seed: u64) -> Self {
         self.settings.seed = seed;
         self
     }
 
-    /// What is counted and timed.
+    /// Sets what is counted and timed. Includes the [`alarm`](Self::alarm) rule.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{MonitorSettings, Registry};
+    ///
+    /// let mut monitor = MonitorSettings::default();
+    /// monitor.enabled = false;
+    /// let registry = Registry::<String>::builder().monitor(monitor).build()?;
+    /// # drop(registry);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn monitor(mut self, monitor: MonitorSettings) -> Self {
         self.settings.monitor = monitor;
         self
     }
 
-    /// When a shard is slow enough to raise its alarm; it is part of [`monitor`](Self::monitor).
+    /// Sets when a shard raises its latency alarm. Part of the [`monitor`](Self::monitor) settings.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{AlarmRule, Registry};
+    ///
+    /// let registry = Registry::<String>::builder().alarm(AlarmRule::mean_of_last_writes()).build()?;
+    /// # drop(registry);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn alarm(mut self, alarm: AlarmRule) -> Self {
         self.settings.monitor.alarm = alarm;
         self
     }
 
-    /// When uneven entries, hot ids and many alarms are a reason to worry, and when new registrations are refused.
+    /// Sets when imbalance, hot ids and alarms are reported, and when new registrations are refused because of alarms.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{HealthSettings, Registry};
+    ///
+    /// let mut health = HealthSettings::default();
+    /// health.close_above = 0.5; // Refuse new registrations while more than half of the shards are in alarm.
+    /// let registry = Registry::<String>::builder().health(health).build()?;
+    /// # drop(registry);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn health(mut self, health: HealthSettings) -> Self {
         self.settings.health = health;
         self
     }
 
-    /// Sets which characters are taken in the ids of registrations. Default: all that an id may have.
+    /// Sets the characters that are accepted in the ids of registrations. Default: all that an id may contain.
     ///
-    /// What is looked up or routed to needs no check: an id that cannot be registered is not found.
+    /// Lookups and routing need no such check: an id that cannot be registered is not found.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{IdRule, Registry, mailbox};
+    ///
+    /// let registry = Registry::<String>::builder().ids(IdRule::Visible).build()?;
+    /// let (to_server, _inbox) = mailbox(16);
+    /// assert!(registry.register_server("to\u{200b}ols", to_server, ()).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn ids(mut self, ids: IdRule) -> Self {
         self.settings.ids = ids;
         self
     }
 
-    /// What is limited about registrations. Default: nothing but the size of metadata.
+    /// Sets the limits on registrations. By default only the size of metadata is limited.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{Limits, Registry, mailbox};
+    ///
+    /// let limits = Limits { servers: Some(1), ..Limits::default() };
+    /// let registry = Registry::<String>::builder().limits(limits).build()?;
+    /// let (to_server, _inbox) = mailbox(16);
+    /// let _one = registry.register_server("one", to_server.clone(), ())?;
+    /// assert!(registry.register_server("two", to_server, ()).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn limits(mut self, limits: Limits) -> Self {
         self.settings.limits = limits;
         self
     }
 
-    /// All settings at once, for those who read them from a file.
+    /// Sets all settings at once, for example those read from a file.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "serde")]
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use registry_router::{Registry, Settings};
+    ///
+    /// let settings: Settings = serde_json::from_str(r#"{ "shards": 16, "limits": { "servers": 10000 } }"#)?;
+    /// let registry = Registry::<String>::builder().settings(settings).build()?;
+    /// assert_eq!(registry.shard_count(), 16);
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "serde"))]
+    /// # fn main() {}
+    /// ```
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
         self
     }
 
-    /// The backend, where its default settings do not suit.
+    /// Sets the backend, for one whose default settings do not fit.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{Registry, backends::Papaya};
+    ///
+    /// let registry = Registry::<String, Papaya>::builder().backend(Papaya::default()).build()?;
+    /// # drop(registry);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn backend(mut self, backend: B) -> Self {
         self.backend = backend;
         self
     }
 
-    /// A policy of your own that decides about new registrations, instead of the [`Limiter`](crate::Limiter) that keeps
-    /// the [`limits`](Self::limits). `AdmitAll` refuses nobody, however bad the registry's health is.
+    /// Sets the policy that admits or refuses new registrations. Default: a [`Limiter`] that enforces the
+    /// [`limits`](Self::limits).
+    ///
+    /// [`AdmitAll`](crate::AdmitAll) refuses nothing, whatever the health of the registry.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{AdmitAll, Registry};
+    ///
+    /// let registry = Registry::<String>::builder().admission(AdmitAll).build()?;
+    /// # drop(registry);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn admission(mut self, admission: impl Admission) -> Self {
         self.admission = Some(Arc::new(admission));
         self
     }
 
-    /// A clock to read instead of the machine's; for tests that turn the hands themselves.
+    /// Sets the clock. Default: the system clock, [`Instant::now`].
+    ///
+    /// # Examples
+    ///
+    /// In a test on a paused tokio clock; see [`TokioClock`](crate::TokioClock):
+    ///
+    /// ```
+    /// use registry_router::{Registry, TokioClock};
+    ///
+    /// let registry = Registry::<String>::builder().clock(TokioClock).build()?;
+    /// # drop(registry);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.time = Time::by(clock);
+        self.time = Time::from_clock(clock);
         self
     }
 
-    /// Another ear than the [`Monitor`], made for the number of shards; `|_| ()` hears nothing and costs nothing.
+    /// Replaces the default probe, the [`Monitor`]. `probe` is called with the number of shards; pass `|_| ()` to
+    /// disable statistics at no cost.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{Registry, Tokio, backends::Papaya};
+    ///
+    /// let registry: Registry<String, Papaya, Tokio, ()> = Registry::builder().probe(|_| ()).build()?;
+    /// # drop(registry);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn probe<Q: Probe>(self, probe: impl FnOnce(usize) -> Q + 'static) -> Builder<M, B, X, Q> {
         Builder {
             settings: self.settings,
@@ -220,11 +313,24 @@ where
     X: MailboxFamily,
     P: Probe,
 {
-    /// Builds the registry.
+    /// Validates the settings and builds the registry.
     ///
     /// # Errors
     ///
-    /// [`BuildError`], naming the setting and what was given.
+    /// Returns a [`BuildError`] that names the invalid setting.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::Registry;
+    ///
+    /// let registry = Registry::<String>::builder().build()?;
+    /// assert_eq!(registry.shard_count(), 64);
+    ///
+    /// let error = Registry::<String>::builder().shards(3).build().unwrap_err();
+    /// assert_eq!(error.to_string(), "the number of shards must be a power of two from 1 to 4096, not 3");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn build(self) -> Result<Registry<M, B, X, P>, BuildError> {
         self.settings.check()?;
         let start = self.time.now();

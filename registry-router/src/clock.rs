@@ -1,37 +1,68 @@
-//! What time it is: the machine's clock, or one that the user brings, of which a test turns the hands.
+//! The time source of a registry: the system clock, tokio's clock, or one supplied by the user.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// A clock for a registry to read, instead of the machine's.
+/// A time source that replaces the system clock of a registry.
 ///
-/// A registry reads it to time operations, to say when somebody wants to register, and where a figure is asked for
-/// without an instant. Tasks that wait ([`sweep_task`](crate::Registry::sweep_task),
-/// [`health_task`](crate::Registry::health_task), sending with a limit) wait by tokio's.
+/// A registry reads it to time operations, to date new registrations, and wherever a method needs the current time
+/// and takes no instant as an argument. Tasks that wait ([`sweep_task`](crate::Registry::sweep_task),
+/// [`health_task`](crate::Registry::health_task), sending with a limit) use tokio's clock instead.
+///
+/// # Clocks that jump
+///
+/// A clock should be monotonic and advance at the rate of real time. If it goes back, the time in between counts as
+/// zero. If it returned an instant in the future once, the registry recovers: each function that depends on time works
+/// as before after one of its periods of correct time.
+///
+/// | function | period | until then |
+/// |---|---|---|
+/// | rate limit | one second | the burst is not refilled |
+/// | windows of latencies and hot ids | one window, at least one second | samples of the old window are in the totals only |
+/// | alarms, admission and limits | two health checks | a hold time may have ended too early |
+/// | sampling rate of lookups | two health checks | |
+/// | eviction when a limit is reached | one [`sweep_every`](crate::Limits::sweep_every) | |
+/// | sweeps | one sweep | the reported lag is too long rather than too short |
+///
+/// The latency of an operation during which the clock jumps is recorded as measured.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Mutex;
+/// use std::time::{Duration, Instant};
+///
+/// use registry_router::{Clock, Registry};
+///
+/// #[derive(Debug)]
+/// struct ManualClock(&'static Mutex<Instant>);
+///
+/// impl Clock for ManualClock {
+///     fn now(&self) -> Instant {
+///         *self.0.lock().unwrap()
+///     }
+/// }
+///
+/// let now = Box::leak(Box::new(Mutex::new(Instant::now())));
+/// let registry = Registry::<String>::builder().clock(ManualClock(now)).build()?;
+/// *now.lock().unwrap() += Duration::from_secs(60);
+/// # drop(registry);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
-    /// What time it is.
+    /// Returns the current time.
     ///
-    /// It should go on as time does. Where it goes back, that counts as no time at all, and where it is ahead once, that
-    /// is got over: what follows is taken for right when it has gone on for one period of whatever depends on it.
-    ///
-    /// - The rate of registrations: a second. Meanwhile nothing is added to what may come at once.
-    /// - Windows of latencies and hot ids: one window, a second at least. What was in the window is only in the totals.
-    /// - Alarms, admission and caps: two checks of health. One that was held for a time may have ended too early.
-    /// - How many lookups are timed: two checks of health.
-    /// - Taking out the dead when a cap is hit: one [`sweep_every`](crate::Limits::sweep_every).
-    /// - Sweeps: the lag that the next one tells is too long rather than too short.
-    ///
-    /// The latency of an operation during which it jumps is what it says.
-    ///
-    /// Called on every registration and inside no lock, so it must not block, and must not call the registry.
+    /// Called on every registration, with no lock held. It must not block and must not call the registry.
     fn now(&self) -> Instant;
 }
 
-/// Tokio's clock, which a test can pause and advance: it reads `tokio::time::Instant::now`.
+/// Tokio's clock, which tests can pause and advance. Reads `tokio::time::Instant::now`.
 ///
-/// So what the registry times and judges goes by the same clock as the tasks and limits that wait by tokio's. Outside of a
-/// runtime, and without tokio's feature `test-util`, it is the machine's.
+/// With it, everything that the registry times or decides by time follows the same clock as its tasks and send limits,
+/// which wait on tokio's clock. Outside a runtime, or without tokio's feature `test-util`, it is the system clock.
+///
+/// # Examples
 ///
 /// ```
 /// # #[cfg(feature = "papaya")]
@@ -44,12 +75,12 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
 ///
 /// let rate = RateLimit { per_second: 1, burst: 1 };
 /// let limits = Limits { rate: Some(rate), ..Limits::default() };
-/// let registry: Registry<String> = Registry::builder().clock(TokioClock).limits(limits).build()?;
+/// let registry = Registry::<String>::builder().clock(TokioClock).limits(limits).build()?;
 /// let (to_server, _inbox) = mailbox(1);
 /// let _first = registry.register_server("first", to_server.clone(), ())?;
-/// assert!(registry.register_server("second", to_server.clone(), ()).is_err(), "they come too fast");
+/// assert!(registry.register_server("second", to_server.clone(), ()).is_err(), "the rate limit is reached");
 ///
-/// tokio::time::sleep(Duration::from_secs(1)).await; // Over at once, for nothing else is to be done.
+/// tokio::time::sleep(Duration::from_secs(1)).await; // Returns at once: the paused clock advances by itself.
 /// assert!(registry.register_server("second", to_server, ()).is_ok());
 /// # Ok(())
 /// # })
@@ -66,12 +97,12 @@ impl Clock for TokioClock {
     }
 }
 
-/// The clock of one registry.
+/// The clock of one registry: the system clock unless a [`Clock`] is given.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Time(Option<Arc<dyn Clock>>);
 
 impl Time {
-    pub(crate) fn by(clock: impl Clock) -> Self {
+    pub(crate) fn from_clock(clock: impl Clock) -> Self {
         Self(Some(Arc::new(clock)))
     }
 

@@ -1,68 +1,86 @@
-//! The registry itself: what it holds, and how it is looked up.
+//! The registry: its type, its handles, and lookups.
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64 as PlainAtomicU64, Ordering};
 
-use crossbeam_utils::CachePadded;
 use registry_core::{
-    Admission, AsId, Backend, Entry, EntryInfo, EntryRef, Incarnation, MailboxFamily, Probe, Select, ServerId,
-    ToServer, ToTransport, TransportId,
+    Admission, AsId, Backend, Entry, EntryInfo, EntryRef, MailboxFamily, Probe, Select, ServerId, ToServer,
+    ToTransport, TransportId,
 };
 use registry_monitor::Monitor;
 
-use crate::binding::counts::BindingCounts;
-use crate::binding::slot::BindingSlot;
+pub(crate) use self::inner::{Inner, RegistryId};
 use crate::builder::{Builder, Settings};
 use crate::clock::Time;
-use crate::endpoint::{Endpoint, RecordOf, is_dead};
-use crate::lifecycle::admission::SweepThrottle;
-use crate::lifecycle::deferred::Deferred;
-use crate::lifecycle::rules::Rules;
-use crate::lifecycle::sweep::SweepTimes;
+use crate::endpoint::is_dead;
 use crate::mailbox::Tokio;
-use crate::observe::health::HealthState;
-use crate::routing::waiters::Waiters;
 use crate::shared::Shared;
-use crate::storage::partition::Partition;
-use crate::storage::room::Room;
-use crate::storage::table::{Instruments, Location, Table};
-use crate::sync::AtomicU64;
 
-/// The mailbox of a server in a registry of messages `M` and mailboxes `X`.
+mod inner;
+
+/// The mailbox of a server in a registry with messages `M` and mailbox family `X`.
 pub type ServerMailbox<M, X = Tokio> = <X as MailboxFamily>::Mailbox<ToServer<M>>;
 
-/// The mailbox of a transport in a registry of messages `M` and mailboxes `X`.
+/// The mailbox of a transport in a registry with messages `M` and mailbox family `X`.
 pub type TransportMailbox<M, X = Tokio> = <X as MailboxFamily>::Mailbox<ToTransport<M>>;
 
 /// A sharded registry of servers and transports that routes messages `M` between them.
 ///
-/// Cloning is cheap and gives another handle to the same registry, for any thread or task.
-/// When the last handle is dropped all registrations end, and their leases do nothing any more. That frees all that they
-/// hold, on the thread that drops it: O(registrations), so not for an asynchronous task where there are very many.
+/// Servers and transports register under an id, with a mailbox and [metadata](crate::Metadata).
+/// A registration lasts until its [`Lease`](crate::Lease) is dropped. A transport can be bound to one server.
 ///
-/// `B` is the map underneath, `X` the kind of mailbox, `P` what hears its statistics; the defaults suit most.
-/// `B` has a default only with the feature `papaya`; without it, a registry names its backend.
+/// # Cloning and dropping
 ///
-/// # Names to look up
+/// A `Registry` is a handle. Cloning it is cheap and returns another handle to the same registry; handles can be sent
+/// to any thread or task.
 ///
-/// Lookups take anything that gives bytes: `"tools"`, `&string`, `&server_id`.
-/// They compare and do not validate: what is no valid id is simply not found.
+/// Dropping the last handle ends all registrations; their leases then have no effect. Everything that the registry
+/// holds is freed on the thread that drops it, in O(registrations): avoid that in an asynchronous task if there are
+/// very many.
 ///
-/// # The dead
+/// # Type parameters
 ///
-/// An owner whose mailbox is closed is dead, whoever still holds its lease: no lookup finds it, its name can be
-/// registered anew, and a message to it comes back as closed and takes its registration out.
-/// One that nobody talks to is taken out by a [sweep](Self::sweep).
+/// - `M`: the type of the messages.
+/// - `B`: the [`Backend`], which is the map that each shard is built on; see [`backends`](crate::backends). The default
+///   is `Papaya` with the feature `papaya`; without that feature there is no default.
+/// - `X`: the [`MailboxFamily`], which is the kind of mailbox. The default is [`Tokio`].
+/// - `P`: the [`Probe`], which records statistics. The default is [`Monitor`].
 ///
-/// # Cost
+/// # Ids in lookups
 ///
-/// A lookup hashes the id once, reads one shard in place, asks the mailbox whether it is closed, and takes no lock of
-/// ours, allocates nothing and touches no reference count. Methods that cost more say so.
+/// Lookups take any [`AsId`]: `"tools"`, `&string`, `&server_id`. Text is compared with the registered ids and is not
+/// validated: text that is not a valid id is not found.
+///
+/// # Dead registrations
+///
+/// A registration is *dead* when its mailbox is closed, even if its lease is still held. Lookups do not find it, its id
+/// can be registered again, and a message sent to it is returned as closed and removes it.
+/// A dead registration that receives no messages is removed by a [sweep](Self::sweep).
 ///
 /// # Visibility
 ///
-/// What a call changed is seen by every call, on every thread, that starts after it has returned.
+/// The effect of a call is visible to every call, on any thread, that starts after it has returned.
+///
+/// # Cost
+///
+/// A lookup hashes the id once, reads one shard in place and checks whether the mailbox is closed. It takes no lock of
+/// this crate, does not allocate, and does not touch a reference count. Methods that cost more document it.
+///
+/// # Examples
+///
+/// ```
+/// use registry_router::{Registry, mailbox};
+///
+/// let registry = Registry::<String>::builder().build()?;
+/// let (to_server, mut inbox) = mailbox(16);
+/// let (to_transport, _replies) = mailbox(16);
+/// let _server = registry.register_server("echo", to_server, ())?;
+/// let transport = registry.register_transport("conn-1", to_transport, ())?;
+///
+/// registry.route_to_server("echo", transport.id(), "hello".into())?;
+/// assert_eq!(inbox.try_recv()?.message, "hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Registry<
     M,
     #[cfg(feature = "papaya")] B = registry_backends::Papaya,
@@ -78,50 +96,46 @@ pub struct Registry<
     pub(crate) inner: Arc<Shared<M, B, X, P>>,
 }
 
-/// Tells one registry of this process from another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RegistryId(u64);
-
-impl RegistryId {
-    fn next() -> Self {
-        static NEXT: PlainAtomicU64 = PlainAtomicU64::new(0);
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
-    }
-}
-
-/// What all handles of one registry share.
-pub(crate) struct Inner<M: Send + 'static, B: Backend, X: MailboxFamily, P> {
-    pub(crate) id: RegistryId,
-    pub(crate) servers: Table<ServerId, ServerMailbox<M, X>, B>,
-    pub(crate) transports: Table<TransportId, TransportMailbox<M, X>, B>,
-    pub(crate) partition: Partition,
-    pub(crate) probe: P,
-    pub(crate) time: Time,
-    pub(crate) admission: Arc<dyn Admission>,
-    pub(crate) sweep_times: SweepTimes,
-    pub(crate) sweep_throttle: SweepThrottle,
-    pub(crate) rules: Rules,
-    pub(crate) binding_counts: Arc<BindingCounts>,
-    pub(crate) health_state: HealthState,
-    pub(crate) waiters: Waiters,
-    pub(crate) deferred: Deferred,
-    pub(crate) room: Room,
-    #[cfg(feature = "metrics")]
-    pub(crate) exports: crate::observe::metrics::Exports,
-    /// On a cache line of its own: every registration writes it, and every lookup reads what would lie beside it.
-    /// A plain atomic, whatever schedules are explored: it is written inside a shard, where no turn may end.
-    incarnations: CachePadded<PlainAtomicU64>,
-    /// How often operations had met in each shard at the last reset.
-    pub(crate) met_before: Box<[AtomicU64]>,
-}
-
 impl<M, B, X> Registry<M, B, X>
 where
     M: Send + 'static,
     B: Backend,
     X: MailboxFamily,
 {
-    /// Settings to build a registry from.
+    /// Returns a [`Builder`] with the default settings.
+    ///
+    /// The type of the messages cannot be inferred from `builder` alone. Name it in the path or in the type of the
+    /// variable; a bare `Registry::builder().build()?` is error E0283 (type annotations needed).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::Registry;
+    /// # #[derive(Debug)]
+    /// # struct Msg;
+    ///
+    /// let registry = Registry::<Msg>::builder().shards(16).build()?;
+    /// assert_eq!(registry.shard_count(), 16);
+    ///
+    /// let registry: Registry<Msg> = Registry::builder().build()?;
+    /// assert_eq!(registry.shard_count(), 64);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// Another backend:
+    ///
+    /// ```
+    /// # #[cfg(feature = "dashmap")]
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use registry_router::{Registry, backends::Dashmap};
+    ///
+    /// let registry = Registry::<String, Dashmap>::builder().build()?;
+    /// # drop(registry);
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "dashmap"))]
+    /// # fn main() {}
+    /// ```
     pub fn builder() -> Builder<M, B, X> {
         Builder::new()
     }
@@ -134,45 +148,35 @@ where
     X: MailboxFamily,
     P: Probe,
 {
-    /// The settings must have been checked.
+    /// `settings` must be valid.
     pub(crate) fn new(settings: &Settings, backend: &B, admission: Arc<dyn Admission>, probe: P, time: Time) -> Self {
-        let start = time.now();
-        let limits = &settings.limits;
-        let inner = Inner {
-            id: RegistryId::next(),
-            servers: Table::new(backend, settings.shards, settings.capacity),
-            transports: Table::new(backend, settings.shards, settings.capacity),
-            partition: Partition::new(settings.shards, settings.seed),
-            probe,
-            time,
-            admission,
-            sweep_times: SweepTimes::new(settings.shards, start),
-            sweep_throttle: SweepThrottle::new(start, limits.sweep_every),
-            rules: Rules::new(settings),
-            binding_counts: Arc::new(BindingCounts::new(
-                settings.shards,
-                limits.transports_per_server,
-                limits.retry_after,
-            )),
-            health_state: HealthState::new(settings.shards, settings.monitor.alarm.clone(), settings.health.clone()),
-            deferred: Deferred::default(),
-            room: Room::new(settings.shards, settings.capacity.div_ceil(settings.shards)),
-            waiters: Waiters::new(settings.shards),
-            incarnations: CachePadded::new(PlainAtomicU64::new(0)),
-            #[cfg(feature = "metrics")]
-            exports: crate::observe::metrics::Exports::default(),
-            met_before: (0..settings.shards).map(|_| AtomicU64::new(0)).collect(),
-        };
-        Self { inner: Arc::new(Shared::from(inner)) }
+        Self { inner: Arc::new(Shared::from(Inner::new(settings, backend, admission, probe, time))) }
     }
 
-    /// Reads a server in place, and returns what `read` makes of it; `None` if there is no such server.
+    /// Reads a server in place and returns the result of `read`, or `None` if the server is not found.
     ///
-    /// `read` may look things up, send, bind and unbind. It holds up others in the same shard, so it should be short.
+    /// `read` may look up, send, bind and unbind. It can block other operations on the same shard, so it should be
+    /// short.
     ///
     /// # Panics
     ///
-    /// When `read` registers, unregisters, sweeps or drops a lease, because that deadlocks on several backends.
+    /// Panics if `read` registers, renews, unregisters, sweeps or drops a lease, because that deadlocks on several
+    /// backends.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{Registry, mailbox};
+    ///
+    /// let registry = Registry::<String>::builder().build()?;
+    /// let (to_server, _inbox) = mailbox(16);
+    /// let _server = registry.register_server("tools", to_server, [("region", "eu")])?;
+    ///
+    /// let in_eu = registry.with_server("tools", |entry| entry.metadata.get("region") == Some("eu"));
+    /// assert_eq!(in_eu, Some(true));
+    /// assert_eq!(registry.with_server("absent", |_| ()), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn with_server<R>(
         &self,
@@ -184,9 +188,27 @@ where
         result
     }
 
-    /// Reads a transport in place, and returns what `read` makes of it; `None` if there is no such transport.
+    /// Reads a transport in place and returns the result of `read`, or `None` if the transport is not found.
     ///
-    /// The same holds for `read` as in [`with_server`](Self::with_server).
+    /// `read` is subject to the same rules as in [`with_server`](Self::with_server).
+    ///
+    /// # Panics
+    ///
+    /// Panics where [`with_server`](Self::with_server) does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{Registry, mailbox};
+    ///
+    /// let registry = Registry::<String>::builder().build()?;
+    /// let (to_transport, _inbox) = mailbox(16);
+    /// let lease = registry.register_transport("conn-1", to_transport, ())?;
+    ///
+    /// let incarnation = registry.with_transport("conn-1", |entry| entry.incarnation);
+    /// assert_eq!(incarnation, Some(lease.incarnation()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn with_transport<R>(
         &self,
@@ -198,121 +220,181 @@ where
         result
     }
 
-    /// An owned handle to a server, to keep or to carry over an `.await`.
+    /// Returns an owned copy of a server's entry, which can be kept or held across an `.await`.
     ///
-    /// Clones the mailbox and the metadata, so touches their reference counts; [`with_server`](Self::with_server) does
-    /// not.
+    /// Clones the mailbox and the metadata, which touches their reference counts; [`with_server`](Self::with_server)
+    /// does not.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{Mailbox, Registry, mailbox};
+    ///
+    /// let registry = Registry::<String>::builder().build()?;
+    /// let (to_server, inbox) = mailbox(16);
+    /// let _server = registry.register_server("tools", to_server, ())?;
+    ///
+    /// let entry = registry.find_server("tools").ok_or("not found")?;
+    /// drop(inbox);
+    /// assert!(entry.mailbox.is_closed());
+    /// assert!(registry.find_server("tools").is_none()); // The registration is dead.
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn find_server(&self, id: impl AsId<ServerId>) -> Option<Entry<ServerId, ServerMailbox<M, X>>> {
         self.with_server(id, |entry| entry.to_entry())
     }
 
-    /// An owned handle to a transport, to keep or to carry over an `.await`.
+    /// Returns an owned copy of a transport's entry, which can be kept or held across an `.await`.
     ///
-    /// Clones the mailbox and the metadata, so touches their reference counts;
+    /// Clones the mailbox and the metadata, which touches their reference counts;
     /// [`with_transport`](Self::with_transport) does not.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{Registry, mailbox};
+    ///
+    /// let registry = Registry::<String>::builder().build()?;
+    /// let (to_transport, _inbox) = mailbox(16);
+    /// let _transport = registry.register_transport("conn-1", to_transport, [("peer", "10.0.0.7")])?;
+    ///
+    /// let entry = registry.find_transport("conn-1").ok_or("not found")?;
+    /// assert_eq!(entry.metadata.get("peer"), Some("10.0.0.7"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn find_transport(&self, id: impl AsId<TransportId>) -> Option<Entry<TransportId, TransportMailbox<M, X>>> {
         self.with_transport(id, |entry| entry.to_entry())
     }
 
-    /// All servers, in no order. O(servers).
+    /// Returns all servers, in no particular order. O(servers).
     ///
-    /// Weakly consistent: what is registered, and not dead, throughout the call is listed once; what comes or goes
-    /// meanwhile may or may not be.
+    /// Weakly consistent: a server that is registered and not dead throughout the call is listed once; a server that is
+    /// registered or removed during the call may or may not be listed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{Registry, mailbox};
+    ///
+    /// let registry = Registry::<String>::builder().build()?;
+    /// let (to_server, _inbox) = mailbox(16);
+    /// let _one = registry.register_server("one", to_server.clone(), ())?;
+    /// let _two = registry.register_server("two", to_server, ())?;
+    ///
+    /// let mut ids: Vec<_> = registry.list_servers().into_iter().map(|info| info.id).collect();
+    /// ids.sort();
+    /// assert_eq!(ids, ["one", "two"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn list_servers(&self) -> Vec<EntryInfo<ServerId>> {
         self.select_servers(Select::all())
     }
 
-    /// All transports, in no order. O(transports), and as consistent as [`list_servers`](Self::list_servers).
+    /// Returns all transports, in no particular order. O(transports).
+    ///
+    /// As consistent as [`list_servers`](Self::list_servers).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{Registry, mailbox};
+    ///
+    /// let registry = Registry::<String>::builder().build()?;
+    /// let (to_transport, _inbox) = mailbox(16);
+    /// let transport = registry.register_transport("conn-1", to_transport, ())?;
+    ///
+    /// let all = registry.list_transports();
+    /// assert_eq!((all.len(), &all[0].id), (1, transport.id()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn list_transports(&self) -> Vec<EntryInfo<TransportId>> {
         self.select_transports(Select::all())
     }
 
-    /// The servers that `select` takes, in no order.
+    /// Returns the servers that match `select`, in no particular order.
     ///
-    /// O(servers): it scans, and stops early only when it has a limit. As consistent as
+    /// O(servers): scans the registry, and stops early only if `select` has a limit. As consistent as
     /// [`list_servers`](Self::list_servers).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{Registry, Select, mailbox};
+    ///
+    /// let registry = Registry::<String>::builder().build()?;
+    /// let (to_server, _inbox) = mailbox(16);
+    /// let _eu = registry.register_server("tools/eu", to_server.clone(), [("region", "eu")])?;
+    /// let _us = registry.register_server("tools/us", to_server, [("region", "us")])?;
+    ///
+    /// let in_eu = Select::prefix("tools/").filter(|metadata| metadata.get("region") == Some("eu"));
+    /// assert_eq!(registry.select_servers(in_eu).len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn select_servers(&self, select: Select<'_>) -> Vec<EntryInfo<ServerId>> {
         self.inner.servers.select(&select, is_dead::<ServerId, M, X>)
     }
 
-    /// The transports that `select` takes, in no order.
+    /// Returns the transports that match `select`, in no particular order.
     ///
-    /// O(transports): it scans, and stops early only when it has a limit. As consistent as
+    /// O(transports): scans the registry, and stops early only if `select` has a limit. As consistent as
     /// [`list_servers`](Self::list_servers).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{Registry, Select, mailbox};
+    ///
+    /// let registry = Registry::<String>::builder().build()?;
+    /// let (to_transport, _inbox) = mailbox(16);
+    /// for n in 0..5 {
+    ///     registry.register_transport(format!("conn-{n}"), to_transport.clone(), ())?.detach();
+    /// }
+    /// assert_eq!(registry.select_transports(Select::prefix("conn-").limit(3)).len(), 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn select_transports(&self, select: Select<'_>) -> Vec<EntryInfo<TransportId>> {
         self.inner.transports.select(&select, is_dead::<TransportId, M, X>)
     }
 
-    /// How many servers are registered, the dead included: exact when nobody writes. O(shards).
+    /// Returns the number of registered servers, including dead ones. O(shards).
+    ///
+    /// Exact if no write runs at the same time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{Registry, mailbox};
+    ///
+    /// let registry = Registry::<String>::builder().build()?;
+    /// let (to_server, inbox) = mailbox(16);
+    /// let _server = registry.register_server("tools", to_server, ())?;
+    /// assert_eq!(registry.server_count(), 1);
+    ///
+    /// drop(inbox); // The registration is dead, and is removed by a sweep.
+    /// assert_eq!((registry.server_count(), registry.sweep().servers, registry.server_count()), (1, 1, 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn server_count(&self) -> usize {
         self.inner.servers.len()
     }
 
-    /// How many transports are registered, the dead included: exact when nobody writes. O(shards).
+    /// Returns the number of registered transports, including dead ones. O(shards).
+    ///
+    /// Exact if no write runs at the same time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{Registry, mailbox};
+    ///
+    /// let registry = Registry::<String>::builder().build()?;
+    /// let (to_transport, _inbox) = mailbox(16);
+    /// let _transport = registry.register_transport("conn-1", to_transport, ())?;
+    /// assert_eq!(registry.transport_count(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn transport_count(&self) -> usize {
         self.inner.transports.len()
-    }
-}
-
-impl<M, B, X, P> Inner<M, B, X, P>
-where
-    M: Send + 'static,
-    B: Backend,
-    X: MailboxFamily,
-    P: Probe,
-{
-    #[inline]
-    pub(crate) fn location(&self, id: &[u8]) -> Location {
-        let hash = self.partition.hash(id);
-        self.location_of_hash(hash)
-    }
-
-    #[inline]
-    pub(crate) fn location_of_hash(&self, hash: u64) -> Location {
-        Location { hash, shard: self.partition.shard(hash) }
-    }
-
-    #[inline]
-    pub(crate) fn instruments(&self) -> Instruments<'_, P> {
-        Instruments { probe: &self.probe, time: &self.time }
-    }
-
-    /// A lookup of a registration that is not dead, counted.
-    #[inline]
-    pub(crate) fn find<I: Endpoint, R>(
-        &self,
-        id: &[u8],
-        read: impl FnOnce(&I, &RecordOf<I, M, X>, &BindingSlot) -> R,
-    ) -> Option<R> {
-        self.find_at(self.location(id), id, read)
-    }
-
-    /// As [`find`](Self::find), for one who knows the place.
-    #[inline]
-    pub(crate) fn find_at<I: Endpoint, R>(
-        &self,
-        location: Location,
-        id: &[u8],
-        read: impl FnOnce(&I, &RecordOf<I, M, X>, &BindingSlot) -> R,
-    ) -> Option<R> {
-        I::table(self).read(self.instruments(), I::KIND, location, id, |id, record, slot| {
-            if is_dead::<I, M, X>(record) { None } else { Some(read(id, record, slot)) }
-        })
-    }
-
-    /// A lookup of a registration, dead or not, counted.
-    #[inline]
-    pub(crate) fn registered<I: Endpoint, R>(
-        &self,
-        location: Location,
-        id: &[u8],
-        read: impl FnOnce(&I, &RecordOf<I, M, X>, &BindingSlot) -> R,
-    ) -> Option<R> {
-        I::table(self).read(self.instruments(), I::KIND, location, id, |id, record, slot| Some(read(id, record, slot)))
-    }
-
-    pub(crate) fn next_incarnation(&self) -> Incarnation {
-        Incarnation::from_u64(self.incarnations.fetch_add(1, Ordering::Relaxed) + 1)
     }
 }
 

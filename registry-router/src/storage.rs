@@ -1,4 +1,4 @@
-//! Where registrations are stored: hashed ids, an array of shards, and the record of each entry.
+//! Storage of registrations: the hash of ids, an array of shards, and the record of each entry.
 
 pub(crate) mod batch;
 pub(crate) mod partition;

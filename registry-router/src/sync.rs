@@ -1,7 +1,7 @@
-//! The locks and atomics of the registry: `std`'s, or the scheduler's in a build that explores schedules.
+//! The locks and atomics of the registry: `std`'s, or shuttle's in a build that explores schedules.
 //!
-//! Such a build is made with `--cfg shuttle`, by `cargo xtask verify` alone. No feature does it, because features add
-//! up: one crate that turned it on would replace the locks of all others in the same build.
+//! Such a build sets `--cfg shuttle`, which only `cargo xtask verify` does. It is not a feature, because cargo unifies
+//! features: one crate that enabled it would replace the locks of all others in the same build.
 
 #[cfg(shuttle)]
 pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU64};
@@ -12,7 +12,7 @@ pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64};
 #[cfg(not(shuttle))]
 pub(crate) use std::sync::{Mutex, MutexGuard};
 
-/// A static that is made when it is first asked for; made anew for each schedule, where schedules are explored.
+/// A static that is initialized on first access, and once for each schedule where schedules are explored.
 pub(crate) struct Global<T: Sync + 'static> {
     #[cfg(not(shuttle))]
     value: std::sync::LazyLock<T>,
@@ -21,11 +21,11 @@ pub(crate) struct Global<T: Sync + 'static> {
 }
 
 impl<T: Sync + 'static> Global<T> {
-    pub(crate) const fn new(make: fn() -> T) -> Self {
+    pub(crate) const fn new(init: fn() -> T) -> Self {
         #[cfg(not(shuttle))]
-        let value = std::sync::LazyLock::new(make);
+        let value = std::sync::LazyLock::new(init);
         #[cfg(shuttle)]
-        let value = shuttle::lazy_static::Lazy::new(make);
+        let value = shuttle::lazy_static::Lazy::new(init);
         Self { value }
     }
 

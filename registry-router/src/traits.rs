@@ -1,4 +1,4 @@
-//! The registry as the contracts of `registry_core::api`, for programs that are written against those.
+//! Implementations of the traits in [`registry_core::api`] for [`Registry`], each by its inherent method.
 
 use registry_core::api::{Bindings, Directory, Observe, Register, Route};
 use registry_core::{

@@ -43,7 +43,7 @@ where
     /// what health is judged by, until it leaves the window: hot ids, the last writes, and how many operations were slow.
     pub fn reset_stats(&self) {
         self.inner.probe.reset();
-        for (shard, before) in self.inner.met_before.iter().enumerate() {
+        for (shard, before) in self.inner.contention_baseline.iter().enumerate() {
             let contention = self.inner.contention(shard).map_or(0, |contention| contention.count);
             before.fetch_max(contention, Ordering::Relaxed);
         }
@@ -87,7 +87,7 @@ where
     pub(crate) fn stats_at(&self, shard: usize, now: Instant) -> ShardStats {
         let mut stats = self.completed(shard, self.probe.stats(shard, now));
         if let Some(contention) = &mut stats.contention {
-            contention.count -= contention.count.min(self.met_before[shard].load(Ordering::Relaxed));
+            contention.count -= contention.count.min(self.contention_baseline[shard].load(Ordering::Relaxed));
         }
         stats
     }

@@ -1,4 +1,4 @@
-//! Several lookups at once: counted first, read in runs, and the ones that are to be timed each alone.
+//! Batched lookups: all are counted first and read in runs, and those that are timed are read one by one.
 
 use registry_core::{Backend, Batch, Event, Key, Kind, MAX_BATCH, Operation, Probe, ReadRequest, Shard};
 
@@ -6,48 +6,48 @@ use crate::binding::slot::BindingSlot;
 use crate::storage::record::Record;
 use crate::storage::table::{Instruments, Location, Queue, Table};
 
-/// One of several that are looked up: where it is, and its id.
+/// An id and its location.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LocatedId<'a> {
     pub(crate) location: Location,
     pub(crate) id: &'a [u8],
 }
 
-/// Some of at most [`MAX_BATCH`].
+/// A set of indices below [`MAX_BATCH`]. Iteration removes them in ascending order.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Mask16(u16);
 
-const _: () = assert!(MAX_BATCH <= u16::BITS as usize, "there is a bit for each");
+const _: () = assert!(MAX_BATCH <= u16::BITS as usize, "the mask has a bit for each index of a batch");
 
 impl Mask16 {
     #[inline]
-    pub(crate) fn add_if(&mut self, is: bool, location: usize) {
-        self.0 |= u16::from(is) << location;
+    pub(crate) fn add_if(&mut self, condition: bool, index: usize) {
+        self.0 |= u16::from(condition) << index;
     }
 
     #[inline]
-    pub(crate) fn has(self, location: usize) -> bool {
-        self.0 >> location & 1 == 1
+    pub(crate) fn has(self, index: usize) -> bool {
+        self.0 >> index & 1 == 1
     }
 }
 
 impl Iterator for Mask16 {
     type Item = usize;
 
-    /// The first of them, which is then gone.
+    /// Removes and returns the lowest index.
     #[inline]
     fn next(&mut self) -> Option<usize> {
-        let first = self.0.trailing_zeros() as usize;
+        let lowest = self.0.trailing_zeros() as usize;
         self.0 &= self.0.wrapping_sub(1);
-        (first < MAX_BATCH).then_some(first)
+        (lowest < MAX_BATCH).then_some(lowest)
     }
 }
 
 impl<I: Key, Mb: Queue, B: Backend> Table<I, Mb, B> {
-    /// Lookups that the probe hears, at most [`MAX_BATCH`]: each counted, and timed if the probe wants it.
+    /// Looks up at most [`MAX_BATCH`] ids. Each lookup is counted, and timed if the probe asks for it.
     ///
-    /// `read` is told the place in `located` of the first of a run, and says which of the run, by their place in it, are a
-    /// miss.
+    /// `read` is called with the index in `located` of the first id of a run, and with the run. It returns which
+    /// lookups of the run are misses, by their index in the run.
     #[inline]
     pub(crate) fn read_each(
         &self,
@@ -57,31 +57,31 @@ impl<I: Key, Mb: Queue, B: Backend> Table<I, Mb, B> {
         mut read: impl FnMut(usize, &Batch<'_, I, Record<Mb>, BindingSlot>) -> Mask16,
     ) {
         let (mut timed, mut missed) = (Mask16::default(), Mask16::default());
-        for (location, located) in located.iter().enumerate() {
-            timed.add_if(instruments.probe.lookup(located.location.shard), location);
+        for (index, located) in located.iter().enumerate() {
+            timed.add_if(instruments.probe.lookup(located.location.shard), index);
         }
-        let mut from = 0;
-        let mut some = |from: usize, upto: usize| {
-            self.peek_each(&located[from..upto], |first, batch| {
-                missed.0 |= read(from + first, batch).0 << (from + first)
+        let mut start = 0;
+        let mut read_run = |start: usize, end: usize| {
+            self.peek_each(&located[start..end], |first, batch| {
+                missed.0 |= read(start + first, batch).0 << (start + first)
             });
         };
-        for location in timed {
-            some(from, location);
-            let LocatedId { location: Location { shard, .. }, id } = located[location];
+        for index in timed {
+            read_run(start, index);
+            let LocatedId { location: Location { shard, .. }, id } = located[index];
             instruments.probe.on_sample(shard, kind, id);
             let began = instruments.time.now();
-            some(location, location + 1);
+            read_run(index, index + 1);
             instruments.probe.record_latency(shard, Operation::Read, began, instruments.time.now());
-            from = location + 1;
+            start = index + 1;
         }
-        some(from, located.len());
-        for location in missed {
-            instruments.probe.event(located[location].location.shard, Event::Miss);
+        read_run(start, located.len());
+        for index in missed {
+            instruments.probe.event(located[index].location.shard, Event::Miss);
         }
     }
 
-    /// Lookups that nobody hears, at most [`MAX_BATCH`].
+    /// Looks up at most [`MAX_BATCH`] ids. Not recorded by the probe.
     #[inline]
     pub(crate) fn peek_each(
         &self,
@@ -89,16 +89,16 @@ impl<I: Key, Mb: Queue, B: Backend> Table<I, Mb, B> {
         read: impl FnMut(usize, &Batch<'_, I, Record<Mb>, BindingSlot>),
     ) {
         let [first, ..] = located else { return };
-        let wanted = |&LocatedId { location: Location { hash, shard }, id }| ReadRequest {
+        let request = |&LocatedId { location: Location { hash, shard }, id }| ReadRequest {
             shard: &self.shards[shard],
             hash,
             key: id,
         };
-        let mut all = [wanted(first); MAX_BATCH];
-        for (all, located) in all.iter_mut().zip(located) {
-            *all = wanted(located);
+        let mut requests = [request(first); MAX_BATCH];
+        for (slot, located) in requests.iter_mut().zip(located) {
+            *slot = request(located);
         }
-        Shard::with_each(&all[..located.len()], read);
+        Shard::with_each(&requests[..located.len()], read);
     }
 }
 
@@ -107,13 +107,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn some_of_sixteen_are_those_that_were_added() {
-        let mut some = Mask16::default();
-        for location in 0..MAX_BATCH {
-            some.add_if(location % 5 == 0, location);
+    fn a_mask_holds_exactly_the_indices_that_were_added() {
+        let mut mask = Mask16::default();
+        for index in 0..MAX_BATCH {
+            mask.add_if(index % 5 == 0, index);
         }
-        assert!(some.has(15) && !some.has(14));
-        assert_eq!(some.collect::<Vec<_>>(), [0, 5, 10, 15]);
+        assert!(mask.has(15) && !mask.has(14));
+        assert_eq!(mask.collect::<Vec<_>>(), [0, 5, 10, 15]);
         assert_eq!(Mask16::default().next(), None);
     }
 }

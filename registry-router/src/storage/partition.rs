@@ -1,26 +1,27 @@
-//! From an id to its hash and its shard: the one place where both are decided.
+//! The hash of an id and the shard that the hash selects.
 
 use std::fmt;
 
 use rapidhash::v3::{RapidSecrets, rapidhash_v3_nano_inline};
 
-/// The seed of a registry that is given none: fixed, so that an id lands in the same shard in every process.
+/// The default seed. Fixed, so that an id is in the same shard in every process.
 pub(crate) const DEFAULT_SEED: u64 = 0x7265_6769_7374_7279;
 
-/// The most shards that a registry can have: the shard's bits must not reach into those that a map looks at.
+/// The maximum number of shards: the bits that select the shard must not overlap those that a map uses.
 pub(crate) const MAX_SHARDS: usize = 1 << (SHARD_BITS_END - SHARD_BITS_START);
 
-/// Maps take the slot of an entry from the low bits of its hash, and a tag that spares comparisons from the top ones.
-/// A shard chosen by either would make them alike in all of its entries; so it is chosen by bits 40 to 51.
+/// Bits 40 to 51 select the shard. Maps take the slot of an entry from the low bits of its hash, and a tag that saves
+/// comparisons from the top bits; if either selected the shard too, they would be alike in all entries of a shard.
 const SHARD_BITS_START: u32 = 40;
 const SHARD_BITS_END: u32 = 52;
 
-/// How ids are hashed and spread.
+/// The hash function and the number of shards.
 ///
-/// The hash is rapidhash v3 nano, which is the same on every platform and in every process for the same seed, and the
-/// fastest of its family up to 48 bytes, so for every UUID.
-/// Its last mixing step costs a multiplication that every lookup waits for; without it, as in the family's own hasher
-/// for maps, the slots of UUIDs that differ in one end are uneven (see the tests), so it stays.
+/// The hash is rapidhash v3 nano. For the same seed it is the same on every platform and in every process, and it is
+/// the fastest of its family for up to 48 bytes, which includes every UUID.
+/// Its final mixing step adds the latency of a multiplication to every lookup. It is kept, because without it, as in
+/// the family's own hasher for maps, UUIDs that differ at one end are distributed unevenly over the slots of a map (see
+/// the tests).
 pub(crate) struct Partition {
     secrets: RapidSecrets,
     mask: usize,
@@ -33,13 +34,13 @@ impl Partition {
         Self { secrets: RapidSecrets::seed(seed), mask: shards - 1 }
     }
 
-    /// The hash of an id: 64 uniform bits.
+    /// Returns the hash of an id: 64 uniform bits.
     #[inline]
     pub(crate) fn hash(&self, id: &[u8]) -> u64 {
         rapidhash_v3_nano_inline::<true, false>(id, &self.secrets)
     }
 
-    /// The shard of a hash.
+    /// Returns the shard that a hash selects.
     #[inline]
     pub(crate) fn shard(&self, hash: u64) -> usize {
         (hash >> SHARD_BITS_START) as usize & self.mask
@@ -51,7 +52,7 @@ impl Partition {
 }
 
 impl fmt::Debug for Partition {
-    /// Keeps the seed to itself: whoever knows it can aim ids at one shard.
+    /// Omits the seed: knowing it allows choosing ids that all fall into one shard.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Partition").field("shards", &self.shards()).finish_non_exhaustive()
     }
@@ -68,7 +69,7 @@ mod tests {
             let hash = partition.hash(id.as_bytes());
             (hash, partition.shard(hash))
         });
-        // Recorded once. A change here moves every id of every user to another shard: it is a breaking change.
+        // Recorded once. A change moves every id of every user to another shard: it is a breaking change.
         assert_eq!(locations, RECORDED);
     }
 
@@ -76,16 +77,16 @@ mod tests {
         [(12_704_755_567_503_374_552, 27), (12_068_267_265_613_684_669, 25), (11_410_701_818_420_575_592, 52)];
 
     #[test]
-    fn another_seed_spreads_otherwise() {
+    fn another_seed_selects_other_shards() {
         let (one, two) = (Partition::new(4096, 1), Partition::new(4096, 2));
         let same = (0..10_000)
             .map(|i| format!("id-{i}"))
             .filter(|id| one.shard(one.hash(id.as_bytes())) == two.shard(two.hash(id.as_bytes())))
             .count();
-        assert!(same < 50, "{same} of 10,000 ids stay where they were; chance alone gives 2 to 3");
+        assert!(same < 50, "{same} of 10,000 ids are in the same shard; by chance it would be 2 to 3");
     }
 
-    /// Chi-square per degree of freedom of what `bits` picks from the hashes of `ids`.
+    /// Returns chi-square per degree of freedom of the values that `bits` takes from the hashes of `ids`.
     fn unevenness(ids: &[String], values: usize, bits: impl Fn(u64) -> usize) -> f64 {
         let partition = Partition::new(1, DEFAULT_SEED);
         let mut seen = vec![0_f64; values];
@@ -97,14 +98,14 @@ mod tests {
     }
 
     #[test]
-    fn ids_of_every_form_spread_evenly_over_shards_slots_and_tags() {
+    fn ids_of_every_form_are_uniform_over_shards_slots_and_tags() {
         type Form = fn(usize) -> String;
         let forms: [(&str, Form); 6] = [
             ("numbers", |i| i.to_string()),
             ("padded numbers", |i| format!("{i:08}")),
             ("a word and a number", |i| format!("server-{i}")),
             ("paths", |i| format!("tenants/{}/tools/{}", i / 100, i % 100)),
-            ("UUIDs that differ in one end", |i| format!("018f3a2e-7b4c-7def-8a91-{i:012x}")),
+            ("UUIDs that differ at one end", |i| format!("018f3a2e-7b4c-7def-8a91-{i:012x}")),
             ("long names", |i| format!("{i}{}", "x".repeat(80))),
         ];
         for (form, id) in forms {
@@ -113,14 +114,14 @@ mod tests {
             let all_shards = unevenness(&ids, MAX_SHARDS, |hash| (hash >> SHARD_BITS_START) as usize);
             let slots = unevenness(&ids, 4096, |hash| hash as usize);
             let tags = unevenness(&ids, 128, |hash| (hash >> 57) as usize);
-            // 99.99 % of random spreads lie below 1.8 for 64 values, 1.5 for 128, and 1.09 for 4096.
+            // 99.99 % of random distributions are below 1.8 for 64 values, 1.5 for 128, and 1.09 for 4096.
             for (name, found, bound) in [
                 ("shards", shards, 1.8),
                 ("all shards", all_shards, 1.09),
                 ("slots", slots, 1.09),
                 ("tags", tags, 1.55),
             ] {
-                assert!(found < bound, "{form}: {name} are uneven, {found:.3}");
+                assert!(found < bound, "{form}: {name} are not uniform, {found:.3}");
             }
         }
     }

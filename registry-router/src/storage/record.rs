@@ -1,21 +1,21 @@
-//! What a shard holds for one registration, apart from its bindings.
+//! The immutable part of an entry.
 
 use registry_core::{EntryRef, Incarnation, Metadata};
 
-/// What never changes while a registration lasts, and all that a lookup or a route reads.
+/// The part of an entry that does not change while the registration lasts, and all that lookups and routing read.
 ///
-/// The mailbox comes first, next to the key, because most lookups read these two alone.
+/// The mailbox is the first field, next to the key, because most lookups read only these two.
 #[derive(Clone, Debug)]
 #[repr(C)]
 pub(crate) struct Record<B> {
     pub(crate) mailbox: B,
-    /// Drawn when the name is won, so that a later owner has a greater one; none until then.
+    /// Assigned while the entry is inserted, so that a later registration of the id has a greater one. Zero before.
     pub(crate) incarnation: Incarnation,
     pub(crate) metadata: Metadata,
 }
 
 impl<B> Record<B> {
-    /// A head without an incarnation, which it gets when the name is won.
+    /// Returns a record that has not been assigned an incarnation.
     pub(crate) fn new(mailbox: B, metadata: Metadata) -> Self {
         Self { mailbox, incarnation: Incarnation::from_u64(0), metadata }
     }

@@ -1,4 +1,4 @@
-//! All registrations of one kind, servers or transports: an array of shards, each reporting to the probe.
+//! A table of all registrations of one kind: an array of shards, with operations that report to the probe.
 
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -11,12 +11,12 @@ use crate::binding::slot::BindingSlot;
 use crate::clock::Time;
 use crate::storage::record::Record;
 
-/// The shards of one kind of registration.
+/// All registrations of one kind: servers or transports.
 pub(crate) struct Table<I: Key, Mb: Queue, B: Backend> {
     pub(super) shards: Box<[ShardOf<I, Mb, B>]>,
 }
 
-/// Who hears of an operation, and the clock that it is timed by.
+/// The probe that records operations, and the clock that they are timed with.
 #[derive(Debug)]
 pub(crate) struct Instruments<'a, P> {
     pub(crate) probe: &'a P,
@@ -31,7 +31,7 @@ impl<P> Clone for Instruments<'_, P> {
 
 impl<P> Copy for Instruments<'_, P> {}
 
-/// Where an id is: its hash, and the shard that the hash chooses.
+/// The hash of an id, and the shard that the hash selects.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Location {
     pub(crate) hash: u64,
@@ -40,7 +40,7 @@ pub(crate) struct Location {
 
 type ShardOf<I, Mb, B> = <B as Backend>::Shard<I, Record<Mb>, BindingSlot>;
 
-/// What a table holds the sending end of.
+/// A mailbox, as far as a table requires.
 pub(crate) trait Queue: Clone + Send + Sync + 'static {}
 
 impl<Mb: Clone + Send + Sync + 'static> Queue for Mb {}
@@ -51,7 +51,7 @@ impl<I: Key, Mb: Queue, B: Backend> Table<I, Mb, B> {
         Self { shards: (0..shards).map(|_| backend.shard(per_shard)).collect() }
     }
 
-    /// A lookup that the probe hears: counted, and timed if the probe wants it. `None` from `read` is a miss too.
+    /// Reads an entry. Counted, and timed if the probe asks for it. Counted as a miss if `read` returns `None`.
     #[inline]
     pub(crate) fn read<R>(
         &self,
@@ -76,8 +76,8 @@ impl<I: Key, Mb: Queue, B: Backend> Table<I, Mb, B> {
         found
     }
 
-    /// A lookup that is timed. Apart and written once for all that may be read, so that the others, which are nearly
-    /// all, carry nothing of it along.
+    /// A timed lookup. Not inlined and not generic over `read`, so that the lookups that are not timed, nearly all of
+    /// them, contain none of its code.
     #[cold]
     #[inline(never)]
     fn peek_timed(
@@ -94,7 +94,7 @@ impl<I: Key, Mb: Queue, B: Backend> Table<I, Mb, B> {
         instruments.probe.record_latency(location.shard, Operation::Read, began, instruments.time.now());
     }
 
-    /// A lookup that nobody hears.
+    /// Reads an entry. Not recorded by the probe.
     #[inline]
     pub(crate) fn peek<R>(
         &self,
@@ -105,8 +105,10 @@ impl<I: Key, Mb: Queue, B: Backend> Table<I, Mb, B> {
         self.shards[location.shard].with(location.hash, id, read)
     }
 
-    /// Inserts an entry if there is none and `complete` agrees, which gives the head what only the winner of the name can
-    /// know; what was not inserted comes back. `began` is now, for all that matters.
+    /// Inserts an entry if the id is free and `complete` returns `Ok`. Returns what was not inserted.
+    ///
+    /// `complete` is called when the id is known to be free; it sets the incarnation of the record. `began` is the start
+    /// time for the latency: the current time, or one read shortly before.
     pub(crate) fn insert_new_with<E>(
         &self,
         instruments: Instruments<'_, impl Probe>,
@@ -123,48 +125,48 @@ impl<I: Key, Mb: Queue, B: Backend> Table<I, Mb, B> {
         outcome
     }
 
-    /// Removes an entry if `owned` says so.
+    /// Removes an entry if `predicate` returns `true`.
     pub(crate) fn remove_if(
         &self,
         instruments: Instruments<'_, impl Probe>,
         location: Location,
         id: &[u8],
-        owned: impl FnMut(&I, &Record<Mb>, &BindingSlot) -> bool,
+        predicate: impl FnMut(&I, &Record<Mb>, &BindingSlot) -> bool,
     ) -> bool {
         let began = instruments.probe.times_writes().then(|| instruments.time.now());
-        let removed = self.shards[location.shard].remove_if(location.hash, id, owned);
+        let removed = self.shards[location.shard].remove_if(location.hash, id, predicate);
         if let Some(began) = began {
             instruments.probe.record_latency(location.shard, Operation::Write, began, instruments.time.now());
         }
         removed
     }
 
-    /// How many entries a shard has.
+    /// Returns the number of entries in a shard.
     pub(crate) fn len_of(&self, shard: usize) -> usize {
         self.shards[shard].len()
     }
 
-    /// How many entries a shard has room for.
+    /// Returns the number of entries that a shard has room for.
     pub(crate) fn capacity_of(&self, shard: usize) -> usize {
         self.shards[shard].capacity()
     }
 
-    /// Gives back the room of a shard that its entries do not need.
+    /// Frees memory of a shard that its entries do not need.
     pub(crate) fn shrink(&self, shard: usize) {
         self.shards[shard].shrink();
     }
 
-    /// How often operations met in a shard.
+    /// Returns the contention count of a shard, if its backend has one.
     pub(crate) fn contention_of(&self, shard: usize) -> Option<Contention> {
         self.shards[shard].contention()
     }
 
-    /// How many entries there are.
+    /// Returns the number of entries. O(shards).
     pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(Shard::len).sum()
     }
 
-    /// Visits the entries of one shard.
+    /// Calls `visit` for each entry of a shard.
     pub(crate) fn for_each_of(&self, shard: usize, mut visit: impl FnMut(&I, &Record<Mb>, &BindingSlot)) {
         self.shards[shard].for_each(|id, record, slot| {
             visit(id, record, slot);
@@ -172,34 +174,34 @@ impl<I: Key, Mb: Queue, B: Backend> Table<I, Mb, B> {
         });
     }
 
-    /// The entries that `select` takes, of those that are not `dead`.
+    /// Returns the entries that match `select` and are not dead.
     ///
-    /// Its filter is the user's own code, so it runs between shards and never inside one.
-    pub(crate) fn select(&self, select: &Select<'_>, dead: impl Fn(&Record<Mb>) -> bool) -> Vec<EntryInfo<I>> {
-        let mut taken = Vec::new();
+    /// The filter of `select` is user code, so it runs between the reads of shards, with none locked.
+    pub(crate) fn select(&self, select: &Select<'_>, is_dead: impl Fn(&Record<Mb>) -> bool) -> Vec<EntryInfo<I>> {
+        let mut selected = Vec::new();
         for shard in &self.shards {
-            let room = select.max() - taken.len();
+            let room = select.max() - selected.len();
             if room == 0 {
                 break;
             }
-            let mut seen = Vec::new();
+            let mut found = Vec::new();
             shard.for_each(|id, record, _| {
-                if select.takes_id(id.as_ref()) && !dead(record) {
+                if select.takes_id(id.as_ref()) && !is_dead(record) {
                     let (incarnation, metadata) = (record.incarnation, record.metadata.clone());
-                    seen.push(EntryInfo { id: id.clone(), incarnation, metadata });
+                    found.push(EntryInfo { id: id.clone(), incarnation, metadata });
                 }
-                if !select.has_filter() && seen.len() >= room {
+                if !select.has_filter() && found.len() >= room {
                     ControlFlow::Break(())
                 } else {
                     ControlFlow::Continue(())
                 }
             });
-            taken.extend(seen.into_iter().filter(|listing| select.takes_metadata(&listing.metadata)).take(room));
+            selected.extend(found.into_iter().filter(|info| select.takes_metadata(&info.metadata)).take(room));
         }
-        taken
+        selected
     }
 
-    /// Whether this very registration is there.
+    /// Returns whether the id is registered with this incarnation. Not recorded by the probe.
     pub(crate) fn holds(&self, location: Location, id: &[u8], incarnation: Incarnation) -> bool {
         self.peek(location, id, |_, record, _| record.incarnation == incarnation).unwrap_or(false)
     }
