@@ -1,44 +1,44 @@
-//! Servers and transports: all that differs between the two, so that everything else is written once.
+//! The differences between servers and transports; all other code is generic over the two.
 
 use registry_core::{Backend, Delivery, Incarnation, Key, Kind, Mailbox, MailboxFamily, ServerId, TransportId};
 
-use crate::binding::group::Members;
+use crate::binding::members::Members;
 use crate::binding::slot::BindingSlot;
 use crate::registry::Inner;
 use crate::storage::record::Record;
 use crate::storage::table::Table;
 
-/// A kind of registration, told by the type of its ids.
+/// A kind of registration, identified by the type of its ids.
 pub(crate) trait Endpoint: Key {
-    /// The ids of those who send to it.
+    /// The ids of the senders of its messages.
     type Peer: Clone + Send + Sync + 'static;
 
-    /// Its name for admission.
+    /// The kind as a value.
     const KIND: Kind;
 
-    /// Where its registrations are.
+    /// Returns the table of this kind.
     fn table<M, B, X, P>(inner: &Inner<M, B, X, P>) -> &Table<Self, MailboxOf<Self, M, X>, B>
     where
         M: Send + 'static,
         B: Backend,
         X: MailboxFamily;
 
-    /// Marks a registration as ended and undoes its bindings. Ending twice changes nothing.
+    /// Marks the slot of a registration as ended and removes its bindings. Idempotent.
     ///
-    /// What is left of the bindings comes back, to be dropped when nothing is held.
-    fn end(slot: &BindingSlot, incarnation: Incarnation) -> Option<Members>;
+    /// Returns the members of the closed group, if any, for the caller to drop when it holds no lock.
+    fn end_bindings(slot: &BindingSlot, incarnation: Incarnation) -> Option<Members>;
 }
 
 /// The mailbox of one kind of registration.
 pub(crate) type MailboxOf<I, M, X> = <X as MailboxFamily>::Mailbox<DeliveryTo<I, M>>;
 
-/// What one kind of registration is, to lookups.
+/// The record of one kind of registration.
 pub(crate) type RecordOf<I, M, X> = Record<MailboxOf<I, M, X>>;
 
-/// A message as that kind gets it.
+/// A message as it is delivered to one kind of registration.
 pub(crate) type DeliveryTo<I, M> = Delivery<<I as Endpoint>::Peer, M>;
 
-/// Whether nobody receives what is sent to a registration: its owner is dead, whoever still holds its lease.
+/// Returns whether a registration is dead: its mailbox is closed, so that nothing sent to it would be received.
 #[inline]
 pub(crate) fn is_dead<I: Endpoint, M: Send + 'static, X: MailboxFamily>(record: &RecordOf<I, M, X>) -> bool {
     Mailbox::<DeliveryTo<I, M>>::is_closed(&record.mailbox)
@@ -59,7 +59,7 @@ impl Endpoint for ServerId {
         &inner.servers
     }
 
-    fn end(slot: &BindingSlot, _incarnation: Incarnation) -> Option<Members> {
+    fn end_bindings(slot: &BindingSlot, _incarnation: Incarnation) -> Option<Members> {
         slot.end_server()
     }
 }
@@ -79,7 +79,7 @@ impl Endpoint for TransportId {
         &inner.transports
     }
 
-    fn end(slot: &BindingSlot, incarnation: Incarnation) -> Option<Members> {
+    fn end_bindings(slot: &BindingSlot, incarnation: Incarnation) -> Option<Members> {
         slot.end_transport(incarnation);
         None
     }

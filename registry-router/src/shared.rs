@@ -1,10 +1,11 @@
-//! What the handles of a registry share, as a type whose thread safety depends on the messages alone.
+//! The shared state as a type that is `Send` and `Sync` whenever the messages are `Send`.
 //!
-//! A message may hold a handle of the registry that it is sent through. Then `M: Send` needs `Registry<M>: Send`, which
-//! needs `Inner<M>: Sync`. The compiler accepts such a circle where it consists of auto traits, but the fields of
-//! [`Inner`] are projections (`<X as MailboxFamily>::Mailbox<ToServer<M>>`) whose own bounds ask for `M: Send`, and a circle
-//! through those is an error. So the two auto traits are promised here, for all `M: Send`, and the compiler checks the
-//! promise where `M` is a parameter and no circle exists.
+//! A message may contain a handle to the registry that it is sent through. Then `M: Send` requires
+//! `Registry<M>: Send`, which requires `Inner<M>: Sync`, which requires `M: Send`. The compiler accepts such a cycle if
+//! it consists of auto traits only, but the fields of [`Inner`] are projections
+//! (`<X as MailboxFamily>::Mailbox<ToServer<M>>`) whose own bounds require `M: Send`, and a cycle through those is an
+//! error. Therefore the two auto traits are implemented by hand here, for all `M: Send`, and the compiler verifies them
+//! in a function where `M` is a parameter and there is no cycle.
 
 use std::ops::Deref;
 
@@ -18,25 +19,25 @@ use crate::registry::Inner;
 #[repr(transparent)]
 pub(crate) struct Shared<M: Send + 'static, B: Backend, X: MailboxFamily, P>(Inner<M, B, X, P>);
 
-// SAFETY: `Shared` has one field, an `Inner`, and `checked` compiles only if that is `Send` for all parameters that this
-// implementation covers.
-#[expect(unsafe_code, reason = "the compiler rejects the circle that is described above")]
+// SAFETY: The only field of `Shared` is an `Inner`, and `assert_send_sync` compiles only if that is `Send` for all
+// parameters that this implementation covers.
+#[expect(unsafe_code, reason = "the compiler rejects the cycle that is described above")]
 unsafe impl<M: Send + 'static, B: Backend, X: MailboxFamily, P: Probe> Send for Shared<M, B, X, P> {}
 
 // SAFETY: As above, for `Sync`.
-#[expect(unsafe_code, reason = "the compiler rejects the circle that is described above")]
+#[expect(unsafe_code, reason = "the compiler rejects the cycle that is described above")]
 unsafe impl<M: Send + 'static, B: Backend, X: MailboxFamily, P: Probe> Sync for Shared<M, B, X, P> {}
 
 /// Returns its argument, and compiles only while [`Inner`] is `Send` and `Sync` for all parameters.
-const fn checked<M, B, X, P>(inner: Inner<M, B, X, P>) -> Inner<M, B, X, P>
+const fn assert_send_sync<M, B, X, P>(inner: Inner<M, B, X, P>) -> Inner<M, B, X, P>
 where
     M: Send + 'static,
     B: Backend,
     X: MailboxFamily,
     P: Probe,
 {
-    const fn is_send_and_sync<T: Send + Sync>(_: &T) {}
-    is_send_and_sync(&inner);
+    const fn require<T: Send + Sync>(_: &T) {}
+    require(&inner);
     inner
 }
 
@@ -48,7 +49,7 @@ where
     P: Probe,
 {
     fn from(inner: Inner<M, B, X, P>) -> Self {
-        Self(checked(inner))
+        Self(assert_send_sync(inner))
     }
 }
 
@@ -70,11 +71,7 @@ where
     P: Probe,
 {
     fn end_lease(&self, hash: u64, id: &I, incarnation: Incarnation) -> bool {
-        let (location, id) = (self.location_of_hash(hash), id.as_ref());
-        let put_off = self.put_off::<I>(location, id, Some(incarnation));
-        let ended = put_off.unwrap_or_else(|| self.0.end::<I>(location, id, Some(incarnation)));
-        self.tidy();
-        ended
+        self.unregister_or_defer::<I>(self.location_of_hash(hash), id.as_ref(), Some(incarnation))
     }
 
     fn lease_is_current(&self, hash: u64, id: &I, incarnation: Incarnation) -> bool {

@@ -1,4 +1,4 @@
-//! Which server a transport is bound to, and which transports a server has.
+//! Binding transports to servers, and reading the bindings from both ends.
 
 use std::sync::Arc;
 
@@ -20,18 +20,35 @@ where
 {
     /// Binds a transport to a server.
     ///
-    /// A transport that is bound to another server is moved: from one instant to the next it belongs to the new one.
-    /// Binding it again to the server that it is bound to changes nothing.
-    /// The binding ends when it is undone or moved, or when either side's registration ends; a later registration
-    /// under the same name does not inherit it.
+    /// A transport that is bound to another server is moved: from one instant to the next it is bound to the new one.
+    /// Binding it again to the same server has no effect.
+    /// The binding ends when the transport is unbound or moved, or when either registration ends. A later registration
+    /// of the same id does not inherit it.
     ///
-    /// Where the transports of a server are limited, and this one has as many as it may have, the dead are taken out
-    /// first, but not inside a closure that reads the registry.
+    /// If the server has reached its limit of transports, dead registrations are removed first, except inside a closure
+    /// that reads the registry.
     ///
     /// # Errors
     ///
-    /// [`BindError`], telling which side is not registered, or that the server may not have more transports; what the
-    /// transport was bound to stays.
+    /// Returns a [`BindError`] if one of the two is not registered, or if the server has reached its limit of
+    /// transports. The previous binding of the transport is kept.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{Registry, mailbox};
+    ///
+    /// let registry = Registry::<String>::builder().build()?;
+    /// let (to_server, _inbox) = mailbox(16);
+    /// let (to_transport, _replies) = mailbox(16);
+    /// let _server = registry.register_server("tools", to_server, ())?;
+    /// let _transport = registry.register_transport("conn-1", to_transport, ())?;
+    ///
+    /// registry.bind_transport_to_server("conn-1", "tools")?;
+    /// assert_eq!(registry.server_for_transport("conn-1").as_deref(), Some("tools"));
+    /// assert!(registry.bind_transport_to_server("conn-1", "absent").is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn bind_transport_to_server(
         &self,
         transport: impl AsId<TransportId>,
@@ -39,54 +56,94 @@ where
     ) -> Result<(), BindError> {
         let (transport, server) = (transport.as_id(), server.as_id());
         let location = self.inner.location(transport);
-        // The dead may be in the way, if the server has all the transports that it may have.
         let bind = || self.bind(location, transport, server);
         self.inner.with_eviction::<TransportId, _, _>(location, transport, bind)
     }
 
-    fn bind(&self, location: Location, transport: &[u8], server: &[u8]) -> Result<(), BindError> {
-        let group = self.inner.group_led_by(server).ok_or(BindError::ServerNotFound)?;
-        if SeededBug::BindChecksThenWrites.is_on() {
-            let checked = self.inner.find(transport, |id: &TransportId, record, _| (record.incarnation, id.clone()));
-            checked.map(|(incarnation, id)| group.add(incarnation, id).is_ok());
-        }
-        let joined = self
-            .inner
-            .find(transport, |id: &TransportId, record, slot| slot.join(id, record.incarnation, &group))
-            .unwrap_or(Err(BindError::TransportNotFound))?;
-        if joined == Joined::Now {
-            self.inner.probe.event(location.shard, Event::Bound);
-        }
-        Ok(())
-    }
-
-    /// Undoes the binding of a transport, and says whether there was one.
+    /// Unbinds a transport, and returns whether it was bound.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{Registry, mailbox};
+    ///
+    /// let registry = Registry::<String>::builder().build()?;
+    /// let (to_server, _inbox) = mailbox(16);
+    /// let (to_transport, _replies) = mailbox(16);
+    /// let _server = registry.register_server("tools", to_server, ())?;
+    /// let _transport = registry.register_transport("conn-1", to_transport, ())?;
+    ///
+    /// registry.bind_transport_to_server("conn-1", "tools")?;
+    /// assert!(registry.unbind_transport("conn-1"));
+    /// assert!(!registry.unbind_transport("conn-1"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn unbind_transport(&self, transport: impl AsId<TransportId>) -> bool {
         let transport = transport.as_id();
         let location = self.inner.location(transport);
-        let parted = self
+        let unbound = self
             .inner
-            .registered(location, transport, |_: &TransportId, record, slot| slot.part(record.incarnation))
+            .registered(location, transport, |_: &TransportId, record, slot| slot.leave(record.incarnation))
             .unwrap_or(false);
-        if parted {
+        if unbound {
             self.inner.probe.event(location.shard, Event::Unbound);
         }
-        parted
+        unbound
     }
 
-    /// The server that a transport is bound to; `None` if it is bound to none or not registered.
+    /// Returns the server that a transport is bound to, or `None` if it is not bound or not registered.
     ///
-    /// A binding lasts as long as both registrations do. Whether the server is dead, a message to it will tell.
-    /// Costs a lookup and the transport's own lock, which only its binding and unbinding share.
+    /// A binding lasts as long as both registrations, so the returned server may be dead; sending a message to it tells.
+    ///
+    /// # Cost
+    ///
+    /// One lookup and the transport's own lock, which is shared only with binding and unbinding of that transport.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{Registry, mailbox};
+    ///
+    /// let registry = Registry::<String>::builder().build()?;
+    /// let (to_server, _inbox) = mailbox(16);
+    /// let (to_transport, _replies) = mailbox(16);
+    /// let _server = registry.register_server("tools", to_server, ())?;
+    /// let _transport = registry.register_transport("conn-1", to_transport, ())?;
+    ///
+    /// assert_eq!(registry.server_for_transport("conn-1"), None);
+    /// registry.bind_transport_to_server("conn-1", "tools")?;
+    /// assert_eq!(registry.server_for_transport("conn-1").as_deref(), Some("tools"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn server_for_transport(&self, transport: impl AsId<TransportId>) -> Option<ServerId> {
         let group = self.inner.find(transport.as_id(), |_: &TransportId, _, slot| slot.group()).flatten()?;
         Some(group.server().clone())
     }
 
-    /// The transports that are bound to a server, in no order; none if the server is not registered.
+    /// Returns the transports that are bound to a server, in no particular order. Empty if the server is not found.
     ///
-    /// O(transports of the server), with a lookup for each. A transport that is bound throughout the call is listed,
-    /// one that is not bound at any time during it is not.
+    /// A transport that is bound throughout the call is listed; one that is not bound at any time during it is not.
+    ///
+    /// # Cost
+    ///
+    /// O(transports of the server), with one lookup for each.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{Registry, mailbox};
+    ///
+    /// let registry = Registry::<String>::builder().build()?;
+    /// let (to_server, _inbox) = mailbox(16);
+    /// let (to_transport, _replies) = mailbox(16);
+    /// let _server = registry.register_server("tools", to_server, ())?;
+    /// let _transport = registry.register_transport("conn-1", to_transport, ())?;
+    ///
+    /// registry.bind_transport_to_server("conn-1", "tools")?;
+    /// let bound = registry.transports_of("tools");
+    /// assert_eq!((bound.len(), bound[0].as_str()), (1, "conn-1"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn transports_of(&self, server: impl AsId<ServerId>) -> Vec<TransportId> {
         let Some(group) = self.inner.find(server.as_id(), |_: &ServerId, _, slot| slot.group()).flatten() else {
             return Vec::new();
@@ -101,9 +158,43 @@ where
         group.members().flatten().filter(bound).map(|(_, id)| id).collect()
     }
 
-    /// How many bindings there are, those of the dead included: exact when nobody writes. O(shards).
+    /// Returns the number of bindings, including those of dead registrations. O(shards).
+    ///
+    /// Exact if no write runs at the same time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{Registry, mailbox};
+    ///
+    /// let registry = Registry::<String>::builder().build()?;
+    /// let (to_server, _inbox) = mailbox(16);
+    /// let (to_transport, _replies) = mailbox(16);
+    /// let _server = registry.register_server("tools", to_server, ())?;
+    /// let _transport = registry.register_transport("conn-1", to_transport, ())?;
+    ///
+    /// registry.bind_transport_to_server("conn-1", "tools")?;
+    /// assert_eq!(registry.binding_count(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn binding_count(&self) -> usize {
         self.inner.binding_counts.len()
+    }
+
+    fn bind(&self, location: Location, transport: &[u8], server: &[u8]) -> Result<(), BindError> {
+        let group = self.inner.group_of_server(server).ok_or(BindError::ServerNotFound)?;
+        if SeededBug::BindChecksThenWrites.is_on() {
+            let checked = self.inner.find(transport, |id: &TransportId, record, _| (record.incarnation, id.clone()));
+            checked.map(|(incarnation, id)| group.add(incarnation, id).is_ok());
+        }
+        let joined = self
+            .inner
+            .find(transport, |id: &TransportId, record, slot| slot.join(id, record.incarnation, &group))
+            .unwrap_or(Err(BindError::TransportNotFound))?;
+        if joined == Joined::Now {
+            self.inner.probe.event(location.shard, Event::Bound);
+        }
+        Ok(())
     }
 }
 
@@ -114,8 +205,8 @@ where
     X: MailboxFamily,
     P: Probe,
 {
-    /// The group of a server, made if this is its first transport; `None` if there is no such server.
-    pub(crate) fn group_led_by(&self, server: &[u8]) -> Option<Arc<Group>> {
+    /// Returns the group of a server, created if this is its first transport, or `None` if the server is not found.
+    pub(crate) fn group_of_server(&self, server: &[u8]) -> Option<Arc<Group>> {
         let location = self.location(server);
         self.find_at(location, server, |id: &ServerId, record, slot| {
             slot.lead(id, record.incarnation, &self.binding_counts, location.shard)

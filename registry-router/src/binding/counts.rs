@@ -1,4 +1,4 @@
-//! How many transports are bound to the servers of each shard, and how many one server may have.
+//! The number of transports bound to the servers of each shard, and the limit for one server.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -6,21 +6,21 @@ use std::time::Duration;
 use crossbeam_utils::CachePadded;
 use registry_core::{BindError, Limit, LimitUsage};
 
-/// Kept by all groups of a registry, each under its own lock, so exact when nobody writes.
+/// Binding counts of one registry. Updated by all of its groups, each under its own lock.
 ///
-/// Plain atomics, whatever schedules are explored: they are figures, and nothing is decided by them.
+/// Always `std`'s atomics, even where schedules are explored: they are statistics, and no decision depends on them.
 #[derive(Debug)]
 pub(crate) struct BindingCounts {
-    /// How many transports a server may have.
+    /// The maximum number of transports of a server.
     max: usize,
     retry_after: Duration,
     hits: AtomicU64,
-    /// On cache lines of their own, for binding in one shard should not disturb another.
+    /// Each on its own cache line, so that binding in one shard does not slow down another.
     bound: Box<[CachePadded<AtomicUsize>]>,
 }
 
 impl BindingCounts {
-    /// For so many shards, none of which may be asked for beyond. Without a cap, a server may have any number.
+    /// Without `max`, the number of transports of a server is not limited.
     pub(crate) fn new(shards: usize, max: Option<usize>, retry_after: Duration) -> Self {
         Self {
             max: max.unwrap_or(usize::MAX),
@@ -30,8 +30,8 @@ impl BindingCounts {
         }
     }
 
-    /// Enters one more into a group of so many, unless that is full.
-    pub(crate) fn enter(&self, shard: usize, members: usize) -> Result<(), BindError> {
+    /// Counts a new member of a group that has `members` so far, unless the limit is reached.
+    pub(crate) fn add(&self, shard: usize, members: usize) -> Result<(), BindError> {
         if members >= self.max {
             self.hits.fetch_add(1, Ordering::Relaxed);
             return Err(BindError::ServerFull { max: self.max, retry_after: self.retry_after });
@@ -40,24 +40,24 @@ impl BindingCounts {
         Ok(())
     }
 
-    /// Strikes out so many.
-    pub(crate) fn strike(&self, shard: usize, members: usize) {
+    /// Subtracts members that have left a group.
+    pub(crate) fn subtract(&self, shard: usize, members: usize) {
         if members > 0 {
             self.bound[shard].fetch_sub(members, Ordering::Relaxed);
         }
     }
 
-    /// How many are bound to the servers of a shard.
+    /// Returns the number of transports bound to the servers of a shard. Exact if no write runs at the same time.
     pub(crate) fn bound(&self, shard: usize) -> usize {
         self.bound[shard].load(Ordering::Relaxed)
     }
 
-    /// How many are bound. O(shards).
+    /// Returns the number of bound transports. O(shards).
     pub(crate) fn len(&self) -> usize {
         (0..self.bound.len()).map(|shard| self.bound(shard)).sum()
     }
 
-    /// How the cap is used, if there is one.
+    /// Returns the use of the limit, if there is one.
     pub(crate) fn usage(&self) -> Option<LimitUsage> {
         let hits = self.hits.load(Ordering::Relaxed);
         (self.max < usize::MAX).then_some(LimitUsage {

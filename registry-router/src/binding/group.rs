@@ -1,104 +1,35 @@
-//! The transports of one server: an index from the server to those that say they are bound to it.
+//! The transports bound to one server: an index that is a superset of the bindings.
 //!
-//! The transport's own bond is the truth about a binding; a group only finds the transports quickly.
-//! A transport enters the group before its bond says so and leaves it after, so the group never misses one, and who
-//! reads a group asks each bond.
-//! Closing a group undoes all of its bindings at one instant, however many there are: a bond that points to a closed
-//! group binds nothing.
+//! The [`BindingSlot`](super::slot::BindingSlot) of a transport decides whether it is bound; the group of a server is
+//! only an index of its transports.
+//! A transport is added to the group before its slot refers to the group, and removed after. So the group never lacks a
+//! bound transport, and a reader of the group checks the slot of each member.
+//! Closing a group ends all of its bindings at one instant, however many there are: a slot that refers to a closed group
+//! is not bound.
 
-use std::collections::{BTreeMap, btree_map};
+use std::collections::btree_map;
 use std::ops::Bound;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 
 use registry_core::{BindError, Incarnation, ServerId, TransportId};
 
 use crate::binding::counts::BindingCounts;
+use crate::binding::members::{Members, incarnation_of, key};
 use crate::binding::token::BindingToken;
 use crate::seeded::SeededBug;
-use crate::sync::{AtomicBool, Global, Mutex, MutexGuard};
+use crate::sync::{AtomicBool, Mutex, MutexGuard};
 
-/// The bound transports of one registration of a server.
+/// The transports bound to one registration of a server.
 #[derive(Debug)]
 pub(crate) struct Group {
     server: ServerId,
     leader: Incarnation,
-    /// Where its transports are counted, and under which shard.
     binding_counts: Arc<BindingCounts>,
+    /// The shard of the server, under which its transports are counted.
     shard: usize,
     open: AtomicBool,
     members: Mutex<Members>,
-}
-
-/// The group of those whose registration has ended: closed from the start, and nobody is in it.
-pub(crate) fn limbo() -> &'static Arc<Group> {
-    static LIMBO: Global<Arc<Group>> = Global::new(|| {
-        let binding_counts = Arc::new(BindingCounts::new(1, None, Duration::ZERO));
-        let server = ServerId::new("limbo").expect("the id is valid");
-        let group = Group::new(server, Incarnation::from_u64(0), binding_counts, 0);
-        drop(group.close());
-        Arc::new(group)
-    });
-    LIMBO.get()
-}
-
-/// Keyed by [`key`] of the incarnation, so that a transport that comes back under the same id is another member.
-///
-/// A tree, because no operation on it, nor its drop in pieces, takes long however many there are: a hash table is moved
-/// as a whole when it grows, and freed as a whole.
-type ByIncarnation<T> = BTreeMap<u64, T>;
-
-/// The reversed bits of an incarnation: consecutive numbers go to nodes all over the tree, which fills them better.
-fn key(incarnation: Incarnation) -> u64 {
-    incarnation.as_u64().reverse_bits()
-}
-
-fn incarnation_of(key: u64) -> Incarnation {
-    Incarnation::from_u64(key.reverse_bits())
-}
-
-/// How many members are copied with the group's lock held.
-const CHUNK: usize = 1_024;
-
-/// Who is in a group.
-#[derive(Debug, Default)]
-pub(crate) struct Members {
-    ids: ByIncarnation<TransportId>,
-    /// For those whose binding somebody remembers: few or none.
-    tickets: ByIncarnation<Arc<BindingToken>>,
-}
-
-/// What is left of the members of a closed group, to be freed in pieces.
-#[derive(Debug)]
-pub(crate) struct Leftover {
-    ids: btree_map::IntoIter<u64, TransportId>,
-    tickets: btree_map::IntoIter<u64, Arc<BindingToken>>,
-}
-
-impl Members {
-    pub(crate) fn len(&self) -> usize {
-        self.ids.len()
-    }
-}
-
-impl From<Members> for Leftover {
-    fn from(Members { ids, tickets }: Members) -> Self {
-        Self { ids: ids.into_iter(), tickets: tickets.into_iter() }
-    }
-}
-
-impl Leftover {
-    /// Frees at most so many, and returns how many there were.
-    pub(crate) fn free(&mut self, most: usize) -> usize {
-        self.tickets.by_ref().take(most).for_each(drop);
-        self.ids.by_ref().take(most).count()
-    }
-
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.ids.len()
-    }
 }
 
 impl Group {
@@ -110,109 +41,116 @@ impl Group {
         &self.server
     }
 
-    /// Which registration of the server it is.
+    /// Returns the incarnation of the server.
     #[inline]
     pub(crate) fn leader(&self) -> Incarnation {
         self.leader
     }
 
-    /// Whether the server's registration still stands.
+    /// Returns whether the server's registration has not ended.
     #[inline]
     pub(crate) fn is_open(&self) -> bool {
         self.open.load(Ordering::Acquire)
     }
 
-    /// Adds a transport, unless the group is closed or full. Adding it twice changes nothing.
+    /// Adds a transport, unless the group is closed or full. Idempotent.
     pub(crate) fn add(&self, incarnation: Incarnation, transport: TransportId) -> Result<(), BindError> {
         let mut members = self.lock();
         if !self.is_open() && !SeededBug::BindJoinsTheDead.is_on() {
             return Err(BindError::ServerNotFound);
         }
         if !members.ids.contains_key(&key(incarnation)) {
-            self.binding_counts.enter(self.shard, members.ids.len())?;
+            self.binding_counts.add(self.shard, members.ids.len())?;
             members.ids.insert(key(incarnation), transport);
         }
         Ok(())
     }
 
-    /// Something that tells whether a member is still in the group; `None` if it is not. All who ask get the same.
-    ///
-    /// It does not tell when the group is closed: closing does not depend on how many tickets there are.
-    pub(crate) fn token(&self, incarnation: Incarnation) -> Option<Arc<BindingToken>> {
+    /// Removes a transport, and returns whether it was a member. A closed group has no members.
+    pub(crate) fn remove(&self, incarnation: Incarnation) -> bool {
         let mut members = self.lock();
-        let Members { ids, tickets } = &mut *members;
-        ids.contains_key(&key(incarnation)).then(|| Arc::clone(tickets.entry(key(incarnation)).or_default()))
+        let removed = members.ids.remove(&key(incarnation)).is_some();
+        self.binding_counts.subtract(self.shard, usize::from(removed));
+        if let Some(token) = members.tokens.remove(&key(incarnation)) {
+            token.revoke();
+        }
+        removed
     }
 
-    /// Takes back a ticket from one who needs it no more; the last one to give it back leaves nothing behind.
-    pub(crate) fn take_back(&self, incarnation: Incarnation, token: &Arc<BindingToken>) {
+    /// Returns the token of a member, or `None` if the transport is not a member. All callers share one token.
+    ///
+    /// Closing the group does not revoke the token, so that its cost does not depend on the number of tokens.
+    pub(crate) fn token(&self, incarnation: Incarnation) -> Option<Arc<BindingToken>> {
         let mut members = self.lock();
-        if let btree_map::Entry::Occupied(kept) = members.tickets.entry(key(incarnation))
+        let Members { ids, tokens } = &mut *members;
+        ids.contains_key(&key(incarnation)).then(|| Arc::clone(tokens.entry(key(incarnation)).or_default()))
+    }
+
+    /// Returns a token that is no longer needed. The group drops its own reference when the last one is returned.
+    pub(crate) fn return_token(&self, incarnation: Incarnation, token: &Arc<BindingToken>) {
+        let mut members = self.lock();
+        if let btree_map::Entry::Occupied(kept) = members.tokens.entry(key(incarnation))
             && Arc::ptr_eq(kept.get(), token)
-            // Ours, and the one that is given back; under the lock nobody gets another.
+            // The group's reference and the one that is returned; no other is handed out under the lock.
             && Arc::strong_count(token) == 2
         {
             kept.remove();
         }
     }
 
-    /// Takes a transport out, and says whether it was in, which it is not once the group is closed.
-    pub(crate) fn remove(&self, incarnation: Incarnation) -> bool {
-        let mut members = self.lock();
-        let was_in = members.ids.remove(&key(incarnation)).is_some();
-        self.binding_counts.strike(self.shard, usize::from(was_in));
-        if let Some(token) = members.tickets.remove(&key(incarnation)) {
-            token.revoke();
-        }
-        was_in
-    }
-
-    /// Ends all bindings to the server, at a cost that does not depend on their number. Closing twice changes nothing.
+    /// Ends all bindings to the server, at a cost that does not depend on their number. Idempotent.
     ///
-    /// The members come back so that the caller can drop them, which may take long, when it holds nothing.
+    /// Returns the members, for the caller to drop when it holds no lock, because that may take long.
     pub(crate) fn close(&self) -> Members {
         let mut members = self.lock();
         self.open.store(false, Ordering::Release);
-        self.binding_counts.strike(self.shard, members.ids.len());
+        self.binding_counts.subtract(self.shard, members.ids.len());
         std::mem::take(&mut *members)
     }
 
-    /// Copies of the members, in pieces: the group's lock is held for one piece at a time, whatever their number.
+    /// Returns copies of the members in chunks of bounded size. The group's lock is held for one chunk at a time.
     ///
-    /// Who is a member throughout is in exactly one piece; who comes or goes meanwhile is in one or in none.
-    pub(crate) fn members(&self) -> Pieces<'_> {
-        Pieces { group: self, after: Bound::Unbounded }
+    /// A transport that is a member throughout is in exactly one chunk. One that is added or removed meanwhile is in at
+    /// most one.
+    pub(crate) fn members(&self) -> Chunks<'_> {
+        Chunks { group: self, after: Bound::Unbounded }
     }
 
     fn lock(&self) -> MutexGuard<'_, Members> {
-        // Nothing in here calls code that can panic half-way, so a poisoned table is whole.
+        // No code under this lock can panic with the members half updated, so a poisoned lock is still consistent.
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// See [`Group::members`].
+/// The maximum number of members that are copied while the group is locked.
+const CHUNK_LEN: usize = 1_024;
+
+/// An iterator over the members of a group in chunks. Returned by [`Group::members`].
 #[derive(Debug)]
-pub(crate) struct Pieces<'a> {
+pub(crate) struct Chunks<'a> {
     group: &'a Group,
     after: Bound<u64>,
 }
 
-impl Iterator for Pieces<'_> {
+impl Iterator for Chunks<'_> {
     type Item = Vec<(Incarnation, TransportId)>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let members = self.group.lock();
-        let piece = members.ids.range((self.after, Bound::Unbounded)).take(CHUNK);
-        let piece: Vec<_> = piece.map(|(key, id)| (incarnation_of(*key), id.clone())).collect();
+        let chunk = members.ids.range((self.after, Bound::Unbounded)).take(CHUNK_LEN);
+        let chunk: Vec<_> = chunk.map(|(key, id)| (incarnation_of(*key), id.clone())).collect();
         drop(members);
-        self.after = Bound::Excluded(key(piece.last()?.0));
-        Some(piece)
+        self.after = Bound::Excluded(key(chunk.last()?.0));
+        Some(chunk)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::binding::members::DetachedMembers;
 
     fn id(number: u64) -> TransportId {
         TransportId::new(format!("t{number}")).unwrap()
@@ -223,10 +161,10 @@ mod tests {
     }
 
     fn group_of(members: u64) -> Group {
-        group_with_cap(members, None)
+        group_with_limit(members, None)
     }
 
-    fn group_with_cap(members: u64, max: Option<usize>) -> Group {
+    fn group_with_limit(members: u64, max: Option<usize>) -> Group {
         let group = Group::new(
             ServerId::new("s").unwrap(),
             Incarnation::from_u64(1),
@@ -240,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn members_come_and_go() {
+    fn members_are_added_and_removed() {
         let group = group_of(3);
         assert!(group.remove(Incarnation::from_u64(1)));
         assert!(!group.remove(Incarnation::from_u64(1)));
@@ -250,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_group_is_empty_and_takes_nobody() {
+    fn a_closed_group_is_empty_and_accepts_no_member() {
         let group = group_of(3);
         assert_eq!((group.close().ids.len(), group.close().ids.len()), (3, 0));
         assert!(!group.is_open());
@@ -260,11 +198,11 @@ mod tests {
     }
 
     #[test]
-    fn members_are_counted_once_and_never_too_many() {
-        let group = group_with_cap(3, Some(3));
+    fn members_are_counted_once_and_never_exceed_the_limit() {
+        let group = group_with_limit(3, Some(3));
         let full = BindError::ServerFull { max: 3, retry_after: Duration::ZERO };
         assert_eq!(group.add(Incarnation::from_u64(9), id(9)), Err(full));
-        assert_eq!(group.add(Incarnation::from_u64(1), id(1)), Ok(()), "who is in is in");
+        assert_eq!(group.add(Incarnation::from_u64(1), id(1)), Ok(()), "a member is not added again");
         assert_eq!(
             (group.binding_counts.bound(5), group.binding_counts.bound(4), group.binding_counts.len()),
             (3, 0, 3)
@@ -280,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_is_for_one_stay_of_one_member() {
+    fn a_token_is_revoked_when_its_member_leaves() {
         let group = group_of(2);
         let [zero, one] = [0, 1].map(Incarnation::from_u64);
         assert!(group.token(Incarnation::from_u64(9)).is_none());
@@ -292,45 +230,45 @@ mod tests {
         assert!(!token.holds() && group.token(zero).unwrap().holds());
         group.remove(zero);
         group.remove(one);
-        assert!(group.lock().tickets.is_empty(), "no room is kept for nobody");
+        assert!(group.lock().tokens.is_empty(), "the token of a removed member is dropped");
         drop(group.close());
         assert!(group.token(one).is_none());
     }
 
     #[test]
-    fn a_ticket_that_is_given_back_by_all_leaves_nothing_behind() {
+    fn a_token_is_dropped_when_its_last_reference_is_returned() {
         let group = group_of(1);
         let zero = Incarnation::from_u64(0);
         let [one, other] = [(); 2].map(|()| group.token(zero).unwrap());
-        group.take_back(zero, &one);
-        assert_eq!(group.lock().tickets.len(), 1, "another one has it too");
+        group.return_token(zero, &one);
+        assert_eq!(group.lock().tokens.len(), 1, "another reference exists");
         drop(one);
-        group.take_back(zero, &other);
-        assert!(group.lock().tickets.is_empty() && other.holds());
+        group.return_token(zero, &other);
+        assert!(group.lock().tokens.is_empty() && other.holds());
         let fresh = group.token(zero).unwrap();
-        group.take_back(zero, &other);
-        assert_eq!(group.lock().tickets.len(), 1, "that was another ticket");
+        group.return_token(zero, &other);
+        assert_eq!(group.lock().tokens.len(), 1, "that was another token");
         drop(fresh);
     }
 
     #[test]
-    fn many_members_are_copied_in_pieces() {
+    fn members_are_copied_in_chunks() {
         let group = group_of(10_000);
-        let mut pieces = group.members();
-        let first = pieces.next().unwrap();
-        assert_eq!(first.len(), CHUNK);
-        // Those that have been copied, and one that has not.
+        let mut chunks = group.members();
+        let first = chunks.next().unwrap();
+        assert_eq!(first.len(), CHUNK_LEN);
+        // Removing members that have been copied does not affect the others.
         for (incarnation, _) in &first {
             group.remove(*incarnation);
         }
-        let rest: Vec<_> = pieces.flatten().collect();
-        assert_eq!(rest.len(), 10_000 - CHUNK);
+        let rest: Vec<_> = chunks.flatten().collect();
+        assert_eq!(rest.len(), 10_000 - CHUNK_LEN);
         assert!(rest.iter().all(|member| !first.contains(member)));
     }
 
     #[test]
-    fn what_a_close_leaves_is_freed_in_pieces() {
-        let mut leftover = Leftover::from(group_of(1_000).close());
-        assert_eq!([600, 600, 600].map(|most| leftover.free(most)), [600, 400, 0]);
+    fn members_of_a_closed_group_are_freed_in_parts() {
+        let mut detached = DetachedMembers::from(group_of(1_000).close());
+        assert_eq!([600, 600, 600].map(|max| detached.free(max)), [600, 400, 0]);
     }
 }

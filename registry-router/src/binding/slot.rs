@@ -1,40 +1,41 @@
-//! A registration's side of its bindings.
+//! The binding slot of an entry: what a registration is bound to, or that it has ended.
 
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use registry_core::{BindError, Incarnation, ServerId, TransportId};
 
 use crate::binding::counts::BindingCounts;
-use crate::binding::group::{Group, Members, limbo};
+use crate::binding::group::Group;
+use crate::binding::members::Members;
 use crate::binding::token::BindingToken;
 use crate::seeded::SeededBug;
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::{Global, Mutex, MutexGuard};
 
-/// A registration's side of its bindings, and the mark that it has ended.
+/// The binding state of one registration.
 ///
-/// For a server the group that it leads, made when the first transport is bound to it.
-/// For a transport the group that it is in; if that group is closed, it is in none.
-/// For whoever's registration has ended, [`limbo`].
+/// A server's slot holds the group of its transports, created when the first transport is bound to it.
+/// A transport's slot holds the group of the server that it is bound to; if that group is closed, it is not bound.
 ///
-/// Order of locks: shard, then bond, then group; nothing here calls a shard.
+/// Lock order: shard, then slot, then group. No method calls a shard.
 #[derive(Debug)]
-pub(crate) struct BindingSlot(Mutex<Option<Arc<Group>>>);
+pub(crate) struct BindingSlot(Mutex<SlotState>);
 
-/// What binding a transport did.
+/// The outcome of binding a transport to a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Joined {
-    /// The transport was in this group already.
+    /// The transport was bound to this group before.
     Already,
-    /// It is now.
+    /// The transport is bound to this group now.
     Now,
 }
 
 impl BindingSlot {
     pub(crate) fn new(group: Option<Arc<Group>>) -> Self {
-        Self(Mutex::new(group))
+        Self(Mutex::new(SlotState(group)))
     }
 
-    /// A server's group, made if this is its first transport; `None` once the registration has ended.
+    /// Returns a server's group, created if this is its first transport, or `None` if the registration has ended.
     pub(crate) fn lead(
         &self,
         server: &ServerId,
@@ -42,85 +43,82 @@ impl BindingSlot {
         binding_counts: &Arc<BindingCounts>,
         shard: usize,
     ) -> Option<Arc<Group>> {
-        let mut group = self.lock();
-        let make = || Arc::new(Group::new(server.clone(), incarnation, Arc::clone(binding_counts), shard));
-        let group = group.get_or_insert_with(make);
-        group.is_open().then(|| Arc::clone(group))
+        let mut state = self.lock();
+        state.bind_if_unbound(|| Group::new(server.clone(), incarnation, Arc::clone(binding_counts), shard));
+        state.open_group().cloned()
     }
 
-    /// The group of a server that has one, or that a transport is in.
+    /// Returns the group of a server, if it has one, or the group that a transport is bound to.
     pub(crate) fn group(&self) -> Option<Arc<Group>> {
-        self.lock().as_ref().filter(|group| group.is_open()).cloned()
+        self.lock().open_group().cloned()
     }
 
-    /// The group that a transport is in, with something that tells for as long as it is.
-    pub(crate) fn group_with_ticket(&self, incarnation: Incarnation) -> Option<(Arc<Group>, Arc<BindingToken>)> {
-        // Under the lock, so that the transport cannot leave in between.
-        let current = self.lock();
-        let group = current.as_ref().filter(|group| group.is_open())?;
+    /// Returns the group that a transport is bound to, and a token that is valid for as long as it is.
+    pub(crate) fn group_with_token(&self, incarnation: Incarnation) -> Option<(Arc<Group>, Arc<BindingToken>)> {
+        // The lock is held so that the transport cannot leave the group in between.
+        let state = self.lock();
+        let group = state.open_group()?;
         Some((Arc::clone(group), group.token(incarnation)?))
     }
 
-    /// Puts a transport into a group, out of the one that it may be in.
+    /// Binds a transport to a group, and removes it from the group that it was bound to.
     pub(crate) fn join(
         &self,
         transport: &TransportId,
         incarnation: Incarnation,
         group: &Arc<Group>,
     ) -> Result<Joined, BindError> {
-        let mut current = self.lock();
-        if is_limbo(&current) {
+        let mut state = self.lock();
+        if state.binding() == Binding::Ended {
             return Err(BindError::TransportNotFound);
         }
-        if is(&current, group) && group.is_open() {
+        if state.is_bound_to(group) {
             return Ok(Joined::Already);
         }
         group.add(incarnation, transport.clone())?;
-        if let Some(left) = current.replace(Arc::clone(group)) {
-            left.remove(incarnation);
+        if let Some(previous) = state.bind(Arc::clone(group)) {
+            previous.remove(incarnation);
         }
         Ok(Joined::Now)
     }
 
-    /// Takes a transport out of its group, and says whether it was in one.
-    pub(crate) fn part(&self, incarnation: Incarnation) -> bool {
-        let mut current = self.lock();
-        !is_limbo(&current) && current.take().is_some_and(|group| group.remove(incarnation))
+    /// Unbinds a transport, and returns whether it was bound.
+    pub(crate) fn leave(&self, incarnation: Incarnation) -> bool {
+        self.lock().unbind().is_some_and(|group| group.remove(incarnation))
     }
 
-    /// Whether a transport is in this very group, and the group is open.
+    /// Returns whether a transport is bound to this group.
     pub(crate) fn is_in(&self, group: &Arc<Group>) -> bool {
-        let current = self.lock();
-        group.is_open() && is(&current, group)
+        self.lock().is_bound_to(group)
     }
 
-    /// Does something while a transport is in this very group and cannot leave it; `None` if it is not in it.
+    /// Calls `act` if a transport is bound to this group, and keeps it bound during the call.
     ///
-    /// The server can end meanwhile, for that waits for none of its transports.
+    /// The server's registration can end during the call, because that does not wait for its transports.
     pub(crate) fn while_in<R>(&self, group: &Arc<Group>, act: impl FnOnce() -> R) -> Option<R> {
-        let current = self.lock();
-        let bound = group.is_open() && is(&current, group);
-        (bound || SeededBug::BroadcastAsksNobody.is_on()).then(act)
+        let state = self.lock();
+        (state.is_bound_to(group) || SeededBug::BroadcastAsksNobody.is_on()).then(act)
     }
 
-    /// Marks a server's registration as ended and undoes its bindings, all at one instant. Ending twice changes nothing,
-    /// and who comes second returns when all is undone: on some backends two may be about to remove one registration.
+    /// Marks a server's registration as ended and ends its bindings, all at one instant.
     ///
-    /// What is left of the bindings comes back, to be dropped when nothing is held.
+    /// Idempotent: on some backends two threads may be about to remove one registration. The second call returns after
+    /// the bindings have ended.
+    ///
+    /// Returns the members of the group, for the caller to drop when it holds no lock.
     pub(crate) fn end_server(&self) -> Option<Members> {
-        let mut current = self.lock();
-        let group = current.replace(Arc::clone(limbo()))?;
+        let mut state = self.lock();
+        let group = state.end()?;
         if SeededBug::DeathForgetsBindings.is_on() {
             return None;
         }
         Some(group.close())
     }
 
-    /// Marks a transport's registration as ended and undoes its binding. As for ending twice, see
-    /// [`end_server`](Self::end_server).
+    /// Marks a transport's registration as ended and ends its binding. Idempotent, as [`end_server`](Self::end_server).
     pub(crate) fn end_transport(&self, incarnation: Incarnation) {
-        let mut current = self.lock();
-        let group = current.replace(Arc::clone(limbo()));
+        let mut state = self.lock();
+        let group = state.end();
         if SeededBug::DeathForgetsReverseIndex.is_on() {
             return;
         }
@@ -129,24 +127,88 @@ impl BindingSlot {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Arc<Group>>> {
-        // Nothing is half-way when others' code runs under this lock, so a poisoned bond is whole.
+    fn lock(&self) -> MutexGuard<'_, SlotState> {
+        // User code that runs under this lock finds no state half updated, so a poisoned lock is still consistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn is(current: &Option<Arc<Group>>, group: &Arc<Group>) -> bool {
-    current.as_ref().is_some_and(|current| Arc::ptr_eq(current, group))
+/// The state of a slot, read as a [`Binding`].
+///
+/// An `Option<Arc<_>>` has room for one state besides the pointer, and there are two: unbound and ended. An enum of the
+/// three would take 8 bytes more in every entry. So the ended state is a pointer to one group that is shared by all
+/// ended registrations of the process, is closed, and has no members. Only this type knows about that group.
+#[derive(Debug)]
+struct SlotState(Option<Arc<Group>>);
+
+/// What a slot is bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Binding {
+    /// No group.
+    Unbound,
+    /// A group, which may be closed.
+    Group,
+    /// The registration has ended. A slot never leaves this state.
+    Ended,
 }
 
-fn is_limbo(current: &Option<Arc<Group>>) -> bool {
-    is(current, limbo())
+impl SlotState {
+    fn binding(&self) -> Binding {
+        match &self.0 {
+            None => Binding::Unbound,
+            Some(group) if Arc::ptr_eq(group, ended()) => Binding::Ended,
+            Some(_) => Binding::Group,
+        }
+    }
+
+    /// Returns the group of the slot, if there is one and it is open. That of ended registrations never is.
+    fn open_group(&self) -> Option<&Arc<Group>> {
+        self.0.as_ref().filter(|group| group.is_open())
+    }
+
+    /// Returns whether the slot holds this very group and the group is open.
+    fn is_bound_to(&self, group: &Arc<Group>) -> bool {
+        group.is_open() && self.0.as_ref().is_some_and(|current| Arc::ptr_eq(current, group))
+    }
+
+    /// Replaces the group of a registration that has not ended.
+    fn bind(&mut self, group: Arc<Group>) -> Option<Arc<Group>> {
+        self.0.replace(group)
+    }
+
+    fn bind_if_unbound(&mut self, group: impl FnOnce() -> Group) {
+        self.0.get_or_insert_with(|| Arc::new(group()));
+    }
+
+    /// Takes the group of a registration that has not ended.
+    fn unbind(&mut self) -> Option<Arc<Group>> {
+        match self.binding() {
+            Binding::Group => self.0.take(),
+            Binding::Unbound | Binding::Ended => None,
+        }
+    }
+
+    /// Marks the registration as ended, and takes its group.
+    fn end(&mut self) -> Option<Arc<Group>> {
+        let previous = self.0.replace(Arc::clone(ended()));
+        previous.filter(|group| !Arc::ptr_eq(group, ended()))
+    }
+}
+
+/// The group that stands for the ended state; see [`SlotState`].
+fn ended() -> &'static Arc<Group> {
+    static ENDED: Global<Arc<Group>> = Global::new(|| {
+        let binding_counts = Arc::new(BindingCounts::new(1, None, Duration::ZERO));
+        let server = ServerId::new("ended").expect("the id is valid");
+        let group = Group::new(server, Incarnation::from_u64(0), binding_counts, 0);
+        drop(group.close());
+        Arc::new(group)
+    });
+    ENDED.get()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn lead(slot: &BindingSlot, server: &str) -> Option<Arc<Group>> {
@@ -179,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_join_that_is_refused_leaves_the_old_binding() {
+    fn a_join_that_fails_keeps_the_old_binding() {
         let (t, incarnation) = transport();
         let (old, closed) = (group("old"), group("closed"));
         drop(closed.close());
@@ -191,12 +253,12 @@ mod tests {
     }
 
     #[test]
-    fn who_parts_or_ends_leaves_no_trace_in_the_group() {
+    fn a_transport_that_leaves_or_ends_is_removed_from_the_group() {
         let (t, incarnation) = transport();
         let group = group("s");
         let slot = BindingSlot::new(None);
         slot.join(&t, incarnation, &group).unwrap();
-        assert!(slot.part(incarnation) && !slot.part(incarnation));
+        assert!(slot.leave(incarnation) && !slot.leave(incarnation));
         assert_eq!(all(&group), []);
         slot.join(&t, incarnation, &group).unwrap();
         slot.end_transport(incarnation);
@@ -205,12 +267,12 @@ mod tests {
     }
 
     #[test]
-    fn whose_registration_has_ended_neither_joins_nor_leads_again() {
+    fn an_ended_registration_neither_joins_nor_leads_a_group() {
         let (t, incarnation) = transport();
         let open = group("s");
         let slot = BindingSlot::new(None);
         slot.end_transport(incarnation);
-        assert!(!slot.part(incarnation));
+        assert!(!slot.leave(incarnation));
         assert_eq!(slot.join(&t, incarnation, &open), Err(BindError::TransportNotFound));
         assert_eq!(all(&open), []);
 
@@ -218,5 +280,20 @@ mod tests {
         assert!(server.end_server().is_none());
         assert!(lead(&server, "s").is_none());
         assert!(server.group().is_none());
+    }
+    #[test]
+    fn the_ended_state_takes_no_memory() {
+        assert_eq!(size_of::<SlotState>(), size_of::<usize>());
+        assert_eq!(size_of::<BindingSlot>(), size_of::<Mutex<Option<Arc<Group>>>>());
+    }
+
+    #[test]
+    fn ending_twice_ends_the_bindings_once() {
+        let (t, incarnation) = transport();
+        let server = BindingSlot::new(None);
+        lead(&server, "s").unwrap().add(incarnation, t).unwrap();
+        assert_eq!(server.end_server().map(|members| members.len()), Some(1));
+        assert!(server.end_server().is_none());
+        assert_eq!(server.lock().binding(), Binding::Ended);
     }
 }

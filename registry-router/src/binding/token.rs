@@ -1,13 +1,13 @@
-//! Whether a binding still holds, for those who remember it: told in one load.
+//! A token that tells in one load whether a binding still holds.
 
 use std::sync::atomic::Ordering;
 
 use crate::sync::AtomicBool;
 
-/// Given out by a group for one of its members, and revoked when that one leaves it.
+/// Issued by a group for one of its members, and revoked when that member leaves the group.
 ///
-/// Made only when somebody asks, so a binding that nobody remembers has none. On a cache line of its own, so that to look
-/// at it is to look at nothing that others write: it changes once.
+/// Created on demand: a binding that no route has cached has no token. Aligned to a cache line to avoid false sharing:
+/// it is written once, when it is revoked.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 pub(crate) struct BindingToken {
@@ -15,7 +15,7 @@ pub(crate) struct BindingToken {
 }
 
 impl BindingToken {
-    /// Whether the member is in the group, for as far as it depends on the member. The group itself may be closed.
+    /// Returns whether the member is still in the group. The group itself may be closed.
     #[inline]
     pub(crate) fn holds(&self) -> bool {
         !self.revoked.load(Ordering::Acquire)

@@ -1,12 +1,11 @@
-//! Letting somebody in: a place is reserved before any work is done, and who is in the way is looked at first if a cap says
-//! no.
+//! Admission: reserves capacity before a registration, and evicts dead registrations when a limit is reached.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use registry_core::{
-    Admission, AdmissionError, Backend, BindError, DenyReason, Incarnation, Kind, MailboxFamily, Metadata, Probe,
-    RegisterErrorKind, reentrancy,
+    Admission, AdmissionError, Backend, BindError, DenyReason, Kind, MailboxFamily, Metadata, Probe, RegisterErrorKind,
+    reentrancy,
 };
 
 use crate::endpoint::{Endpoint, is_dead};
@@ -22,8 +21,8 @@ where
     X: MailboxFamily,
     P: Probe,
 {
-    /// Reserves a place for a registration, and says when: the clock is dear to read, and one reading serves the insertion
-    /// that follows too.
+    /// Reserves a place for a registration. Returns the time of the reservation too, so that the insertion that follows
+    /// need not read the clock again.
     pub(crate) fn admit<I: Endpoint>(
         &self,
         location: Location,
@@ -36,39 +35,35 @@ where
         })
     }
 
-    /// Tries something that a cap may forbid. If one does, the dead are taken out, and it is tried again.
+    /// Calls `attempt`. If a limit is reached, removes dead registrations and calls it again.
     ///
-    /// First goes whoever holds the name and is dead, for nobody should be turned away by what he is about to replace;
-    /// then all the dead, but not each time.
-    pub(crate) fn with_eviction<I: Endpoint, T, E: ByCap>(
+    /// First, the registration of the same id is removed if it is dead, because a registration must not be refused for the
+    /// one that it replaces. If that does not help, all dead registrations are removed, at a limited rate.
+    pub(crate) fn with_eviction<I: Endpoint, T, E: LimitReached>(
         &self,
         location: Location,
         id: &[u8],
         mut attempt: impl FnMut() -> Result<T, E>,
     ) -> Result<T, E> {
         let mut outcome = attempt();
-        let ways: [&dyn Fn() -> bool; 2] = [&|| self.evict_dead::<I>(location, id), &|| self.sweep_for_room()];
-        for make_room in ways {
-            if outcome.as_ref().is_err_and(E::is_by_cap) && !reentrancy::is_active() && make_room() {
+        let evictions: [&dyn Fn() -> bool; 2] = [&|| self.evict_dead::<I>(location, id), &|| self.evict_all_dead()];
+        for evict in evictions {
+            if outcome.as_ref().is_err_and(E::is_limit_reached) && !reentrancy::is_active() && evict() {
                 outcome = attempt();
             }
         }
         outcome
     }
 
-    /// Ends the registration that holds a name if its owner is dead, and says whether this call did.
+    /// Ends the registration of an id if it is dead, and returns whether this call ended it.
     fn evict_dead<I: Endpoint>(&self, location: Location, id: &[u8]) -> bool {
-        let dead = self.dead_holder::<I>(location, id);
-        dead.is_some_and(|dead| self.end::<I>(location, id, Some(dead)))
+        let if_dead = |_: &I, record: &Record<_>, _: &_| is_dead::<I, M, X>(record).then_some(record.incarnation);
+        let dead = I::table(self).peek(location, id, if_dead).flatten();
+        dead.is_some_and(|dead| self.unregister::<I>(location, id, Some(dead)))
     }
 
-    fn dead_holder<I: Endpoint>(&self, location: Location, id: &[u8]) -> Option<Incarnation> {
-        let dead = |_: &I, record: &Record<_>, _: &_| is_dead::<I, M, X>(record).then_some(record.incarnation);
-        I::table(self).peek(location, id, dead).flatten()
-    }
-
-    /// Takes out all the dead if it is time for that, and says whether there were any.
-    fn sweep_for_room(&self) -> bool {
+    /// Sweeps all shards unless the throttle forbids it, and returns whether any registration was removed.
+    fn evict_all_dead(&self) -> bool {
         let now = self.time.now();
         self.sweep_throttle.is_due(now) && {
             (0..self.partition.shards()).fold(false, |any, shard| {
@@ -79,35 +74,35 @@ where
     }
 }
 
-/// A refusal that the dead may be to blame for.
-pub(crate) trait ByCap {
-    /// Whether it is a cap that counts registrations or bindings which says no.
-    fn is_by_cap(&self) -> bool;
+/// An error that may be due to dead registrations.
+pub(crate) trait LimitReached {
+    /// Returns whether a limit on the number of registrations or bindings was reached.
+    fn is_limit_reached(&self) -> bool;
 }
 
-impl ByCap for AdmissionError {
-    fn is_by_cap(&self) -> bool {
+impl LimitReached for AdmissionError {
+    fn is_limit_reached(&self) -> bool {
         matches!(&self.reason, DenyReason::Limit(limit) if limit.counts_live_entries())
     }
 }
 
-impl ByCap for BindError {
-    fn is_by_cap(&self) -> bool {
+impl LimitReached for BindError {
+    fn is_limit_reached(&self) -> bool {
         matches!(self, Self::ServerFull { .. })
     }
 }
 
-impl ByCap for RegisterErrorKind {
-    fn is_by_cap(&self) -> bool {
+impl LimitReached for RegisterErrorKind {
+    fn is_limit_reached(&self) -> bool {
         matches!(self, Self::ServerFull { .. })
     }
 }
 
-/// When the dead may be looked for again because a cap was hit.
+/// Limits how often all shards are swept because a limit was reached.
 pub(crate) struct SweepThrottle {
     start: Instant,
     every: Duration,
-    /// In nanoseconds since the start.
+    /// The earliest time of the next sweep, in nanoseconds since the start.
     next: AtomicU64,
 }
 
@@ -116,26 +111,26 @@ impl SweepThrottle {
         Self { start, every, next: AtomicU64::new(0) }
     }
 
-    /// Whether it is time, which it is for one of several who ask at once.
+    /// Returns whether a sweep is due, for one of several concurrent callers.
     fn is_due(&self, now: Instant) -> bool {
         let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let now = ns(now.saturating_duration_since(self.start));
         let next = self.next.load(Ordering::Relaxed);
-        let then = now.saturating_add(ns(self.every));
-        // It was due so late by a clock that was ahead; from here on, it is so by this one.
-        if next > then {
-            let _ = self.next.compare_exchange(next, then, Ordering::Relaxed, Ordering::Relaxed);
+        let following = now.saturating_add(ns(self.every));
+        // `next` was set by an instant in the future; it is set anew by this one.
+        if next > following {
+            let _ = self.next.compare_exchange(next, following, Ordering::Relaxed, Ordering::Relaxed);
             return false;
         }
-        now >= next && self.next.compare_exchange(next, then, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        now >= next && self.next.compare_exchange(next, following, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 }
 
-/// A place that admission has given; it goes back unless the registration comes about.
+/// A place reserved in admission. Released when dropped, unless it is [kept](Self::keep).
 pub(crate) struct AdmissionPermit<'a> {
     admission: &'a dyn Admission,
     kind: Kind,
-    /// `None` once it is kept.
+    /// `None` when the permit has been kept.
     metadata: Option<Metadata>,
 }
 
@@ -150,12 +145,12 @@ impl<'a> AdmissionPermit<'a> {
         Ok(Self { admission, kind, metadata: Some(metadata.clone()) })
     }
 
-    /// The place of a registration that has ended, for the one that follows it.
+    /// Takes over the place of a registration that has ended, for the one that replaces it.
     pub(crate) fn inherit(admission: &'a dyn Admission, kind: Kind, metadata: &Metadata) -> Self {
         Self { admission, kind, metadata: Some(metadata.clone()) }
     }
 
-    /// The registration holds the place from now on, and gives it back when it ends.
+    /// Passes the place to the registration, whose end releases it.
     pub(crate) fn keep(mut self) {
         self.metadata = None;
     }
@@ -174,15 +169,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn relief_is_due_once_in_a_while() {
+    fn evictions_of_all_dead_are_throttled() {
         let start = Instant::now();
         let second = Duration::from_secs(1);
-        let sweep_throttle = SweepThrottle::new(start, second);
-        let due = [0, 0, 1, 1, 1].map(|after| sweep_throttle.is_due(start + after * second));
+        let throttle = SweepThrottle::new(start, second);
+        let due = [0, 0, 1, 1, 1].map(|after| throttle.is_due(start + after * second));
         assert_eq!(due, [true, false, true, false, false]);
-        // Asked by a clock that is an hour ahead, once.
-        assert!(sweep_throttle.is_due(start + 3_600 * second));
-        let due = [2, 3, 3, 4].map(|after| sweep_throttle.is_due(start + after * second));
+        // One instant is an hour in the future.
+        assert!(throttle.is_due(start + 3_600 * second));
+        let due = [2, 3, 3, 4].map(|after| throttle.is_due(start + after * second));
         assert_eq!(due, [false, true, false, true]);
         let always = SweepThrottle::new(start, Duration::ZERO);
         assert!(always.is_due(start) && always.is_due(start));

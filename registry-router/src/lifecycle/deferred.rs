@@ -1,5 +1,5 @@
-//! Work that a call leaves to a later one: ends of registrations that were found where nothing may be written, and what
-//! the end of a server leaves to be freed.
+//! Work that a call defers to a later one: ends of registrations that cannot be written where they are found, and freeing
+//! the members of closed groups.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::PoisonError;
@@ -8,35 +8,36 @@ use std::thread;
 
 use registry_core::{Backend, Incarnation, Kind, MailboxFamily, Probe, ServerId, TransportId, reentrancy};
 
-use crate::binding::group::{Leftover, Members};
+use crate::binding::members::{DetachedMembers, Members};
 use crate::endpoint::Endpoint;
 use crate::registry::Inner;
 use crate::seeded::SeededBug;
 use crate::storage::table::Location;
 use crate::sync::{Mutex, MutexGuard};
 
-/// A server's end frees the names of its transports itself if there are at most so many, and leaves them otherwise.
+/// The maximum number of members that the end of a server frees at once. It defers more than that.
 const FREED_AT_ONCE: usize = 64;
 
-/// How many names a registration or an end frees of those that were left.
+/// The maximum number of deferred members that a registration or an end of one frees.
 const FREED_BY_WRITE: usize = 64;
 
-/// How many names the sweep of a shard and a check of the health free of those that were left.
+/// The maximum number of deferred members that a sweep of a shard or a health check frees.
 const FREED_BY_SWEEP: usize = 4_096;
 
-/// What is left to be done in one registry.
+/// The deferred work of one registry.
 #[derive(Default)]
 pub(crate) struct Deferred {
-    /// Whether there are ends, so that asking takes no lock. A plain atomic: at worst the next call asks again.
+    /// Whether `ends` is not empty, so that checking takes no lock. Always `std`'s atomic: at worst, a later call does
+    /// the work.
     has_ends: AtomicBool,
-    /// By incarnation, so that a registration is in it once, however many messages find it dead.
-    ends: Mutex<HashMap<u64, End>>,
-    has_leftovers: AtomicBool,
-    leftovers: Mutex<VecDeque<Leftover>>,
+    /// Keyed by incarnation, so that a registration is in it once, however many senders find it dead.
+    ends: Mutex<HashMap<u64, DeferredEnd>>,
+    has_detached: AtomicBool,
+    detached: Mutex<VecDeque<DetachedMembers>>,
 }
 
 /// A registration that is to be ended.
-struct End {
+struct DeferredEnd {
     kind: Kind,
     location: Location,
     id: Box<[u8]>,
@@ -44,42 +45,42 @@ struct End {
 }
 
 impl Deferred {
-    fn push(&self, end: End) {
+    fn push(&self, end: DeferredEnd) {
         locked(&self.ends).insert(end.incarnation.as_u64(), end);
         self.has_ends.store(true, Ordering::Release);
     }
 
-    fn take_ends(&self) -> HashMap<u64, End> {
+    fn take_ends(&self) -> HashMap<u64, DeferredEnd> {
         self.has_ends.store(false, Ordering::Relaxed);
         std::mem::take(&mut *locked(&self.ends))
     }
 
-    /// Takes what the end of a server has left. To be called with nothing held.
-    pub(crate) fn leave(&self, members: Members) {
+    /// Frees the members of a closed group, later if there are many. The caller must hold no lock.
+    pub(crate) fn free(&self, members: Members) {
         if members.len() > FREED_AT_ONCE {
-            locked(&self.leftovers).push_back(members.into());
-            self.has_leftovers.store(true, Ordering::Release);
+            locked(&self.detached).push_back(members.into());
+            self.has_detached.store(true, Ordering::Release);
         }
     }
 
-    /// Frees at most so many of the names that were left.
-    fn free(&self, mut most: usize) {
-        while most > 0 {
-            // Freed with nothing held, and by one at a time: what another one has taken comes back when it is done.
-            let Some(mut leftover) = locked(&self.leftovers).pop_front() else {
+    /// Frees at most `max` deferred members.
+    fn free_deferred(&self, mut max: usize) {
+        while max > 0 {
+            // Freed with no lock held. No other thread frees from the same group meanwhile, because it is not in the queue.
+            let Some(mut members) = locked(&self.detached).pop_front() else {
                 return;
             };
-            let freed = leftover.free(most);
-            if freed == most {
-                locked(&self.leftovers).push_front(leftover);
-                self.has_leftovers.store(true, Ordering::Release);
+            let freed = members.free(max);
+            if freed == max {
+                locked(&self.detached).push_front(members);
+                self.has_detached.store(true, Ordering::Release);
                 return;
             }
-            most -= freed;
+            max -= freed;
             let is_last = {
-                let leftovers = locked(&self.leftovers);
-                let is_last = leftovers.is_empty();
-                self.has_leftovers.store(!is_last, Ordering::Relaxed);
+                let detached = locked(&self.detached);
+                let is_last = detached.is_empty();
+                self.has_detached.store(!is_last, Ordering::Relaxed);
                 is_last
             };
             if is_last {
@@ -88,15 +89,15 @@ impl Deferred {
         }
     }
 
-    /// Returns how many names are left to be freed.
+    /// Returns the number of deferred members.
     #[cfg(all(test, not(shuttle)))]
-    fn left(&self) -> usize {
-        locked(&self.leftovers).iter().map(Leftover::len).sum()
+    fn detached_len(&self) -> usize {
+        locked(&self.detached).iter().map(DetachedMembers::len).sum()
     }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing in here calls code that can panic half-way.
+    // No code under these locks can panic with the data half updated, so a poisoned lock is still consistent.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -107,70 +108,72 @@ where
     X: MailboxFamily,
     P: Probe,
 {
-    /// Ends a registration whose owner was found dead: at once, or when the read has ended that this thread is in.
+    /// Ends a registration that was found dead: at once, or after the read that this thread is in.
     pub(crate) fn evict<I: Endpoint>(&self, location: Location, id: &[u8], incarnation: Incarnation) {
         if reentrancy::is_active() {
-            self.deferred.push(End { kind: I::KIND, location, id: id.into(), incarnation });
+            self.deferred.push(DeferredEnd { kind: I::KIND, location, id: id.into(), incarnation });
         } else {
-            let which = Some(incarnation).filter(|_| !SeededBug::ClosedRemovesByName.is_on());
-            self.end::<I>(location, id, which);
+            let incarnation = Some(incarnation).filter(|_| !SeededBug::ClosedRemovesByName.is_on());
+            self.unregister::<I>(location, id, incarnation);
             self.settle();
         }
     }
 
-    /// Leaves the end of a registration to a later call if it cannot be ended now, and says whether that one is there:
-    /// a destructor that runs because of a panic inside a read must neither wait nor panic.
-    pub(crate) fn put_off<I: Endpoint>(
+    /// Defers the end of a registration if this thread is panicking inside a read, and returns whether the registration
+    /// exists. Returns `None` otherwise.
+    ///
+    /// A destructor that runs because of a panic inside a read must neither block nor panic.
+    pub(crate) fn defer_if_panicking<I: Endpoint>(
         &self,
         location: Location,
         id: &[u8],
-        which: Option<Incarnation>,
+        incarnation: Option<Incarnation>,
     ) -> Option<bool> {
         if !reentrancy::is_active() || !thread::panicking() {
             return None;
         }
         let found = I::table(self).peek(location, id, |_, record, _| record.incarnation);
-        let incarnation = found.filter(|found| which.is_none_or(|which| which == *found));
-        if let Some(incarnation) = incarnation {
-            self.deferred.push(End { kind: I::KIND, location, id: id.into(), incarnation });
+        let found = found.filter(|found| incarnation.is_none_or(|incarnation| incarnation == *found));
+        if let Some(incarnation) = found {
+            self.deferred.push(DeferredEnd { kind: I::KIND, location, id: id.into(), incarnation });
         }
-        Some(incarnation.is_some())
+        Some(found.is_some())
     }
 
-    /// Ends what was to be ended, unless this thread is still inside a read. One load if there is nothing.
+    /// Runs deferred ends, unless this thread is inside a read. One load if there are none.
     #[inline]
     pub(crate) fn settle(&self) {
         if self.deferred.has_ends.load(Ordering::Relaxed) {
-            self.end_deferred();
+            self.run_deferred_ends();
         }
     }
 
     #[cold]
-    fn end_deferred(&self) {
+    fn run_deferred_ends(&self) {
         if reentrancy::is_active() {
             return;
         }
-        for End { kind, location, id, incarnation } in self.deferred.take_ends().into_values() {
+        for DeferredEnd { kind, location, id, incarnation } in self.deferred.take_ends().into_values() {
             match kind {
-                Kind::Server => self.end::<ServerId>(location, &id, Some(incarnation)),
-                Kind::Transport => self.end::<TransportId>(location, &id, Some(incarnation)),
+                Kind::Server => self.unregister::<ServerId>(location, &id, Some(incarnation)),
+                Kind::Transport => self.unregister::<TransportId>(location, &id, Some(incarnation)),
             };
         }
     }
 
-    /// Does a share of what was left by earlier calls; for those that write.
+    /// Runs deferred ends, and frees a small number of deferred members. Called by writes.
     #[inline]
-    pub(crate) fn tidy(&self) {
+    pub(crate) fn run_deferred(&self) {
         self.settle();
-        if self.deferred.has_leftovers.load(Ordering::Relaxed) {
-            self.deferred.free(FREED_BY_WRITE);
+        if self.deferred.has_detached.load(Ordering::Relaxed) {
+            self.deferred.free_deferred(FREED_BY_WRITE);
         }
     }
 
-    /// As [`tidy`](Self::tidy), for those that have time.
-    pub(crate) fn tidy_up(&self) {
+    /// Like [`run_deferred`](Self::run_deferred), with a larger number of members. Called by sweeps and health checks.
+    pub(crate) fn run_deferred_in_background(&self) {
         self.settle();
-        self.deferred.free(FREED_BY_SWEEP);
+        self.deferred.free_deferred(FREED_BY_SWEEP);
     }
 }
 
@@ -181,7 +184,7 @@ mod tests {
     use super::*;
     use crate::{Registry, mailbox};
 
-    fn the_end_of_a_server_leaves_its_bindings_to_be_freed_in_pieces<B: Backend>(shards: usize) {
+    fn the_members_of_a_large_group_are_freed_in_parts<B: Backend>(shards: usize) {
         let registry: Registry<u64, B> = Registry::builder().shards(shards).build().unwrap();
         let (to_server, _inbox) = mailbox::<ToServer<u64>>(1);
         let (to_transport, _inbox) = mailbox::<ToTransport<u64>>(1);
@@ -193,26 +196,26 @@ mod tests {
             }
             lease
         };
-        let left = || registry.inner.deferred.left();
+        let deferred = || registry.inner.deferred.detached_len();
         drop(bound("small", FREED_AT_ONCE));
-        assert_eq!(left(), 0, "a few are freed at once");
+        assert_eq!(deferred(), 0, "a small number is freed at once");
 
         let (large, other) = (bound("large", 10_000), bound("other", 100));
         drop(large);
-        assert_eq!((left(), registry.binding_count()), (10_000 - FREED_BY_WRITE, 100));
+        assert_eq!((deferred(), registry.binding_count()), (10_000 - FREED_BY_WRITE, 100));
         let transport = registry.register_transport("t", to_transport.clone(), ()).unwrap();
-        assert_eq!(left(), 10_000 - 2 * FREED_BY_WRITE);
+        assert_eq!(deferred(), 10_000 - 2 * FREED_BY_WRITE);
         drop(transport);
         assert!(!registry.unregister_server("absent"));
-        assert_eq!(left(), 10_000 - 4 * FREED_BY_WRITE);
+        assert_eq!(deferred(), 10_000 - 4 * FREED_BY_WRITE);
         registry.sweep_shard(0, std::time::Instant::now());
-        assert_eq!(left(), 10_000 - 4 * FREED_BY_WRITE - FREED_BY_SWEEP);
+        assert_eq!(deferred(), 10_000 - 4 * FREED_BY_WRITE - FREED_BY_SWEEP);
         drop(other);
         for _ in 0..3 {
             registry.sweep_shard(0, std::time::Instant::now());
         }
-        assert_eq!(left(), 0);
-        assert!(!registry.inner.deferred.has_leftovers.load(Ordering::Relaxed));
+        assert_eq!(deferred(), 0);
+        assert!(!registry.inner.deferred.has_detached.load(Ordering::Relaxed));
         assert_eq!(registry.server_for_transport("large-7"), None::<ServerId>);
     }
 
@@ -222,7 +225,7 @@ mod tests {
                 #[test]
                 fn $module() {
                     for shards in [1, 64] {
-                        the_end_of_a_server_leaves_its_bindings_to_be_freed_in_pieces::<crate::backends::$Backend>(shards);
+                        the_members_of_a_large_group_are_freed_in_parts::<crate::backends::$Backend>(shards);
                     }
                 }
             )*

@@ -1,4 +1,4 @@
-//! Ownership of one registration: while the lease lives the name is taken, and dropping it frees exactly that name.
+//! Leases: RAII ownership of one registration, which ends when the lease is dropped.
 
 use std::fmt;
 use std::sync::Weak;
@@ -6,40 +6,147 @@ use std::sync::Weak;
 use registry_core::api::Ownership;
 use registry_core::{Incarnation, ServerId, TransportId};
 
-/// A lease on a server's name.
+/// The lease of a server's registration.
 pub type ServerLease = Lease<ServerId>;
 
-/// A lease on a transport's name.
+/// The lease of a transport's registration.
 pub type TransportLease = Lease<TransportId>;
 
-/// Ownership of one registration of an id.
+/// Ownership of one registration, which ends when the lease is dropped.
 ///
-/// Dropping it ends that registration and no other: if the id has been unregistered and taken again since, nothing
-/// happens.
-/// That holds in a panic too, and when the registry itself has been dropped.
+/// Returned by [`Registry::register_server`](crate::Registry::register_server) and
+/// [`Registry::register_transport`](crate::Registry::register_transport).
+///
+/// Dropping a lease ends its own registration and no other: it has no effect if the id has been unregistered and
+/// registered again since. This also holds during a panic, and after the registry has been dropped.
 /// A lease does not keep its registry alive.
 ///
-/// A lease must not be dropped inside a closure that reads the registry: that panics, unless the thread is panicking
-/// already; then the registration ends when the read has.
-#[must_use = "dropping a lease ends its registration at once"]
+/// Bind a lease to a named variable. `let _ = registry.register_server(…)?` drops it at once, which ends the registration.
+///
+/// # Panics
+///
+/// Dropping a lease inside a closure that reads the registry panics. If the thread is panicking already, the
+/// registration ends after the read instead.
+///
+/// # Examples
+///
+/// ```
+/// use registry_router::{Registry, mailbox};
+///
+/// let registry = Registry::<String>::builder().build()?;
+/// let (to_server, _inbox) = mailbox(16);
+/// let lease = registry.register_server("tools", to_server, ())?;
+/// assert_eq!(registry.server_count(), 1);
+///
+/// drop(lease);
+/// assert_eq!(registry.server_count(), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "the registration ends when its lease is dropped, with `let _ = …` at once: bind it to a named variable"]
 pub struct Lease<I> {
-    /// `None` once the lease has let go of its registration.
+    /// `None` after the lease has been released or detached.
     owner: Option<Weak<dyn LeaseOwner<I>>>,
     id: I,
     hash: u64,
     incarnation: Incarnation,
 }
 
-/// What a lease needs of its registry, whatever the registry's own type parameters.
-pub(crate) trait LeaseOwner<I>: Send + Sync {
-    /// Ends that registration, and says whether it was there.
-    fn end_lease(&self, hash: u64, id: &I, incarnation: Incarnation) -> bool;
-
-    /// Whether that registration is there.
-    fn lease_is_current(&self, hash: u64, id: &I, incarnation: Incarnation) -> bool;
-}
-
 impl<I> Lease<I> {
+    /// Returns the id that is registered.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{Registry, mailbox};
+    ///
+    /// let registry = Registry::<String>::builder().build()?;
+    /// let (to_server, _inbox) = mailbox(16);
+    /// let lease = registry.register_server("tools", to_server, ())?;
+    /// assert_eq!(lease.id(), &"tools");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn id(&self) -> &I {
+        &self.id
+    }
+
+    /// Returns the incarnation of the registration, which no other registration of the registry has.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{Registry, mailbox};
+    ///
+    /// let registry = Registry::<String>::builder().build()?;
+    /// let (to_server, _inbox) = mailbox(16);
+    /// let lease = registry.register_server("tools", to_server, ())?;
+    /// let found = registry.find_server("tools").ok_or("not found")?;
+    /// assert_eq!(found.incarnation, lease.incarnation());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
+    /// Returns whether the registration has not ended. One lookup, which is not counted in the statistics.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{Registry, mailbox};
+    ///
+    /// let registry = Registry::<String>::builder().build()?;
+    /// let (to_server, _inbox) = mailbox(16);
+    /// let lease = registry.register_server("tools", to_server, ())?;
+    /// assert!(lease.is_current());
+    /// registry.unregister_server("tools");
+    /// assert!(!lease.is_current());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn is_current(&self) -> bool {
+        let owner = self.owner.as_ref().and_then(Weak::upgrade);
+        owner.is_some_and(|owner| owner.lease_is_current(self.hash, &self.id, self.incarnation))
+    }
+
+    /// Ends the registration, and returns whether it had not ended before.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{Registry, mailbox};
+    ///
+    /// let registry = Registry::<String>::builder().build()?;
+    /// let (to_server, _inbox) = mailbox(16);
+    /// let lease = registry.register_server("tools", to_server, ())?;
+    /// assert!(lease.release());
+    /// assert_eq!(registry.server_count(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn release(mut self) -> bool {
+        self.release_once()
+    }
+
+    /// Drops the lease without ending the registration.
+    ///
+    /// The registration then ends when it is unregistered by its id, or when it is removed because its mailbox is
+    /// closed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{Registry, mailbox};
+    ///
+    /// let registry = Registry::<String>::builder().build()?;
+    /// let (to_server, _inbox) = mailbox(16);
+    /// let lease = registry.register_server("tools", to_server, ())?;
+    /// lease.detach();
+    /// assert_eq!(registry.server_count(), 1);
+    /// assert!(registry.unregister_server("tools"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn detach(mut self) {
+        self.owner = None;
+    }
+
     pub(crate) fn new(owner: Weak<dyn LeaseOwner<I>>, hash: u64, id: I, incarnation: Incarnation) -> Self {
         Self { owner: Some(owner), id, hash, incarnation }
     }
@@ -48,45 +155,18 @@ impl<I> Lease<I> {
         self.hash
     }
 
-    /// Where its registry is, or was; null for one that has let go.
+    /// Returns the address of the registry, which may have been dropped; null after a release.
     pub(crate) fn owner(&self) -> *const () {
         self.owner.as_ref().map_or(std::ptr::null(), |owner| owner.as_ptr().cast())
     }
 
-    /// From now on it owns this registration of its id.
+    /// Makes this the lease of another registration of its id.
     pub(crate) fn renewed(&mut self, incarnation: Incarnation) {
         self.incarnation = incarnation;
     }
 
-    /// The id that is registered.
-    pub fn id(&self) -> &I {
-        &self.id
-    }
-
-    /// Which registration of that id this lease owns.
-    pub fn incarnation(&self) -> Incarnation {
-        self.incarnation
-    }
-
-    /// Whether that registration is still there. One lookup, which no statistics count.
-    pub fn is_current(&self) -> bool {
-        let owner = self.owner.as_ref().and_then(Weak::upgrade);
-        owner.is_some_and(|owner| owner.lease_is_current(self.hash, &self.id, self.incarnation))
-    }
-
-    /// Ends the registration now, and says whether it was still there.
-    pub fn release(mut self) -> bool {
-        self.end()
-    }
-
-    /// Leaves the registration in place.
-    ///
-    /// From now on it ends when it is unregistered by name, or when a message finds its mailbox closed.
-    pub fn detach(mut self) {
-        self.owner = None;
-    }
-
-    fn end(&mut self) -> bool {
+    /// Ends the registration unless the lease has been released or detached.
+    fn release_once(&mut self) -> bool {
         let owner = self.owner.take().and_then(|owner| owner.upgrade());
         owner.is_some_and(|owner| owner.end_lease(self.hash, &self.id, self.incarnation))
     }
@@ -94,7 +174,7 @@ impl<I> Lease<I> {
 
 impl<I> Drop for Lease<I> {
     fn drop(&mut self) {
-        self.end();
+        self.release_once();
     }
 }
 
@@ -126,4 +206,13 @@ impl<I: fmt::Debug> fmt::Debug for Lease<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lease").field("id", &self.id).field("incarnation", &self.incarnation).finish_non_exhaustive()
     }
+}
+
+/// A registry as a lease sees it, independent of the registry's type parameters.
+pub(crate) trait LeaseOwner<I>: Send + Sync {
+    /// Ends a registration, and returns whether it had not ended before.
+    fn end_lease(&self, hash: u64, id: &I, incarnation: Incarnation) -> bool;
+
+    /// Returns whether a registration has not ended.
+    fn lease_is_current(&self, hash: u64, id: &I, incarnation: Incarnation) -> bool;
 }

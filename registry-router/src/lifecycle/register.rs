@@ -1,5 +1,4 @@
-//! Claiming a name and giving it up: admission, then insertion, then a lease; and the end of a registration, whatever
-//! its cause.
+//! Registration: validation, admission, insertion, and a lease.
 
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -9,9 +8,9 @@ use registry_core::{
     RegisterError, RegisterErrorKind, ServerId, TransportId, reentrancy,
 };
 
-use crate::binding::group::Group;
 use crate::binding::slot::BindingSlot;
 use crate::endpoint::{Endpoint, MailboxOf, RecordOf, is_dead};
+use crate::lifecycle::join_guard::JoinGuard;
 use crate::lifecycle::lease::{Lease, LeaseOwner, ServerLease, TransportLease};
 use crate::observe::events;
 use crate::registry::{Inner, Registry, ServerMailbox, TransportMailbox};
@@ -26,15 +25,34 @@ where
     X: MailboxFamily,
     P: Probe,
 {
-    /// Registers a server. Of several concurrent calls for one id exactly one succeeds.
+    /// Registers a server. Of several concurrent calls with one id, exactly one succeeds.
     ///
-    /// The registration ends when the lease is dropped. A name whose owner is dead is free: the dead one's registration
-    /// is ended first.
-    /// `metadata` may be `()`.
+    /// The registration ends when the returned lease is dropped. An id whose registration is dead can be registered: the
+    /// dead registration is ended first.
+    ///
+    /// `metadata` is anything that converts into [`Metadata`], such as `()`, an array of pairs, or a map.
     ///
     /// # Errors
     ///
-    /// [`RegisterError`] with the reason, the mailbox and the metadata.
+    /// Returns a [`RegisterError`] with the reason, the mailbox and the metadata.
+    ///
+    /// # Panics
+    ///
+    /// Panics inside a closure that reads the registry.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{RegisterErrorKind, Registry, mailbox};
+    ///
+    /// let registry = Registry::<String>::builder().build()?;
+    /// let (to_server, _inbox) = mailbox(16);
+    /// let lease = registry.register_server("tools", to_server.clone(), [("region", "eu")])?;
+    ///
+    /// let error = registry.register_server("tools", to_server, ()).unwrap_err();
+    /// assert_eq!(error.kind, RegisterErrorKind::Taken { by: lease.incarnation() });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn register_server<I>(
         &self,
         id: I,
@@ -45,18 +63,35 @@ where
         I: TryInto<ServerId>,
         I::Error: Into<InvalidId>,
     {
-        self.claim(id, Claim { mailbox, metadata: metadata.into() }, |_: &ServerId| Ok(None))
+        self.register(id, Candidate { mailbox, metadata: metadata.into() }, |_: &ServerId| Ok(None))
     }
 
-    /// Registers a transport. Of several concurrent calls for one id exactly one succeeds.
+    /// Registers a transport. Of several concurrent calls with one id, exactly one succeeds.
     ///
-    /// The registration ends when the lease is dropped. A name whose owner is dead is free: the dead one's registration
-    /// is ended first.
-    /// `metadata` may be `()`.
+    /// The registration ends when the returned lease is dropped. An id whose registration is dead can be registered: the
+    /// dead registration is ended first.
+    ///
+    /// `metadata` is anything that converts into [`Metadata`], such as `()`, an array of pairs, or a map.
     ///
     /// # Errors
     ///
-    /// [`RegisterError`] with the reason, the mailbox and the metadata.
+    /// Returns a [`RegisterError`] with the reason, the mailbox and the metadata.
+    ///
+    /// # Panics
+    ///
+    /// Panics inside a closure that reads the registry.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{Registry, mailbox};
+    ///
+    /// let registry = Registry::<String>::builder().build()?;
+    /// let (to_transport, _inbox) = mailbox(16);
+    /// let lease = registry.register_transport("conn-1", to_transport, ())?;
+    /// assert!(registry.find_transport(lease.id()).is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn register_transport<I>(
         &self,
         id: I,
@@ -67,16 +102,35 @@ where
         I: TryInto<TransportId>,
         I::Error: Into<InvalidId>,
     {
-        self.claim(id, Claim { mailbox, metadata: metadata.into() }, |_: &TransportId| Ok(None))
+        self.register(id, Candidate { mailbox, metadata: metadata.into() }, |_: &TransportId| Ok(None))
     }
 
     /// Registers a transport that is bound to `server` from the first instant at which it can be found.
     ///
     /// # Errors
     ///
-    /// [`RegisterError`] with the reason, the mailbox and the metadata. When the server is not registered, or may not have
-    /// more transports, nothing is.
-    /// When it ends while this runs, either nothing is registered, or the transport is and its binding has ended.
+    /// Returns a [`RegisterError`] with the reason, the mailbox and the metadata. If the server is not registered, or has
+    /// reached its limit of transports, the transport is not registered.
+    /// If the server's registration ends during the call, either the transport is not registered, or it is registered
+    /// and its binding has ended.
+    ///
+    /// # Panics
+    ///
+    /// Panics inside a closure that reads the registry.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{Registry, mailbox};
+    ///
+    /// let registry = Registry::<String>::builder().build()?;
+    /// let (to_server, _inbox) = mailbox(16);
+    /// let (to_transport, _replies) = mailbox(16);
+    /// let _server = registry.register_server("tools", to_server, ())?;
+    /// let transport = registry.register_transport_bound_to("conn-1", to_transport, (), "tools")?;
+    /// assert_eq!(registry.transports_of("tools"), [transport.id().clone()]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn register_transport_bound_to<I>(
         &self,
         id: I,
@@ -89,93 +143,18 @@ where
         I::Error: Into<InvalidId>,
     {
         let server = server.as_id();
-        self.claim(id, Claim { mailbox, metadata: metadata.into() }, |id: &TransportId| {
-            let group = self.inner.group_led_by(server).ok_or(RegisterErrorKind::ServerNotFound)?;
+        self.register(id, Candidate { mailbox, metadata: metadata.into() }, |id: &TransportId| {
+            let group = self.inner.group_of_server(server).ok_or(RegisterErrorKind::ServerNotFound)?;
             Ok(Some(JoinGuard::new(id.clone(), group)))
         })
     }
 
-    /// Ends a server's registration, whoever owns it, and says whether there was one.
-    ///
-    /// All of its bindings end with it, at one instant and just before its name is free, however many there are.
-    pub fn unregister_server(&self, id: impl AsId<ServerId>) -> bool {
-        self.inner.end_by_name::<ServerId>(id.as_id())
-    }
-
-    /// Ends a transport's registration, whoever owns it, and says whether there was one.
-    ///
-    /// Its binding ends with it, just before its name is free.
-    pub fn unregister_transport(&self, id: impl AsId<TransportId>) -> bool {
-        self.inner.end_by_name::<TransportId>(id.as_id())
-    }
-}
-
-/// What wants to be registered under an id.
-struct Claim<Mb> {
-    mailbox: Mb,
-    metadata: Metadata,
-}
-
-impl<Mb> Claim<Mb> {
-    fn turned_down(self, reason: impl Into<RegisterErrorKind>) -> RegisterError<Mb> {
-        RegisterError { kind: reason.into(), mailbox: self.mailbox, metadata: self.metadata }
-    }
-}
-
-/// A transport that is to join a group when it has won its name, and before it is in its table: see `Group` for why.
-///
-/// It leaves the group again unless the registration comes about, whatever prevents it: a panic too.
-pub(crate) struct JoinGuard {
-    transport: TransportId,
-    group: Arc<Group>,
-    /// `None` until it has joined, and once it has come about.
-    joined: Option<Incarnation>,
-}
-
-impl JoinGuard {
-    fn new(transport: TransportId, group: Arc<Group>) -> Self {
-        Self { transport, group, joined: None }
-    }
-
-    /// Takes the group's lock, and calls no shard.
-    fn join(&mut self, incarnation: Incarnation) -> Result<(), BindError> {
-        self.leave();
-        self.group.add(incarnation, self.transport.clone())?;
-        self.joined = Some(incarnation);
-        Ok(())
-    }
-
-    /// It is in its table.
-    fn commit(mut self) {
-        self.joined = None;
-    }
-
-    fn leave(&mut self) {
-        if let Some(incarnation) = self.joined.take() {
-            self.group.remove(incarnation);
-        }
-    }
-}
-
-impl Drop for JoinGuard {
-    fn drop(&mut self) {
-        self.leave();
-    }
-}
-
-impl<M, B, X, P> Registry<M, B, X, P>
-where
-    M: Send + 'static,
-    B: Backend,
-    X: MailboxFamily,
-    P: Probe,
-{
-    /// Registers a server or a transport: validate, admit, insert, into a group too if it is to be born in one, lease.
-    fn claim<I, T>(
+    /// Registers a server or a transport. `binding` returns the group that it is to join, if any.
+    fn register<I, T>(
         &self,
         id: T,
-        claim: Claim<MailboxOf<I, M, X>>,
-        bear: impl Fn(&I) -> Result<Option<JoinGuard>, RegisterErrorKind>,
+        candidate: Candidate<MailboxOf<I, M, X>>,
+        binding: impl Fn(&I) -> Result<Option<JoinGuard>, RegisterErrorKind>,
     ) -> Result<Lease<I>, RegisterError<MailboxOf<I, M, X>>>
     where
         I: Endpoint,
@@ -184,41 +163,41 @@ where
     {
         reentrancy::check_write("register");
         let inner = &self.inner;
-        inner.tidy();
+        inner.run_deferred();
         let id = match id.try_into() {
             Ok(id) => id,
             Err(invalid) => {
                 let invalid: InvalidId = invalid.into();
-                return Err(claim.turned_down(invalid));
+                return Err(candidate.rejected(invalid));
             }
         };
         let location = inner.location(id.as_ref());
-        if let Err(kind) = inner.check_claim(location, &id, &claim.metadata) {
-            return Err(claim.turned_down(kind));
+        if let Err(kind) = inner.check_rules(location, &id, &candidate.metadata) {
+            return Err(candidate.rejected(kind));
         }
-        let (permit, now) = match inner.admit::<I>(location, id.as_ref(), &claim.metadata) {
+        let (permit, now) = match inner.admit::<I>(location, id.as_ref(), &candidate.metadata) {
             Ok(admitted) => admitted,
-            Err(refusal) => {
+            Err(error) => {
                 inner.probe.event(location.shard, Event::Rejected);
                 inner.probe.event(location.shard, Event::Refused);
-                let kind = RegisterErrorKind::from(refusal);
+                let kind = RegisterErrorKind::from(error);
                 events::refused(I::KIND, id.as_ref(), &kind);
-                return Err(claim.turned_down(kind));
+                return Err(candidate.rejected(kind));
             }
         };
-        let Claim { mailbox, metadata } = claim;
+        let Candidate { mailbox, metadata } = candidate;
         let mut record = Some(Record::new(mailbox, metadata));
         let registered = inner.with_eviction::<I, _, _>(location, id.as_ref(), || {
-            let mut join = bear(&id)?;
-            // Looking the server up is no part of the insertion, nor is making room for another attempt.
-            let began = if join.is_some() { inner.time.now() } else { now };
-            let unplaced = record.take().expect("a head that was not inserted has come back");
+            let mut guard = binding(&id)?;
+            // The latency of the insertion does not include the lookup of the server, nor an eviction before it.
+            let began = if guard.is_some() { inner.time.now() } else { now };
+            let uninserted = record.take().expect("a record that was not inserted was returned");
             let incarnation =
-                inner.insert(location, &id, unplaced, join.as_mut(), began).map_err(|(refused, reason)| {
-                    record = Some(refused);
-                    reason
+                inner.insert(location, &id, uninserted, guard.as_mut(), began).map_err(|(returned, kind)| {
+                    record = Some(returned);
+                    kind
                 })?;
-            Ok((incarnation, join.map(JoinGuard::commit).is_some()))
+            Ok((incarnation, guard.map(JoinGuard::commit).is_some()))
         });
         let (incarnation, bound) = match registered {
             Ok(registered) => registered,
@@ -228,7 +207,7 @@ where
                     inner.probe.event(location.shard, Event::Refused);
                     events::refused(I::KIND, id.as_ref(), &kind);
                 }
-                let Record { mailbox, metadata, .. } = record.expect("a head that was not inserted has come back");
+                let Record { mailbox, metadata, .. } = record.expect("a record that was not inserted was returned");
                 return Err(RegisterError { kind, mailbox, metadata });
             }
         };
@@ -242,6 +221,18 @@ where
     }
 }
 
+/// The mailbox and the metadata of a registration that has not been admitted.
+struct Candidate<Mb> {
+    mailbox: Mb,
+    metadata: Metadata,
+}
+
+impl<Mb> Candidate<Mb> {
+    fn rejected(self, kind: impl Into<RegisterErrorKind>) -> RegisterError<Mb> {
+        RegisterError { kind: kind.into(), mailbox: self.mailbox, metadata: self.metadata }
+    }
+}
+
 impl<M, B, X, P> Inner<M, B, X, P>
 where
     M: Send + 'static,
@@ -249,101 +240,51 @@ where
     X: MailboxFamily,
     P: Probe,
 {
-    /// Inserts an entry, into a group too if it is to be born in one, and returns the incarnation that it won its name
-    /// with; or gives the head back with the reason.
+    /// Inserts an entry and returns its incarnation, or returns the record with the reason. With a guard, the transport
+    /// joins its group first.
     ///
-    /// The incarnation is drawn inside the shard when the name is won, so that of two owners of a name the later has the
-    /// greater one.
+    /// The incarnation is assigned while the shard is locked and the id is known to be free, so that of two registrations
+    /// of an id the later has the greater one.
     pub(crate) fn insert<I: Endpoint>(
         &self,
         location: Location,
         id: &I,
         mut record: RecordOf<I, M, X>,
-        mut join: Option<&mut JoinGuard>,
-        mut now: Instant,
+        mut guard: Option<&mut JoinGuard>,
+        mut began: Instant,
     ) -> Result<Incarnation, (RecordOf<I, M, X>, RegisterErrorKind)> {
         let table = I::table(self);
-        let mut slot = BindingSlot::new(join.as_ref().map(|join| Arc::clone(&join.group)));
+        let mut slot = BindingSlot::new(guard.as_ref().map(|guard| Arc::clone(&guard.group)));
         loop {
-            let mut won = record.incarnation;
+            let mut incarnation = record.incarnation;
             let complete = |records: &mut [RecordOf<I, M, X>]| {
-                won = self.next_incarnation();
-                if let Some(join) = &mut join {
-                    join.join(won)?;
+                incarnation = self.next_incarnation();
+                if let Some(guard) = &mut guard {
+                    guard.join(incarnation)?;
                 }
-                records.iter_mut().for_each(|record| record.incarnation = won);
+                records.iter_mut().for_each(|record| record.incarnation = incarnation);
                 Ok::<_, BindError>(())
             };
-            match table.insert_new_with(self.instruments(), now, location, id.clone(), (record, slot), complete) {
-                Ok(()) => return Ok(won),
-                Err(NotInserted::Declined(record, _, why)) => return Err((record, why.into())),
-                Err(NotInserted::Occupied(refused, unused)) => (record, slot) = (refused, unused),
+            match table.insert_new_with(self.instruments(), began, location, id.clone(), (record, slot), complete) {
+                Ok(()) => return Ok(incarnation),
+                Err(NotInserted::Declined(returned, _, error)) => return Err((returned, error.into())),
+                Err(NotInserted::Occupied(returned, unused)) => (record, slot) = (returned, unused),
             }
             let holder = |_: &I, record: &Record<_>, _: &BindingSlot| (record.incarnation, is_dead::<I, M, X>(record));
             match table.peek(location, id.as_ref(), holder) {
                 Some((by, false)) => {
-                    if let Some(join) = join.filter(|_| SeededBug::FailedBirthStaysBound.is_on()) {
-                        let _ = join.group.add(self.next_incarnation(), join.transport.clone());
+                    if let Some(guard) = guard.filter(|_| SeededBug::FailedBirthStaysBound.is_on()) {
+                        let _ = guard.group.add(self.next_incarnation(), guard.transport.clone());
                     }
                     return Err((record, RegisterErrorKind::Taken { by }));
                 }
                 Some((dead, true)) => {
-                    self.end::<I>(location, id.as_ref(), Some(dead));
+                    self.unregister::<I>(location, id.as_ref(), Some(dead));
                 }
-                // Whoever had the name left before it could be asked who it is; the name is free for another try.
+                // The registration ended before it could be read: the id may be free now.
                 None => {}
             }
-            now = self.time.now();
+            began = self.time.now();
         }
-    }
-
-    /// Ends whichever registration there is under a name, and says whether this call did.
-    fn end_by_name<I: Endpoint>(&self, id: &[u8]) -> bool {
-        let location = self.location(id);
-        let ended = self.put_off::<I>(location, id, None).unwrap_or_else(|| self.end::<I>(location, id, None));
-        self.tidy();
-        ended
-    }
-
-    /// Ends a registration, the given one or whichever there is, and says whether this call did.
-    pub(crate) fn end<I: Endpoint>(&self, location: Location, id: &[u8], which: Option<Incarnation>) -> bool {
-        let metadata = self.remove::<I>(location, id, which);
-        if let Some(metadata) = &metadata {
-            self.admission.release(I::KIND, metadata);
-        }
-        metadata.is_some()
-    }
-
-    /// Ends a registration, and gives its metadata if this call did: they stand for the place that admission gave it,
-    /// which is the caller's to give back.
-    ///
-    /// The bindings end inside the removal, so that nobody finds the name free and the bindings still there. All who
-    /// hear of the end hear of it when the name is free.
-    pub(crate) fn remove<I: Endpoint>(
-        &self,
-        location: Location,
-        id: &[u8],
-        which: Option<Incarnation>,
-    ) -> Option<Metadata> {
-        let which = which.filter(|_| !SeededBug::RemovalIgnoresIncarnation.is_on());
-        if SeededBug::DeathToldTooEarly.is_on() {
-            self.probe.event(location.shard, Event::Removed);
-        }
-        let mut ended = None;
-        // What was bound is dropped when the shard has been let go: there may be very many of them.
-        let mut detached = Vec::new();
-        let removed = I::table(self).remove_if(self.instruments(), location, id, |_, record, slot| {
-            if which.is_some_and(|incarnation| incarnation != record.incarnation) {
-                return false;
-            }
-            detached.extend(I::end(slot, record.incarnation));
-            ended = Some((record.incarnation, record.metadata.clone()));
-            true
-        });
-        detached.into_iter().for_each(|members| self.deferred.leave(members));
-        let (incarnation, metadata) = ended.filter(|_| removed)?;
-        self.probe.event(location.shard, Event::Removed);
-        self.waiters.tell(location.shard, incarnation);
-        Some(metadata)
     }
 }

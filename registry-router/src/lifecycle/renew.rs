@@ -1,4 +1,4 @@
-//! Registering anew what one holds: the way back in for an owner, whatever admission says to those who are new.
+//! Renewal: the owner of a lease replaces its registration without asking admission for a new place.
 
 use std::ptr;
 
@@ -21,21 +21,45 @@ where
     X: MailboxFamily,
     P: Probe,
 {
-    /// Registers a server anew under the name that a lease owns, with another mailbox and other metadata.
+    /// Replaces the registration of a lease by a new one of the same server, with another mailbox and other metadata.
     ///
-    /// For an owner who comes back, such as a client that connects again. He has the place that admission gave him and
-    /// keeps it, so no closed door, no cap and no rate refuses him; but a policy that counts by metadata, such as a cap
-    /// on a label, refuses metadata that would be counted elsewhere.
+    /// For an owner that returns, such as a client that reconnects. It keeps the place that admission gave to the old
+    /// registration, so it is refused neither when admission is closed nor by a limit or a rate. But a policy that counts
+    /// by metadata, such as a limit for each value of a label, refuses metadata that would be counted elsewhere.
     ///
-    /// It is a new registration: it has another incarnation, and no binding. The old one ends first, and between the two
-    /// the name is free for a moment.
+    /// The new registration has a new incarnation and no bindings. The old one ends first, and the id is free for a
+    /// moment in between.
     ///
     /// # Errors
     ///
-    /// [`RegisterError`] with the reason, the mailbox and the metadata. When it is
-    /// [`Refused`](RegisterErrorKind::Refused) or [`MetadataTooLarge`](RegisterErrorKind::MetadataTooLarge), the old registration stands. When it is
-    /// [`Ended`](RegisterErrorKind::LeaseExpired), the lease's registration had ended before, or is one of another registry. When it
-    /// is [`Taken`](RegisterErrorKind::Taken), somebody took the name in the moment when it was free.
+    /// Returns a [`RegisterError`] with the reason, the mailbox and the metadata:
+    ///
+    /// - [`Refused`](RegisterErrorKind::Refused) or [`MetadataTooLarge`](RegisterErrorKind::MetadataTooLarge): the old
+    ///   registration is kept.
+    /// - [`LeaseExpired`](RegisterErrorKind::LeaseExpired): the old registration had ended before, or the lease is one of
+    ///   another registry.
+    /// - [`Taken`](RegisterErrorKind::Taken): the id was registered by another caller while it was free. The old
+    ///   registration has ended.
+    ///
+    /// # Panics
+    ///
+    /// Panics inside a closure that reads the registry.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{Registry, mailbox};
+    ///
+    /// let registry = Registry::<String>::builder().build()?;
+    /// let (to_server, inbox) = mailbox(16);
+    /// let mut lease = registry.register_server("tools", to_server, ())?;
+    /// drop(inbox); // The registration is dead.
+    ///
+    /// let (to_server, _inbox) = mailbox(16);
+    /// registry.renew_server(&mut lease, to_server, [("version", "2")])?;
+    /// assert!(lease.is_current() && registry.find_server("tools").is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn renew_server(
         &self,
         lease: &mut ServerLease,
@@ -45,13 +69,33 @@ where
         self.inner.renew::<ServerId>(lease, mailbox, metadata.into())
     }
 
-    /// Registers a transport anew under the name that a lease owns, with another mailbox and other metadata.
+    /// Replaces the registration of a lease by a new one of the same transport, with another mailbox and other metadata.
     ///
-    /// As [`renew_server`](Self::renew_server). The new registration is bound to no server.
+    /// Like [`renew_server`](Self::renew_server). The new registration is not bound.
     ///
     /// # Errors
     ///
-    /// As [`renew_server`](Self::renew_server).
+    /// Returns the errors of [`renew_server`](Self::renew_server).
+    ///
+    /// # Panics
+    ///
+    /// Panics inside a closure that reads the registry.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{Registry, mailbox};
+    ///
+    /// let registry = Registry::<String>::builder().build()?;
+    /// let (to_transport, _inbox) = mailbox(16);
+    /// let mut lease = registry.register_transport("conn-1", to_transport, ())?;
+    /// let before = lease.incarnation();
+    ///
+    /// let (to_transport, _inbox) = mailbox(16);
+    /// registry.renew_transport(&mut lease, to_transport, ())?;
+    /// assert!(lease.incarnation() > before);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn renew_transport(
         &self,
         lease: &mut TransportLease,
@@ -76,9 +120,9 @@ where
         metadata: Metadata,
     ) -> Result<(), RegisterError<MailboxOf<I, M, X>>> {
         reentrancy::check_write("renew");
-        self.tidy();
+        self.run_deferred();
         let location = self.location_of_hash(lease.hash());
-        if let Err(kind) = self.may_renew(lease, &metadata) {
+        if let Err(kind) = self.check_renewal(lease, &metadata) {
             self.probe.event(location.shard, Event::Rejected);
             if matches!(kind, RegisterErrorKind::Refused(_)) {
                 self.probe.event(location.shard, Event::Refused);
@@ -86,7 +130,7 @@ where
             }
             return Err(RegisterError { kind, mailbox, metadata });
         }
-        // The place is neither given back nor asked for; from here on it goes with the new metadata.
+        // The place is neither released nor reserved anew. From here on it is accounted to the new metadata.
         if self.remove::<I>(location, lease.id().as_ref(), Some(lease.incarnation())).is_none() {
             self.probe.event(location.shard, Event::Rejected);
             return Err(RegisterError { kind: RegisterErrorKind::LeaseExpired, mailbox, metadata });
@@ -107,15 +151,19 @@ where
         Ok(())
     }
 
-    /// Whether the registration that a lease owns stands, and admission lets it be another one with these metadata.
-    fn may_renew<I: Endpoint>(&self, lease: &Lease<I>, metadata: &Metadata) -> Result<(), RegisterErrorKind> {
+    /// Checks that the registration of a lease has not ended, and that admission permits the new metadata.
+    fn check_renewal<I: Endpoint>(&self, lease: &Lease<I>, metadata: &Metadata) -> Result<(), RegisterErrorKind> {
         self.rules.check_metadata(metadata)?;
         let (location, incarnation) = (self.location_of_hash(lease.hash()), lease.incarnation());
-        let held = |_: &I, record: &Record<_>, _: &BindingSlot| {
+        let metadata_if_current = |_: &I, record: &Record<_>, _: &BindingSlot| {
             (record.incarnation == incarnation).then(|| record.metadata.clone())
         };
         let is_ours = ptr::addr_eq(lease.owner(), ptr::from_ref(self));
-        let old = if is_ours { I::table(self).peek(location, lease.id().as_ref(), held).flatten() } else { None };
+        let old = if is_ours {
+            I::table(self).peek(location, lease.id().as_ref(), metadata_if_current).flatten()
+        } else {
+            None
+        };
         self.admission.renew(I::KIND, &old.ok_or(RegisterErrorKind::LeaseExpired)?, metadata)?;
         Ok(())
     }

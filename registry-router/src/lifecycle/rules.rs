@@ -1,4 +1,4 @@
-//! What is looked at before a registration does anything: the characters of its id, and the size of its metadata.
+//! Checks of a new registration before admission: the characters of its id, and the size of its metadata.
 
 use registry_core::{Backend, Event, IdRule, InvalidId, MailboxFamily, Metadata, Probe, RegisterErrorKind};
 use registry_monitor::MetadataLimit;
@@ -8,7 +8,7 @@ use crate::endpoint::Endpoint;
 use crate::registry::Inner;
 use crate::storage::table::Location;
 
-/// What the registry itself takes, whatever the policy of admission.
+/// The rules that the registry itself enforces, independent of the admission policy.
 pub(crate) struct Rules {
     ids: IdRule,
     metadata: MetadataLimit,
@@ -20,7 +20,7 @@ impl Rules {
     }
 
     fn check_id(&self, id: &[u8]) -> Result<(), InvalidId> {
-        // An id is made from a str.
+        // Ids are constructed from text, so the bytes are always valid UTF-8.
         std::str::from_utf8(id).map_or(Ok(()), |id| self.ids.check(id))
     }
 
@@ -41,10 +41,10 @@ where
     X: MailboxFamily,
     P: Probe,
 {
-    /// Checks what a new registration brings, before anything is done for it.
+    /// Checks the id and the metadata of a new registration.
     ///
-    /// As with any id that is not valid, one that the rule refuses is not counted.
-    pub(crate) fn check_claim<I: Endpoint>(
+    /// As with any invalid id, an id that violates the rule is not counted in the statistics.
+    pub(crate) fn check_rules<I: Endpoint>(
         &self,
         location: Location,
         id: &I,

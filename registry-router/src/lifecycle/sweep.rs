@@ -1,4 +1,4 @@
-//! Finding the dead whom nobody talks to: registrations whose mailbox is closed and whose owner did not say goodbye.
+//! Sweeps: removing dead registrations that receive no messages.
 
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,17 +12,17 @@ use crate::registry::{Inner, Registry};
 use crate::seeded::SeededBug;
 use crate::sync::Mutex;
 
-/// What a sweep took out.
+/// The number of registrations that a sweep removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct SweepReport {
-    /// So many servers.
+    /// The number of servers.
     pub servers: usize,
-    /// So many transports.
+    /// The number of transports.
     pub transports: usize,
-    /// The longest that any of them can have been dead: the time since their shard was swept before. Zero if there were
-    /// none.
+    /// The longest time that any of them can have been dead: the time since the previous sweep of its shard. Zero if
+    /// none was removed.
     pub lag: Duration,
 }
 
@@ -33,52 +33,115 @@ where
     X: MailboxFamily,
     P: Probe,
 {
-    /// Ends the registrations of all whose mailbox is closed, and says how many there were.
+    /// Removes all dead registrations: those whose mailbox is closed.
     ///
-    /// Whoever was dead before the call is gone when it returns. Only registrations that were found dead are ended, and
-    /// no successor under the same name.
+    /// A registration that was dead before the call is removed when it returns. Only registrations that were found dead
+    /// are removed; a later registration of the same id is not.
     ///
-    /// A shard that has been mostly empty at all sweeps of ten seconds gives back the room of its table.
+    /// A table of a shard that was mostly empty at every sweep for ten seconds is shrunk.
     ///
-    /// O(registrations), one shard after the other; each shard is read in one go, and its dead are ended after that.
+    /// # Cost
+    ///
+    /// O(registrations), one shard after the other. Each shard is scanned in one read, and its dead registrations are
+    /// removed after that.
     ///
     /// # Panics
     ///
-    /// Inside a closure that reads the registry.
+    /// Panics inside a closure that reads the registry.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{Registry, mailbox};
+    ///
+    /// let registry = Registry::<String>::builder().build()?;
+    /// let (to_server, inbox) = mailbox(16);
+    /// let _lease = registry.register_server("tools", to_server, ())?;
+    /// drop(inbox);
+    ///
+    /// let report = registry.sweep();
+    /// assert_eq!((report.servers, report.transports), (1, 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn sweep(&self) -> SweepReport {
         reentrancy::check_write("sweep");
-        let mut all = SweepReport::default();
+        let mut total = SweepReport::default();
         for shard in 0..self.shard_count() {
             let swept = self.inner.sweep(shard, self.inner.time.now());
-            all.servers += swept.servers;
-            all.transports += swept.transports;
-            all.lag = all.lag.max(swept.lag);
+            total.servers += swept.servers;
+            total.transports += swept.transports;
+            total.lag = total.lag.max(swept.lag);
         }
-        all
+        total
     }
 
-    /// Sweeps one shard, as [`sweep`](Self::sweep) does all of them. A shard that there is not has nobody in it.
+    /// Sweeps one shard, like [`sweep`](Self::sweep). Returns an empty report if `shard` is out of range.
     ///
-    /// `now` is what the lag is told by.
+    /// `now` dates the sweep; the lag in the report is the time from the previous sweep of the shard to `now`.
     ///
     /// # Panics
     ///
-    /// Inside a closure that reads the registry.
+    /// Panics inside a closure that reads the registry.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Instant;
+    ///
+    /// use registry_router::{Registry, mailbox};
+    ///
+    /// let registry = Registry::<String>::builder().build()?;
+    /// let (to_server, inbox) = mailbox(16);
+    /// let _lease = registry.register_server("tools", to_server, ())?;
+    /// drop(inbox);
+    ///
+    /// let report = registry.sweep_shard(registry.shard_of("tools"), Instant::now());
+    /// assert_eq!(report.servers, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn sweep_shard(&self, shard: usize, now: Instant) -> SweepReport {
         reentrancy::check_write("sweep");
         if shard < self.shard_count() { self.inner.sweep(shard, now) } else { SweepReport::default() }
     }
 
-    /// A task that sweeps for ever, to be spawned by whoever wants it: each shard once in `every`, one at a time.
+    /// Returns a task that sweeps each shard once in `every`, to be spawned on a tokio runtime.
     ///
-    /// It takes one shard per tick, so that the work is spread evenly, at most one in a millisecond: with `every` below
-    /// that many milliseconds a round takes longer. A dead registration nobody talks to is gone within about one round.
-    /// It does not keep the registry alive, and ends at the next tick when the last handle is gone; it can be dropped
-    /// at any time.
+    /// The task sweeps one shard per tick, so that the work is spread evenly. Ticks are at least one millisecond apart:
+    /// a round takes at least as many milliseconds as there are shards. A dead registration that receives no messages is
+    /// removed within about one round.
+    /// The task does not keep the registry alive, and completes at the first tick after the last handle is dropped.
+    ///
+    /// # Cancel safety
+    ///
+    /// The task can be dropped or aborted at any time.
     ///
     /// # Panics
     ///
-    /// When polled outside of a tokio runtime whose clock is enabled.
+    /// Panics when polled outside a tokio runtime with time enabled.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    ///
+    /// use registry_router::{Registry, mailbox};
+    ///
+    /// let registry = Registry::<String>::builder().build()?;
+    /// let sweeper = tokio::spawn(registry.sweep_task(Duration::from_secs(10)));
+    /// let (to_server, inbox) = mailbox(16);
+    /// let _lease = registry.register_server("tools", to_server, ())?;
+    /// drop(inbox);
+    ///
+    /// tokio::time::sleep(Duration::from_secs(11)).await;
+    /// assert_eq!(registry.server_count(), 0);
+    ///
+    /// drop(registry);
+    /// sweeper.await?; // Completes, because the last handle has been dropped.
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn sweep_task(&self, every: Duration) -> impl Future<Output = ()> + Send + 'static {
         let shards = self.shard_count();
         let pause = (every / u32::try_from(shards).unwrap_or(u32::MAX)).max(Duration::from_millis(1));
@@ -104,19 +167,19 @@ where
 {
     pub(crate) fn sweep(&self, shard: usize, now: Instant) -> SweepReport {
         let _span = events::sweeping(shard);
-        let before = self.sweep_times.visit(shard, now);
-        let servers = self.sweep_side::<ServerId>(shard, before, now);
-        let transports = self.sweep_side::<TransportId>(shard, before, now);
+        let before = self.sweep_times.record(shard, now);
+        let servers = self.sweep_kind::<ServerId>(shard, before, now);
+        let transports = self.sweep_kind::<TransportId>(shard, before, now);
         let lag = if servers + transports > 0 { now.saturating_duration_since(before) } else { Duration::ZERO };
         let swept = SweepReport { servers, transports, lag };
         events::swept(shard, &swept);
-        self.give_back_room::<ServerId>(shard, now);
-        self.give_back_room::<TransportId>(shard, now);
-        self.tidy_up();
+        self.shrink_if_sparse::<ServerId>(shard, now);
+        self.shrink_if_sparse::<TransportId>(shard, now);
+        self.run_deferred_in_background();
         swept
     }
 
-    fn sweep_side<I: Endpoint>(&self, shard: usize, before: Instant, now: Instant) -> usize {
+    fn sweep_kind<I: Endpoint>(&self, shard: usize, before: Instant, now: Instant) -> usize {
         let mut dead = Vec::new();
         I::table(self).for_each_of(shard, |id, record, _| {
             if is_dead::<I, M, X>(record) {
@@ -125,10 +188,10 @@ where
         });
         let mut ended = 0;
         for (id, incarnation) in dead {
-            let which = Some(incarnation).filter(|_| !SeededBug::SweepRemovesByName.is_on());
-            // A message may have found it meanwhile.
-            if self.end::<I>(self.location(id.as_ref()), id.as_ref(), which) {
-                self.probe.event(shard, Event::Swept);
+            let incarnation = Some(incarnation).filter(|_| !SeededBug::SweepRemovesByName.is_on());
+            // A sender may have removed it meanwhile.
+            if self.unregister::<I>(self.location(id.as_ref()), id.as_ref(), incarnation) {
+                self.probe.event(shard, Event::SweepReport);
                 self.probe.record_latency(shard, Operation::CleanUp, before, now);
                 ended += 1;
             }
@@ -137,7 +200,7 @@ where
     }
 }
 
-/// When each shard was last swept, and when it was before that.
+/// The times of the last two sweeps of each shard.
 pub(crate) struct SweepTimes(Box<[Mutex<[Instant; 2]>]>);
 
 impl SweepTimes {
@@ -145,13 +208,14 @@ impl SweepTimes {
         Self((0..shards).map(|_| Mutex::new([now; 2])).collect())
     }
 
-    /// Notes a visit, and says when the one before it was.
+    /// Records a sweep, and returns the time of the previous one.
     ///
-    /// If that was by a clock that was ahead, it is not known when; then the one before is told, which is longer ago.
-    fn visit(&self, shard: usize, now: Instant) -> Instant {
-        let mut sweep_times = self.0[shard].lock().unwrap_or_else(PoisonError::into_inner);
-        let before = sweep_times.iter().copied().find(|visit| *visit <= now).unwrap_or(now);
-        *sweep_times = [now, before];
+    /// If the recorded time of the previous sweep is in the future, it was wrong; then the time of the one before it is
+    /// returned, so that the lag is too long rather than too short.
+    fn record(&self, shard: usize, now: Instant) -> Instant {
+        let mut times = self.0[shard].lock().unwrap_or_else(PoisonError::into_inner);
+        let before = times.iter().copied().find(|time| *time <= now).unwrap_or(now);
+        *times = [now, before];
         before
     }
 }
@@ -161,14 +225,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_visit_by_a_clock_that_was_ahead_hides_no_lag() {
+    fn a_sweep_dated_in_the_future_hides_no_lag() {
         let (start, second) = (Instant::now(), Duration::from_secs(1));
         let sweep_times = SweepTimes::new(1, start);
-        let visit = |after: u32| sweep_times.visit(0, start + after * second) - start;
-        assert_eq!([1, 2, 3_602].map(visit), [0, 1, 2].map(|before| before * second));
-        assert_eq!([4, 5, 6].map(visit), [2, 4, 5].map(|before| before * second), "no later than it was");
-        // Set back for good, to before the start.
+        let record = |after: u32| sweep_times.record(0, start + after * second) - start;
+        assert_eq!([1, 2, 3_602].map(record), [0, 1, 2].map(|before| before * second));
+        assert_eq!(
+            [4, 5, 6].map(record),
+            [2, 4, 5].map(|before| before * second),
+            "never later than the previous sweep"
+        );
+        // The clock is set back permanently, to before the start.
         let early = |before: u32| start - before * second;
-        assert_eq!([9, 8].map(|before| sweep_times.visit(0, early(before))), [9, 9].map(early));
+        assert_eq!([9, 8].map(|before| sweep_times.record(0, early(before))), [9, 9].map(early));
     }
 }

@@ -257,7 +257,7 @@ where
 {
     fn tick(&self, now: Instant) -> Vec<HealthChange> {
         let _span = events::checking(self.partition.shards());
-        self.tidy_up();
+        self.run_deferred_in_background();
         let changes = self.check(now);
         self.probe.on_health_check(now);
         self.tell();

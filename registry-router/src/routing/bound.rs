@@ -138,7 +138,7 @@ impl<M: Send + 'static, X: MailboxFamily> fmt::Debug for BoundRoute<M, X> {
 
 impl<M: Send + 'static, X: MailboxFamily> Drop for CachedRoute<M, X> {
     fn drop(&mut self) {
-        self.group.take_back(self.transport, &self.token);
+        self.group.return_token(self.transport, &self.token);
     }
 }
 
@@ -206,7 +206,7 @@ where
         loop {
             let incarnation = route.incarnation;
             let bound = self.registered(route.location, route.transport.as_bytes(), |_: &TransportId, record, slot| {
-                (record.incarnation == incarnation).then(|| slot.group_with_ticket(incarnation))
+                (record.incarnation == incarnation).then(|| slot.group_with_token(incarnation))
             });
             let (group, token) = match bound.flatten() {
                 None => return Err(BoundRouteError::TransportNotFound(carrier)),
