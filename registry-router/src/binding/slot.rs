@@ -190,8 +190,8 @@ impl SlotState {
 
     /// Marks the registration as ended, and takes its group.
     fn end(&mut self) -> Option<Arc<Group>> {
-        let previous = self.0.replace(Arc::clone(ended()));
-        previous.filter(|group| !Arc::ptr_eq(group, ended()))
+        let ended = ended();
+        self.0.replace(Arc::clone(ended)).filter(|previous| !Arc::ptr_eq(previous, ended))
     }
 }
 
