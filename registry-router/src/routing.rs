@@ -1,4 +1,4 @@
-//! Delivery of messages: to one receiver, to many, over a bound route, or once there is room.
+//! Message delivery: to one receiver, to many, along a cached route, or when the receiver has room.
 
 pub(crate) mod batch;
 pub(crate) mod bound;

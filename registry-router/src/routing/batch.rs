@@ -1,8 +1,8 @@
-//! Work in bulk: many lookups and many messages in one call, so that their cache misses overlap.
+//! Bulk operations: many lookups or messages in one call, so that their cache misses overlap.
 //!
-//! All goes by runs of at most [`MAX_BATCH`]: hash all, count all, read all, and only then do what is to be done with
-//! what was found. Nothing is allocated for a run. The user's own code (ids, messages and their drop) runs between runs,
-//! where nothing is held.
+//! The input is processed in batches of at most [`MAX_BATCH`]: hash all ids, count all lookups, read all entries, and
+//! only then use the results. A batch allocates nothing. User code (ids, messages and their destructors) runs between
+//! batches, while no shard is held.
 
 use registry_core::{
     AsId, Backend, Batch, Entry, EntryRef, Event, MAX_BATCH, Mailbox, MailboxFamily, Probe, RouteError, ServerId,
@@ -13,7 +13,7 @@ use crate::binding::slot::BindingSlot;
 use crate::endpoint::{Endpoint, MailboxOf, RecordOf, is_dead};
 use crate::mailbox::is_large;
 use crate::registry::{Inner, Registry, ServerMailbox, TransportMailbox};
-use crate::routing::delivery::{ByValue, Carrier, PendingDelivery, unloaded};
+use crate::routing::delivery::{ByValue, Carrier, PendingDelivery, message_error};
 use crate::storage::{
     batch::{LocatedId, Mask16},
     table::Location,
@@ -26,15 +26,31 @@ where
     X: MailboxFamily,
     P: Probe,
 {
-    /// Reads many servers in place: `read` is called for each id, in the order given, with its place and what is found.
+    /// Reads many servers in place: calls `read` for each id, in order, with its index and its entry, if there is one.
     ///
-    /// Each is found, or not, at an instant of the call, its own; together they are no snapshot. An id that is given twice
-    /// is looked up twice. The same holds for `read` as in [`with_server`](Self::with_server), but it holds up others in up
-    /// to 16 shards.
+    /// Each id is looked up at its own instant during the call; the results together are not a snapshot. An id that is
+    /// given twice is looked up twice. `read` is subject to the rules of [`with_server`](Self::with_server), except that
+    /// it delays other callers in up to 16 shards.
     ///
-    /// Faster than as many single lookups where there are more registrations than fit into the processor's caches, for
-    /// it waits for up to 16 of them at a time; where they do fit there is nothing to wait for, and single ones are
-    /// faster. Takes no lock of ours, allocates nothing and touches no reference count.
+    /// # Cost
+    ///
+    /// Faster than single lookups when the registrations do not fit into the processor's caches, because up to 16 cache
+    /// misses overlap; slower when they do fit. Takes no lock of the registry's own, allocates nothing and touches no
+    /// reference count.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use registry_router::{Registry, mailbox};
+    /// let registry: Registry<&str> = Registry::builder().build()?;
+    /// let (mailbox, _inbox) = mailbox(16);
+    /// let _lease = registry.register_server("a", mailbox, ())?;
+    ///
+    /// let mut found = Vec::new();
+    /// registry.with_many_servers(&["a", "b"], |index, entry| found.push((index, entry.is_some())));
+    /// assert_eq!(found, [(0, true), (1, false)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn with_many_servers(
         &self,
         ids: &[impl AsId<ServerId>],
@@ -44,7 +60,21 @@ where
         self.inner.settle();
     }
 
-    /// Reads many transports in place, as [`with_many_servers`](Self::with_many_servers) does servers.
+    /// Reads many transports in place; the counterpart of [`with_many_servers`](Self::with_many_servers).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use registry_router::{Registry, mailbox};
+    /// let registry: Registry<&str> = Registry::builder().build()?;
+    /// let (mailbox, _inbox) = mailbox(16);
+    /// let _lease = registry.register_transport("conn-1", mailbox, ())?;
+    ///
+    /// let mut found = 0;
+    /// registry.with_many_transports(&["conn-1", "conn-2"], |_, entry| found += usize::from(entry.is_some()));
+    /// assert_eq!(found, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn with_many_transports(
         &self,
         ids: &[impl AsId<TransportId>],
@@ -54,17 +84,42 @@ where
         self.inner.settle();
     }
 
-    /// Owned handles to many servers, in the order of the ids; `None` for each that there is not.
+    /// Returns owned handles to many servers, in the order of the ids; `None` for each id that is not registered.
     ///
-    /// As [`with_many_servers`](Self::with_many_servers), but clones mailboxes and metadata, so touches their reference
-    /// counts, and allocates the list.
+    /// Like [`with_many_servers`](Self::with_many_servers), but clones mailboxes and metadata, which touches their
+    /// reference counts, and allocates the list.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use registry_router::{Registry, mailbox};
+    /// let registry: Registry<&str> = Registry::builder().build()?;
+    /// let (mailbox, _inbox) = mailbox(16);
+    /// let _lease = registry.register_server("a", mailbox, ())?;
+    ///
+    /// let found = registry.find_many_servers(&["a", "b"]);
+    /// assert_eq!(found[0].as_ref().map(|entry| entry.id.as_ref()), Some("a"));
+    /// assert!(found[1].is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn find_many_servers(&self, ids: &[impl AsId<ServerId>]) -> Vec<Option<Entry<ServerId, ServerMailbox<M, X>>>> {
         self.inner.find_many(ids)
     }
 
-    /// Owned handles to many transports, in the order of the ids; `None` for each that there is not.
+    /// Returns owned handles to many transports; the counterpart of [`find_many_servers`](Self::find_many_servers).
     ///
-    /// As [`find_many_servers`](Self::find_many_servers).
+    /// # Examples
+    ///
+    /// ```
+    /// # use registry_router::{Registry, mailbox};
+    /// let registry: Registry<&str> = Registry::builder().build()?;
+    /// let (mailbox, _inbox) = mailbox(16);
+    /// let _lease = registry.register_transport("conn-1", mailbox, ())?;
+    ///
+    /// let found = registry.find_many_transports(&["conn-1", "conn-2"]);
+    /// assert!(found[0].is_some() && found[1].is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn find_many_transports(
         &self,
         ids: &[impl AsId<TransportId>],
@@ -72,18 +127,35 @@ where
         self.inner.find_many(ids)
     }
 
-    /// Puts many messages into mailboxes of servers, each at once or not at all: for each message the server, who sends it,
-    /// and the message.
+    /// Sends many messages to servers without waiting. Each item is the receiver, the sender and the message.
     ///
-    /// What is not delivered comes back, with its place in the order given and the reason, in that order; an empty list
-    /// means that all are in their mailboxes.
-    /// Each message is delivered, or not, as by [`route_to_server`](Self::route_to_server), at an instant of its own.
-    /// Messages to one server stay in the order given, and behind those that the same thread sent there before.
-    /// A server whose mailbox is found closed is taken out of the registry; until that is done, at latest when 16 messages
-    /// have been tried, further messages to it come back as closed too.
+    /// Returns the undelivered messages in order, each with its index in `messages` and the reason. An empty list means
+    /// that every message is in its mailbox.
     ///
-    /// `messages` is asked for more while nothing is held. Allocates only the list, and only if there is something in it;
-    /// and a box for each message of more than 1,024 bytes.
+    /// Each message is delivered as by [`route_to_server`](Self::route_to_server), at its own instant. Messages to one
+    /// server stay in order, and behind those that the same thread has sent there before. A server whose mailbox is
+    /// found closed is removed from the registry once the batch of up to 16 messages has been tried; until then further
+    /// messages to it are returned as closed too.
+    ///
+    /// # Cost
+    ///
+    /// `messages` is advanced while no shard is held. Allocates only the list, and only if it is not empty; and a box for
+    /// each message of more than 1,024 bytes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use registry_router::{Registry, RouteError, TransportId, mailbox};
+    /// let registry: Registry<&str> = Registry::builder().build()?;
+    /// let (mailbox, mut inbox) = mailbox(16);
+    /// let _lease = registry.register_server("a", mailbox, ())?;
+    ///
+    /// let from = TransportId::new("conn-1")?;
+    /// let undelivered = registry.route_many_to_servers([("a", &from, "one"), ("b", &from, "two")]);
+    /// assert_eq!(undelivered, [(1, RouteError::NotFound("two"))]);
+    /// assert_eq!(inbox.try_recv()?.message, "one");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn route_many_to_servers<'f, S: AsId<ServerId>>(
         &self,
         messages: impl IntoIterator<Item = (S, &'f TransportId, M)>,
@@ -95,9 +167,23 @@ where
         }
     }
 
-    /// Puts many messages into mailboxes of transports, each at once or not at all.
+    /// Sends many messages to transports without waiting; the counterpart of
+    /// [`route_many_to_servers`](Self::route_many_to_servers).
     ///
-    /// As [`route_many_to_servers`](Self::route_many_to_servers), the other way round.
+    /// # Examples
+    ///
+    /// ```
+    /// # use registry_router::{Registry, ServerId, mailbox};
+    /// let registry: Registry<&str> = Registry::builder().build()?;
+    /// let (mailbox, mut inbox) = mailbox(16);
+    /// let _lease = registry.register_transport("conn-1", mailbox, ())?;
+    ///
+    /// let from = ServerId::new("a")?;
+    /// let undelivered = registry.route_many_to_transports([("conn-1", &from, "one"), ("conn-1", &from, "two")]);
+    /// assert!(undelivered.is_empty());
+    /// assert_eq!([inbox.try_recv()?.message, inbox.try_recv()?.message], ["one", "two"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn route_many_to_transports<'f, T: AsId<TransportId>>(
         &self,
         messages: impl IntoIterator<Item = (T, &'f ServerId, M)>,
@@ -113,8 +199,8 @@ where
 /// An owned handle to one kind of registration.
 type Found<I, M, X> = Entry<I, MailboxOf<I, M, X>>;
 
-/// Takes up the next message, with whom it is for.
-// Apart, as is `unload_into`, because a message by value takes room on the stack of whatever handles it.
+/// Returns the next message with its receiver.
+// A function of its own, like `push_undelivered`: a message by value takes up the stack of every function that handles it.
 fn load_next<'f, S, F, M, C>(messages: &mut impl Iterator<Item = (S, &'f F, M)>) -> Option<(S, C)>
 where
     F: Clone + 'f,
@@ -128,21 +214,21 @@ where
 }
 
 #[cold]
-fn unload_into<F, M, C: Carrier<F, M>>(
-    returned: &mut Vec<(usize, RouteError<M>)>,
-    location: usize,
+fn push_undelivered<F, M, C: Carrier<F, M>>(
+    undelivered: &mut Vec<(usize, RouteError<M>)>,
+    index: usize,
     error: RouteError<C>,
 ) {
-    returned.push((location, unloaded(error)));
+    undelivered.push((index, message_error(error)));
 }
 
-/// No parcels yet.
+/// Returns an empty batch of deliveries.
 pub(crate) const fn no_deliveries<C>() -> [PendingDelivery<C>; MAX_BATCH] {
     [const { PendingDelivery::Delivered }; MAX_BATCH]
 }
 
-/// Loads what a delivery to each of a run will write to, so that the misses of all overlap: a delivery has locked
-/// instructions, which wait for all loads before them.
+/// Prefetches the mailboxes of a batch, so that their cache misses overlap: a delivery executes locked instructions, which
+/// wait for all earlier loads.
 #[inline]
 pub(crate) fn prefetch<I: Endpoint, M: Send + 'static, X: MailboxFamily>(
     batch: &Batch<'_, I, RecordOf<I, M, X>, BindingSlot>,
@@ -152,14 +238,14 @@ pub(crate) fn prefetch<I: Endpoint, M: Send + 'static, X: MailboxFamily>(
     }
 }
 
-/// Who of a run is not dead.
+/// Returns which entries of a batch are not dead.
 #[inline]
 fn alive_in<I: Endpoint, M: Send + 'static, X: MailboxFamily>(
     batch: &Batch<'_, I, RecordOf<I, M, X>, BindingSlot>,
 ) -> Mask16 {
     let mut alive = Mask16::default();
-    for (location, seen) in batch.iter().enumerate() {
-        alive.add_if(seen.is_some_and(|(_, record, _)| !is_dead::<I, M, X>(record)), location);
+    for (index, parts) in batch.iter().enumerate() {
+        alive.add_if(parts.is_some_and(|(_, record, _)| !is_dead::<I, M, X>(record)), index);
     }
     alive
 }
@@ -171,9 +257,9 @@ where
     X: MailboxFamily,
     P: Probe,
 {
-    /// Says where each is, of at most [`MAX_BATCH`].
+    /// Locates at most [`MAX_BATCH`] ids.
     #[inline]
-    pub(crate) fn ask<'a>(&self, ids: impl IntoIterator<Item = &'a [u8]>) -> ([LocatedId<'a>; MAX_BATCH], usize) {
+    pub(crate) fn locate_batch<'a>(&self, ids: impl IntoIterator<Item = &'a [u8]>) -> ([LocatedId<'a>; MAX_BATCH], usize) {
         let mut located = [LocatedId { location: Location { hash: 0, shard: 0 }, id: &[] }; MAX_BATCH];
         let mut length = 0;
         for (located, id) in located.iter_mut().zip(ids) {
@@ -183,22 +269,22 @@ where
         (located, length)
     }
 
-    /// Lookups of registrations that are not dead, counted.
+    /// Looks up registrations that are not dead, and counts the lookups.
     fn find_each<I: Endpoint>(
         &self,
         ids: &[impl AsId<I>],
         mut read: impl FnMut(usize, Option<EntryRef<'_, I, MailboxOf<I, M, X>>>),
     ) {
-        for (number, ids) in ids.chunks(MAX_BATCH).enumerate() {
-            let (located, length) = self.ask(ids.iter().map(AsId::as_id));
+        for (chunk, ids) in ids.chunks(MAX_BATCH).enumerate() {
+            let (located, length) = self.locate_batch(ids.iter().map(AsId::as_id));
             I::table(self).read_each(self.instruments(), I::KIND, &located[..length], |first, batch| {
-                // All are asked whether they live before one is shown, for the answers are cache misses too.
+                // All closed flags are read before the first entry is passed on, because they are cache misses too.
                 let alive = alive_in::<I, M, X>(batch);
                 let mut missed = Mask16::default();
-                for (location, seen) in batch.iter().enumerate() {
-                    missed.add_if(!alive.has(location), location);
-                    let entry = seen.filter(|_| alive.has(location)).map(|(id, record, _)| record.entry(id));
-                    read(number * MAX_BATCH + first + location, entry);
+                for (index, parts) in batch.iter().enumerate() {
+                    missed.add_if(!alive.has(index), index);
+                    let entry = parts.filter(|_| alive.has(index)).map(|(id, record, _)| record.entry(id));
+                    read(chunk * MAX_BATCH + first + index, entry);
                 }
                 missed
             });
@@ -216,29 +302,28 @@ where
         messages: impl IntoIterator<Item = (S, &'f I::Peer, M)>,
     ) -> Vec<(usize, RouteError<M>)> {
         let mut messages = messages.into_iter();
-        let mut returned = Vec::new();
-        for number in 0.. {
+        let mut undelivered = Vec::new();
+        for chunk in 0.. {
             let mut receivers = [const { None }; MAX_BATCH];
             let mut pending = no_deliveries();
             let mut length = 0;
             for (receiver, pending) in receivers.iter_mut().zip(&mut pending) {
                 let Some((to, carrier)) = load_next(&mut messages) else { break };
                 *receiver = Some(to);
-                *pending = PendingDelivery::Waiting(carrier);
+                *pending = PendingDelivery::Untried(carrier);
                 length += 1;
             }
-            let (located, _) = self.ask(receivers.iter().flatten().map(AsId::as_id));
+            let (located, _) = self.locate_batch(receivers.iter().flatten().map(AsId::as_id));
             self.deliver_each::<I, C>(&located[..length], &mut pending);
-            for ((location, pending), located) in (number * MAX_BATCH..).zip(pending).zip(&located[..length]) {
+            for ((index, pending), located) in (chunk * MAX_BATCH..).zip(pending).zip(&located[..length]) {
                 match pending {
                     PendingDelivery::Delivered => self.probe.event(located.location.shard, Event::Routed),
-                    PendingDelivery::Waiting(carrier) => {
-                        unload_into(&mut returned, location, RouteError::NotFound(carrier))
+                    PendingDelivery::Untried(carrier) => {
+                        push_undelivered(&mut undelivered, index, RouteError::NotFound(carrier))
                     }
-                    PendingDelivery::Back(try_send_error, incarnation) => {
-                        let error =
-                            self.try_send_error::<I, C>(located.location, located.id, incarnation, try_send_error);
-                        unload_into(&mut returned, location, error);
+                    PendingDelivery::Returned(error, incarnation) => {
+                        let error = self.on_undelivered::<I, C>(located.location, located.id, incarnation, error);
+                        push_undelivered(&mut undelivered, index, error);
                     }
                 }
             }
@@ -246,10 +331,10 @@ where
                 break;
             }
         }
-        returned
+        undelivered
     }
 
-    /// Delivers to each that is registered, dead or not; counted as lookups.
+    /// Delivers to each registered id, dead or not, and counts the lookups.
     fn deliver_each<I: Endpoint, C: Carrier<I::Peer, M>>(
         &self,
         located: &[LocatedId<'_>],
@@ -258,9 +343,9 @@ where
         I::table(self).read_each(self.instruments(), I::KIND, located, |first, batch| {
             prefetch::<I, M, X>(batch);
             let mut missed = Mask16::default();
-            for (location, (seen, pending)) in batch.iter().zip(&mut pending[first..]).enumerate() {
-                match seen {
-                    None => missed.add_if(true, location),
+            for (index, (parts, pending)) in batch.iter().zip(&mut pending[first..]).enumerate() {
+                match parts {
+                    None => missed.add_if(true, index),
                     Some((_, record, _)) => pending.deliver(record),
                 }
             }

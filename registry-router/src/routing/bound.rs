@@ -1,4 +1,4 @@
-//! Sending to the server that a transport is bound to: with two lookups, or with none for one who remembers the way.
+//! Sends to the server that a transport is bound to: with two lookups, or with none along a cached route.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,15 +11,18 @@ use crate::binding::group::Group;
 use crate::binding::token::BindingToken;
 use crate::mailbox::{Tokio, is_large};
 use crate::registry::{Inner, Registry, RegistryId, ServerMailbox};
-use crate::routing::delivery::{ByValue, Carrier, PendingDelivery, give_back};
+use crate::routing::delivery::{ByValue, Carrier, PendingDelivery, fail};
 use crate::seeded::SeededBug;
 use crate::storage::table::Location;
 
-/// A transport's way to the server that it is bound to, remembered from message to message.
+/// A route from a transport to the server that it is bound to, cached between messages.
 ///
-/// Made by [`Registry::bound_route`] for one registration of a transport, and taken by [`try_send`](Self::try_send).
-/// It does not keep its registry alive. Once it has been taken, it keeps a clone of the server's mailbox, until it is
-/// taken again or dropped; so a server that ends should close its inbox, and not wait for all senders to go.
+/// Created by [`Registry::bound_route`] for one registration of a transport, and used with
+/// [`try_send`](Self::try_send).
+///
+/// A route does not keep its registry alive. After the first message it holds a clone of the server's mailbox, until it
+/// finds another server or is dropped. So a server that shuts down should close its inbox, and not wait until all sending
+/// ends are gone.
 pub struct BoundRoute<M: Send + 'static, X: MailboxFamily = Tokio> {
     transport: TransportId,
     location: Location,
@@ -28,12 +31,12 @@ pub struct BoundRoute<M: Send + 'static, X: MailboxFamily = Tokio> {
     cached: Option<CachedRoute<M, X>>,
 }
 
-/// Where a binding leads, and how to see whether it still does.
+/// The server of a binding, and how to tell whether the binding still holds.
 struct CachedRoute<M: Send + 'static, X: MailboxFamily> {
     mailbox: ServerMailbox<M, X>,
     server: Location,
     group: Arc<Group>,
-    /// Which member of the group the ticket is for.
+    /// The member of the group that the token belongs to.
     transport: Incarnation,
     token: Arc<BindingToken>,
 }
@@ -45,11 +48,30 @@ where
     X: MailboxFamily,
     P: Probe,
 {
-    /// A route from a transport to the server that it is bound to, now or at any later time; `None` if there is no such
-    /// transport.
+    /// Returns a route from a transport to the server that it is bound to, now or later; `None` if the transport is not
+    /// registered.
     ///
-    /// It is for this registration of the transport: for whoever has the name after it, it leads nowhere.
-    /// One lookup. The first message finds the way.
+    /// The route belongs to this registration of the transport: it never routes for a later registration of the same id.
+    ///
+    /// # Cost
+    ///
+    /// One lookup. The server is looked up by the first message.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use registry_router::{Registry, mailbox};
+    /// let registry: Registry<&str> = Registry::builder().build()?;
+    /// let (to_server, mut inbox) = mailbox(16);
+    /// let _server = registry.register_server("echo", to_server, ())?;
+    /// let (to_transport, _replies) = mailbox(16);
+    /// let _transport = registry.register_transport_bound_to("conn-1", to_transport, (), "echo")?;
+    ///
+    /// let mut route = registry.bound_route("conn-1").ok_or("not registered")?;
+    /// route.try_send(&registry, "hello")?;
+    /// assert_eq!(inbox.try_recv()?.message, "hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn bound_route(&self, transport: impl AsId<TransportId>) -> Option<BoundRoute<M, X>> {
         let location = self.inner.location(transport.as_id());
         let (transport, incarnation) =
@@ -58,16 +80,36 @@ where
         Some(BoundRoute { transport, location, incarnation, registry: self.inner.id, cached: None })
     }
 
-    /// Puts a message into the mailbox of the server that a transport is bound to, at once or not at all, in the name of
-    /// the transport.
+    /// Sends a message to the server that a transport is bound to, without waiting. The transport is the sender.
     ///
-    /// Two lookups and the transport's own lock, as [`server_for_transport`](Self::server_for_transport) and
-    /// [`route_to_server`](Self::route_to_server), but the server cannot have left its name to another one in between.
-    /// For more than one message, see [`bound_route`](Self::bound_route).
+    /// Unlike [`server_for_transport`](Self::server_for_transport) followed by
+    /// [`route_to_server`](Self::route_to_server), this never delivers to a later registration of the server's id.
+    /// To send more than one message, use [`bound_route`](Self::bound_route).
     ///
     /// # Errors
     ///
-    /// [`BoundRouteError`] with the message. A server whose mailbox is found closed is taken out of the registry.
+    /// Returns a [`BoundRouteError`] with the message. A server whose mailbox is found closed is removed from the registry.
+    ///
+    /// # Cost
+    ///
+    /// Two lookups and the transport's own lock.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use registry_router::{BoundRouteError, Registry, mailbox};
+    /// let registry: Registry<&str> = Registry::builder().build()?;
+    /// let (to_server, mut inbox) = mailbox(16);
+    /// let _server = registry.register_server("echo", to_server, ())?;
+    /// let (to_transport, _replies) = mailbox(16);
+    /// let _transport = registry.register_transport_bound_to("conn-1", to_transport, (), "echo")?;
+    ///
+    /// registry.route_to_bound_server("conn-1", "hello")?;
+    /// assert_eq!(inbox.try_recv()?.message, "hello");
+    /// registry.unbind_transport("conn-1");
+    /// assert_eq!(registry.route_to_bound_server("conn-1", "again"), Err(BoundRouteError::NotBound("again")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn route_to_bound_server(
         &self,
         transport: impl AsId<TransportId>,
@@ -82,21 +124,39 @@ where
 }
 
 impl<M: Send + 'static, X: MailboxFamily> BoundRoute<M, X> {
-    /// Puts a message into the mailbox of the server that the route's transport is bound to, at once or not at all.
+    /// Sends a message to the server that the route's transport is bound to, without waiting.
     ///
-    /// While the binding is the one of the message before, this is no lookup: two loads of what changes with bindings
-    /// only, and one `try_send`. Otherwise the way is found anew, by two lookups, to whichever server the transport is
-    /// bound to by then.
     /// A call that starts after unbinding, moving, or the end of either registration has returned does not deliver to the
-    /// old server, and none ever delivers to a successor under its name.
-    ///
-    /// Counted as a message in the server's shard, and as lookups only if there are some.
-    /// Else as [`Registry::route_to_server`], to which messages of one thread stay in order.
+    /// former server, and no call ever delivers to a later registration of that server's id.
+    /// Messages of one thread stay in order, also with those sent by [`Registry::route_to_server`].
+    /// The message is counted in the server's shard; lookups are counted only if there are any.
     ///
     /// # Errors
     ///
-    /// [`BoundRouteError`] with the message. A server whose mailbox is found closed is taken out of the registry. A route
-    /// of another registry is one of a transport that is not registered.
+    /// Returns a [`BoundRouteError`] with the message. A server whose mailbox is found closed is removed from the registry.
+    /// If the route belongs to another registry, the error is [`BoundRouteError::TransportNotFound`].
+    ///
+    /// # Cost
+    ///
+    /// While the binding is the same as for the previous message: no lookup, two loads of words that only change with
+    /// bindings, and one `try_send`. Otherwise two lookups, which find the server that the transport is bound to by then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use registry_router::{Registry, mailbox};
+    /// # let registry: Registry<&str> = Registry::builder().build()?;
+    /// # let (to_server, mut inbox) = mailbox(16);
+    /// # let _server = registry.register_server("echo", to_server, ())?;
+    /// # let (to_transport, _replies) = mailbox(16);
+    /// let _transport = registry.register_transport_bound_to("conn-1", to_transport, (), "echo")?;
+    /// let mut route = registry.bound_route("conn-1").ok_or("not registered")?;
+    /// for message in ["one", "two"] {
+    ///     route.try_send(&registry, message)?;
+    /// }
+    /// assert_eq!([inbox.try_recv()?.message, inbox.try_recv()?.message], ["one", "two"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn try_send<B: Backend, P: Probe>(
         &mut self,
@@ -110,17 +170,60 @@ impl<M: Send + 'static, X: MailboxFamily> BoundRoute<M, X> {
         }
     }
 
-    /// The transport.
+    /// Returns the id of the transport.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use registry_router::{Registry, mailbox};
+    /// # let registry: Registry<&str> = Registry::builder().build()?;
+    /// # let (to_transport, _replies) = mailbox(16);
+    /// let _transport = registry.register_transport("conn-1", to_transport, ())?;
+    /// let route = registry.bound_route("conn-1").ok_or("not registered")?;
+    /// assert_eq!(route.transport(), "conn-1");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn transport(&self) -> &TransportId {
         &self.transport
     }
 
-    /// Which registration of the transport it is for.
+    /// Returns the incarnation of the transport's registration that the route belongs to.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use registry_router::{Registry, mailbox};
+    /// # let registry: Registry<&str> = Registry::builder().build()?;
+    /// # let (to_transport, _replies) = mailbox(16);
+    /// let transport = registry.register_transport("conn-1", to_transport, ())?;
+    /// let route = registry.bound_route("conn-1").ok_or("not registered")?;
+    /// assert_eq!(route.incarnation(), transport.incarnation());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn incarnation(&self) -> Incarnation {
         self.incarnation
     }
 
-    /// Whether the next message needs no lookup, if nothing changes: there was one before, and its binding holds.
+    /// Returns whether the next message needs no lookup, if nothing changes: an earlier message has cached the server, and
+    /// the binding still holds.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use registry_router::{Registry, mailbox};
+    /// # let registry: Registry<&str> = Registry::builder().build()?;
+    /// # let (to_server, _inbox) = mailbox(16);
+    /// # let _server = registry.register_server("echo", to_server, ())?;
+    /// # let (to_transport, _replies) = mailbox(16);
+    /// let _transport = registry.register_transport_bound_to("conn-1", to_transport, (), "echo")?;
+    /// let mut route = registry.bound_route("conn-1").ok_or("not registered")?;
+    /// assert!(!route.is_known());
+    /// route.try_send(&registry, "hello")?;
+    /// assert!(route.is_known());
+    /// registry.unbind_transport("conn-1");
+    /// assert!(!route.is_known());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_known(&self) -> bool {
         self.cached.as_ref().is_some_and(CachedRoute::holds)
     }
@@ -143,7 +246,7 @@ impl<M: Send + 'static, X: MailboxFamily> Drop for CachedRoute<M, X> {
 }
 
 impl<M: Send + 'static, X: MailboxFamily> CachedRoute<M, X> {
-    /// Whether the binding is still there: its transport has not left the group, and the group is open.
+    /// Returns whether the binding still holds: its transport has not left the group, and the group is open.
     #[inline]
     fn holds(&self) -> bool {
         (self.token.holds() && self.group.is_open()) || SeededBug::RememberedRouteAsksNobody.is_on()
@@ -165,31 +268,35 @@ where
     ) -> Result<(), BoundRouteError<M>> {
         let carrier = C::load(route.transport.clone(), message);
         let outcome = match &route.cached {
-            Some(way) if way.holds() && route.registry == self.id => self.go(way, carrier),
+            Some(cached) if cached.holds() && route.registry == self.id => self.deliver_cached(cached, carrier),
             _ => self.find_cached_route(route, carrier),
         };
         match outcome {
             Ok(()) => Ok(()),
-            Err(error) => give_back(error),
+            Err(error) => fail(error),
         }
     }
 
-    /// Delivers a message to where a way leads.
+    /// Delivers a message to the server of a cached route.
     #[inline]
-    fn go<C: Carrier<TransportId, M>>(&self, way: &CachedRoute<M, X>, carrier: C) -> Result<(), BoundRouteError<C>> {
-        match carrier.try_send(&way.mailbox) {
+    fn deliver_cached<C: Carrier<TransportId, M>>(
+        &self,
+        cached: &CachedRoute<M, X>,
+        carrier: C,
+    ) -> Result<(), BoundRouteError<C>> {
+        match carrier.try_send(&cached.mailbox) {
             Ok(()) => {
-                self.probe.event(way.server.shard, Event::Routed);
+                self.probe.event(cached.server.shard, Event::Routed);
                 Ok(())
             }
-            Err(try_send_error) => {
-                let (id, leader) = (way.group.server().as_bytes(), way.group.leader());
-                Err(as_bound(self.try_send_error::<ServerId, C>(way.server, id, leader, try_send_error)))
+            Err(error) => {
+                let (id, leader) = (cached.group.server().as_bytes(), cached.group.leader());
+                Err(as_bound(self.on_undelivered::<ServerId, C>(cached.server, id, leader, error)))
             }
         }
     }
 
-    /// Finds a route's way anew, and delivers a message there.
+    /// Looks up the server of a route, caches it, and delivers a message to it.
     #[cold]
     #[inline(never)]
     fn find_cached_route<C: Carrier<TransportId, M>>(
@@ -197,9 +304,9 @@ where
         route: &mut BoundRoute<M, X>,
         carrier: C,
     ) -> Result<(), BoundRouteError<C>> {
-        // A mailbox that is not needed any more is dropped here, with no shard held.
+        // Drops the former mailbox while no shard is held.
         route.cached = None;
-        // Incarnations count in each registry from one.
+        // Each registry counts its incarnations from one, so they do not tell registries apart.
         if route.registry != self.id {
             return Err(BoundRouteError::TransportNotFound(carrier));
         }
@@ -217,10 +324,10 @@ where
             let mailbox = self.registered(server, group.server().as_bytes(), |_: &ServerId, record, _| {
                 (record.incarnation == group.leader()).then(|| record.mailbox.clone())
             });
-            // If there is none, the server has ended meanwhile, and the binding with it: see what there is now.
+            // If there is none, the server and with it the binding have ended meanwhile: look the binding up again.
             if let Some(mailbox) = mailbox.flatten() {
-                let way = route.cached.insert(CachedRoute { mailbox, server, group, transport: incarnation, token });
-                return self.go(way, carrier);
+                let cached = route.cached.insert(CachedRoute { mailbox, server, group, transport: incarnation, token });
+                return self.deliver_cached(cached, carrier);
             }
         }
     }
@@ -237,12 +344,12 @@ where
         };
         match self.deliver_to_bound(C::load(from, message), group, || bound_to().map(|(_, group)| group)) {
             Ok(()) => Ok(()),
-            Err(error) => give_back(error),
+            Err(error) => fail(error),
         }
     }
 
-    /// Delivers a message to the server of a group; if it ends meanwhile, to that of the group that its sender is in by
-    /// then.
+    /// Delivers a message to the server of a group. If that server ends meanwhile, continues with the group that the
+    /// transport is in by then.
     fn deliver_to_bound<C: Carrier<TransportId, M>>(
         &self,
         mut carrier: C,
@@ -255,7 +362,7 @@ where
             };
             let (id, leader) = (bound.server().as_bytes(), bound.leader());
             let server = self.location(id);
-            let mut pending = PendingDelivery::Waiting(carrier);
+            let mut pending = PendingDelivery::Untried(carrier);
             self.registered(server, id, |_: &ServerId, record, _| {
                 if record.incarnation == leader {
                     pending.deliver(record);
@@ -266,11 +373,11 @@ where
                     self.probe.event(server.shard, Event::Routed);
                     return Ok(());
                 }
-                PendingDelivery::Back(try_send_error, _) => {
-                    return Err(as_bound(self.try_send_error::<ServerId, C>(server, id, leader, try_send_error)));
+                PendingDelivery::Returned(error, _) => {
+                    return Err(as_bound(self.on_undelivered::<ServerId, C>(server, id, leader, error)));
                 }
-                // The server has ended meanwhile, and the binding with it: see what there is now.
-                PendingDelivery::Waiting(try_send_error) => carrier = try_send_error,
+                // The server and with it the binding have ended meanwhile: look the binding up again.
+                PendingDelivery::Untried(untried) => carrier = untried,
             }
             group = match bound_to() {
                 Some(group) => group,
@@ -280,13 +387,13 @@ where
     }
 }
 
-// Apart, because a message by value takes room on the stack of whatever handles it.
+// A function of its own: a message by value takes up the stack of every function that handles it.
 #[cold]
 fn transport_not_found<M>(message: M) -> Result<(), BoundRouteError<M>> {
     Err(BoundRouteError::TransportNotFound(message))
 }
 
-/// The same in other words, about a server that was found.
+/// Converts the error of a delivery to a server that was found.
 fn as_bound<M>(error: RouteError<M>) -> BoundRouteError<M> {
     match error {
         RouteError::Full(message) => BoundRouteError::Full(message),

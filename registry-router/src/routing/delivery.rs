@@ -1,8 +1,8 @@
-//! How a message travels through the registry: by value, or in a box if it is large.
+//! How a message is moved through the registry: by value, or in a box if it is large.
 //!
-//! Each step that takes a message by value may copy it, and needs room for it on the stack. So all steps between a public
-//! method and the mailbox are written once, for a carrier of the message, and the public method chooses the carrier by
-//! the size of the message, which the compiler knows.
+//! Each function that takes a message by value may copy it, and needs stack space for it. So every step between a public
+//! method and the mailbox is generic over a [`Carrier`] of the message, and the public method chooses the carrier by the
+//! size of the message type, at compile time.
 
 use std::mem;
 
@@ -10,19 +10,19 @@ use registry_core::{BoundRouteError, Delivery, Incarnation, Mailbox, RouteError,
 
 use crate::storage::record::Record;
 
-/// A delivery on its way to a mailbox, from a sender named by an `F`.
+/// A delivery in transit to a mailbox, from a sender with an id of type `F`.
 pub(crate) trait Carrier<F, M>: Sized {
-    /// Takes a message up.
+    /// Wraps a message.
     fn load(from: F, message: M) -> Self;
 
-    /// Puts the delivery into a mailbox, or gives itself back.
+    /// Puts the delivery into a mailbox, or returns it with the reason.
     fn try_send(self, mailbox: &impl Mailbox<Delivery<F, M>>) -> Result<(), TrySendError<Self>>;
 
     /// Returns the message.
     fn into_message(self) -> M;
 }
 
-/// A delivery that is moved as it is.
+/// A delivery that is moved by value.
 pub(crate) struct ByValue<F, M>(Delivery<F, M>);
 
 impl<F, M> Carrier<F, M> for ByValue<F, M> {
@@ -33,7 +33,7 @@ impl<F, M> Carrier<F, M> for ByValue<F, M> {
 
     #[inline]
     fn try_send(self, mailbox: &impl Mailbox<Delivery<F, M>>) -> Result<(), TrySendError<Self>> {
-        mailbox.try_send(self.0).map_err(|try_send_error| try_send_error.map(Self))
+        mailbox.try_send(self.0).map_err(|error| error.map(Self))
     }
 
     #[inline]
@@ -56,47 +56,47 @@ impl<F, M> Carrier<F, M> for Box<Delivery<F, M>> {
     }
 }
 
-/// An error that gives back what it is about, and may do so in another form.
-pub(crate) trait GivesBack<T> {
-    /// The same error about something else.
-    type Of<U>;
+/// An error that contains an undelivered message or its carrier.
+pub(crate) trait Undelivered<T> {
+    /// The same error with other contents.
+    type With<U>;
 
-    /// Returns how to say the same of something else, and what it is about.
-    fn take<U>(self) -> Taken<Self, T, U>;
+    /// Returns the constructor of the same variant for other contents, and the contents.
+    fn into_parts<U>(self) -> Parts<Self, T, U>;
 }
 
-/// An error of another form, as a function of what it is about, and what it was about.
-type Taken<E, T, U> = (fn(U) -> <E as GivesBack<T>>::Of<U>, T);
+/// A variant's constructor for contents of type `U`, and its contents of type `T`.
+type Parts<E, T, U> = (fn(U) -> <E as Undelivered<T>>::With<U>, T);
 
-/// Unloads what could not be delivered, so that the caller gets the message that it gave.
+/// Returns the error with the message that the caller passed in place of its carrier.
 ///
-/// The error is made once, where it is returned: each form of it on the stack would be a copy of the message.
+/// The error is built once, where it is returned: every intermediate form on the stack would be a copy of the message.
 #[cold]
-pub(crate) fn give_back<F, M, C, E>(error: E) -> Result<(), E::Of<M>>
+pub(crate) fn fail<F, M, C, E>(error: E) -> Result<(), E::With<M>>
 where
     C: Carrier<F, M>,
-    E: GivesBack<C>,
+    E: Undelivered<C>,
 {
-    Err(unloaded(error))
+    Err(message_error(error))
 }
 
-/// Returns the error about the message that could not be delivered.
-pub(crate) fn unloaded<F, M, C, E>(error: E) -> E::Of<M>
+/// Replaces the carrier in an error by its message.
+pub(crate) fn message_error<F, M, C, E>(error: E) -> E::With<M>
 where
     C: Carrier<F, M>,
-    E: GivesBack<C>,
+    E: Undelivered<C>,
 {
-    let (error, carrier) = error.take();
-    error(carrier.into_message())
+    let (variant, carrier) = error.into_parts();
+    variant(carrier.into_message())
 }
 
-/// Implements [`GivesBack`] for an enum whose variants hold one thing each.
-macro_rules! gives_back {
+/// Implements [`Undelivered`] for an enum whose variants each have one field.
+macro_rules! undelivered {
     ($Error:ident { $($variant:ident),+ }) => {
-        impl<T> GivesBack<T> for $Error<T> {
-            type Of<U> = $Error<U>;
+        impl<T> Undelivered<T> for $Error<T> {
+            type With<U> = $Error<U>;
 
-            fn take<U>(self) -> Taken<Self, T, U> {
+            fn into_parts<U>(self) -> Parts<Self, T, U> {
                 match self {
                     $(Self::$variant(carrier) => ($Error::$variant, carrier),)+
                 }
@@ -105,32 +105,32 @@ macro_rules! gives_back {
     };
 }
 
-gives_back!(RouteError { NotFound, Full, Closed });
-gives_back!(BoundRouteError { TransportNotFound, NotBound, Full, Closed });
-gives_back!(SendError { NotFound, TimedOut, Closed });
+undelivered!(RouteError { NotFound, Full, Closed });
+undelivered!(BoundRouteError { TransportNotFound, NotBound, Full, Closed });
+undelivered!(SendError { NotFound, TimedOut, Closed });
 
-/// One of the messages that a call delivers.
+/// The state of one delivery.
 pub(crate) enum PendingDelivery<C> {
-    /// There is none, or none any more: it is in the mailbox.
+    /// The message is in the mailbox, or there was none.
     Delivered,
-    /// It has not been tried yet.
-    Waiting(C),
-    /// The receiver, which is this registration, did not take it.
-    Back(TrySendError<C>, Incarnation),
+    /// Delivery has not been tried.
+    Untried(C),
+    /// The receiver, of this incarnation, did not accept it.
+    Returned(TrySendError<C>, Incarnation),
 }
 
 impl<C> PendingDelivery<C> {
-    /// Tries to deliver it, once.
+    /// Tries to deliver an untried message.
     #[inline]
     pub(crate) fn deliver<F, M, Mb>(&mut self, record: &Record<Mb>)
     where
         C: Carrier<F, M>,
         Mb: Mailbox<Delivery<F, M>>,
     {
-        if let Self::Waiting(carrier) = mem::replace(self, Self::Delivered)
-            && let Err(try_send_error) = carrier.try_send(&record.mailbox)
+        if let Self::Untried(carrier) = mem::replace(self, Self::Delivered)
+            && let Err(error) = carrier.try_send(&record.mailbox)
         {
-            *self = Self::Back(try_send_error, record.incarnation);
+            *self = Self::Returned(error, record.incarnation);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Delivering a message to one, or to all transports of a server; what is not delivered comes back.
+//! Sends without waiting: to one server or transport, and to all transports of a server.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::endpoint::Endpoint;
 use crate::mailbox::is_large;
 use crate::registry::{Inner, Registry};
 use crate::routing::batch::{no_deliveries, prefetch};
-use crate::routing::delivery::{ByValue, Carrier, PendingDelivery, give_back};
+use crate::routing::delivery::{ByValue, Carrier, PendingDelivery, fail};
 use crate::storage::{batch::LocatedId, table::Location};
 
 impl<M, B, X, P> Registry<M, B, X, P>
@@ -22,15 +22,33 @@ where
     X: MailboxFamily,
     P: Probe,
 {
-    /// Puts a message into the mailbox of a server, at once or not at all.
+    /// Sends a message to a server without waiting.
     ///
-    /// `Ok` means that the message is in the mailbox, once, behind those that the same thread sent there before.
-    /// `from` is what the server is told; that it is registered or bound is not checked.
-    /// One lookup and one `try_send`, in place.
+    /// `Ok` means that the message is in the server's mailbox, once, behind those that the same thread has sent there
+    /// before. The server receives `from` as the sender; it is not checked whether `from` is registered or bound.
     ///
     /// # Errors
     ///
-    /// [`RouteError`] with the message. A server whose mailbox is found closed is taken out of the registry.
+    /// Returns a [`RouteError`] with the message. A server whose mailbox is found closed is removed from the registry.
+    ///
+    /// # Cost
+    ///
+    /// One lookup and one `try_send`, in place.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use registry_router::{Registry, RouteError, TransportId, mailbox};
+    /// let registry: Registry<&str> = Registry::builder().build()?;
+    /// let (mailbox, mut inbox) = mailbox(1);
+    /// let _lease = registry.register_server("echo", mailbox, ())?;
+    ///
+    /// let from = TransportId::new("conn-1")?;
+    /// registry.route_to_server("echo", &from, "hello")?;
+    /// assert_eq!(registry.route_to_server("echo", &from, "again"), Err(RouteError::Full("again")));
+    /// assert_eq!(inbox.try_recv()?.message, "hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn route_to_server(
         &self,
@@ -41,13 +59,24 @@ where
         self.inner.route::<ServerId>(server.as_id(), from, message)
     }
 
-    /// Puts a message into the mailbox of a transport, at once or not at all.
-    ///
-    /// As [`route_to_server`](Self::route_to_server), the other way round.
+    /// Sends a message to a transport without waiting; the counterpart of [`route_to_server`](Self::route_to_server).
     ///
     /// # Errors
     ///
-    /// [`RouteError`] with the message. A transport whose mailbox is found closed is taken out of the registry.
+    /// Returns a [`RouteError`] with the message. A transport whose mailbox is found closed is removed from the registry.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use registry_router::{Registry, ServerId, mailbox};
+    /// let registry: Registry<&str> = Registry::builder().build()?;
+    /// let (mailbox, mut inbox) = mailbox(1);
+    /// let _lease = registry.register_transport("conn-1", mailbox, ())?;
+    ///
+    /// registry.route_to_transport("conn-1", &ServerId::new("echo")?, "reply")?;
+    /// assert_eq!(inbox.try_recv()?.message, "reply");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn route_to_transport(
         &self,
@@ -58,12 +87,32 @@ where
         self.inner.route::<TransportId>(transport.as_id(), from, message)
     }
 
-    /// Puts a copy of a message into the mailbox of every transport that is bound to `server`, and reports.
+    /// Sends a clone of a message to every transport that is bound to `server`, without waiting.
     ///
-    /// O(transports of the server). Each is tried once, at once: a full mailbox delays nobody and is reported.
-    /// A transport that is bound throughout the call is tried, one that is not bound when its turn comes is not; so when
-    /// unbinding or moving a transport has returned, no broadcast of its old server reaches it any more.
-    /// Transports whose mailbox is found closed are taken out of the registry.
+    /// Each transport is tried once; a full mailbox delays no other transport and is reported.
+    /// A transport that is bound for the whole call is tried, one that is not bound when its turn comes is not. So once
+    /// unbinding or moving a transport has returned, no broadcast of its former server reaches it.
+    /// Transports whose mailbox is found closed are removed from the registry.
+    ///
+    /// # Cost
+    ///
+    /// O(transports of the server).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use registry_router::{Registry, mailbox};
+    /// let registry: Registry<&str> = Registry::builder().build()?;
+    /// let (to_server, _inbox) = mailbox(16);
+    /// let _server = registry.register_server("news", to_server, ())?;
+    /// let (to_transport, mut replies) = mailbox(16);
+    /// let _transport = registry.register_transport_bound_to("conn-1", to_transport, (), "news")?;
+    ///
+    /// let report = registry.broadcast("news", "hello");
+    /// assert_eq!(report.delivered, 1);
+    /// assert_eq!(replies.try_recv()?.message, "hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn broadcast(&self, server: impl AsId<ServerId>, message: M) -> BroadcastReport
     where
         M: Clone,
@@ -96,8 +145,8 @@ where
         let Some(group) = group else {
             return report;
         };
-        for piece in group.members() {
-            for members in piece.chunks(MAX_BATCH) {
+        for segment in group.members() {
+            for members in segment.chunks(MAX_BATCH) {
                 self.broadcast_to::<C>(&server, &group, members, &message, &mut report);
             }
         }
@@ -115,16 +164,16 @@ where
     ) where
         M: Clone,
     {
-        // Copied, and dropped if it is not needed, where nothing is held: that is the user's own code.
+        // Cloned, and dropped if not needed, while no shard is held: both run user code.
         let mut pending = no_deliveries();
         for pending in &mut pending[..members.len()] {
-            *pending = PendingDelivery::Waiting(C::load(server.clone(), message.clone()));
+            *pending = PendingDelivery::Untried(C::load(server.clone(), message.clone()));
         }
-        let (located, length) = self.ask(members.iter().map(|(_, id)| id.as_bytes()));
+        let (located, length) = self.locate_batch(members.iter().map(|(_, id)| id.as_bytes()));
         self.transports.peek_each(&located[..length], |first, batch| {
             prefetch::<TransportId, M, X>(batch);
-            for ((seen, pending), (incarnation, _)) in batch.iter().zip(&mut pending[first..]).zip(&members[first..]) {
-                if let Some((_, record, slot)) = seen
+            for ((parts, pending), (incarnation, _)) in batch.iter().zip(&mut pending[first..]).zip(&members[first..]) {
+                if let Some((_, record, slot)) = parts
                     && record.incarnation == *incarnation
                 {
                     slot.while_in(group, || pending.deliver(record));
@@ -133,16 +182,16 @@ where
         });
         for ((pending, (_, id)), LocatedId { location, .. }) in pending.into_iter().zip(members).zip(located) {
             match pending {
-                PendingDelivery::Waiting(_) => {}
+                PendingDelivery::Untried(_) => {}
                 PendingDelivery::Delivered => {
                     self.probe.event(location.shard, Event::Routed);
                     report.delivered += 1;
                 }
-                PendingDelivery::Back(TrySendError::Full(_), _) => {
+                PendingDelivery::Returned(TrySendError::Full(_), _) => {
                     self.probe.event(location.shard, Event::Full);
                     report.full.push(id.clone());
                 }
-                PendingDelivery::Back(TrySendError::Closed(_), incarnation) => {
+                PendingDelivery::Returned(TrySendError::Closed(_), incarnation) => {
                     self.probe.event(location.shard, Event::Closed);
                     self.evict::<TransportId>(location, id.as_bytes(), incarnation);
                     report.closed.push(id.clone());
@@ -156,63 +205,63 @@ where
         if const { is_large::<M>() } {
             match self.deliver::<I, Box<_>>(id, Carrier::load(from.clone(), message)) {
                 Ok(()) => Ok(()),
-                Err(error) => give_back(error),
+                Err(error) => fail(error),
             }
         } else {
             self.route_by_value::<I>(id, from, message)
         }
     }
 
-    /// As [`deliver`](Self::deliver), for small messages: the delivery is made where it is taken, and moved once.
+    /// Like [`deliver`](Self::deliver), for small messages: builds the delivery at the mailbox, so that it is moved once.
     #[inline]
     fn route_by_value<I: Endpoint>(&self, id: &[u8], from: &I::Peer, message: M) -> Result<(), RouteError<M>> {
         let location = self.location(id);
         let mut pending = Some(message);
         let outcome = self.registered(location, id, |_: &I, record, _| {
-            // The parcel is full: a lookup runs its closure at most once.
+            // Always `Some`: a lookup calls its closure at most once.
             let delivery = pending.take().map(|message| Delivery { from: from.clone(), message });
             (delivery.map(|delivery| record.mailbox.try_send(delivery)), record.incarnation)
         });
-        let (try_send_error, incarnation) = match (outcome, pending) {
+        let (error, incarnation) = match (outcome, pending) {
             (Some((Some(Ok(())), _)), _) => {
                 self.probe.event(location.shard, Event::Routed);
                 return Ok(());
             }
-            (Some((Some(Err(try_send_error)), incarnation)), _) => (try_send_error, incarnation),
+            (Some((Some(Err(error)), incarnation)), _) => (error, incarnation),
             (None, Some(message)) => return Err(RouteError::NotFound(message)),
-            (None | Some((None, _)), _) => unreachable!("a message leaves its parcel once, for the receiver's mailbox"),
+            (None | Some((None, _)), _) => unreachable!("the message is taken once, by the lookup's closure"),
         };
-        let try_send_error = try_send_error.map(|delivery| delivery.message);
-        Err(self.try_send_error::<I, M>(location, id, incarnation, try_send_error))
+        let error = error.map(|delivery| delivery.message);
+        Err(self.on_undelivered::<I, M>(location, id, incarnation, error))
     }
 
-    /// Delivers a message in place, counts what became of it, and takes out the dead.
+    /// Delivers a message in place, counts the outcome, and removes the receiver if it is dead.
     fn deliver<I: Endpoint, C: Carrier<I::Peer, M>>(&self, id: &[u8], carrier: C) -> Result<(), RouteError<C>> {
         let location = self.location(id);
-        let mut pending = PendingDelivery::Waiting(carrier);
+        let mut pending = PendingDelivery::Untried(carrier);
         self.registered(location, id, |_: &I, record, _| pending.deliver(record));
         match pending {
             PendingDelivery::Delivered => {
                 self.probe.event(location.shard, Event::Routed);
                 Ok(())
             }
-            PendingDelivery::Waiting(carrier) => Err(RouteError::NotFound(carrier)),
-            PendingDelivery::Back(try_send_error, incarnation) => {
-                Err(self.try_send_error::<I, C>(location, id, incarnation, try_send_error))
+            PendingDelivery::Untried(carrier) => Err(RouteError::NotFound(carrier)),
+            PendingDelivery::Returned(error, incarnation) => {
+                Err(self.on_undelivered::<I, C>(location, id, incarnation, error))
             }
         }
     }
 
-    /// Counts a message that could not be delivered, and takes its receiver out if it is dead.
+    /// Counts an undelivered message, and removes its receiver if it is dead.
     #[cold]
-    pub(crate) fn try_send_error<I: Endpoint, C>(
+    pub(crate) fn on_undelivered<I: Endpoint, C>(
         &self,
         location: Location,
         id: &[u8],
         incarnation: Incarnation,
-        try_send_error: TrySendError<C>,
+        error: TrySendError<C>,
     ) -> RouteError<C> {
-        match try_send_error {
+        match error {
             TrySendError::Full(carrier) => {
                 self.probe.event(location.shard, Event::Full);
                 RouteError::Full(carrier)

@@ -1,4 +1,4 @@
-//! Delivering a message to one who may have to be waited for.
+//! Sends that wait until the receiver has room.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -12,7 +12,7 @@ use registry_core::{
 
 use crate::endpoint::{DeliveryTo, Endpoint, MailboxOf};
 use crate::registry::{Inner, Registry, ServerMailbox, TransportMailbox};
-use crate::routing::delivery::give_back;
+use crate::routing::delivery::fail;
 use crate::seeded::SeededBug;
 
 impl<M, B, X, P> Registry<M, B, X, P>
@@ -22,26 +22,50 @@ where
     X: MailboxFamily,
     P: Probe,
 {
-    /// Puts a message into the mailbox of a server, waiting for room; at most for `limit`, if one is given.
+    /// Sends a message to a server, waiting until its mailbox has room; for at most `limit`, if one is given.
     ///
-    /// Waiters are served in order. The message goes to the registration that is found when the future is first polled,
-    /// never to a successor under the same name.
-    /// A server that stalls holds up those who send to it and nobody else: nothing of the registry is held meanwhile.
-    /// When its registration ends, whatever ends it, those who wait are told at once.
-    /// Allocates a box for the message.
+    /// Senders that wait for the same mailbox are served in order. The message goes to the registration that is found when
+    /// the future is first polled, never to a later registration of the same id. A stalled server delays only those who
+    /// send to it: nothing of the registry is held while waiting. When the registration ends, for any reason, the future
+    /// completes with [`SendError::Closed`] at once.
     ///
     /// # Errors
     ///
-    /// [`SendError`] with the message.
+    /// Returns a [`SendError`] with the message.
     ///
-    /// # Cancellation
+    /// # Cancel safety
     ///
-    /// A future that is dropped before it completes has delivered nothing, and the message is dropped with it; give a
-    /// limit to get it back.
+    /// If the future is dropped before it completes, the message has not been delivered and is dropped with it. Give a
+    /// limit to get the message back.
     ///
     /// # Panics
     ///
-    /// With a limit, when polled outside of a tokio runtime whose clock is enabled.
+    /// Panics if a limit is given and the future is polled outside of a tokio runtime with its clock enabled.
+    ///
+    /// # Cost
+    ///
+    /// One lookup, and a box for the message.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use registry_router::{Registry, SendError, TransportId, mailbox};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let registry: Registry<&str> = Registry::builder().build()?;
+    /// let (mailbox, mut inbox) = mailbox(1);
+    /// let _lease = registry.register_server("echo", mailbox, ())?;
+    ///
+    /// let from = TransportId::new("conn-1")?;
+    /// registry.send_to_server("echo", &from, "one", None).await?;
+    /// let limit = Some(Duration::from_millis(1));
+    /// let outcome = registry.send_to_server("echo", &from, "two", limit).await;
+    /// assert_eq!(outcome, Err(SendError::TimedOut("two")));
+    /// assert_eq!(inbox.try_recv()?.message, "one");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn send_to_server(
         &self,
         server: impl AsId<ServerId> + Send,
@@ -56,26 +80,42 @@ where
         async move {
             match self.inner.send::<ServerId>(server.as_id(), delivery, limit).await {
                 Ok(()) => Ok(()),
-                Err(error) => give_back(error),
+                Err(error) => fail(error),
             }
         }
     }
 
-    /// Puts a message into the mailbox of a transport, waiting for room; at most for `limit`, if one is given.
+    /// Sends a message to a transport, waiting until its mailbox has room; for at most `limit`, if one is given.
     ///
-    /// As [`send_to_server`](Self::send_to_server), the other way round.
+    /// The counterpart of [`send_to_server`](Self::send_to_server).
     ///
     /// # Errors
     ///
-    /// [`SendError`] with the message.
+    /// Returns a [`SendError`] with the message.
     ///
-    /// # Cancellation
+    /// # Cancel safety
     ///
-    /// A future that is dropped before it completes has delivered nothing, and the message is dropped with it.
+    /// If the future is dropped before it completes, the message has not been delivered and is dropped with it.
     ///
     /// # Panics
     ///
-    /// With a limit, when polled outside of a tokio runtime whose clock is enabled.
+    /// Panics if a limit is given and the future is polled outside of a tokio runtime with its clock enabled.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use registry_router::{Registry, ServerId, mailbox};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let registry: Registry<&str> = Registry::builder().build()?;
+    /// let (mailbox, mut inbox) = mailbox(1);
+    /// let _lease = registry.register_transport("conn-1", mailbox, ())?;
+    ///
+    /// registry.send_to_transport("conn-1", &ServerId::new("echo")?, "reply", None).await?;
+    /// assert_eq!(inbox.try_recv()?.message, "reply");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn send_to_transport(
         &self,
         transport: impl AsId<TransportId> + Send,
@@ -90,7 +130,7 @@ where
         async move {
             match self.inner.send::<TransportId>(transport.as_id(), delivery, limit).await {
                 Ok(()) => Ok(()),
-                Err(error) => give_back(error),
+                Err(error) => fail(error),
             }
         }
     }
@@ -103,9 +143,9 @@ where
     X: MailboxFamily,
     P: Probe,
 {
-    /// Finds the receiver, waits for room, delivers if the registration still stands, and takes out the dead.
+    /// Finds the receiver, waits for room, delivers if the registration is still current, and removes a dead receiver.
     ///
-    /// In a box, because a future is moved, and what it holds with it.
+    /// The delivery is boxed, because a future is moved together with everything that it holds.
     async fn send<I>(
         &self,
         id: &[u8],
@@ -120,22 +160,22 @@ where
         let Some(found) = self.registered(location, id, |id: &I, record, _| record.entry(id).to_entry()) else {
             return Err(SendError::NotFound(delivery));
         };
-        let stands = || {
+        let is_current = || {
             let holds = I::table(self).holds(location, id, found.incarnation);
             holds || SeededBug::WaiterIgnoresTheEnd.is_on()
         };
-        let mut room = pin!(within(limit, found.mailbox.reserve()));
-        let room = match poll_once(room.as_mut()).await {
-            Poll::Ready(room) => Some(room),
+        let mut permit = pin!(timeout(limit, found.mailbox.reserve()));
+        let permit = match poll_once(permit.as_mut()).await {
+            Poll::Ready(permit) => Some(permit),
             Poll::Pending => {
                 let waiter = self.waiters.wait_for(location.shard, found.incarnation);
-                waiter.unless_ended(room, stands).await
+                waiter.unless_ended(permit, is_current).await
             }
         };
-        let (event, outcome) = match room {
+        let (event, outcome) = match permit {
             Some(None) => (Event::Full, Err(SendError::TimedOut(delivery))),
-            Some(Some(Ok(room))) if stands() => {
-                room.send_boxed(delivery);
+            Some(Some(Ok(permit))) if is_current() => {
+                permit.send_boxed(delivery);
                 (Event::Routed, Ok(()))
             }
             None | Some(Some(Ok(_) | Err(Closed))) => (Event::Closed, Err(SendError::Closed(delivery))),
@@ -148,8 +188,8 @@ where
     }
 }
 
-/// The outcome of a future, or `None` if it takes longer than the limit.
-async fn within<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> Option<T> {
+/// Returns the output of a future, or `None` if it does not complete within the limit.
+async fn timeout<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> Option<T> {
     match limit {
         None => Some(future.await),
         Some(limit) => tokio::time::timeout(limit, future).await.ok(),

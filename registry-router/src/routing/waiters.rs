@@ -1,4 +1,4 @@
-//! Tells those who wait for a registration that it has ended.
+//! Wakes senders that wait for room in a mailbox when the registration of that mailbox ends.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -15,27 +15,28 @@ use tokio::sync::Notify;
 use crate::seeded::SeededBug;
 use crate::sync::{AtomicU64, Mutex, MutexGuard};
 
-/// The registrations of one registry that are waited for, by shard.
+/// The waiters for the end of registrations, by shard.
 ///
-/// The end of a registration that is not waited for costs one load.
-pub(crate) struct Waiters(Box<[CachePadded<OfShard>]>);
+/// The end of a registration without waiters costs one load.
+pub(crate) struct Waiters(Box<[CachePadded<ShardWaiters>]>);
 
 #[derive(Default)]
-struct OfShard {
-    /// How many waiters there are.
+struct ShardWaiters {
+    /// The number of waiters in the shard.
     count: AtomicU64,
+    /// By incarnation.
     awaited: Mutex<HashMap<u64, Awaited>>,
 }
 
-/// A registration that is waited for.
+/// A registration that has waiters.
 struct Awaited {
     waiters: usize,
     ended: Arc<Notify>,
 }
 
-/// A share in waiting for the end of one registration.
+/// A guard that keeps a registration among the awaited ones.
 pub(crate) struct Waiter<'a> {
-    of_shard: &'a OfShard,
+    shard: &'a ShardWaiters,
     incarnation: u64,
     ended: Arc<Notify>,
 }
@@ -45,59 +46,62 @@ impl Waiters {
         Self((0..shards).map(|_| CachePadded::default()).collect())
     }
 
-    /// Begins to wait for the end of a registration.
+    /// Starts waiting for the end of a registration.
     ///
-    /// An end that comes after this is [told](Waiter::unless_ended); whether there was one before is for the caller to
-    /// look up, after this.
+    /// An end after this call completes [`Waiter::unless_ended`]. The caller must check after this call whether the
+    /// registration had ended before.
     pub(crate) fn wait_for(&self, shard: usize, incarnation: Incarnation) -> Waiter<'_> {
-        let of_shard = &*self.0[shard];
-        of_shard.count.fetch_add(1, Ordering::SeqCst);
+        let shard_waiters = &*self.0[shard];
+        shard_waiters.count.fetch_add(1, Ordering::SeqCst);
         let incarnation = incarnation.as_u64();
         let ended = {
-            let mut all = of_shard.lock();
-            let awaited = all.entry(incarnation).or_insert_with(|| Awaited { waiters: 0, ended: Arc::default() });
+            let mut awaited = shard_waiters.lock();
+            let awaited = awaited.entry(incarnation).or_insert_with(|| Awaited { waiters: 0, ended: Arc::default() });
             awaited.waiters += 1;
             Arc::clone(&awaited.ended)
         };
-        // Either the caller's lookup sees the end, or `tell` sees the count.
+        // Pairs with the fence in `tell`: either the caller's lookup sees the end, or `tell` sees the count.
         fence(Ordering::SeqCst);
-        Waiter { of_shard, incarnation, ended }
+        Waiter { shard: shard_waiters, incarnation, ended }
     }
 
-    /// Tells that a registration has ended; to be called when it cannot be found any more.
+    /// Wakes the waiters for the end of a registration. Must be called after the registration can no longer be found.
     pub(crate) fn tell(&self, shard: usize, incarnation: Incarnation) {
         fence(Ordering::SeqCst);
-        let of_shard = &*self.0[shard];
-        if of_shard.count.load(Ordering::SeqCst) == 0 || SeededBug::EndIsNotTold.is_on() {
+        let shard_waiters = &*self.0[shard];
+        if shard_waiters.count.load(Ordering::SeqCst) == 0 || SeededBug::EndIsNotTold.is_on() {
             return;
         }
-        let ended = of_shard.lock().get(&incarnation.as_u64()).map(|awaited| Arc::clone(&awaited.ended));
+        let ended = shard_waiters.lock().get(&incarnation.as_u64()).map(|awaited| Arc::clone(&awaited.ended));
         if let Some(ended) = ended {
-            // With nothing held: a waker is others' code.
+            // Without the lock: a waker may run user code.
             ended.notify_waiters();
         }
     }
 }
 
-impl OfShard {
+impl ShardWaiters {
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Awaited>> {
-        // Nothing in here calls code that can panic half-way.
+        // Nothing under the lock can panic half-way, so a poisoned lock guards consistent data.
         self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Waiter<'_> {
-    /// Completes with the future, or with `None` if the registration ends before; it has ended if `stands` says no.
+    /// Completes with the output of `future`, or with `None` if the registration ends first, or if `is_current` returns
+    /// `false`.
     ///
-    /// Cancel-safe if the future is.
+    /// # Cancel safety
+    ///
+    /// Cancel-safe if `future` is.
     pub(crate) async fn unless_ended<F: Future>(
         &self,
         mut future: Pin<&mut F>,
-        stands: impl FnOnce() -> bool,
+        is_current: impl FnOnce() -> bool,
     ) -> Option<F::Output> {
-        // Told of every end from here on, before it is polled.
+        // Receives every notification from here on, also before it is first polled.
         let mut ended = pin!(self.ended.notified());
-        if !stands() {
+        if !is_current() {
             return None;
         }
         poll_fn(|context| {
@@ -112,13 +116,13 @@ impl Waiter<'_> {
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        if let Entry::Occupied(mut awaited) = self.of_shard.lock().entry(self.incarnation) {
+        if let Entry::Occupied(mut awaited) = self.shard.lock().entry(self.incarnation) {
             awaited.get_mut().waiters -= 1;
             if awaited.get().waiters == 0 {
                 awaited.remove();
             }
         }
-        self.of_shard.count.fetch_sub(1, Ordering::SeqCst);
+        self.shard.count.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -134,27 +138,27 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_told_to_all_who_wait_for_that_registration() {
+    fn an_end_wakes_all_waiters_for_that_registration_only() {
         let waiters = Waiters::new(2);
         let [one, other] = [1, 2].map(Incarnation::from_u64);
-        let ours = [waiters.wait_for(1, one), waiters.wait_for(1, one)];
-        let others = waiters.wait_for(1, other);
-        let mut nothing = [(); 3].map(|()| Box::pin(pending::<()>()));
-        let [a, b, c] = &mut nothing;
-        let mut first = pin!(ours[0].unless_ended(a.as_mut(), || true));
-        let mut second = pin!(ours[1].unless_ended(b.as_mut(), || true));
-        let mut third = pin!(others.unless_ended(c.as_mut(), || true));
+        let same = [waiters.wait_for(1, one), waiters.wait_for(1, one)];
+        let different = waiters.wait_for(1, other);
+        let mut futures = [(); 3].map(|()| Box::pin(pending::<()>()));
+        let [a, b, c] = &mut futures;
+        let mut first = pin!(same[0].unless_ended(a.as_mut(), || true));
+        let mut second = pin!(same[1].unless_ended(b.as_mut(), || true));
+        let mut third = pin!(different.unless_ended(c.as_mut(), || true));
         let poll_all = || [poll(first.as_mut()), poll(second.as_mut()), poll(third.as_mut())];
         let mut poll_all = poll_all;
         assert_eq!(poll_all(), [Poll::Pending; 3]);
         waiters.tell(0, one);
-        assert_eq!(poll_all(), [Poll::Pending; 3], "another shard has nothing to do with it");
+        assert_eq!(poll_all(), [Poll::Pending; 3], "waiters of another shard are not woken");
         waiters.tell(1, one);
         assert_eq!(poll_all(), [Poll::Ready(None), Poll::Ready(None), Poll::Pending]);
     }
 
     #[test]
-    fn what_has_ended_before_is_not_waited_for() {
+    fn a_registration_that_has_already_ended_is_not_awaited() {
         let waiters = Waiters::new(1);
         let waiter = waiters.wait_for(0, Incarnation::from_u64(1));
         let mut future = pin!(pending::<()>());
@@ -164,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_no_more_leaves_nothing_behind() {
+    fn dropped_waiters_leave_no_state() {
         let waiters = Waiters::new(1);
         let both = [(); 2].map(|()| waiters.wait_for(0, Incarnation::from_u64(1)));
         drop(both);
