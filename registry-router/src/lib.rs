@@ -67,7 +67,7 @@ pub use lifecycle::lease::{Lease, ServerLease, TransportLease};
 pub use lifecycle::sweep::SweepReport;
 pub use mailbox::{CapacityError, Inbox, MAX_MAILBOX_CAPACITY, Tokio, TokioMailbox, TokioPermit, mailbox, try_mailbox};
 #[cfg(feature = "flume")]
-pub use mailbox::{Flume, FlumeInbox, FlumeMailbox, flume_mailbox};
+pub use mailbox::{Flume, FlumeInbox, FlumeMailbox, flume_mailbox, try_flume_mailbox};
 pub use observe::health::{HealthEvent, HealthReceiver, TryNextError};
 #[cfg(feature = "metrics")]
 pub use observe::metrics::describe_metrics;

@@ -1,9 +1,9 @@
-//! The mailboxes that come with the registry; the default is tokio's bounded channel.
+//! The mailboxes of this crate: bounded tokio channels, the default, and bounded flume channels.
 
 use std::fmt;
 
 #[cfg(feature = "flume")]
-pub use self::flume::{Flume, FlumeInbox, FlumeMailbox, flume_mailbox};
+pub use self::flume::{Flume, FlumeInbox, FlumeMailbox, flume_mailbox, try_flume_mailbox};
 pub use self::inbox::Inbox;
 pub use self::tokio::{Tokio, TokioMailbox, TokioPermit};
 
@@ -13,27 +13,35 @@ pub(crate) mod flume;
 pub(crate) mod inbox;
 pub(crate) mod tokio;
 
-/// The greatest capacity of a mailbox; tokio's limit.
+/// The maximum capacity of a mailbox, which is that of a tokio channel.
 pub const MAX_MAILBOX_CAPACITY: usize = ::tokio::sync::Semaphore::MAX_PERMITS;
 
-/// Makes a bounded mailbox for `capacity` messages.
+/// Creates a bounded mailbox for `capacity` messages.
 ///
-/// What it carries is usually inferred from where it is registered: [`ToServer<M>`](crate::ToServer) for a server,
+/// The item type is usually inferred from where the mailbox is registered: [`ToServer<M>`](crate::ToServer) for a server,
 /// [`ToTransport<M>`](crate::ToTransport) for a transport.
+///
 /// Dropping or closing the inbox closes the mailbox.
-/// The inbox ends when it has been emptied and all sending ends are gone; a registry may hold its own end for a while
-/// after the registration has ended, so an owner who is done should close the inbox and not wait for that.
-///
-/// ```
-/// use registry_router::{ToServer, mailbox};
-///
-/// let (mailbox, inbox) = mailbox::<ToServer<String>>(64);
-/// # drop((mailbox, inbox));
-/// ```
+/// The inbox ends when it is empty and all sending ends are gone. A registry may keep its sending end for a while after the
+/// registration has ended, so an owner that shuts down should close the inbox instead of waiting for that.
 ///
 /// # Panics
 ///
-/// When `capacity` is zero or above [`MAX_MAILBOX_CAPACITY`]; where it comes from outside, use [`try_mailbox`].
+/// Panics if `capacity` is zero or greater than [`MAX_MAILBOX_CAPACITY`]. Use [`try_mailbox`] for a capacity that is not
+/// known to be valid.
+///
+/// # Examples
+///
+/// ```
+/// use registry_router::{Registry, mailbox};
+///
+/// let registry: Registry<String> = Registry::builder().build()?;
+/// let (mailbox, mut inbox) = mailbox(64);
+/// let lease = registry.register_server("echo", mailbox, ())?;
+/// assert!(inbox.try_recv().is_err());
+/// # drop(lease);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[track_caller]
 pub fn mailbox<T>(capacity: usize) -> (TokioMailbox<T>, Inbox<T>) {
     match try_mailbox(capacity) {
@@ -42,20 +50,31 @@ pub fn mailbox<T>(capacity: usize) -> (TokioMailbox<T>, Inbox<T>) {
     }
 }
 
-/// Like [`mailbox`], for a capacity that comes from outside.
+/// Creates a bounded mailbox like [`mailbox`], but returns an error instead of panicking.
 ///
 /// # Errors
 ///
-/// [`CapacityError`] when `capacity` is zero or above [`MAX_MAILBOX_CAPACITY`].
+/// Returns a [`CapacityError`] if `capacity` is zero or greater than [`MAX_MAILBOX_CAPACITY`].
+///
+/// # Examples
+///
+/// ```
+/// use registry_router::{ToServer, try_mailbox};
+///
+/// let (mailbox, _inbox) = try_mailbox::<ToServer<String>>(64)?;
+/// assert_eq!(mailbox.max_capacity(), 64);
+/// assert!(try_mailbox::<ToServer<String>>(0).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn try_mailbox<T>(capacity: usize) -> Result<(TokioMailbox<T>, Inbox<T>), CapacityError> {
     CapacityError::check(capacity)?;
     Ok(self::tokio::pair(capacity))
 }
 
-/// No mailbox can have this capacity.
+/// The error returned for a mailbox capacity that is zero or too large.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CapacityError {
-    /// What was asked for.
+    /// The requested capacity.
     pub given: usize,
 }
 
@@ -67,18 +86,18 @@ impl CapacityError {
 
 impl fmt::Display for CapacityError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the capacity of a mailbox must be from 1 to {MAX_MAILBOX_CAPACITY}, not {}", self.given)
+        write!(f, "the capacity of a mailbox must be between 1 and {MAX_MAILBOX_CAPACITY}, not {}", self.given)
     }
 }
 
 impl std::error::Error for CapacityError {}
 
-/// Messages of more bytes than this travel through the registry, and lie in its mailboxes, in boxes of their own.
+/// Messages of more bytes than this are boxed, both when they are moved through the registry and in its mailboxes.
 ///
-/// By value, each step would copy them, on a stack that may be small; and a tokio channel allocates room for 32 at a time.
+/// By value, each step would copy them, on a stack that may be small; and a tokio channel allocates blocks of 32 slots.
 pub(crate) const LARGE: usize = 1024;
 
-/// Returns whether messages of this type are moved in boxes.
+/// Returns whether messages of this type are boxed.
 pub(crate) const fn is_large<T>() -> bool {
     size_of::<T>() > LARGE
 }
@@ -91,7 +110,7 @@ pub(crate) mod tests {
     use super::*;
 
     #[test]
-    fn absurd_capacities_are_errors() {
+    fn invalid_capacities_are_errors() {
         for given in [0, MAX_MAILBOX_CAPACITY + 1, usize::MAX] {
             assert_eq!(try_mailbox::<()>(given).unwrap_err(), CapacityError { given });
         }
@@ -99,34 +118,34 @@ pub(crate) mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "the capacity of a mailbox must be from 1 to")]
-    fn a_mailbox_without_room_is_a_panic_that_says_so() {
+    #[should_panic(expected = "the capacity of a mailbox must be between 1 and")]
+    fn a_mailbox_without_capacity_panics() {
         mailbox::<()>(0);
     }
 
     #[test]
-    fn both_ends_tell_the_sending_one_that_nobody_receives() {
+    fn closing_or_dropping_the_inbox_closes_all_sending_ends() {
         type Close = fn(Inbox<u8>) -> Option<Inbox<u8>>;
-        let ways: [Close; 2] = [
+        let variants: [Close; 2] = [
             |mut inbox| {
                 inbox.close();
                 Some(inbox)
             },
             |_| None,
         ];
-        for close in ways {
+        for close in variants {
             let (mailbox, inbox) = mailbox(1);
             let clone = mailbox.clone();
             assert!(!mailbox.is_closed() && !clone.is_closed());
             let kept = close(inbox);
             assert!(mailbox.is_closed() && clone.is_closed());
             drop((kept, mailbox));
-            assert!(clone.is_closed(), "once true it stays true");
+            assert!(clone.is_closed(), "a closed mailbox stays closed");
         }
     }
 
     #[test]
-    fn a_channel_that_was_made_elsewhere_tells_too() {
+    fn a_mailbox_from_a_plain_sender_detects_the_dropped_receiver() {
         let (sender, receiver) = mpsc::channel::<u8>(1);
         let mailbox = TokioMailbox::from(sender);
         assert!(!mailbox.is_closed());
@@ -135,7 +154,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn items_come_back_with_the_reason() {
+    fn rejected_items_are_returned_with_the_reason() {
         let (mailbox, mut inbox) = mailbox(1);
         assert!(mailbox.try_send(1).is_ok());
         assert_eq!(mailbox.try_send(2), Err(TrySendError::Full(2)));

@@ -1,83 +1,84 @@
-//! Whether the receivers of mailboxes are gone: a bit for each, all side by side.
+//! The closed flags of mailboxes: one bit per mailbox, in one dense table.
 //!
-//! Every lookup asks that. Asking the channel is following a pointer to a line that nothing else has brought near, which
-//! among many mailboxes is the dearest step of the whole lookup; the bits of half a million of them lie in 64 KiB.
+//! Every lookup checks whether the receiver is gone. Asking the channel means following a pointer to a cache line that
+//! nothing else has loaded; with many mailboxes that is the most expensive step of the lookup. The flags of half a million
+//! mailboxes take 64 KiB.
 //!
-//! A mailbox has a *slot*, taken when it is made and given back when both ends are gone, the sending one with all of its
-//! clones. So a bit that is set stays set for as long as anybody can ask. Slots are the process's, not a registry's: a
-//! mailbox is made before it is registered, and may be registered twice.
+//! A mailbox has a *slot*, allocated with the mailbox and freed when both ends, and all clones of the sending end, are
+//! gone. So a flag that is set stays set for as long as it can be read. Slots belong to the process, not to a registry: a
+//! mailbox exists before it is registered, and may be registered twice.
 //!
-//! There are as many slots as bits in 2 MiB of memory that is zero from the start, of which the system provides what is
-//! used. Beside its bit a slot takes 8 bytes, in blocks that are never freed; both for the most mailboxes that there ever
-//! were at one time. Whoever comes when all slots are taken asks the channel.
+//! The table of flags is 2 MiB of zero-initialized memory, of which the operating system provides the used pages. In
+//! addition a slot takes 8 bytes for its reference count, in blocks that are never freed. Both grow to the maximum number
+//! of mailboxes at one time. If all slots are in use, further mailboxes ask the channel.
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// A share in the slot of a mailbox: each end has one, and each clone of the sending end.
+/// A counted reference to the slot of a mailbox, held by the receiving end and by each clone of the sending end.
 #[derive(Debug)]
 pub(super) struct ClosedFlag {
     slot: u32,
 }
 
-/// Sixteen million.
+/// The number of slots.
 const SLOTS: u32 = 1 << 24;
 
-/// Who has no slot asks the channel.
+/// Marks a mailbox without a slot, which has to ask its channel.
 const NO_SLOT: u32 = u32::MAX;
 
-/// Whether the receiver is gone, for each slot.
-static OVER: [AtomicU64; SLOTS as usize / 64] = [const { AtomicU64::new(0) }; SLOTS as usize / 64];
+/// For each slot, whether the receiver is gone.
+static CLOSED: [AtomicU64; SLOTS as usize / 64] = [const { AtomicU64::new(0) }; SLOTS as usize / 64];
 
-/// How many shares there are in each slot, in blocks of so many. Apart from the bits, for these change while mailboxes are
-/// cloned.
-static SHARES: [OnceLock<Box<[AtomicU64]>>; SLOTS as usize / BLOCK] =
+/// The reference count of each slot, in lazily allocated blocks. Not beside the flags, because reference counts are
+/// written whenever a mailbox is cloned.
+static REF_COUNTS: [OnceLock<Box<[AtomicU64]>>; SLOTS as usize / BLOCK] =
     [const { OnceLock::new() }; SLOTS as usize / BLOCK];
 
 const BLOCK: usize = 1 << 12;
 
-static FREE: Mutex<Free> = Mutex::new(Free { given_back: Vec::new(), fresh: 0 });
+static FREE: Mutex<FreeSlots> = Mutex::new(FreeSlots { released: Vec::new(), next_unused: 0 });
 
-/// The slots that nobody has.
-struct Free {
-    given_back: Vec<u32>,
-    /// Slots from here on have never been taken.
-    fresh: u32,
+/// The slots that are not in use.
+struct FreeSlots {
+    released: Vec<u32>,
+    /// Slots from here on have never been used.
+    next_unused: u32,
 }
 
 impl ClosedFlag {
-    /// A share in a slot that nobody has, whose receiver is there.
-    pub(super) fn begin() -> Self {
+    /// Allocates a slot, with its flag cleared.
+    pub(super) fn new() -> Self {
         let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = free.given_back.pop().unwrap_or_else(|| {
-            let fresh = free.fresh;
-            free.fresh = SLOTS.min(fresh + 1);
-            if fresh < SLOTS { fresh } else { NO_SLOT }
+        let slot = free.released.pop().unwrap_or_else(|| {
+            let unused = free.next_unused;
+            free.next_unused = SLOTS.min(unused + 1);
+            if unused < SLOTS { unused } else { NO_SLOT }
         });
         drop(free);
         let closed_flag = Self { slot };
-        if let Some(shares) = closed_flag.shares() {
-            shares.store(1, Ordering::Relaxed);
+        if let Some(ref_count) = closed_flag.ref_count() {
+            ref_count.store(1, Ordering::Relaxed);
         }
         closed_flag
     }
 
-    /// Of a channel whose receiver does not tell.
-    pub(super) fn untold() -> Self {
+    /// Returns a flag without a slot, for a channel whose receiver does not set one.
+    pub(super) fn untracked() -> Self {
         Self { slot: NO_SLOT }
     }
 
-    /// Whether the receiver is gone; `None` if it does not tell.
+    /// Returns whether the receiver is gone; `None` if there is no slot.
     #[inline]
-    pub(super) fn is_over(&self) -> Option<bool> {
+    pub(super) fn is_set(&self) -> Option<bool> {
         if self.slot == NO_SLOT {
             return None;
         }
         Some(self.word().load(Ordering::Acquire) & self.bit() != 0)
     }
 
-    /// Says that the receiver is gone: whoever asks after this has returned hears so.
-    pub(super) fn end(&self) {
+    /// Records that the receiver is gone. Every [`is_set`](Self::is_set) after this has returned returns `Some(true)`.
+    pub(super) fn set(&self) {
         if self.slot != NO_SLOT {
             self.word().fetch_or(self.bit(), Ordering::Release);
         }
@@ -85,8 +86,8 @@ impl ClosedFlag {
 
     #[inline]
     fn word(&self) -> &'static AtomicU64 {
-        // The remainder changes nothing, and spares the check of a bound.
-        &OVER[self.slot as usize / 64 % OVER.len()]
+        // The remainder never changes the index; it removes the bounds check.
+        &CLOSED[self.slot as usize / 64 % CLOSED.len()]
     }
 
     #[inline]
@@ -94,22 +95,22 @@ impl ClosedFlag {
         1 << (self.slot % 64)
     }
 
-    fn shares(&self) -> Option<&'static AtomicU64> {
+    fn ref_count(&self) -> Option<&'static AtomicU64> {
         if self.slot == NO_SLOT {
             return None;
         }
         let slot = self.slot as usize;
         let block =
-            SHARES[slot / BLOCK].get_or_init(|| std::iter::repeat_with(AtomicU64::default).take(BLOCK).collect());
+            REF_COUNTS[slot / BLOCK].get_or_init(|| std::iter::repeat_with(AtomicU64::default).take(BLOCK).collect());
         Some(&block[slot % BLOCK])
     }
 }
 
 impl Clone for ClosedFlag {
     fn clone(&self) -> Self {
-        if let Some(shares) = self.shares() {
-            // As in `Arc`: whoever clones has a share, so the slot cannot be given back meanwhile.
-            shares.fetch_add(1, Ordering::Relaxed);
+        if let Some(ref_count) = self.ref_count() {
+            // As in `Arc`: the cloned reference keeps the slot allocated meanwhile.
+            ref_count.fetch_add(1, Ordering::Relaxed);
         }
         Self { slot: self.slot }
     }
@@ -117,13 +118,13 @@ impl Clone for ClosedFlag {
 
 impl Drop for ClosedFlag {
     fn drop(&mut self) {
-        if self.shares().is_none_or(|shares| shares.fetch_sub(1, Ordering::Release) > 1) {
+        if self.ref_count().is_none_or(|ref_count| ref_count.fetch_sub(1, Ordering::Release) > 1) {
             return;
         }
-        // What the others did with their shares happened before the slot is somebody else's.
+        // All uses of the other references happen before the slot is allocated again.
         fence(Ordering::Acquire);
         self.word().fetch_and(!self.bit(), Ordering::Relaxed);
-        FREE.lock().unwrap_or_else(PoisonError::into_inner).given_back.push(self.slot);
+        FREE.lock().unwrap_or_else(PoisonError::into_inner).released.push(self.slot);
     }
 }
 
@@ -135,45 +136,45 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_end_is_told_to_all_clones_and_to_nobody_else() {
-        let (ours, other) = (ClosedFlag::begin(), ClosedFlag::begin());
-        let clone = ours.clone();
-        assert_eq!([ours.is_over(), clone.is_over(), other.is_over()], [Some(false); 3]);
-        ours.end();
-        drop(ours);
-        assert_eq!((clone.is_over(), other.is_over()), (Some(true), Some(false)));
-        assert_eq!(ClosedFlag::untold().is_over(), None);
+    fn a_set_flag_is_seen_by_all_clones_and_by_no_other_flag() {
+        let (first, other) = (ClosedFlag::new(), ClosedFlag::new());
+        let clone = first.clone();
+        assert_eq!([first.is_set(), clone.is_set(), other.is_set()], [Some(false); 3]);
+        first.set();
+        drop(first);
+        assert_eq!((clone.is_set(), other.is_set()), (Some(true), Some(false)));
+        assert_eq!(ClosedFlag::untracked().is_set(), None);
     }
 
     #[test]
-    fn a_slot_is_taken_again_only_when_the_last_share_is_gone() {
-        let kept = ClosedFlag::begin();
-        kept.end();
+    fn a_slot_is_reused_only_after_its_last_reference() {
+        let kept = ClosedFlag::new();
+        kept.set();
         let mut seen = HashSet::new();
         for _ in 0..10_000 {
-            let closed_flag = ClosedFlag::begin();
+            let closed_flag = ClosedFlag::new();
             assert_ne!(closed_flag.slot, kept.slot);
-            assert_eq!(closed_flag.is_over(), Some(false), "a new one begins alive");
-            closed_flag.end();
+            assert_eq!(closed_flag.is_set(), Some(false), "a new flag is not set");
+            closed_flag.set();
             seen.insert(closed_flag.slot);
         }
-        assert_eq!(kept.is_over(), Some(true));
-        // Other tests of this process take slots too.
-        assert!(seen.len() < 1_000, "{} slots for 10,000 mailboxes, one after the other", seen.len());
+        assert_eq!(kept.is_set(), Some(true));
+        // Other tests of this process allocate slots too.
+        assert!(seen.len() < 1_000, "{} slots for 10,000 consecutive mailboxes", seen.len());
     }
 
     #[test]
-    fn threads_that_share_and_end_do_not_disturb_each_other() {
+    fn threads_with_their_own_flags_do_not_affect_each_other() {
         thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..2_000 {
-                        let closed_flag = ClosedFlag::begin();
+                        let closed_flag = ClosedFlag::new();
                         let clones = [closed_flag.clone(), closed_flag.clone()];
-                        assert_eq!(closed_flag.is_over(), Some(false));
-                        closed_flag.end();
+                        assert_eq!(closed_flag.is_set(), Some(false));
+                        closed_flag.set();
                         drop(closed_flag);
-                        assert!(clones.iter().all(|clone| clone.is_over() == Some(true)));
+                        assert!(clones.iter().all(|clone| clone.is_set() == Some(true)));
                     }
                 });
             }

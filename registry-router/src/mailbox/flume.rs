@@ -1,68 +1,99 @@
-//! The leanest mailbox that waits for its first message: a queue that has no room until it needs some.
+//! A bounded mailbox that takes little memory while it is empty: a flume channel.
 //!
-//! A tokio channel lays out room for 32 messages when it is made, so most of what a million connections take that say
-//! nothing is room for what they do not say. A flume channel grows when messages come. `cargo xtask bench --mailboxes`
-//! measures both, beside others.
+//! A tokio channel allocates room for 32 messages when it is created, so most of the memory of a million idle connections
+//! is room for messages that are never sent. A flume channel grows with its messages. `cargo xtask bench --mailboxes`
+//! measures both, and others.
 
 use std::fmt;
-use std::hint::{self, black_box};
+use std::hint::black_box;
 
 use registry_core::{Mailbox, MailboxFamily, TrySendError};
 
+use self::inbox::Receiver;
 use super::closed_flag::ClosedFlag;
 use super::{CapacityError, is_large};
 
-/// Makes a bounded mailbox for `capacity` messages, which takes little until there are some.
+pub use self::inbox::FlumeInbox;
+
+mod inbox;
+
+/// Creates a bounded mailbox for `capacity` messages that takes little memory while it is empty.
 ///
-/// It is a mailbox of the family [`Flume`], which a registry names in its type: `Registry<Message, Papaya, Flume>`.
-/// Its queue keeps the most room that it ever needed. To put a message in takes a lock for a moment, shared with the
-/// receiver of that mailbox and nobody else.
-/// No sender can wait for room in it: `route_*` and `broadcast` work, `send_*` do not.
+/// The mailbox belongs to the family [`Flume`], which a registry names in its type: `Registry<Message, Papaya, Flume>`.
+/// Its queue keeps the largest size that it has had. Sending takes a lock for a moment, which is shared with the receiver
+/// of that mailbox only.
+///
+/// A sender cannot wait for room in such a mailbox: `route_*` and `broadcast` work, `send_*` do not.
+///
+/// # Panics
+///
+/// Panics if `capacity` is zero or greater than [`MAX_MAILBOX_CAPACITY`](crate::MAX_MAILBOX_CAPACITY). Use
+/// [`try_flume_mailbox`] for a capacity that is not known to be valid.
+///
+/// # Examples
 ///
 /// ```
 /// use registry_router::backends::Papaya;
 /// use registry_router::{Flume, Registry, TransportId, flume_mailbox};
 ///
 /// let registry: Registry<&str, Papaya, Flume> = Registry::builder().build()?;
-/// let (mailbox, inbox) = flume_mailbox(16)?;
+/// let (mailbox, mut inbox) = flume_mailbox(16);
 /// let server = registry.register_server("echo", mailbox, ())?;
 /// registry.route_to_server("echo", &TransportId::new("conn-1")?, "hello")?;
-/// assert_eq!(inbox.try_recv().map(|delivery| delivery.message), Some("hello"));
+/// assert_eq!(inbox.try_recv()?.message, "hello");
 /// # drop(server);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[track_caller]
+pub fn flume_mailbox<T: 'static>(capacity: usize) -> (FlumeMailbox<T>, FlumeInbox<T>) {
+    match try_flume_mailbox(capacity) {
+        Ok(ends) => ends,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Creates a bounded mailbox like [`flume_mailbox`], but returns an error instead of panicking.
 ///
 /// # Errors
 ///
-/// [`CapacityError`] when `capacity` is zero or above [`MAX_MAILBOX_CAPACITY`](crate::MAX_MAILBOX_CAPACITY).
-pub fn flume_mailbox<T>(capacity: usize) -> Result<(FlumeMailbox<T>, FlumeInbox<T>), CapacityError> {
+/// Returns a [`CapacityError`] if `capacity` is zero or greater than
+/// [`MAX_MAILBOX_CAPACITY`](crate::MAX_MAILBOX_CAPACITY).
+///
+/// # Examples
+///
+/// ```
+/// use registry_router::{ToServer, try_flume_mailbox};
+///
+/// let (_mailbox, inbox) = try_flume_mailbox::<ToServer<String>>(64)?;
+/// assert_eq!(inbox.max_capacity(), 64);
+/// assert!(try_flume_mailbox::<ToServer<String>>(0).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn try_flume_mailbox<T: 'static>(capacity: usize) -> Result<(FlumeMailbox<T>, FlumeInbox<T>), CapacityError> {
     CapacityError::check(capacity)?;
-    let closed_flag = ClosedFlag::begin();
-    let told = closed_flag.clone();
+    let sender_flag = ClosedFlag::new();
+    let inbox_flag = sender_flag.clone();
     Ok(if const { is_large::<T>() } {
         let (sender, receiver) = flume::bounded(capacity);
-        (FlumeMailbox(Channel::Boxed(told, sender)), FlumeInbox { receiver: Receiver::Boxed(receiver), closed_flag })
+        (FlumeMailbox(Channel::Boxed(sender_flag, sender)), FlumeInbox::new(Receiver::boxed(receiver), inbox_flag))
     } else {
         let (sender, receiver) = flume::bounded(capacity);
-        (
-            FlumeMailbox(Channel::ByValue(told, sender)),
-            FlumeInbox { receiver: Receiver::ByValue(receiver), closed_flag },
-        )
+        (FlumeMailbox(Channel::ByValue(sender_flag, sender)), FlumeInbox::new(Receiver::by_value(receiver), inbox_flag))
     })
 }
 
-/// The sending end of a mailbox that takes little until there are messages.
+/// The sending end of a bounded flume channel.
 ///
-/// Items of more than 1,024 bytes lie in the queue in boxes of their own.
+/// Items of more than 1,024 bytes are boxed in the queue.
 pub struct FlumeMailbox<T>(Channel<T>);
 
-/// A channel of items or of boxes; with the share in the slot inside, so that both take 16 bytes.
+/// A channel of items or of boxes. Each variant contains the closed flag, so that the whole takes 16 bytes.
 enum Channel<T> {
     ByValue(ClosedFlag, flume::Sender<T>),
     Boxed(ClosedFlag, flume::Sender<Box<T>>),
 }
 
-/// Does the same with either end of either channel.
+/// Evaluates the same expression for either sender.
 macro_rules! with_sender {
     ($mailbox:expr, $sender:ident => $act:expr) => {
         match &$mailbox.0 {
@@ -71,82 +102,10 @@ macro_rules! with_sender {
         }
     };
 }
-macro_rules! with_receiver {
-    ($inbox:expr, $receiver:ident => $act:expr) => {
-        match &$inbox.receiver {
-            Receiver::ByValue($receiver) => $act,
-            Receiver::Boxed($receiver) => $act,
-        }
-    };
-}
-
-/// The receiving end of a [`FlumeMailbox`]; dropping it closes the mailbox.
-pub struct FlumeInbox<T> {
-    receiver: Receiver<T>,
-    closed_flag: ClosedFlag,
-}
-
-/// A receiver of items or of boxes, as the sending end has it.
-enum Receiver<T> {
-    ByValue(flume::Receiver<T>),
-    Boxed(flume::Receiver<Box<T>>),
-}
 
 /// The family of [`FlumeMailbox`]es.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Flume;
-
-impl<T> FlumeInbox<T> {
-    /// The next item; `None` when the inbox is empty and all sending ends are gone. Cancel-safe.
-    pub async fn recv(&self) -> Option<T> {
-        match &self.receiver {
-            Receiver::ByValue(receiver) => receiver.recv_async().await.ok(),
-            Receiver::Boxed(receiver) => Some(*receiver.recv_async().await.ok()?),
-        }
-    }
-
-    /// The next item if there is one now.
-    pub fn try_recv(&self) -> Option<T> {
-        match &self.receiver {
-            Receiver::ByValue(receiver) => receiver.try_recv().ok(),
-            Receiver::Boxed(receiver) => Some(*receiver.try_recv().ok()?),
-        }
-    }
-
-    /// The next item, for which it blocks the thread; `None` when the inbox is empty and all sending ends are gone.
-    pub fn blocking_recv(&self) -> Option<T> {
-        match &self.receiver {
-            Receiver::ByValue(receiver) => receiver.recv().ok(),
-            Receiver::Boxed(receiver) => Some(*receiver.recv().ok()?),
-        }
-    }
-
-    /// How many items there are now.
-    pub fn len(&self) -> usize {
-        with_receiver!(self, receiver => receiver.len())
-    }
-
-    /// Whether there are none now.
-    pub fn is_empty(&self) -> bool {
-        with_receiver!(self, receiver => receiver.is_empty())
-    }
-}
-
-impl<T> Drop for FlumeInbox<T> {
-    fn drop(&mut self) {
-        // From here on no sender begins to put an item in. One that has begun may do so a moment later; what nobody will
-        // receive should not wait in the queue until the last sending end is gone, so it is looked for a few times.
-        self.closed_flag.end();
-        for _ in 0..LOOKS_FOR_LATE_ITEMS {
-            with_receiver!(self, receiver => drop(receiver.drain()));
-            (0..SPINS_BETWEEN).for_each(|_| hint::spin_loop());
-        }
-    }
-}
-
-/// How often a dropped inbox looks for items that are put in late, and how long it waits in between: a microsecond.
-const LOOKS_FOR_LATE_ITEMS: usize = 4;
-const SPINS_BETWEEN: usize = 32;
 
 impl<T> FlumeMailbox<T> {
     #[inline]
@@ -156,10 +115,10 @@ impl<T> FlumeMailbox<T> {
         }
     }
 
-    /// Whether the inbox has said that it is gone. One that is gone without that is found by the queue.
+    /// Returns whether the inbox has set the closed flag. Without a slot for the flag, the queue detects a dropped inbox.
     #[inline]
-    fn is_over(&self) -> bool {
-        self.closed_flag().is_over() == Some(true)
+    fn is_flagged_closed(&self) -> bool {
+        self.closed_flag().is_set() == Some(true)
     }
 }
 
@@ -175,7 +134,7 @@ impl<T> Clone for FlumeMailbox<T> {
 impl<T: Send + 'static> Mailbox<T> for FlumeMailbox<T> {
     #[inline]
     fn try_send(&self, item: T) -> Result<(), TrySendError<T>> {
-        if self.is_over() {
+        if self.is_flagged_closed() {
             return Err(TrySendError::Closed(item));
         }
         match &self.0 {
@@ -187,7 +146,7 @@ impl<T: Send + 'static> Mailbox<T> for FlumeMailbox<T> {
     }
 
     fn try_send_boxed(&self, item: Box<T>) -> Result<(), TrySendError<Box<T>>> {
-        if self.is_over() {
+        if self.is_flagged_closed() {
             return Err(TrySendError::Closed(item));
         }
         match &self.0 {
@@ -198,7 +157,7 @@ impl<T: Send + 'static> Mailbox<T> for FlumeMailbox<T> {
 
     #[inline]
     fn is_closed(&self) -> bool {
-        self.closed_flag().is_over().unwrap_or_else(|| with_sender!(self, sender => sender.is_disconnected()))
+        self.closed_flag().is_set().unwrap_or_else(|| with_sender!(self, sender => sender.is_disconnected()))
     }
 
     #[inline]
@@ -207,9 +166,9 @@ impl<T: Send + 'static> Mailbox<T> for FlumeMailbox<T> {
     }
 }
 
-/// Apart, so that no other way through has room for an item on its stack.
+/// A function of its own, so that no other path has an item on its stack.
 #[inline(never)]
-#[expect(clippy::boxed_local, reason = "it comes in a box, for which there is no room in the channel")]
+#[expect(clippy::boxed_local, reason = "the item is given in a box, and the channel carries items")]
 fn by_value<T>(sender: &flume::Sender<T>, item: Box<T>) -> Result<(), TrySendError<Box<T>>> {
     sender.try_send(*item).map_err(|error| try_send_error(error).map(Box::new))
 }
@@ -231,55 +190,60 @@ impl<T> fmt::Debug for FlumeMailbox<T> {
         f.debug_struct("FlumeMailbox")
             .field("capacity", &with_sender!(self, sender => sender.capacity()))
             .field("items", &with_sender!(self, sender => sender.len()))
-            .field("closed", &(self.is_over() || with_sender!(self, sender => sender.is_disconnected())))
+            .field("closed", &(self.is_flagged_closed() || with_sender!(self, sender => sender.is_disconnected())))
             .finish()
-    }
-}
-
-impl<T> fmt::Debug for FlumeInbox<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FlumeInbox").field("items", &self.len()).finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Poll, Wake, Waker};
+    use std::thread;
+
+    use tokio::sync::mpsc::error::TryRecvError;
 
     use super::*;
 
     #[test]
-    fn items_come_back_with_the_reason() {
-        let (mailbox, inbox) = flume_mailbox(1).unwrap();
+    fn rejected_items_are_returned_with_the_reason() {
+        let (mailbox, mut inbox) = flume_mailbox(1);
         assert!(mailbox.try_send(1).is_ok());
         assert_eq!(mailbox.try_send(2), Err(TrySendError::Full(2)));
-        assert_eq!((inbox.len(), inbox.try_recv(), inbox.try_recv()), (1, Some(1), None));
+        assert_eq!((inbox.len(), inbox.try_recv(), inbox.try_recv()), (1, Ok(1), Err(TryRecvError::Empty)));
         drop(inbox);
         assert!(mailbox.is_closed() && mailbox.clone().is_closed());
         assert_eq!(mailbox.try_send(3), Err(TrySendError::Closed(3)));
     }
 
     #[test]
-    fn absurd_capacities_are_errors() {
+    fn invalid_capacities_are_errors() {
         for given in [0, usize::MAX] {
-            assert_eq!(flume_mailbox::<()>(given).unwrap_err(), CapacityError { given });
+            assert_eq!(try_flume_mailbox::<()>(given).unwrap_err(), CapacityError { given });
         }
     }
 
     #[test]
-    fn nothing_waits_where_nobody_receives() {
-        let (mailbox, inbox) = flume_mailbox(2).unwrap();
+    #[should_panic(expected = "the capacity of a mailbox must be between 1 and")]
+    fn a_mailbox_without_capacity_panics() {
+        flume_mailbox::<()>(0);
+    }
+
+    #[test]
+    fn dropping_the_inbox_drops_its_items() {
+        let (mailbox, inbox) = flume_mailbox(2);
         let item = Arc::new(());
         assert!(mailbox.try_send(Arc::clone(&item)).is_ok());
         drop(inbox);
         assert_eq!(Arc::strong_count(&item), 1);
     }
 
-    /// Between the two steps of an inbox's end, in which a message would be left behind.
+    /// Between the two steps of dropping an inbox, in which a message would be left behind.
     #[test]
-    fn what_is_told_to_be_closed_takes_nothing() {
-        let (mailbox, inbox) = flume_mailbox::<u8>(2).unwrap();
-        inbox.closed_flag.end();
+    fn a_mailbox_that_is_flagged_closed_rejects_items() {
+        let (mailbox, inbox) = flume_mailbox::<u8>(2);
+        inbox.set_closed_flag();
         assert_eq!(mailbox.try_send(1), Err(TrySendError::Closed(1)));
         assert_eq!(mailbox.try_send_boxed(Box::new(1)), Err(TrySendError::Closed(Box::new(1))));
         assert!(inbox.is_empty() && mailbox.is_closed());
@@ -287,9 +251,64 @@ mod tests {
 
     #[test]
     fn an_inbox_ends_with_the_last_sending_end() {
-        let (mailbox, inbox) = flume_mailbox(2).unwrap();
+        let (mailbox, mut inbox) = flume_mailbox(2);
         assert!(mailbox.try_send(1).is_ok());
+        assert!(!inbox.is_closed());
         drop(mailbox);
+        assert!(inbox.is_closed());
         assert_eq!((inbox.blocking_recv(), inbox.blocking_recv()), (Some(1), None));
+        assert_eq!(inbox.try_recv(), Err(TryRecvError::Disconnected));
+    }
+
+    #[test]
+    fn capacity_counts_the_remaining_room() {
+        let (mailbox, mut inbox) = flume_mailbox(2000);
+        assert!(mailbox.try_send([0_u8; 2000]).is_ok());
+        assert_eq!((inbox.capacity(), inbox.max_capacity(), inbox.sender_strong_count()), (1999, 2000, 1));
+        assert!(inbox.try_recv().is_ok());
+        assert_eq!(inbox.capacity(), 2000);
+    }
+
+    #[derive(Default)]
+    struct WakeCount(AtomicUsize);
+
+    impl Wake for WakeCount {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_pending_poll_is_woken_by_the_next_item() {
+        let (mailbox, mut inbox) = flume_mailbox(4);
+        let wake_count = Arc::new(WakeCount::default());
+        let waker = Waker::from(Arc::clone(&wake_count));
+        let context = &mut Context::from_waker(&waker);
+        for item in 0..4 {
+            assert_eq!(inbox.poll_recv(context), Poll::Pending);
+            assert_eq!(inbox.poll_recv(context), Poll::Pending);
+            assert!(mailbox.try_send(item).is_ok());
+            assert_eq!(wake_count.0.load(Ordering::Relaxed), item + 1);
+            // The item is received by the poll that was woken, and by another method, in turn.
+            if item % 2 == 0 {
+                assert_eq!(inbox.poll_recv(context), Poll::Ready(Some(item)));
+            } else {
+                assert_eq!(inbox.try_recv(), Ok(item));
+            }
+        }
+        assert_eq!(inbox.poll_recv(context), Poll::Pending);
+        drop(mailbox);
+        assert_eq!(inbox.poll_recv(context), Poll::Ready(None));
+    }
+
+    #[test]
+    fn a_blocking_receive_after_an_abandoned_poll_is_woken() {
+        let (mailbox, mut inbox) = flume_mailbox(4);
+        assert!(inbox.poll_recv(&mut Context::from_waker(Waker::noop())).is_pending());
+        thread::scope(|scope| {
+            let received = scope.spawn(|| inbox.blocking_recv());
+            assert!(mailbox.try_send(1).is_ok());
+            assert_eq!(received.join().unwrap(), Some(1));
+        });
     }
 }

@@ -1,4 +1,4 @@
-//! The receiving end of a mailbox: tokio's receiver, whose end is told to lookups as well as to the channel.
+//! The receiving end of the default mailbox: a tokio receiver that also sets the closed flag which lookups read.
 
 use std::fmt;
 use std::hint;
@@ -9,23 +9,24 @@ use tokio::sync::mpsc::error::TryRecvError;
 
 use super::closed_flag::ClosedFlag;
 
-/// The receiving end of a [`TokioMailbox`](crate::TokioMailbox).
+/// The receiving end of a [`TokioMailbox`](crate::TokioMailbox), created by [`mailbox`](crate::mailbox()).
 ///
-/// Its methods are those of tokio's [`Receiver`](mpsc::Receiver), with the same promises.
-/// Dropping or closing it closes the mailbox: from when that has returned, no lookup finds who registered it.
-/// Dropping it drops the items that are in it.
+/// Its methods are those of tokio's [`Receiver`](mpsc::Receiver), with the same guarantees.
+///
+/// Dropping or closing the inbox closes the mailbox: once that has returned, no lookup finds the registration of the
+/// mailbox. Dropping the inbox drops the items in it.
 pub struct Inbox<T> {
     receiver: Receiver<T>,
     closed_flag: ClosedFlag,
 }
 
-/// A receiver of items or of boxes, as the [sending end](crate::TokioMailbox) has it.
+/// A receiver of items or of boxes, matching the [sending end](crate::TokioMailbox).
 pub(super) enum Receiver<T> {
     ByValue(mpsc::Receiver<T>),
     Boxed(mpsc::Receiver<Box<T>>),
 }
 
-/// Does the same with either receiver.
+/// Evaluates the same expression for either receiver.
 macro_rules! with_receiver {
     ($inbox:expr, $receiver:ident => $act:expr) => {
         match $inbox.receiver {
@@ -46,12 +47,54 @@ impl<T> Inbox<T> {
         Self { receiver, closed_flag }
     }
 
-    /// The next item; `None` when the inbox is empty and closed, or all sending ends are gone. Cancel-safe.
+    /// Receives the next item; `None` when the inbox is empty and has been closed, or all sending ends are gone.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe: a future that is dropped before it completes has received no item.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use registry_router::{Mailbox, mailbox};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (mailbox, mut inbox) = mailbox(4);
+    /// mailbox.try_send("one")?;
+    /// drop(mailbox);
+    /// assert_eq!(inbox.recv().await, Some("one"));
+    /// assert_eq!(inbox.recv().await, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn recv(&mut self) -> Option<T> {
         std::future::poll_fn(|context| self.poll_recv(context)).await
     }
 
-    /// Waits for an item, takes up to `limit` that are there behind it, and says how many. Cancel-safe.
+    /// Waits for an item, then appends it and the items behind it to `buffer`, at most `limit` in all. Returns their number.
+    ///
+    /// Returns 0 only when the inbox is empty and has been closed, or all sending ends are gone, or when `limit` is 0.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe: a future that is dropped before it completes has received no item.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use registry_router::{Mailbox, mailbox};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (mailbox, mut inbox) = mailbox(4);
+    /// for item in 0..3 {
+    ///     mailbox.try_send(item)?;
+    /// }
+    /// let mut items = Vec::new();
+    /// assert_eq!(inbox.recv_many(&mut items, 2).await, 2);
+    /// assert_eq!(items, [0, 1]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn recv_many(&mut self, buffer: &mut Vec<T>, limit: usize) -> usize {
         match &mut self.receiver {
             Receiver::ByValue(receiver) => receiver.recv_many(buffer, limit).await,
@@ -64,11 +107,22 @@ impl<T> Inbox<T> {
         }
     }
 
-    /// The next item if there is one now.
+    /// Receives the next item if there is one now.
     ///
     /// # Errors
     ///
-    /// [`TryRecvError`], telling an inbox that is empty now from one that will stay so.
+    /// Returns [`TryRecvError::Empty`] if the inbox is empty now, and [`TryRecvError::Disconnected`] if it will stay empty.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use registry_router::{Mailbox, mailbox};
+    /// let (mailbox, mut inbox) = mailbox(4);
+    /// assert!(inbox.try_recv().is_err());
+    /// mailbox.try_send("one")?;
+    /// assert_eq!(inbox.try_recv()?, "one");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
         match &mut self.receiver {
             Receiver::ByValue(receiver) => receiver.try_recv(),
@@ -76,11 +130,23 @@ impl<T> Inbox<T> {
         }
     }
 
-    /// The next item, for which it blocks the thread.
+    /// Receives the next item, blocking the thread; `None` when the inbox is empty and has been closed, or all sending ends are gone.
     ///
     /// # Panics
     ///
-    /// In an asynchronous context.
+    /// Panics if called in an asynchronous context.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use registry_router::{Mailbox, mailbox};
+    /// let (mailbox, mut inbox) = mailbox(4);
+    /// let sender = std::thread::spawn(move || mailbox.try_send("one"));
+    /// assert_eq!(inbox.blocking_recv(), Some("one"));
+    /// assert_eq!(inbox.blocking_recv(), None);
+    /// # sender.join().unwrap()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn blocking_recv(&mut self) -> Option<T> {
         match &mut self.receiver {
             Receiver::ByValue(receiver) => receiver.blocking_recv(),
@@ -88,7 +154,23 @@ impl<T> Inbox<T> {
         }
     }
 
-    /// The next item, for those who poll by hand.
+    /// Polls for the next item; the basis of [`recv`](Self::recv).
+    ///
+    /// If it returns `Poll::Pending`, the task of the most recent call is woken when an item arrives or the inbox ends.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use registry_router::{Mailbox, mailbox};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (mailbox, mut inbox) = mailbox(4);
+    /// mailbox.try_send("one")?;
+    /// let item = std::future::poll_fn(|context| inbox.poll_recv(context)).await;
+    /// assert_eq!(item, Some("one"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
         match &mut self.receiver {
             Receiver::ByValue(receiver) => receiver.poll_recv(context),
@@ -100,63 +182,145 @@ impl<T> Inbox<T> {
         }
     }
 
-    /// Takes no more items; those that are there can still be received.
+    /// Closes the mailbox: no more items are accepted; those that are in the inbox can still be received.
+    ///
+    /// Once this has returned, no lookup finds the registration of the mailbox.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use registry_router::{Mailbox, mailbox};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (mailbox, mut inbox) = mailbox(4);
+    /// mailbox.try_send("one")?;
+    /// inbox.close();
+    /// assert!(mailbox.try_send("two").is_err());
+    /// assert_eq!(inbox.recv().await, Some("one"));
+    /// assert_eq!(inbox.recv().await, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn close(&mut self) {
-        // In this order, for the reason that is given where the inbox is dropped.
+        // The channel first, for the reason given in `drop`.
         with_receiver!(mut self, receiver => receiver.close());
-        self.closed_flag.end();
+        self.closed_flag.set();
     }
 
-    /// Whether the inbox has been closed, or all sending ends are gone.
+    /// Returns whether the inbox has been closed, or all sending ends are gone.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use registry_router::{Mailbox, mailbox};
+    /// let (mailbox, inbox) = mailbox(4);
+    /// assert!(!inbox.is_closed());
+    /// drop(mailbox);
+    /// assert!(inbox.is_closed());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_closed(&self) -> bool {
         with_receiver!(self, receiver => receiver.is_closed())
     }
 
-    /// How many items there are now.
+    /// Returns the number of items in the inbox.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use registry_router::{Mailbox, mailbox};
+    /// let (mailbox, inbox) = mailbox(4);
+    /// mailbox.try_send("one")?;
+    /// assert_eq!(inbox.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn len(&self) -> usize {
         with_receiver!(self, receiver => receiver.len())
     }
 
-    /// Whether there are none now.
+    /// Returns whether there are no items in the inbox.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use registry_router::{Mailbox, mailbox};
+    /// let (mailbox, inbox) = mailbox(4);
+    /// assert!(inbox.is_empty());
+    /// mailbox.try_send("one")?;
+    /// assert!(!inbox.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_empty(&self) -> bool {
         with_receiver!(self, receiver => receiver.is_empty())
     }
 
-    /// How many more items there is room for now.
+    /// Returns for how many more items there is room now.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use registry_router::{Mailbox, mailbox};
+    /// let (mailbox, inbox) = mailbox(4);
+    /// mailbox.try_send("one")?;
+    /// assert_eq!(inbox.capacity(), 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn capacity(&self) -> usize {
         with_receiver!(self, receiver => receiver.capacity())
     }
 
-    /// How many items there is room for in all.
+    /// Returns for how many items there is room in total.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use registry_router::{Mailbox, mailbox};
+    /// let (mailbox, inbox) = mailbox(4);
+    /// mailbox.try_send("one")?;
+    /// assert_eq!(inbox.max_capacity(), 4);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn max_capacity(&self) -> usize {
         with_receiver!(self, receiver => receiver.max_capacity())
     }
 
-    /// How many sending ends there are, those in registries included.
+    /// Returns the number of sending ends, those in registries included.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use registry_router::{Mailbox, mailbox};
+    /// let (mailbox, inbox) = mailbox::<u8>(4);
+    /// assert_eq!(inbox.sender_strong_count(), 1);
+    /// let clone = mailbox.clone();
+    /// assert_eq!(inbox.sender_strong_count(), 2);
+    /// # drop((mailbox, clone));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn sender_strong_count(&self) -> usize {
         with_receiver!(self, receiver => receiver.sender_strong_count())
     }
 }
 
-/// How often a dropped inbox looks for an item that a sender has room for and has not put in yet: some microseconds.
-const LOOKS_FOR_LATE_ITEMS: usize = 256;
+/// How often a dropped inbox checks for items whose senders have reserved room but not sent yet: some microseconds.
+const LATE_ITEM_CHECKS: usize = 256;
 
 impl<T> Drop for Inbox<T> {
     fn drop(&mut self) {
-        // The channel first: nobody may be told that it is gone and then still get a message into it.
+        // The channel is closed before the flag is set: nothing may be sent after a caller has seen the mailbox closed.
         self.close();
-        // A sender that got room before may put its item in only now. What nobody will receive should not lie there until
-        // the last sending end is gone. A sender that does not come to it meanwhile leaves it to the last one.
+        // A sender that had reserved room may send its item only now. Such an item should not stay in the channel until the
+        // last sending end is gone. If the sender takes longer than these checks, the item does stay until then.
         let context = &mut Context::from_waker(Waker::noop());
-        for _ in 0..LOOKS_FOR_LATE_ITEMS {
-            // Items are taken the cheap way; whether one is still under way tells the other.
-            let last = with_receiver!(mut self, receiver => {
+        for _ in 0..LATE_ITEM_CHECKS {
+            // `try_recv` is the cheaper way to take items; only `poll_recv` tells whether reserved room is left.
+            let is_last = with_receiver!(mut self, receiver => {
                 while let Ok(item) = receiver.try_recv() {
                     drop(item);
                 }
                 matches!(receiver.poll_recv(context), Poll::Ready(None))
             });
-            if last {
+            if is_last {
                 break;
             }
             hint::spin_loop();

@@ -1,4 +1,4 @@
-//! The sending end of the default mailbox: tokio's bounded channel.
+//! The sending end of the default mailbox, a bounded tokio channel.
 
 use std::fmt;
 use std::hint::black_box;
@@ -10,34 +10,34 @@ use super::closed_flag::ClosedFlag;
 use super::inbox::{Inbox, Receiver};
 use super::is_large;
 
-/// Makes the two ends of a channel, which must have room for at least one item.
+/// Creates the two ends of a channel. `capacity` must be valid.
 pub(super) fn pair<T>(capacity: usize) -> (TokioMailbox<T>, Inbox<T>) {
-    let closed_flag = ClosedFlag::begin();
-    let told = closed_flag.clone();
+    let sender_flag = ClosedFlag::new();
+    let inbox_flag = sender_flag.clone();
     if const { is_large::<T>() } {
         let (sender, receiver) = mpsc::channel(capacity);
-        (TokioMailbox(Channel::Boxed(closed_flag, sender)), Inbox::new(Receiver::Boxed(receiver), told))
+        (TokioMailbox(Channel::Boxed(sender_flag, sender)), Inbox::new(Receiver::Boxed(receiver), inbox_flag))
     } else {
         let (sender, receiver) = mpsc::channel(capacity);
-        (TokioMailbox(Channel::ByValue(closed_flag, sender)), Inbox::new(Receiver::ByValue(receiver), told))
+        (TokioMailbox(Channel::ByValue(sender_flag, sender)), Inbox::new(Receiver::ByValue(receiver), inbox_flag))
     }
 }
 
 /// The sending end of a bounded tokio channel.
 ///
-/// Items of more than 1,024 bytes lie in the channel in boxes of their own.
+/// Items of more than 1,024 bytes are boxed in the channel.
 ///
-/// Made from a channel's own [`Sender`](mpsc::Sender) it works as well; lookups then ask the channel whether its
-/// receiver is gone, which is a cache miss, and not the [`Inbox`].
+/// A mailbox can also be created from a channel's own [`Sender`](mpsc::Sender), without an [`Inbox`]. Lookups then ask the
+/// channel whether its receiver is gone, which costs a cache miss.
 pub struct TokioMailbox<T>(Channel<T>);
 
-/// A channel of items or of boxes; with the share in the slot inside, so that both take 16 bytes.
+/// A channel of items or of boxes. Each variant contains the closed flag, so that the whole takes 16 bytes.
 enum Channel<T> {
     ByValue(ClosedFlag, mpsc::Sender<T>),
     Boxed(ClosedFlag, mpsc::Sender<Box<T>>),
 }
 
-/// Does the same with either sender.
+/// Evaluates the same expression for either sender.
 macro_rules! with_sender {
     ($mailbox:expr, $sender:ident => $act:expr) => {
         match &$mailbox.0 {
@@ -48,7 +48,7 @@ macro_rules! with_sender {
 }
 
 impl<T> TokioMailbox<T> {
-    /// Returns the channel's own sender; `None` where the channel is one of boxes.
+    /// Returns the channel's own sender; `None` if the channel carries boxes.
     pub fn as_sender(&self) -> Option<&mpsc::Sender<T>> {
         match &self.0 {
             Channel::ByValue(_, sender) => Some(sender),
@@ -65,17 +65,21 @@ impl<T> TokioMailbox<T> {
         }
     }
 
-    /// Returns how many more items there is room for now.
+    /// Returns for how many more items there is room now.
     pub fn capacity(&self) -> usize {
         with_sender!(self, sender => sender.capacity())
     }
 
-    /// Returns how many items there is room for in all.
+    /// Returns for how many items there is room in total.
     pub fn max_capacity(&self) -> usize {
         with_sender!(self, sender => sender.max_capacity())
     }
 
-    /// Waits until the inbox is closed or dropped. Cancel-safe.
+    /// Waits until the inbox is closed or dropped.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe.
     pub async fn closed(&self) {
         with_sender!(self, sender => sender.closed().await);
     }
@@ -90,7 +94,7 @@ impl<T> TokioMailbox<T> {
 
 impl<T> From<mpsc::Sender<T>> for TokioMailbox<T> {
     fn from(sender: mpsc::Sender<T>) -> Self {
-        Self(Channel::ByValue(ClosedFlag::untold(), sender))
+        Self(Channel::ByValue(ClosedFlag::untracked(), sender))
     }
 }
 
@@ -118,9 +122,7 @@ impl<T: Send + 'static> Mailbox<T> for TokioMailbox<T> {
     fn try_send(&self, item: T) -> Result<(), TrySendError<T>> {
         match &self.0 {
             Channel::ByValue(_, sender) => sender.try_send(item).map_err(try_send_error),
-            Channel::Boxed(..) => {
-                self.try_send_boxed(Box::new(item)).map_err(|try_send_error| try_send_error.map(|item| *item))
-            }
+            Channel::Boxed(..) => self.try_send_boxed(Box::new(item)).map_err(|error| error.map(|item| *item)),
         }
     }
 
@@ -133,7 +135,7 @@ impl<T: Send + 'static> Mailbox<T> for TokioMailbox<T> {
 
     #[inline]
     fn is_closed(&self) -> bool {
-        self.closed_flag().is_over().unwrap_or_else(|| with_sender!(self, sender => sender.is_closed()))
+        self.closed_flag().is_set().unwrap_or_else(|| with_sender!(self, sender => sender.is_closed()))
     }
 
     #[inline]
@@ -142,9 +144,9 @@ impl<T: Send + 'static> Mailbox<T> for TokioMailbox<T> {
     }
 }
 
-/// Apart, so that no other way through has room for an item on its stack.
+/// A function of its own, so that no other path has an item on its stack.
 #[inline(never)]
-#[expect(clippy::boxed_local, reason = "it comes in a box, for which there is no room in the channel")]
+#[expect(clippy::boxed_local, reason = "the item is given in a box, and the channel carries items")]
 fn by_value<T>(sender: &mpsc::Sender<T>, item: Box<T>) -> Result<(), TrySendError<Box<T>>> {
     sender.try_send(*item).map_err(|error| try_send_error(error).map(Box::new))
 }
@@ -161,18 +163,18 @@ impl<T: Send + 'static> ReserveMailbox<T> for TokioMailbox<T> {
     type Permit<'a> = TokioPermit<'a, T>;
 
     async fn reserve(&self) -> Result<TokioPermit<'_, T>, Closed> {
-        let room = match &self.0 {
-            Channel::ByValue(_, sender) => sender.reserve().await.map(Room::ByValue),
-            Channel::Boxed(_, sender) => sender.reserve().await.map(Room::Boxed),
+        let reserved = match &self.0 {
+            Channel::ByValue(_, sender) => sender.reserve().await.map(Reserved::ByValue),
+            Channel::Boxed(_, sender) => sender.reserve().await.map(Reserved::Boxed),
         };
-        room.map(TokioPermit).map_err(|_| Closed)
+        reserved.map(TokioPermit).map_err(|_| Closed)
     }
 }
 
-/// Room for one message in a [`TokioMailbox`].
-pub struct TokioPermit<'a, T>(Room<'a, T>);
+/// Reserved room for one message in a [`TokioMailbox`].
+pub struct TokioPermit<'a, T>(Reserved<'a, T>);
 
-enum Room<'a, T> {
+enum Reserved<'a, T> {
     ByValue(mpsc::Permit<'a, T>),
     Boxed(mpsc::Permit<'a, Box<T>>),
 }
@@ -180,26 +182,26 @@ enum Room<'a, T> {
 impl<T> Permit<T> for TokioPermit<'_, T> {
     fn send(self, item: T) {
         match self.0 {
-            Room::ByValue(room) => room.send(item),
-            Room::Boxed(room) => room.send(Box::new(item)),
+            Reserved::ByValue(permit) => permit.send(item),
+            Reserved::Boxed(permit) => permit.send(Box::new(item)),
         }
     }
 
     fn send_boxed(self, item: Box<T>) {
         match self.0 {
-            Room::ByValue(room) => room.send(*item),
-            Room::Boxed(room) => room.send(item),
+            Reserved::ByValue(permit) => permit.send(*item),
+            Reserved::Boxed(permit) => permit.send(item),
         }
     }
 }
 
 impl<T> fmt::Debug for TokioPermit<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokioSlot").finish_non_exhaustive()
+        f.debug_struct("TokioPermit").finish_non_exhaustive()
     }
 }
 
-/// The family of [`TokioMailbox`]es.
+/// The family of [`TokioMailbox`]es, the default.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tokio;
 
@@ -212,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mailbox_of_either_kind_takes_two_words() {
+    fn a_mailbox_takes_two_words_with_and_without_boxes() {
         assert_eq!(size_of::<TokioMailbox<u8>>(), 16);
         assert_eq!(size_of::<TokioMailbox<[u8; 4096]>>(), 16);
     }

@@ -259,7 +259,10 @@ where
 {
     /// Locates at most [`MAX_BATCH`] ids.
     #[inline]
-    pub(crate) fn locate_batch<'a>(&self, ids: impl IntoIterator<Item = &'a [u8]>) -> ([LocatedId<'a>; MAX_BATCH], usize) {
+    pub(crate) fn locate_batch<'a>(
+        &self,
+        ids: impl IntoIterator<Item = &'a [u8]>,
+    ) -> ([LocatedId<'a>; MAX_BATCH], usize) {
         let mut located = [LocatedId { location: Location { hash: 0, shard: 0 }, id: &[] }; MAX_BATCH];
         let mut length = 0;
         for (located, id) in located.iter_mut().zip(ids) {

@@ -16,7 +16,7 @@ fn registry<B: Backend>(shards: usize) -> Registry<u64, B, Flume> {
 
 fn a_lean_mailbox_takes_messages_and_dies_with_its_inbox<B: Backend>(shards: usize) {
     let registry = registry::<B>(shards);
-    let (mailbox, inbox) = flume_mailbox(2).unwrap();
+    let (mailbox, mut inbox) = flume_mailbox(2);
     let lease = registry.register_server("s", mailbox, ()).unwrap();
     let t = transport("t");
     for message in [1, 2] {
@@ -35,7 +35,7 @@ fn a_task_that_waits_on_a_lean_inbox_is_woken<B: Backend>(shards: usize) {
     within_time_limit(move || {
         block_on(async {
             let registry = registry::<B>(shards);
-            let (mailbox, inbox) = flume_mailbox(1).unwrap();
+            let (mailbox, mut inbox) = flume_mailbox(1);
             let _lease = registry.register_server("s", mailbox, ()).unwrap();
             let waits = tokio::spawn(async move { inbox.recv().await.map(|delivery| delivery.message) });
             tokio::task::yield_now().await;

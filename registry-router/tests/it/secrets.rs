@@ -146,7 +146,7 @@ fn secrets_stay_in<B: Backend>(shards: usize) {
     drop((server, transport, t));
     #[cfg(feature = "flume")]
     {
-        let (mailbox, inbox) = registry_router::flume_mailbox(1).unwrap();
+        let (mailbox, inbox) = registry_router::flume_mailbox(1);
         registry_router::Mailbox::try_send(&mailbox, secret()).unwrap();
         shown.debug("lean mailbox", &(&mailbox, &inbox));
     }
