@@ -1,30 +1,10 @@
 //! A sharded, in-process service registry and message router.
 //!
-//! *Servers* (things that answer) and *transports* (connections) register under an id with a mailbox and metadata.
-//! A transport is bound to at most one server. Messages are routed both ways by id, and are delivered or come back.
-//! A registration lasts as long as its [`Lease`].
+//! *Servers* and *transports* (connections to clients) register under an id, with a mailbox and metadata. A transport is
+//! bound to at most one server. Messages are routed in both directions by id; a message that cannot be delivered is
+//! returned to the caller. A registration lasts as long as its [`Lease`].
 //!
-//! - To begin: [`Registry::builder`], [`mailbox()`], [`Registry::register_server`].
-//! - To look up: [`Registry::with_server`] reads in place, [`Registry::find_server`] gives a handle to keep,
-//!   [`Registry::select_servers`] a list.
-//! - To bind: [`Registry::bind_transport_to_server`], or [`Registry::register_transport_bound_to`] at birth.
-//! - To send: [`Registry::route_to_server`] at once or not at all, [`Registry::send_to_server`] with patience,
-//!   [`Registry::broadcast`] to all transports of a server, [`BoundRoute::try_send`] from a transport to its own one.
-//! - To do much at once: [`Registry::find_many_servers`], [`Registry::route_many_to_servers`].
-//! - To clean up after owners that died without a word: [`Registry::sweep`], or [`Registry::sweep_task`] as a task.
-//! - To watch: [`Registry::shard_stats`], [`Registry::contention_status`], [`Registry::watch_health`]; nothing is judged
-//!   unless somebody calls [`Registry::tick`] or spawns [`Registry::health_task`].
-//! - To protect: [`Builder::limits`]; who is in can come back by [`Registry::renew_transport`] when nobody new is taken.
-//! - To export: `Registry::export_metrics` with the feature `metrics`; events and spans with the feature `tracing`.
-//! - To write a program for any registry, not just this one: the traits in [`api`].
-//!
-//! # Choosing a backend
-//!
-//! The map underneath is named in the type: `Registry<Message>` is on papaya, `Registry<Message, Dashmap>` on dashmap.
-//! Each has a feature of its name (`papaya` is on by default, `left-right` brings `Evmap` and `LeftRight`) and a page
-//! in [`backends`] that opens with its trade-offs. Features only add; none changes what another means.
-//!
-//! # Example
+//! # Quick start
 //!
 //! ```
 //! use registry_router::{Registry, RouteError, mailbox};
@@ -42,6 +22,46 @@
 //! assert_eq!(registry.route_to_server("echo", transport.id(), "hello?"), Err(RouteError::NotFound("hello?")));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # Overview
+//!
+//! | to | use |
+//! |---|---|
+//! | create a registry | [`Registry::builder`], [`Settings`], [`Limits`] |
+//! | register | [`mailbox()`], [`Registry::register_server`], [`Registry::register_transport`] |
+//! | look up | [`Registry::with_server`] in place, [`Registry::find_server`] for a handle, [`Registry::select_servers`] for a list |
+//! | bind | [`Registry::bind_transport_to_server`], [`Registry::register_transport_bound_to`] |
+//! | send without waiting | [`Registry::route_to_server`], [`Registry::broadcast`], [`BoundRoute::try_send`] |
+//! | wait for room | [`Registry::send_to_server`] |
+//! | process in bulk | [`Registry::find_many_servers`], [`Registry::route_many_to_servers`] |
+//! | remove dead registrations | [`Registry::sweep`], [`Registry::sweep_task`] |
+//! | monitor | [`Registry::shard_stats`], [`Registry::contention_status`], [`Registry::watch_health`] |
+//! | limit | [`Builder::limits`], [`Builder::admission`], [`Registry::renew_transport`] |
+//! | write code for any registry | the traits in [`api`] |
+//!
+//! # Tasks
+//!
+//! A registry starts no threads or tasks. Health is only checked, and admission only closed and reopened, by
+//! [`Registry::tick`] or the future of [`Registry::health_task`]. Registrations whose owner has dropped its inbox without
+//! ending its lease are not found by lookups, but removed only when a message or registration meets them, or by a sweep.
+//!
+//! # Backends
+//!
+//! The concurrent map underneath is part of the type: `Registry<Message>` uses papaya, `Registry<Message, Dashmap>`
+//! dashmap. Each has a page in [`backends`] that starts with its trade-offs.
+//!
+//! # Feature flags
+//!
+//! Features are additive: none changes the meaning of another.
+//!
+//! - `papaya` (default), `dashmap`, `left-right`: the [`backends`] of these crates; `left-right` adds `Evmap` and
+//!   `LeftRight`.
+//! - `flume`: `flume_mailbox`, a mailbox that takes little memory while it is empty.
+//! - `metrics`: `Registry::export_metrics`, the export of all statistics through the crate `metrics`.
+//! - `tracing`: events for changes, and spans for health checks and sweeps, through the crate `tracing`.
+//! - `serde`: serialization of ids, metadata, statistics and settings.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod binding;
 mod builder;
@@ -61,17 +81,29 @@ mod storage;
 mod sync;
 mod traits;
 
+pub use registry::{Registry, ServerMailbox, TransportMailbox};
+
 pub use builder::{Builder, Settings};
 pub use clock::{Clock, TokioClock};
+pub use registry_monitor::{
+    AlarmRule, HealthSettings, HotRule, ImbalanceRule, LabelLimit, Limiter, Limits, MetadataLimit, Monitor,
+    MonitorSettings, RateLimit,
+};
+
 pub use lifecycle::lease::{Lease, ServerLease, TransportLease};
 pub use lifecycle::sweep::SweepReport;
 pub use mailbox::{CapacityError, Inbox, MAX_MAILBOX_CAPACITY, Tokio, TokioMailbox, TokioPermit, mailbox, try_mailbox};
 #[cfg(feature = "flume")]
+#[cfg_attr(docsrs, doc(cfg(feature = "flume")))]
 pub use mailbox::{Flume, FlumeInbox, FlumeMailbox, flume_mailbox, try_flume_mailbox};
+
+pub use routing::bound::BoundRoute;
+
 pub use observe::health::{HealthEvent, HealthReceiver, TryNextError};
 #[cfg(feature = "metrics")]
+#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
 pub use observe::metrics::describe_metrics;
-pub use registry::{Registry, ServerMailbox, TransportMailbox};
+
 pub use registry_core::api;
 pub use registry_core::{
     Admission, AdmissionError, AdmissionState, AdmitAll, Alarm, AlarmMetric, AlarmedShards, AsId, Backend, BindError,
@@ -81,18 +113,13 @@ pub use registry_core::{
     Operation, Permit, Probe, RecentWrites, RegisterError, RegisterErrorKind, ReserveMailbox, RouteError, Select,
     SendError, ServerId, ShardStats, SlowOps, ToServer, ToTransport, TransportId, TrySendError,
 };
-pub use registry_monitor::{
-    AlarmRule, HealthSettings, HotRule, ImbalanceRule, LabelLimit, Limiter, Limits, MetadataLimit, Monitor,
-    MonitorSettings, RateLimit,
-};
-pub use routing::bound::BoundRoute;
 
-/// The maps that a registry can be built on, each behind the feature of its name.
+/// The backends: the concurrent maps that a registry can be built on, each behind the feature of its name.
 pub mod backends {
     pub use registry_backends::*;
 }
 
-/// The README's example, run as a test.
+/// Runs the example of the README as a test.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;

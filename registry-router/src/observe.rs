@@ -1,4 +1,4 @@
-//! What a registry reports about itself: statistics, health changes, events and metrics.
+//! Observability: statistics, health checks, events and metrics.
 
 pub(crate) mod events;
 pub(crate) mod health;

@@ -213,7 +213,7 @@ impl<T> Inbox<T> {
     ///
     /// ```
     /// # use registry_router::{Mailbox, mailbox};
-    /// let (mailbox, inbox) = mailbox(4);
+    /// let (mailbox, inbox) = mailbox::<u8>(4);
     /// assert!(!inbox.is_closed());
     /// drop(mailbox);
     /// assert!(inbox.is_closed());

@@ -1,5 +1,5 @@
-//! What the registry says as it happens, by the crate `tracing`: nothing at all without the feature of that name, and
-//! nothing for a lookup or a message with it.
+//! Events and spans of the crate `tracing`. Without the feature `tracing` this compiles to nothing; with it, lookups and
+//! messages emit no events.
 
 #[cfg(all(feature = "metrics", not(feature = "tracing")))]
 pub(crate) use silent::renamed;
@@ -13,14 +13,14 @@ pub(crate) use traced::{changed, checking, refused, sweeping, swept};
 #[cfg(feature = "tracing")]
 mod traced;
 
-/// The same without the feature; the compiler leaves nothing of it.
+/// Functions that do nothing, without the feature.
 #[cfg(not(feature = "tracing"))]
 mod silent {
     use registry_core::{HealthChange, Kind, RegisterErrorKind};
 
     use crate::lifecycle::sweep::SweepReport;
 
-    /// What is held for as long as a span lasts.
+    /// A guard for the duration of a span.
     pub(crate) struct Span;
 
     pub(crate) fn checking(_shards: usize) -> Span {
@@ -33,7 +33,7 @@ mod silent {
 
     pub(crate) fn changed(_changes: &[HealthChange]) {}
 
-    pub(crate) fn swept(_shard: usize, _swept: &SweepReport) {}
+    pub(crate) fn swept(_shard: usize, _report: &SweepReport) {}
 
     #[cfg(feature = "metrics")]
     pub(crate) fn renamed(_name: Option<&str>, _label: &str) {}

@@ -1,4 +1,4 @@
-//! Checking the health of a registry: by hand or by a task, with whoever watches being told what has changed.
+//! Health checks, by call or by a task, and the notification of watchers about changes.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -17,7 +17,7 @@ use crate::observe::events;
 use crate::registry::{Inner, Registry};
 use crate::sync::{Mutex, MutexGuard};
 
-/// How many changes are kept for a watcher who is slow, in a registry of few shards.
+/// The number of changes that are kept for slow watchers, in a registry of few shards.
 const BACKLOG: usize = 256;
 
 impl<M, B, X, P> Registry<M, B, X, P>
@@ -27,39 +27,76 @@ where
     X: MailboxFamily,
     P: Probe,
 {
-    /// Checks the registry's health, and says what has changed since the check before.
+    /// Checks the registry's health, and returns what has changed since the previous check.
     ///
-    /// This is what raises and clears alarms, and closes and reopens admission; nothing does so in between. To be called
-    /// about once a second, or left to [`health_task`](Self::health_task). Of several who call at once, each gets what
-    /// changed in his own check, and [watchers](Self::watch_health), the admission policy and events get it all, in order.
-    /// One of the callers tells them; the others may return before they were told.
+    /// Only this call raises and clears alarms, and closes and reopens admission. Call it about once a second, or use
+    /// [`health_task`](Self::health_task). If several callers check concurrently, each gets the changes of its own check,
+    /// while [watchers](Self::watch_health), the admission policy and events get all changes in order. One of the callers
+    /// notifies them; the others may return before that.
     ///
-    /// A policy, a probe or a subscriber that is told may call this again: what that call finds is told next.
+    /// A policy, probe or subscriber that is being notified may call this again; the changes of that call are delivered
+    /// afterwards.
     ///
-    /// At most 64 caps by label are told by name; those beyond are told by their number.
+    /// At most 64 limits by label are reported individually; further ones are reported as a number.
     ///
-    /// `now` is what windows end at and what is held for a time is held by. O(shards × threads that have counted + caps
-    /// that were hit and not yet relieved), and copies the figures of the shards.
+    /// `now` ends the latency windows and drives the hysteresis timers.
+    ///
+    /// # Cost
+    ///
+    /// O(shards × threads that have recorded operations + limits that were hit and not yet cleared), and copies the
+    /// statistics of the shards.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Instant;
+    /// # use registry_router::Registry;
+    /// let registry: Registry<&str> = Registry::builder().build()?;
+    /// for change in registry.tick(Instant::now()) {
+    ///     println!("{change}");
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn tick(&self, now: Instant) -> Vec<HealthChange> {
         self.inner.tick(now)
     }
 
-    /// Watches the registry's health: a receiver of all changes that are found from now on.
+    /// Returns a receiver of all health changes that are found from now on.
     ///
-    /// A watcher costs nobody anything while nothing changes, and never holds up a check: one that is slow loses the
-    /// oldest changes, and is told how many. At least the last 256 are kept, and at least two for each shard.
-    /// It does not keep the registry alive.
+    /// A watcher costs nothing while nothing changes, and never delays a check: a slow watcher loses the oldest changes, and
+    /// receives their number as [`HealthEvent::Lagged`]. At least the last 256 changes are kept, and at least two for each
+    /// shard. A watcher does not keep the registry alive.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use registry_router::{Registry, TryNextError};
+    /// let registry: Registry<&str> = Registry::builder().build()?;
+    /// let mut changes = registry.watch_health();
+    /// assert_eq!(changes.try_next(), Err(TryNextError::Empty));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn watch_health(&self) -> HealthReceiver {
         HealthReceiver { changes: self.inner.health_state.changes().subscribe() }
     }
 
-    /// A task that checks the registry's health for ever, to be spawned by whoever wants it: once in `every`, at most once
-    /// in a millisecond. A second is what the settings are made for.
+    /// Returns a future that checks the registry's health periodically: once per `every`, at most once per millisecond. The
+    /// default settings are made for one second.
     ///
-    /// It does not keep the registry alive, and ends at the next tick when the last handle is gone; it can be dropped at
-    /// any time. A check that comes late does not make the next one come early.
+    /// The future does not keep the registry alive: it completes at the first tick after the last handle is gone. A late
+    /// check does not make the next one early.
     ///
-    /// A token of the crate `tokio-util` stops it with everything else that ends by that token:
+    /// # Cancel safety
+    ///
+    /// The future can be dropped at any time.
+    ///
+    /// # Panics
+    ///
+    /// Panics if polled outside of a tokio runtime with its clock enabled.
+    ///
+    /// # Examples
+    ///
+    /// With a cancellation token of the crate `tokio-util`, the task stops together with others:
     ///
     /// ```
     /// # #[cfg(feature = "papaya")]
@@ -76,17 +113,13 @@ where
     /// let task = tokio::spawn(shutdown.clone().run_until_cancelled_owned(checks));
     ///
     /// shutdown.cancel();
-    /// assert_eq!(task.await?, None, "it was stopped, and had not ended by itself");
+    /// assert_eq!(task.await?, None, "the task was cancelled");
     /// # Ok(())
     /// # })
     /// # }
     /// # #[cfg(not(feature = "papaya"))]
     /// # fn main() {}
     /// ```
-    ///
-    /// # Panics
-    ///
-    /// When polled outside of a tokio runtime whose clock is enabled.
     pub fn health_task(&self, every: Duration) -> impl Future<Output = ()> + Send + 'static {
         let inner = std::sync::Arc::downgrade(&self.inner);
         async move {
@@ -101,26 +134,49 @@ where
     }
 }
 
-/// A receiver of changes of a registry's health; see [`Registry::watch_health`].
+/// A receiver of health changes, created by [`Registry::watch_health`].
 #[derive(Debug)]
 pub struct HealthReceiver {
     changes: broadcast::Receiver<HealthChange>,
 }
 
-/// What a watcher is told.
+/// An item received from a [`HealthReceiver`].
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum HealthEvent {
-    /// Something has changed.
+    /// A health change.
     Change(HealthChange),
-    /// The watcher was slow, and so many changes that came next are lost to it.
+    /// The receiver was slow, and lost this number of the changes that came next.
     Lagged(u64),
 }
 
 impl HealthReceiver {
-    /// Waits for the next change; `None` when the registry is gone and everything has been told.
+    /// Receives the next change; `None` when the registry is gone and all changes have been received.
     ///
-    /// A call that is dropped before it completes has lost nothing.
+    /// # Cancel safety
+    ///
+    /// Cancel-safe: a future that is dropped before it completes has received no change.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use std::time::{Duration, Instant};
+    /// # use registry_router::{HealthEvent, Limits, Registry, TryNextError, mailbox};
+    /// let limits = Limits { servers: Some(0), ..Limits::default() };
+    /// let registry: Registry<&str> = Registry::builder().limits(limits).build()?;
+    /// let mut changes = registry.watch_health();
+    /// let (mailbox, _inbox) = mailbox(1);
+    /// assert!(registry.register_server("echo", mailbox, ()).is_err());
+    /// registry.tick(Instant::now());
+    ///
+    /// assert!(matches!(changes.next().await, Some(HealthEvent::Change(_))));
+    /// drop(registry);
+    /// assert_eq!(changes.next().await, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn next(&mut self) -> Option<HealthEvent> {
         match self.changes.recv().await {
             Ok(change) => Some(HealthEvent::Change(change)),
@@ -129,12 +185,29 @@ impl HealthReceiver {
         }
     }
 
-    /// Returns the next change, if there is one already.
+    /// Receives the next change if there is one now.
     ///
     /// # Errors
     ///
-    /// [`TryNextError::Empty`] when there is none yet, and [`TryNextError::Closed`] when there will never be another:
-    /// the registry is gone and everything has been told.
+    /// Returns [`TryNextError::Empty`] if there is none now, and [`TryNextError::Closed`] if there will be no more: the
+    /// registry is gone and all changes have been received.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::{Duration, Instant};
+    /// # use registry_router::{HealthEvent, Limits, Registry, TryNextError, mailbox};
+    /// let limits = Limits { servers: Some(0), ..Limits::default() };
+    /// let registry: Registry<&str> = Registry::builder().limits(limits).build()?;
+    /// let mut changes = registry.watch_health();
+    /// let (mailbox, _inbox) = mailbox(1);
+    /// assert!(registry.register_server("echo", mailbox, ()).is_err());
+    /// registry.tick(Instant::now());
+    ///
+    /// assert!(matches!(changes.try_next(), Ok(HealthEvent::Change(_))));
+    /// assert_eq!(changes.try_next(), Err(TryNextError::Empty));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_next(&mut self) -> Result<HealthEvent, TryNextError> {
         match self.changes.try_recv() {
             Ok(change) => Ok(HealthEvent::Change(change)),
@@ -145,19 +218,19 @@ impl HealthReceiver {
     }
 }
 
-/// Why [`HealthReceiver::try_next`] returned no change.
+/// The error returned by [`HealthReceiver::try_next`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TryNextError {
-    /// Nothing has changed that was not told.
+    /// There is no change to receive now.
     Empty,
-    /// The registry is gone, and everything has been told.
+    /// The registry is gone, and all changes have been received.
     Closed,
 }
 
 impl fmt::Display for TryNextError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Empty => "nothing has changed yet",
+            Self::Empty => "there is no health change to receive",
             Self::Closed => "the registry is gone",
         })
     }
@@ -165,13 +238,13 @@ impl fmt::Display for TryNextError {
 
 impl Error for TryNextError {}
 
-/// What a registry knows of its health, and who is told.
+/// The health of a registry, and the notification of its watchers.
 pub(crate) struct HealthState {
-    /// Not held while anything is called that is the user's.
+    /// Not locked while user code runs.
     state: Mutex<State>,
-    /// What was found by the last check, to be read without a lock.
+    /// Which shards were in alarm at the last check, readable without a lock.
     alarmed: Box<[AtomicBool]>,
-    /// Made for the first watcher.
+    /// Created for the first watcher.
     changes: OnceLock<broadcast::Sender<HealthChange>>,
 }
 
@@ -180,15 +253,15 @@ impl HealthState {
         Self {
             state: Mutex::new(State {
                 health: Health::new(shards, alarm, settings),
-                news: VecDeque::new(),
-                is_telling: false,
+                notifications: VecDeque::new(),
+                is_notifying: false,
             }),
             alarmed: std::iter::repeat_with(AtomicBool::default).take(shards).collect(),
             changes: OnceLock::new(),
         }
     }
 
-    /// Whether a shard was in alarm at the last check.
+    /// Returns whether a shard was in alarm at the last check.
     pub(crate) fn is_alarmed(&self, shard: usize) -> bool {
         self.alarmed[shard].load(Ordering::Relaxed)
     }
@@ -204,46 +277,46 @@ impl HealthState {
 
 struct State {
     health: Health,
-    /// What was found and is not yet told, the oldest first.
-    news: VecDeque<News>,
-    /// Whether a thread is telling the news, which then tells all.
-    is_telling: bool,
+    /// What was found and has not been delivered, oldest first.
+    notifications: VecDeque<Notification>,
+    /// Whether a thread is delivering notifications; that thread delivers all of them.
+    is_notifying: bool,
 }
 
-/// One thing to tell.
-enum News {
+enum Notification {
     Admission(AdmissionState, Duration),
     Change(HealthChange),
 }
 
-/// The right to tell news, which one thread has at a time; `None` when it has ended.
-struct Teller<'a>(Option<&'a HealthState>);
+/// The exclusive right to deliver notifications; `None` once it has been given up.
+struct Notifier<'a>(Option<&'a HealthState>);
 
-impl<'a> Teller<'a> {
-    /// Returns `None` if another call is telling; it will come to whatever there is now.
-    fn appoint(health_state: &'a HealthState) -> Option<Self> {
+impl<'a> Notifier<'a> {
+    /// Returns `None` if another call is delivering; it will deliver everything that is queued now.
+    fn acquire(health_state: &'a HealthState) -> Option<Self> {
         let mut state = health_state.lock();
-        let is_free = !std::mem::replace(&mut state.is_telling, true);
+        let is_free = !std::mem::replace(&mut state.is_notifying, true);
         is_free.then(|| Self(Some(health_state)))
     }
 
-    /// Returns the next one to tell. After the last one there is no teller any more: who brings news then must appoint one.
-    fn next(&mut self) -> Option<News> {
+    /// Returns the next notification. After the last one the right is given up, under the same lock: a notification that
+    /// is queued later needs a new notifier.
+    fn next(&mut self) -> Option<Notification> {
         let mut state = self.0?.lock();
-        let news = state.news.pop_front();
-        if news.is_none() {
-            state.is_telling = false;
+        let notification = state.notifications.pop_front();
+        if notification.is_none() {
+            state.is_notifying = false;
             self.0 = None;
         }
-        news
+        notification
     }
 }
 
-/// If one of those who are told panics, the next call goes on.
-impl Drop for Teller<'_> {
+/// If a notified party panics, the next call continues.
+impl Drop for Notifier<'_> {
     fn drop(&mut self) {
         if let Some(health_state) = self.0 {
-            health_state.lock().is_telling = false;
+            health_state.lock().is_notifying = false;
         }
     }
 }
@@ -260,20 +333,20 @@ where
         self.run_deferred_in_background();
         let changes = self.check(now);
         self.probe.on_health_check(now);
-        self.tell();
+        self.notify();
         changes
     }
 
-    /// Finds what has changed, and leaves it to be told in the order in which it was found.
+    /// Finds what has changed, and queues it for notification in the order in which it was found.
     fn check(&self, now: Instant) -> Vec<HealthChange> {
-        // All of this may be the user's code, so nothing is locked.
+        // Probe and policy may be user code, so nothing is locked.
         let stats: Vec<ShardStats> = (0..self.partition.shards()).map(|shard| self.stats_at(shard, now)).collect();
         let hot = self.probe.hot_ids(now);
         let mut limits = self.admission.limit_usage();
         limits.extend(self.binding_counts.usage());
         let hits = self.admission.take_limit_hits();
         let mut state = self.health_state.lock();
-        let State { health, news, .. } = &mut *state;
+        let State { health, notifications, .. } = &mut *state;
         let before = health.admission();
         let changes = health.check(&stats, &hot, &limits, &hits, now);
         for (shard, alarmed) in self.health_state.alarmed.iter().enumerate() {
@@ -281,21 +354,21 @@ where
         }
         let admission = health.admission();
         if admission != before {
-            news.push_back(News::Admission(admission, health.settings().reopen_after));
+            notifications.push_back(Notification::Admission(admission, health.settings().reopen_after));
         }
-        news.extend(changes.iter().cloned().map(News::Change));
+        notifications.extend(changes.iter().cloned().map(Notification::Change));
         changes
     }
 
-    /// Tells all news, unless another call is at it, on this thread or another one.
-    fn tell(&self) {
-        let Some(mut teller) = Teller::appoint(&self.health_state) else { return };
-        while let Some(news) = teller.next() {
-            match news {
-                News::Admission(state, retry_after) => self.admission.health(state, retry_after),
-                News::Change(change) => {
+    /// Delivers all notifications, unless another call is doing so, on this thread or another one.
+    fn notify(&self) {
+        let Some(mut notifier) = Notifier::acquire(&self.health_state) else { return };
+        while let Some(notification) = notifier.next() {
+            match notification {
+                Notification::Admission(state, retry_after) => self.admission.health(state, retry_after),
+                Notification::Change(change) => {
                     if let Some(sender) = self.health_state.changes.get() {
-                        // Nobody listens any more, perhaps.
+                        // Fails if all watchers are gone.
                         let _ = sender.send(change.clone());
                     }
                     events::changed(std::slice::from_ref(&change));

@@ -1,4 +1,4 @@
-//! Telling a registry's figures to whatever collects metrics in the process, through the facade of the crate `metrics`.
+//! The export of a registry's statistics through the facade of the crate `metrics`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,10 +14,17 @@ mod exports;
 mod publish;
 mod table;
 
-/// Tells the recorder of metrics what each of the metrics means, and its unit. Once, when the recorder is there.
+/// Describes all metrics to the recorder, with their units. To be called once, after the recorder has been installed.
 ///
-/// The recorder is the one that the program has installed, or the calling thread's own; without one nothing happens.
+/// The recorder is that of the calling thread, or else the global one; without one, nothing happens.
 /// Names, units and meanings are listed in `docs/operations.md`.
+///
+/// # Examples
+///
+/// ```
+/// let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+/// metrics::with_local_recorder(&recorder, registry_router::describe_metrics);
+/// ```
 pub fn describe_metrics() {
     metrics::with_recorder(|recorder| table::ALL.iter().for_each(|metric| metric.describe(recorder)));
 }
@@ -29,64 +36,134 @@ where
     X: MailboxFamily,
     P: Probe,
 {
-    /// Publishes all figures to the recorder of metrics: that of the calling thread, else the one that the program has
-    /// installed. Without one nothing is published.
+    /// Exports all statistics to the recorder: that of the calling thread, or else the global one. Without one, nothing is
+    /// exported.
     ///
-    /// To be called when somebody is about to collect, or every few seconds; [`export_task`](Self::export_task) does the
-    /// latter. Nothing is exported in between, and nothing is judged: alarms are those of the last
-    /// [check](Self::tick).
+    /// Call it when metrics are about to be collected, or every few seconds as [`export_task`](Self::export_task) does.
+    /// Nothing is exported in between, and health is not checked: alarms are those of the last [check](Self::tick).
     ///
-    /// `now` is what windows end at. O(shards): seven series for each shard, and about forty besides, whatever is
-    /// registered. No id is exported, for there is no end of ids, and they may be nobody's business; a hot one is named
-    /// to those who [watch](Self::watch_health).
+    /// `now` ends the latency windows.
+    ///
+    /// No id is exported, because their number is unbounded and they may be confidential. [Watchers](Self::watch_health)
+    /// receive hot ids.
+    ///
+    /// # Cost
+    ///
+    /// O(shards): eight series for each shard, and about forty others, whatever is registered.
     ///
     /// # Counters
     ///
-    /// They count from the start of the registry, also across [`reset_stats`](Self::reset_stats): what a collector sees
-    /// never falls and is never counted twice, whoever else exports the same registry. A
-    /// [probe of your own](crate::Builder::probe) must know [`stats_since_start`](Probe::stats_since_start) for that.
+    /// Counters count from the start of the registry, also across [`reset_stats`](Self::reset_stats): they never decrease
+    /// and nothing is counted twice, also if other callers export the same registry. For that, a
+    /// [custom probe](crate::Builder::probe) must implement [`stats_since_start`](Probe::stats_since_start).
     ///
     /// # Several registries
     ///
-    /// [Give each its name](Self::export_metrics_as). One that is exported as another registry is, which lives and was
-    /// exported to the same recorder before, gets a label `registry` with a number: `2` beside one without a name, and
-    /// `name-2` beside `name`. The event `export_renamed` tells.
-    /// Recorders are told apart by their address.
+    /// [Name each registry](Self::export_metrics_as). If another registry that still exists was exported to the same
+    /// recorder under the same name before, this one gets a label `registry` with a number: `2` without a name, `name-2`
+    /// with the name `name`. The event `export_renamed` reports that. Recorders are distinguished by their address.
     ///
-    /// # The end
+    /// # The end of a registry
     ///
-    /// When the last handle of the registry is gone, all gauges that it has published are set to zero, but for
-    /// `registry_admission_open` and `registry_imbalance_probability`, which are set to one: so no alert goes on firing.
-    /// The same happens to a gauge that a registry does not publish any more. Counters stay where they were, and a later
-    /// registry of the same name goes on with them: its own count shows when it has come up with the old one.
+    /// When the last handle of the registry is dropped, all gauges that it has exported are set to zero, except
+    /// `registry_admission_open` and `registry_imbalance_probability`, which are set to one, so that no alert keeps firing.
+    /// The same happens to a gauge that a registry no longer exports. Counters keep their values, and a later registry of
+    /// the same name continues them: its own counts become visible once they exceed the old ones.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Instant;
+    /// # use registry_router::Registry;
+    /// let registry: Registry<&str> = Registry::builder().shards(8).build()?;
+    /// let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    /// metrics::with_local_recorder(&recorder, || registry.export_metrics(Instant::now()));
+    /// assert!(recorder.handle().render().contains("registry_shards 8"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
     pub fn export_metrics(&self, now: Instant) {
         metrics::with_recorder(|recorder| self.inner.publish(recorder, None, now));
     }
 
-    /// As [`export_metrics`](Self::export_metrics), with a label `registry` of this value on all series.
+    /// Exports like [`export_metrics`](Self::export_metrics), with the label `registry` set to `name` on all series.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Instant;
+    /// # use registry_router::Registry;
+    /// let registry: Registry<&str> = Registry::builder().shards(8).build()?;
+    /// let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    /// metrics::with_local_recorder(&recorder, || registry.export_metrics_as("orders", Instant::now()));
+    /// assert!(recorder.handle().render().contains(r#"registry_shards{registry="orders"} 8"#));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
     pub fn export_metrics_as(&self, name: &str, now: Instant) {
         metrics::with_recorder(|recorder| self.inner.publish(recorder, Some(name), now));
     }
 
-    /// A task that [describes](describe_metrics) the metrics and then exports them for ever, to be spawned by whoever
-    /// wants it: once in `every`, at most once in a millisecond. As often as somebody collects is enough.
+    /// Returns a future that [describes](describe_metrics) the metrics and then exports them periodically: once per `every`,
+    /// at most once per millisecond. Exporting as often as metrics are collected is enough.
     ///
-    /// It does not keep the registry alive, and ends at the next tick when the last handle is gone, whose end has
-    /// [put back](Self::export_metrics) what was published; it can be dropped at any time. It does not check the registry's health, which is what [`health_task`](Self::health_task) is for.
+    /// The future does not keep the registry alive: it completes at the first tick after the last handle is gone, when the
+    /// exported gauges have been [reset](Self::export_metrics). It does not check the registry's health; see
+    /// [`health_task`](Self::health_task).
+    ///
+    /// # Cancel safety
+    ///
+    /// The future can be dropped at any time.
     ///
     /// # Panics
     ///
-    /// When polled outside of a tokio runtime whose clock is enabled.
+    /// Panics if polled outside of a tokio runtime with its clock enabled.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use registry_router::Registry;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let registry: Registry<&str> = Registry::builder().build()?;
+    /// let task = tokio::spawn(registry.export_task(Duration::from_millis(1)));
+    /// drop(registry);
+    /// task.await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
     pub fn export_task(&self, every: Duration) -> impl Future<Output = ()> + Send + 'static {
-        self.task(None, every)
+        self.export_task_with_label(None, every)
     }
 
-    /// As [`export_task`](Self::export_task), with a label `registry` of this value on all series.
+    /// Returns a future like [`export_task`](Self::export_task), with the label `registry` set to `name` on all series.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use registry_router::Registry;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let registry: Registry<&str> = Registry::builder().build()?;
+    /// let task = tokio::spawn(registry.export_task_as("orders", Duration::from_millis(1)));
+    /// drop(registry);
+    /// task.await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
     pub fn export_task_as(&self, name: &str, every: Duration) -> impl Future<Output = ()> + Send + 'static {
-        self.task(Some(name.to_owned()), every)
+        self.export_task_with_label(Some(name.to_owned()), every)
     }
 
-    fn task(&self, name: Option<String>, every: Duration) -> impl Future<Output = ()> + Send + 'static {
+    fn export_task_with_label(
+        &self,
+        name: Option<String>,
+        every: Duration,
+    ) -> impl Future<Output = ()> + Send + 'static {
         let inner = Arc::downgrade(&self.inner);
         async move {
             describe_metrics();

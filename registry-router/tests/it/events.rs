@@ -163,7 +163,7 @@ fn all_that_is_documented_is_told_and_nothing_else<B: Backend>(shards: usize) {
     }
     let field = |told: &Told, name: &str| told.fields[name].clone();
     let [raised] = of("alarm_raised")[..] else { panic!("{all:#?}") };
-    assert_eq!([field(raised, "shard"), field(raised, "operation"), field(raised, "measure")], ["0", "lookup", "p99"]);
+    assert_eq!([field(raised, "shard"), field(raised, "operation"), field(raised, "metric")], ["0", "lookup", "p99"]);
     assert_eq!(field(raised, "threshold_seconds"), "0.0001");
     assert_eq!(of("alarm_cleared").len(), 1);
     let [hot] = of("hot_id_detected")[..] else { panic!("{all:#?}") };
@@ -181,7 +181,7 @@ fn all_that_is_documented_is_told_and_nothing_else<B: Backend>(shards: usize) {
     let others: BTreeSet<String> = others.into_iter().collect();
     assert_eq!(others.into_iter().collect::<Vec<_>>(), ["servers", "transports bound to one server"]);
     let [more] = of("more_limits_reached")[..] else { panic!("{all:#?}") };
-    assert_eq!(field(more, "caps"), "6");
+    assert_eq!(field(more, "limits"), "6");
 }
 
 /// What is told of seventy tenants who are all turned away, and then no more.

@@ -187,7 +187,7 @@ impl<T: 'static> FlumeInbox<T> {
     ///
     /// ```
     /// # use registry_router::{Mailbox, flume_mailbox};
-    /// let (mailbox, inbox) = flume_mailbox(4);
+    /// let (mailbox, inbox) = flume_mailbox::<u8>(4);
     /// assert!(!inbox.is_closed());
     /// drop(mailbox);
     /// assert!(inbox.is_closed());

@@ -1,5 +1,5 @@
-//! Events and spans: their names, levels and fields are part of what users rely on, and are listed in
-//! `docs/operations.md`, which a test compares.
+//! Events and spans. Their names, levels and fields are a public interface; they are listed in `docs/operations.md`, which
+//! a test compares.
 
 use std::time::Duration;
 
@@ -12,27 +12,28 @@ use crate::lifecycle::sweep::SweepReport;
 /// The target of all events and spans.
 const TARGET: &str = "registry";
 
-/// The span around a check of the registry's health, to be held for as long.
+/// Enters the span of a health check.
 pub(crate) fn checking(shards: usize) -> EnteredSpan {
     tracing::span!(target: TARGET, Level::DEBUG, "tick", shards).entered()
 }
 
-/// The span around the sweep of one shard, to be held for as long.
+/// Enters the span of a sweep of one shard.
 pub(crate) fn sweeping(shard: usize) -> EnteredSpan {
     tracing::span!(target: TARGET, Level::DEBUG, "sweep", shard).entered()
 }
 
-/// What a check has found: what begins is a warning, unless it may well be meant; what ends is for information.
+/// Emits the changes that a health check has found. The start of a problem is a warning, its end is for information; a hot
+/// id is not necessarily a problem.
 pub(crate) fn changed(changes: &[HealthChange]) {
-    /// An event whose level and name the compiler must know, with fields that are alike for begin and end.
-    macro_rules! tell {
+    /// Emits an event. Its level and name must be constants; its fields are the same for start and end.
+    macro_rules! emit {
         ($level:ident $name:literal $message:literal { $($field:ident = $value:expr),+ $(,)? }) => {
             event!(name: $name, target: TARGET, Level::$level, $($field = $value,)+ $message)
         };
     }
     macro_rules! alarm {
         ($level:ident $name:literal $message:literal $alarm:ident) => {
-            tell!($level $name $message {
+            emit!($level $name $message {
                 shard = $alarm.shard,
                 operation = operation($alarm),
                 metric = metric($alarm),
@@ -44,7 +45,7 @@ pub(crate) fn changed(changes: &[HealthChange]) {
     }
     macro_rules! imbalance {
         ($level:ident $name:literal $message:literal $imbalance:ident) => {
-            tell!($level $name $message {
+            emit!($level $name $message {
                 kind = kind($imbalance.kind),
                 shard = $imbalance.shard,
                 entries = $imbalance.entries,
@@ -55,7 +56,7 @@ pub(crate) fn changed(changes: &[HealthChange]) {
     }
     macro_rules! hot {
         ($level:ident $name:literal $message:literal $hot:ident) => {
-            tell!($level $name $message {
+            emit!($level $name $message {
                 kind = kind($hot.kind),
                 id = &*$hot.id,
                 shard = $hot.shard,
@@ -67,12 +68,12 @@ pub(crate) fn changed(changes: &[HealthChange]) {
     }
     macro_rules! alarmed_shards {
         ($level:ident $name:literal $message:literal $alarmed_shards:ident) => {
-            tell!($level $name $message { alarmed = $alarmed_shards.alarmed, shards = $alarmed_shards.shards })
+            emit!($level $name $message { alarmed = $alarmed_shards.alarmed, shards = $alarmed_shards.shards })
         };
     }
     macro_rules! limit {
         ($level:ident $name:literal $message:literal $limit:ident) => {
-            tell!($level $name $message {
+            emit!($level $name $message {
                 limit = $limit.limit.to_string(),
                 max = $limit.max,
                 used = $limit.used,
@@ -82,46 +83,50 @@ pub(crate) fn changed(changes: &[HealthChange]) {
     }
     macro_rules! more {
         ($level:ident $name:literal $message:literal $more:ident) => {
-            tell!($level $name $message { limits = $more.limits })
+            emit!($level $name $message { limits = $more.limits })
         };
     }
     for change in changes {
         match change {
-            HealthChange::AlarmRaised(alarm) => alarm!(WARN "alarm_raised" "a shard has become slow" alarm),
-            HealthChange::AlarmCleared(alarm) => alarm!(INFO "alarm_cleared" "a shard is fast again" alarm),
-            HealthChange::ImbalanceRaised(uneven) => {
-                imbalance!(WARN "imbalance_raised" "entries lie more unevenly than chance would have it" uneven)
+            HealthChange::AlarmRaised(alarm) => alarm!(WARN "alarm_raised" "a shard is slow" alarm),
+            HealthChange::AlarmCleared(alarm) => alarm!(INFO "alarm_cleared" "a shard is no longer slow" alarm),
+            HealthChange::ImbalanceRaised(imbalance) => {
+                imbalance!(WARN "imbalance_raised" "entries are distributed more unevenly than chance explains" imbalance)
             }
-            HealthChange::ImbalanceCleared(uneven) => {
-                imbalance!(INFO "imbalance_cleared" "entries lie as chance would have it again" uneven)
+            HealthChange::ImbalanceCleared(imbalance) => {
+                imbalance!(INFO "imbalance_cleared" "the distribution of entries is explained by chance again" imbalance)
             }
-            HealthChange::HotIdDetected(id) => {
-                hot!(INFO "hot_id_detected" "one id gets a large share of all lookups" id)
+            HealthChange::HotIdDetected(hot_id) => {
+                hot!(INFO "hot_id_detected" "one id receives a large share of the lookups" hot_id)
             }
-            HealthChange::HotIdCleared(id) => hot!(INFO "hot_id_cleared" "an id is not hot any more" id),
-            HealthChange::AdmissionClosed(to) => {
-                alarmed_shards!(WARN "admission_closed" "new registrations are refused from now on" to)
+            HealthChange::HotIdCleared(hot_id) => hot!(INFO "hot_id_cleared" "an id is no longer hot" hot_id),
+            HealthChange::AdmissionClosed(shards) => {
+                alarmed_shards!(WARN "admission_closed" "new registrations are refused" shards)
             }
-            HealthChange::AdmissionReopened(to) => {
-                alarmed_shards!(INFO "admission_reopened" "new registrations are taken again" to)
+            HealthChange::AdmissionReopened(shards) => {
+                alarmed_shards!(INFO "admission_reopened" "new registrations are admitted again" shards)
             }
-            HealthChange::LimitReached(limit) => limit!(WARN "limit_reached" "a cap has turned somebody away" limit),
-            HealthChange::LimitCleared(limit) => limit!(INFO "limit_cleared" "a cap turns nobody away any more" limit),
+            HealthChange::LimitReached(limit) => {
+                limit!(WARN "limit_reached" "a limit has been reached" limit)
+            }
+            HealthChange::LimitCleared(limit) => {
+                limit!(INFO "limit_cleared" "a limit is no longer reached" limit)
+            }
             HealthChange::MoreLimitsReached(more) => {
-                more!(WARN "more_limits_reached" "more caps have turned somebody away" more)
+                more!(WARN "more_limits_reached" "more limits have been reached" more)
             }
             HealthChange::MoreLimitsCleared(more) => {
-                more!(INFO "more_limits_cleared" "more caps turn nobody away any more" more)
+                more!(INFO "more_limits_cleared" "more limits are no longer reached" more)
             }
-            // A change that is new here has no name yet that users could rely on.
+            // A variant that was added later has no documented event name yet.
             _ => {}
         }
     }
 }
 
-/// What the sweep of a shard has ended; nothing is said of one that found nobody.
-pub(crate) fn swept(shard: usize, swept: &SweepReport) {
-    let SweepReport { servers, transports, lag } = *swept;
+/// Emits what the sweep of a shard has removed; no event if it has removed nothing.
+pub(crate) fn swept(shard: usize, report: &SweepReport) {
+    let SweepReport { servers, transports, lag } = *report;
     if servers + transports > 0 {
         event!(
             name: "dead_swept",
@@ -131,15 +136,16 @@ pub(crate) fn swept(shard: usize, swept: &SweepReport) {
             servers,
             transports,
             lag_seconds = lag.as_secs_f64(),
-            "a sweep has ended registrations of the dead"
+            "a sweep has removed dead registrations"
         );
     }
 }
 
-/// A registration that was refused for want of room or health; one whose name is taken is no business of operators.
+/// Emits a registration that was refused because of a limit, the admission policy or health. An id that is already taken
+/// is not of interest to operators.
 pub(crate) fn refused(of: Kind, id: &[u8], reason: &RegisterErrorKind) {
     let (cause, retry_after) = match reason {
-        RegisterErrorKind::Refused(refusal) => (cause(&refusal.reason), refusal.retry_after),
+        RegisterErrorKind::Refused(error) => (cause(&error.reason), error.retry_after),
         RegisterErrorKind::ServerFull { retry_after, .. } => ("server_full", Some(*retry_after)),
         _ => return,
     };
@@ -156,7 +162,7 @@ pub(crate) fn refused(of: Kind, id: &[u8], reason: &RegisterErrorKind) {
     );
 }
 
-/// A registry that is exported under another name than the given one, because another registry has that.
+/// Emits that a registry is exported under a different name than the given one, which another registry uses.
 #[cfg(feature = "metrics")]
 pub(crate) fn renamed(name: Option<&str>, label: &str) {
     event!(
@@ -165,7 +171,7 @@ pub(crate) fn renamed(name: Option<&str>, label: &str) {
         Level::WARN,
         name = name.unwrap_or_default(),
         label,
-        "a registry is exported under another name, because another registry has its own"
+        "a registry is exported under a different name, because another registry uses the given one"
     );
 }
 
@@ -192,8 +198,8 @@ fn metric(alarm: &Alarm) -> &'static str {
     }
 }
 
-fn cause(cause: &DenyReason) -> &'static str {
-    match cause {
+fn cause(reason: &DenyReason) -> &'static str {
+    match reason {
         DenyReason::Closed => "closed",
         DenyReason::Limit(_) => "limit",
         _ => "policy",

@@ -1,4 +1,4 @@
-//! Under which names a registry is exported, and the gauges that have to be put back when it ends.
+//! The labels that registries are exported under, and the gauges to reset when a registry ends.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -7,41 +7,41 @@ use metrics::{Gauge, Key, Recorder};
 
 use crate::observe::events;
 
-/// So many recorders are remembered for each registry; programs have one.
-const MOST_RECORDERS: usize = 8;
+/// How many exports are remembered for each registry. Programs usually have one recorder.
+const MAX_EXPORTS: usize = 8;
 
-/// All names that a registry of this process is exported under.
-static NAMES: Mutex<Vec<Claim>> = Mutex::new(Vec::new());
+/// The labels in use by the registries of this process.
+static CLAIMS: Mutex<Vec<Claim>> = Mutex::new(Vec::new());
 
-/// A name that a registry is exported under, for as long as that registry lives.
+/// A label that a registry is exported under, valid until that registry is dropped.
 struct Claim {
     recorder: usize,
     label: Option<String>,
     owner: Weak<()>,
 }
 
-/// What one registry has published. When it is dropped, its gauges are put back.
+/// The exports of one registry. Dropping it resets the exported gauges.
 #[derive(Default)]
 pub(crate) struct Exports {
     owner: Arc<()>,
     exports: Mutex<Vec<Export>>,
 }
 
-/// What was published to one recorder under one name.
+/// The export to one recorder under one name.
 struct Export {
     recorder: usize,
-    /// As it was given.
+    /// The given name.
     name: Option<String>,
-    /// As it is published.
+    /// The name that is exported.
     label: Option<String>,
     gauges: Gauges,
 }
 
-/// Gauges that were set, each with the value that it has when nothing is exported any more.
+/// The exported gauges, each with the value that it is reset to.
 pub(super) type Gauges = HashMap<Key, (Gauge, f64)>;
 
 impl Exports {
-    /// Returns the name to publish under: the given one, or with a number appended if another registry has it.
+    /// Returns the label to export under: the given name, with a number appended if another registry uses it.
     pub(super) fn label(&self, recorder: &dyn Recorder, name: Option<&str>) -> Option<String> {
         let recorder = address(recorder);
         let mut exports = lock(&self.exports);
@@ -50,52 +50,52 @@ impl Exports {
         }
         let label = self.claim(recorder, name);
         let name = name.map(str::to_owned);
-        if exports.len() == MOST_RECORDERS {
+        if exports.len() == MAX_EXPORTS {
             exports.remove(0);
         }
         exports.push(Export { recorder, name: name.clone(), label: label.clone(), gauges: Gauges::new() });
         drop(exports);
         if label != name {
-            // When nothing is locked: who listens may export.
+            // Without a lock: a subscriber may export.
             events::renamed(name.as_deref(), label.as_deref().unwrap_or_default());
         }
         label
     }
 
     fn claim(&self, recorder: usize, name: Option<&str>) -> Option<String> {
-        let mut names = lock(&NAMES);
-        names.retain(|claim| claim.owner.strong_count() > 0);
+        let mut claims = lock(&CLAIMS);
+        claims.retain(|claim| claim.owner.strong_count() > 0);
         let owner = Arc::downgrade(&self.owner);
         let is_free = |label: &Option<String>| {
-            let others = names.iter().filter(|claim| claim.recorder == recorder && !claim.owner.ptr_eq(&owner));
+            let others = claims.iter().filter(|claim| claim.recorder == recorder && !claim.owner.ptr_eq(&owner));
             others.into_iter().all(|claim| claim.label != *label)
         };
         let numbered = (2_u64..).map(|number| Some(name.map_or(number.to_string(), |name| format!("{name}-{number}"))));
         let mut candidates = std::iter::once(name.map(str::to_owned)).chain(numbered);
-        let label = candidates.find(is_free).expect("there is always another number");
-        names.push(Claim { recorder, label: label.clone(), owner });
+        let label = candidates.find(is_free).expect("numbers are not exhausted");
+        claims.push(Claim { recorder, label: label.clone(), owner });
         label
     }
 
-    /// Takes note of what has just been published, and puts those gauges back that were published before and not now.
+    /// Records the exported gauges, and resets those that were exported before but not now.
     pub(super) fn published(&self, recorder: &dyn Recorder, name: Option<&str>, gauges: Gauges) {
         let recorder = address(recorder);
-        let before = {
+        let stale = {
             let mut exports = lock(&self.exports);
             let Some(export) = exports.iter_mut().find(|export| export.is(recorder, name)) else { return };
             let missing = |key: &Key| !gauges.contains_key(key);
-            let gone: Vec<_> = export.gauges.extract_if(|key, _| missing(key)).map(|(_, gauge)| gauge).collect();
+            let stale: Vec<_> = export.gauges.extract_if(|key, _| missing(key)).map(|(_, gauge)| gauge).collect();
             export.gauges.extend(gauges);
-            gone
+            stale
         };
-        put_back(before);
+        reset(stale);
     }
 }
 
 impl Drop for Exports {
     fn drop(&mut self) {
         let exports = std::mem::take(self.exports.get_mut().unwrap_or_else(PoisonError::into_inner));
-        put_back(exports.into_iter().flat_map(|export| export.gauges.into_values()));
+        reset(exports.into_iter().flat_map(|export| export.gauges.into_values()));
     }
 }
 
@@ -105,12 +105,12 @@ impl Export {
     }
 }
 
-/// Recorders are the user's code, so nothing may be locked here.
-fn put_back(gauges: impl IntoIterator<Item = (Gauge, f64)>) {
-    gauges.into_iter().for_each(|(gauge, at_the_end)| gauge.set(at_the_end));
+/// Resets gauges. Recorders are user code, so the caller must not hold a lock.
+fn reset(gauges: impl IntoIterator<Item = (Gauge, f64)>) {
+    gauges.into_iter().for_each(|(gauge, reset_value)| gauge.set(reset_value));
 }
 
-/// What tells recorders apart.
+/// Returns the address of a recorder, which identifies it.
 fn address(recorder: &dyn Recorder) -> usize {
     std::ptr::from_ref(recorder).addr()
 }

@@ -1,4 +1,4 @@
-//! From the figures of a registry to a recorder of metrics.
+//! Writes the statistics of a registry to a recorder.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -13,19 +13,19 @@ use super::exports::Gauges;
 use super::table::{self, Metric};
 use crate::registry::Inner;
 
-/// The hottest ids that are told, so that there are never more series, whatever becomes hot.
-const HOTTEST: usize = 3;
+/// The number of hot ids that are exported, which bounds the number of series.
+const HOT_RANKS: usize = 3;
 
-/// The operations whose latency is told, with the names that people know them by.
+/// The operations whose latency is exported, with their label values.
 const OPERATIONS: [(Operation, &str); 2] = [(Operation::Read, "lookup"), (Operation::Write, "write")];
 
 const KINDS: [Kind; 2] = [Kind::Server, Kind::Transport];
 
-/// Who publishes: a recorder, and the labels that all series get.
+/// A recorder, with the label that all series get.
 struct Publisher<'a> {
     recorder: &'a dyn Recorder,
     name: Option<&'a str>,
-    /// All that were set.
+    /// All gauges that were set.
     gauges: RefCell<Gauges>,
 }
 
@@ -51,28 +51,28 @@ where
         }
         publisher.set(&table::ADMISSION, &[], flag(self.admission.state() == AdmissionState::Open));
         let hot = self.probe.hot_ids(now);
-        for rank in 0..HOTTEST {
+        for rank in 0..HOT_RANKS {
             let share = hot.get(rank).map_or(0.0, |hot| hot.share_at_least);
             publisher.set(&table::HOT, &[("rank", &(rank + 1).to_string())], share);
         }
-        self.publish_caps(&publisher);
+        self.publish_limits(&publisher);
         self.exports.published(recorder, name, publisher.gauges.into_inner());
     }
 
-    fn publish_caps(&self, publisher: &Publisher<'_>) {
-        for used in self.admission.limit_usage().into_iter().chain(self.binding_counts.usage()) {
-            let (limit, counted) = match used.limit {
+    fn publish_limits(&self, publisher: &Publisher<'_>) {
+        for usage in self.admission.limit_usage().into_iter().chain(self.binding_counts.usage()) {
+            let (limit, has_usage) = match usage.limit {
                 Limit::Servers => ("servers", true),
                 Limit::Transports => ("transports", true),
                 Limit::TransportsPerServer => ("transports_per_server", false),
                 Limit::Rate => ("rate", false),
-                // One for each value of a label, which may be any number, and they come and go.
+                // One for each value of a label: their number is unbounded, and they come and go.
                 _ => continue,
             };
-            publisher.set(&table::LIMIT_MAX, &[("limit", limit)], used.max as f64);
-            publisher.count(&table::LIMIT_HITS, &[("limit", limit)], used.hits);
-            if counted {
-                publisher.set(&table::LIMIT_USED, &[("limit", limit)], used.used as f64);
+            publisher.set(&table::LIMIT_MAX, &[("limit", limit)], usage.max as f64);
+            publisher.count(&table::LIMIT_HITS, &[("limit", limit)], usage.hits);
+            if has_usage {
+                publisher.set(&table::LIMIT_USED, &[("limit", limit)], usage.used as f64);
             }
         }
     }
@@ -116,7 +116,7 @@ impl Publisher<'_> {
                 self.set(&table::ENTRIES, &labels, *entries as f64);
             }
             self.set(&table::SKEW, &[("kind", &name)], skew(&entries));
-            self.set(&table::CHANCE, &[("kind", &name)], p_value(&entries));
+            self.set(&table::P_VALUE, &[("kind", &name)], p_value(&entries));
         }
     }
 
@@ -138,7 +138,7 @@ impl Publisher<'_> {
         self.set(&table::WINDOW, &[], window.as_secs_f64());
         for (operation, name) in OPERATIONS {
             let label = ("operation", name);
-            let (mut count, mut together_ns) = (0, 0.0);
+            let (mut count, mut sum_ns) = (0, 0.0);
             for shard in stats {
                 let (window, total) = match operation {
                     Operation::Read => (&shard.reads, &shard.reads_total),
@@ -146,16 +146,16 @@ impl Publisher<'_> {
                 };
                 self.set(&table::SHARD_P99, &[label, ("shard", &shard.shard.to_string())], seconds(window.p99_ns));
                 count += total.count;
-                together_ns += total.count as f64 * total.mean_ns;
+                sum_ns += total.count as f64 * total.mean_ns;
             }
-            self.count(&table::TIMED, &[label], count);
-            self.set(&table::TIMED_SECONDS, &[label], together_ns / 1e9);
+            self.count(&table::LATENCY_COUNT, &[label], count);
+            self.set(&table::LATENCY_SUM, &[label], sum_ns / 1e9);
         }
     }
 
-    /// Tells what a counter is at, since the start.
+    /// Sets a counter to its value since the start of the registry.
     ///
-    /// Recorders take the greater of this and what they have, so it does not matter who else tells the same.
+    /// Recorders keep the greater of this and their own value, so the same counter may be exported by several callers.
     fn count(&self, metric: &Metric, labels: &[(&'static str, &str)], value: u64) {
         self.recorder.register_counter(&self.key(metric, labels), &METADATA).absolute(value);
     }
@@ -164,7 +164,7 @@ impl Publisher<'_> {
         let key = self.key(metric, labels);
         let gauge = self.recorder.register_gauge(&key, &METADATA);
         gauge.set(value);
-        self.gauges.borrow_mut().insert(key, (gauge, metric.at_the_end()));
+        self.gauges.borrow_mut().insert(key, (gauge, metric.reset_value()));
     }
 
     fn key(&self, metric: &Metric, labels: &[(&'static str, &str)]) -> Key {
@@ -181,6 +181,6 @@ fn seconds(ns: u64) -> f64 {
     Duration::from_nanos(ns).as_secs_f64()
 }
 
-fn flag(is: bool) -> f64 {
-    f64::from(u8::from(is))
+fn flag(value: bool) -> f64 {
+    f64::from(u8::from(value))
 }

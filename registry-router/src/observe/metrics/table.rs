@@ -1,4 +1,4 @@
-//! The names of all metrics, in one table: what the code publishes, recorders describe and `docs/operations.md` lists.
+//! The table of all metrics: exported by the code, described to recorders, and listed in `docs/operations.md`.
 
 use metrics::{Recorder, Unit};
 
@@ -8,28 +8,28 @@ pub(crate) struct Metric {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
     pub(crate) unit: Unit,
-    /// Those besides `registry`, which all have if the registry is exported by name.
+    /// The labels other than `registry`, which all metrics of a named registry have.
     pub(crate) labels: &'static [&'static str],
     pub(crate) help: &'static str,
 }
 
-/// What a metric does.
+/// The type of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// It never falls.
+    /// A value that never decreases.
     Counter,
-    /// It is what it is now.
+    /// A current value.
     Gauge,
 }
 
 impl Metric {
-    /// What a gauge is when its registry has ended, so that no alert goes on firing for it: a registry that is not there
-    /// refuses nobody, and lies as evenly as can be.
-    pub(crate) fn at_the_end(&self) -> f64 {
-        if [ADMISSION.name, CHANCE.name].contains(&self.name) { 1.0 } else { 0.0 }
+    /// Returns the value of a gauge after its registry has ended, chosen so that no alert keeps firing: admission is open,
+    /// and the distribution is explained by chance.
+    pub(crate) fn reset_value(&self) -> f64 {
+        if [ADMISSION.name, P_VALUE.name].contains(&self.name) { 1.0 } else { 0.0 }
     }
 
-    /// Tells a recorder what the metric is.
+    /// Describes the metric to a recorder.
     pub(crate) fn describe(&self, recorder: &dyn Recorder) {
         let (name, help) = (self.name.into(), self.help.into());
         match self.kind {
@@ -39,7 +39,7 @@ impl Metric {
     }
 }
 
-/// Makes a constant of each metric, and the list of them all, so that none can be left out of the list.
+/// Defines a constant for each metric, and the list of all, so that none can be missing from the list.
 macro_rules! table {
     ($($CONSTANT:ident = $kind:ident $name:literal $unit:ident [$($label:literal),*] $help:literal;)+) => {
         $(pub(crate) const $CONSTANT: Metric = Metric {
@@ -57,63 +57,63 @@ macro_rules! table {
 
 table! {
     SHARDS = Gauge "registry_shards" Count []
-        "How many shards there are; 0 when the registry has ended.";
+        "The number of shards; 0 after the registry has ended.";
     ENTRIES = Gauge "registry_entries" Count ["kind", "shard"]
-        "Servers and transports that are registered, the dead that nobody has found yet included.";
+        "Registered servers and transports, including dead ones that have not been found yet.";
     BINDINGS = Gauge "registry_bindings" Count []
         "Transports that are bound to a server.";
     LOOKUPS = Counter "registry_lookups_total" Count ["shard"]
-        "Lookups, those of routing and binding included.";
+        "Lookups, including those of routing and binding.";
     MISSES = Counter "registry_lookup_misses_total" Count ["shard"]
-        "Lookups that found nobody.";
+        "Lookups that found no live entry.";
     CONTENTION = Counter "registry_contention_total" Count ["kind", "shard"]
-        "How often operations met in the map of a shard, as that map counts it; not to be compared across backends.";
+        "Contended operations in the map of a shard, as counted by that map; not comparable across backends.";
     REGISTRATIONS = Counter "registry_registrations_total" Count []
-        "Registrations that succeeded.";
+        "Successful registrations.";
     REMOVALS = Counter "registry_removals_total" Count []
-        "Registrations that ended, for whatever reason.";
+        "Registrations that ended, for any reason.";
     REJECTIONS = Counter "registry_rejections_total" Count []
-        "Registrations that were turned down: the name was taken, the server to be bound to was missing or full, the metadata were too large, or they were not admitted.";
+        "Failed registrations: the id was taken, the server to bind to was missing or full, the metadata was too large, or admission was refused.";
     REFUSALS = Counter "registry_refusals_total" Count []
-        "Those rejections that admission or a full server is the reason of.";
+        "Failed registrations that were refused by admission or because the server was full.";
     BINDS = Counter "registry_binds_total" Count []
-        "Transports that were bound, a move counted as one.";
+        "Bindings created; a move counts as one.";
     UNBINDS = Counter "registry_unbinds_total" Count []
-        "Bindings that were undone, other than by the death of their server.";
+        "Bindings ended, other than by the end of their server.";
     MESSAGES = Counter "registry_messages_total" Count ["outcome"]
-        "Messages to somebody who was found: delivered, or given back because the mailbox was full or closed.";
+        "Messages to registered receivers: delivered, or returned because the mailbox was full or closed.";
     SWEPT = Counter "registry_swept_total" Count []
-        "Registrations of the dead that sweeps have ended.";
+        "Dead registrations removed by sweeps.";
     LATENCY = Gauge "registry_operation_seconds" Seconds ["operation", "quantile"]
-        "Latency in the window, over all shards; the quantile 1 is the slowest.";
+        "Latency in the window, over all shards; the quantile 1 is the maximum.";
     SAMPLES = Gauge "registry_latency_samples" Count ["operation"]
-        "How many operations of the window were timed: one lookup in so many, every write.";
+        "Timed operations in the window: a sample of the lookups, and all writes.";
     SHARD_P99 = Gauge "registry_shard_latency_p99_seconds" Seconds ["operation", "shard"]
         "99th percentile of the latency in the window, by shard.";
     WINDOW = Gauge "registry_latency_window_seconds" Seconds []
-        "How far back the window of latencies reaches at most.";
-    TIMED = Counter "registry_operation_seconds_count" Count ["operation"]
-        "Operations that were timed since the start.";
-    TIMED_SECONDS = Gauge "registry_operation_seconds_sum" Seconds ["operation"]
-        "The sum of the latencies of the operations that were timed since the start; its rate over that of registry_operation_seconds_count is the mean.";
+        "The maximum length of the latency window.";
+    LATENCY_COUNT = Counter "registry_operation_seconds_count" Count ["operation"]
+        "Timed operations since the start.";
+    LATENCY_SUM = Gauge "registry_operation_seconds_sum" Seconds ["operation"]
+        "Sum of the latencies of timed operations since the start; its rate divided by that of registry_operation_seconds_count is the mean.";
     CLEANUP_LAG = Gauge "registry_cleanup_lag_max_seconds" Seconds []
-        "The longest that somebody whom a sweep ended in the window can have been dead.";
+        "Upper bound on how long an entry removed by a sweep in the window had been dead.";
     ALARM = Gauge "registry_shard_alarm" Count ["shard"]
-        "1 if the shard was in alarm at the last check of the health, else 0.";
+        "1 if the shard was in alarm at the last health check, else 0.";
     ADMISSION = Gauge "registry_admission_open" Count []
-        "1 if new registrations are taken, 0 if they are refused because too many shards are in alarm.";
+        "1 if new registrations are admitted, 0 if they are refused because too many shards are in alarm.";
     SKEW = Gauge "registry_skew_ratio" Count ["kind"]
-        "How unevenly entries lie over the shards: (most - fewest) / mean. Chance makes it large when there are few.";
-    CHANCE = Gauge "registry_imbalance_probability" Count ["kind"]
-        "The probability that chance alone would spread the entries so unevenly, by chi-square; 1 below ten a shard.";
+        "Skew of the entries over the shards: (max - min) / mean. Large by chance if there are few entries.";
+    P_VALUE = Gauge "registry_imbalance_probability" Count ["kind"]
+        "The p-value of a chi-square test for an even distribution of the entries; 1 if there are fewer than ten per shard.";
     HOT = Gauge "registry_hot_id_share_ratio" Count ["rank"]
-        "The least share of the sampled lookups that the hottest, second and third hottest id have.";
+        "Lower bound on the share of the sampled lookups for the hottest, second and third hottest id.";
     LIMIT_MAX = Gauge "registry_limit_max" Count ["limit"]
-        "What a cap allows. Caps by label are not exported: there are as many as the label has values.";
+        "The maximum that a limit allows. Limits by label are not exported, because their number is unbounded.";
     LIMIT_USED = Gauge "registry_limit_used" Count ["limit"]
-        "How much of the cap on servers or transports is taken.";
+        "The used part of the limit on servers or transports.";
     LIMIT_HITS = Counter "registry_limit_hits_total" Count ["limit"]
-        "How often a cap has said no, those who got in after the dead had been taken out included.";
+        "How often a limit was reached, including registrations that succeeded after dead entries had been removed.";
 }
 
 #[cfg(test)]
@@ -124,16 +124,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_follow_the_conventions_and_say_their_unit() {
+    fn names_follow_the_conventions_and_include_the_unit() {
         let mut seen = HashSet::new();
         for metric in ALL {
             let Metric { name, kind, unit, .. } = metric;
-            assert!(seen.insert(name), "{name} is there twice");
+            assert!(seen.insert(name), "{name} is listed twice");
             assert!(
                 name.starts_with("registry_")
                     && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit())
             );
-            // The parts of a summary are named after it.
+            // The components of a summary share its name.
             let summary = name.strip_suffix("_sum").or(name.strip_suffix("_count"));
             let counts = name.ends_with("_total") || name.ends_with("_count");
             assert_eq!(*kind == Kind::Counter, counts, "{name}");
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_documentation_lists_exactly_what_there_is() {
+    fn the_documentation_lists_all_metrics() {
         let rows = ALL.iter().fold(String::new(), |mut rows, Metric { name, kind, labels, help, .. }| {
             let kind = format!("{kind:?}").to_lowercase();
             let labels: Vec<String> = labels.iter().map(|label| format!("`{label}`")).collect();
@@ -161,21 +161,21 @@ mod tests {
         assert_eq!(listed, rows, "docs/operations.md must have these rows:\n{rows}");
     }
 
-    /// Whatever stands in a text and looks like the name of a metric.
-    fn named(text: &str) -> HashSet<&str> {
+    /// Returns the words of a text that look like metric names.
+    fn metric_names(text: &str) -> HashSet<&str> {
         let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
         words.filter(|word| word.starts_with("registry_")).collect()
     }
 
     #[test]
-    fn rules_and_their_tests_name_only_what_is_exported() {
+    fn alert_rules_use_only_exported_metrics() {
         let known: HashSet<&str> = ALL.iter().map(|metric| metric.name).collect();
         for text in
             [include_str!("../../../../docs/alerts.rules.yml"), include_str!("../../../../docs/alerts.test.yml")]
         {
-            let named = named(text);
-            assert!(!named.is_empty());
-            let unknown: Vec<_> = named.difference(&known).collect();
+            let names = metric_names(text);
+            assert!(!names.is_empty());
+            let unknown: Vec<_> = names.difference(&known).collect();
             assert_eq!(unknown, [&""; 0]);
         }
     }
