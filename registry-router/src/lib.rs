@@ -57,6 +57,8 @@
 //! - `papaya` (default), `dashmap`, `left-right`: the [`backends`] of these crates; `left-right` adds `Evmap` and
 //!   `LeftRight`.
 //! - `flume`: `flume_mailbox`, a mailbox that takes little memory while it is empty.
+//! - `stream`: `futures_core::Stream` for [`Inbox`], `FlumeInbox` and [`HealthReceiver`].
+//! - `sink`: `Registry::server_sink` and `transport_sink`, which return a `futures_sink::Sink`.
 //! - `metrics`: `Registry::export_metrics`, the export of all statistics through the crate `metrics`.
 //! - `tracing`: events for changes, and spans for health checks and sweeps, through the crate `tracing`.
 //! - `serde`: serialization of ids, metadata, statistics and settings.
@@ -98,6 +100,8 @@ pub use mailbox::{CapacityError, Inbox, MAX_MAILBOX_CAPACITY, Tokio, TokioMailbo
 pub use mailbox::{Flume, FlumeInbox, FlumeMailbox, flume_mailbox, try_flume_mailbox};
 
 pub use routing::bound::BoundRoute;
+#[cfg(feature = "sink")]
+pub use routing::sink::{ServerSink, TransportSink};
 
 pub use observe::health::{HealthEvent, HealthReceiver, TryNextError};
 #[cfg(feature = "metrics")]

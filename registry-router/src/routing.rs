@@ -5,4 +5,6 @@ pub(crate) mod bound;
 pub(crate) mod delivery;
 pub(crate) mod route;
 pub(crate) mod send;
+#[cfg(feature = "sink")]
+pub(crate) mod sink;
 pub(crate) mod waiters;

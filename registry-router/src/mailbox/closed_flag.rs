@@ -4,6 +4,16 @@
 //! nothing else has loaded; with many mailboxes that is the most expensive step of the lookup. The flags of half a million
 //! mailboxes take 64 KiB.
 //!
+//! # Measured gain
+//!
+//! On dashmap with 10,000 ids, the table reduced the simulated first-level cache misses of a lookup from 4.3 to 3.6, with
+//! 48 KiB of cache. `valgrind --tool=cachegrind --cache-sim=yes` on `registry-bench-instructions` shows them; the counts of
+//! `cargo xtask instructions` hardly differ. A loop that only reads a random entry and its flag takes 8 ns with the table
+//! and 10,000 mailboxes, 23 ns with an `Arc<AtomicBool>` per mailbox, and 43 ns with a flag inside the channel; with 100,000
+//! mailboxes 11, 124 and 160 ns.
+//!
+//! # Slots
+//!
 //! A mailbox has a *slot*, allocated with the mailbox and freed when both ends, and all clones of the sending end, are
 //! gone. So a flag that is set stays set for as long as it can be read. Slots belong to the process, not to a registry: a
 //! mailbox exists before it is registered, and may be registered twice.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::hint;
+#[cfg(feature = "stream")]
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use tokio::sync::mpsc;
@@ -12,6 +14,8 @@ use super::closed_flag::ClosedFlag;
 /// The receiving end of a [`TokioMailbox`](crate::TokioMailbox), created by [`mailbox`](crate::mailbox()).
 ///
 /// Its methods are those of tokio's [`Receiver`](mpsc::Receiver), with the same guarantees.
+///
+/// With the feature `stream` it is a `Stream` of items, which ends when [`recv`](Self::recv) would return `None`.
 ///
 /// Dropping or closing the inbox closes the mailbox: once that has returned, no lookup finds the registration of the
 /// mailbox. Dropping the inbox drops the items in it.
@@ -325,6 +329,16 @@ impl<T> Drop for Inbox<T> {
             }
             hint::spin_loop();
         }
+    }
+}
+
+#[cfg(feature = "stream")]
+#[cfg_attr(docsrs, doc(cfg(feature = "stream")))]
+impl<T> futures_core::Stream for Inbox<T> {
+    type Item = T;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
+        self.get_mut().poll_recv(context)
     }
 }
 

@@ -3,14 +3,17 @@
 use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use registry_core::{AdmissionState, Backend, HealthChange, MailboxFamily, Probe, ShardStats};
 use registry_monitor::{AlarmRule, Health, HealthSettings};
-use tokio::sync::broadcast;
-use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::broadcast::error::TryRecvError;
+use tokio::sync::futures::OwnedNotified;
+use tokio::sync::{Notify, broadcast};
 use tokio::time::MissedTickBehavior;
 
 use crate::observe::events;
@@ -77,7 +80,8 @@ where
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn watch_health(&self) -> HealthReceiver {
-        HealthReceiver { changes: self.inner.health_state.changes().subscribe() }
+        let Changes { sender, changed } = self.inner.health_state.changes();
+        HealthReceiver { changes: sender.subscribe(), changed: Arc::clone(&changed.0), pending: None }
     }
 
     /// Returns a future that checks the registry's health periodically: once per `every`, at most once per millisecond. The
@@ -121,7 +125,7 @@ where
     /// # fn main() {}
     /// ```
     pub fn health_task(&self, every: Duration) -> impl Future<Output = ()> + Send + 'static {
-        let inner = std::sync::Arc::downgrade(&self.inner);
+        let inner = Arc::downgrade(&self.inner);
         async move {
             let mut ticks = tokio::time::interval(every.max(Duration::from_millis(1)));
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -135,9 +139,14 @@ where
 }
 
 /// A receiver of health changes, created by [`Registry::watch_health`].
+///
+/// With the feature `stream` it is a `Stream` of [`HealthEvent`]s, which ends when [`next`](Self::next) would return `None`.
 #[derive(Debug)]
 pub struct HealthReceiver {
     changes: broadcast::Receiver<HealthChange>,
+    changed: Arc<Notify>,
+    /// Waits for the next notification since a poll that returned `Poll::Pending`.
+    pending: Option<Pin<Box<OwnedNotified>>>,
 }
 
 /// An item received from a [`HealthReceiver`].
@@ -164,11 +173,12 @@ impl HealthReceiver {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # use std::time::{Duration, Instant};
     /// # use registry_router::{HealthEvent, Limits, Registry, TryNextError, mailbox};
-    /// let limits = Limits { servers: Some(0), ..Limits::default() };
+    /// let limits = Limits { servers: Some(1), ..Limits::default() };
     /// let registry: Registry<&str> = Registry::builder().limits(limits).build()?;
     /// let mut changes = registry.watch_health();
     /// let (mailbox, _inbox) = mailbox(1);
-    /// assert!(registry.register_server("echo", mailbox, ()).is_err());
+    /// let _lease = registry.register_server("one", mailbox.clone(), ())?;
+    /// assert!(registry.register_server("two", mailbox, ()).is_err());
     /// registry.tick(Instant::now());
     ///
     /// assert!(matches!(changes.next().await, Some(HealthEvent::Change(_))));
@@ -178,10 +188,23 @@ impl HealthReceiver {
     /// # }
     /// ```
     pub async fn next(&mut self) -> Option<HealthEvent> {
-        match self.changes.recv().await {
-            Ok(change) => Some(HealthEvent::Change(change)),
-            Err(RecvError::Lagged(lost)) => Some(HealthEvent::Lagged(lost)),
-            Err(RecvError::Closed) => None,
+        std::future::poll_fn(|context| self.poll_event(context)).await
+    }
+
+    fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Option<HealthEvent>> {
+        loop {
+            // Receives every notification from its creation on, so none is missed between `try_next` and `poll`.
+            let pending = self.pending.take();
+            let mut pending = pending.unwrap_or_else(|| Box::pin(Arc::clone(&self.changed).notified_owned()));
+            match self.try_next() {
+                Ok(event) => return Poll::Ready(Some(event)),
+                Err(TryNextError::Closed) => return Poll::Ready(None),
+                Err(TryNextError::Empty) => {}
+            }
+            if pending.as_mut().poll(context).is_pending() {
+                self.pending = Some(pending);
+                return Poll::Pending;
+            }
         }
     }
 
@@ -197,11 +220,12 @@ impl HealthReceiver {
     /// ```
     /// # use std::time::{Duration, Instant};
     /// # use registry_router::{HealthEvent, Limits, Registry, TryNextError, mailbox};
-    /// let limits = Limits { servers: Some(0), ..Limits::default() };
+    /// let limits = Limits { servers: Some(1), ..Limits::default() };
     /// let registry: Registry<&str> = Registry::builder().limits(limits).build()?;
     /// let mut changes = registry.watch_health();
     /// let (mailbox, _inbox) = mailbox(1);
-    /// assert!(registry.register_server("echo", mailbox, ()).is_err());
+    /// let _lease = registry.register_server("one", mailbox.clone(), ())?;
+    /// assert!(registry.register_server("two", mailbox, ()).is_err());
     /// registry.tick(Instant::now());
     ///
     /// assert!(matches!(changes.try_next(), Ok(HealthEvent::Change(_))));
@@ -215,6 +239,16 @@ impl HealthReceiver {
             Err(TryRecvError::Empty) => Err(TryNextError::Empty),
             Err(TryRecvError::Closed) => Err(TryNextError::Closed),
         }
+    }
+}
+
+#[cfg(feature = "stream")]
+#[cfg_attr(docsrs, doc(cfg(feature = "stream")))]
+impl futures_core::Stream for HealthReceiver {
+    type Item = HealthEvent;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<HealthEvent>> {
+        self.get_mut().poll_event(context)
     }
 }
 
@@ -245,7 +279,23 @@ pub(crate) struct HealthState {
     /// Which shards were in alarm at the last check, readable without a lock.
     alarmed: Box<[AtomicBool]>,
     /// Created for the first watcher.
-    changes: OnceLock<broadcast::Sender<HealthChange>>,
+    changes: OnceLock<Changes>,
+}
+
+/// The channel of changes. Its fields are dropped in this order, so that a receiver which is woken finds the channel closed.
+struct Changes {
+    sender: broadcast::Sender<HealthChange>,
+    changed: NotifyOnDrop,
+}
+
+/// Wakes all receivers after a change has been sent, and when it is dropped.
+#[derive(Default)]
+struct NotifyOnDrop(Arc<Notify>);
+
+impl Drop for NotifyOnDrop {
+    fn drop(&mut self) {
+        self.0.notify_waiters();
+    }
 }
 
 impl HealthState {
@@ -266,8 +316,11 @@ impl HealthState {
         self.alarmed[shard].load(Ordering::Relaxed)
     }
 
-    fn changes(&self) -> &broadcast::Sender<HealthChange> {
-        self.changes.get_or_init(|| broadcast::Sender::new(BACKLOG.max(2 * self.alarmed.len())))
+    fn changes(&self) -> &Changes {
+        self.changes.get_or_init(|| Changes {
+            sender: broadcast::Sender::new(BACKLOG.max(2 * self.alarmed.len())),
+            changed: NotifyOnDrop::default(),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -367,9 +420,10 @@ where
             match notification {
                 Notification::Admission(state, retry_after) => self.admission.health(state, retry_after),
                 Notification::Change(change) => {
-                    if let Some(sender) = self.health_state.changes.get() {
+                    if let Some(Changes { sender, changed }) = self.health_state.changes.get() {
                         // Fails if all watchers are gone.
                         let _ = sender.send(change.clone());
+                        changed.0.notify_waiters();
                     }
                     events::changed(std::slice::from_ref(&change));
                 }

@@ -193,10 +193,7 @@ fn the_task_exports_and_ends_with_its_registry<B: Backend>(shards: usize) {
             assert_eq!(sum(&series, "registry_registrations_total"), 2.0);
             assert_eq!(series[r#"registry_registrations_total {"registry": "named"}"#], (true, 1.0));
             assert!(
-                recorder
-                    .handle()
-                    .render()
-                    .contains("# HELP registry_registrations_total Registrations that succeeded.")
+                recorder.handle().render().contains("# HELP registry_registrations_total Successful registrations.")
             );
             drop(registry);
             for task in tasks {
@@ -250,7 +247,7 @@ fn series_end_with_their_registry<B: Backend>(shards: usize) {
         registry.export_metrics_as("one", clock.now());
         registry.export_metrics(clock.now());
         let trouble = left(&recorder);
-        for name in ["entries", "shard_alarm", "admission_open", "skew_ratio", "hot_id_share_ratio", "cap_used"] {
+        for name in ["entries", "shard_alarm", "admission_open", "skew_ratio", "hot_id_share_ratio", "limit_used"] {
             let of_name = trouble.keys().filter(|series| series.starts_with(&format!("registry_{name} ")));
             assert!(of_name.count() >= 2, "{name} is not among {trouble:?}");
         }

@@ -45,3 +45,5 @@ mod snapshots;
 mod stats;
 #[cfg(feature = "serde")]
 mod stored;
+#[cfg(all(feature = "flume", feature = "sink", feature = "stream"))]
+mod streams;

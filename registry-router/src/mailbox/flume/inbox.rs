@@ -15,6 +15,8 @@ use crate::mailbox::closed_flag::ClosedFlag;
 /// It has the methods of [`Inbox`](crate::Inbox), with the same guarantees, except `close`: a flume channel cannot reject
 /// items while its receiver is still able to take those that are in it.
 ///
+/// With the feature `stream` it is a `Stream` of items, which ends when [`recv`](Self::recv) would return `None`.
+///
 /// Dropping the inbox closes the mailbox: once that has returned, no lookup finds the registration of the mailbox. It also
 /// drops the items in it.
 pub struct FlumeInbox<T: 'static> {
@@ -340,6 +342,16 @@ impl<T: 'static> Drop for FlumeInbox<T> {
 /// How often a dropped inbox checks for late items, and how long it spins in between: a microsecond.
 const LATE_ITEM_CHECKS: usize = 4;
 const SPINS_BETWEEN_CHECKS: usize = 32;
+
+#[cfg(feature = "stream")]
+#[cfg_attr(docsrs, doc(cfg(feature = "stream")))]
+impl<T: 'static> futures_core::Stream for FlumeInbox<T> {
+    type Item = T;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
+        self.get_mut().poll_recv(context)
+    }
+}
 
 impl<T: 'static> fmt::Debug for FlumeInbox<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
