@@ -41,7 +41,9 @@ pub struct TransportSink<M: Send + 'static, B: Backend, X: MailboxFamily, P: Pro
 }
 
 /// The message that waits for room, as the future that sends it.
-struct Waiting<M>(Option<Pin<Box<dyn Future<Output = Result<(), SendError<M>>> + Send>>>);
+struct Waiting<M>(Option<BoxFuture<Result<(), SendError<M>>>>);
+
+type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 impl<M> Waiting<M> {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), SendError<M>>> {
