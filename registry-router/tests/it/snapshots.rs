@@ -112,7 +112,7 @@ fn every_change_and_every_part_of_it_comes_back() {
     for change in changes {
         round_trip(&HealthEvent::Change(change));
     }
-    assert_eq!(round_trip(&HealthEvent::Lagged(3)), r#"{"lost":3}"#);
+    assert_eq!(round_trip(&HealthEvent::Lagged(3)), r#"{"lagged":3}"#);
     let limits = limits.into_iter().map(|used| DenyReason::Limit(used.limit));
     for cause in limits.chain([DenyReason::Closed, DenyReason::Policy]) {
         round_trip(&AdmissionError { reason: cause.clone(), message: "why".into(), retry_after: None });
