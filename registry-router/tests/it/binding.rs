@@ -1,22 +1,22 @@
-//! Binding transports to servers: both sides, moves, and what a death undoes.
+//! Bindings of transports to servers: both directions, rebinding, and removal of either endpoint.
 
 use registry_core::Backend;
 use registry_router::{BindError, RegisterErrorKind, Registry, ServerLease, TransportLease};
 
 use crate::support::{registry, unread_server_mailbox, unread_transport_mailbox};
 
-over_every_backend! {
-    a_binding_is_seen_from_both_sides,
-    what_is_missing_is_told_apart,
-    unbinding_what_is_not_bound_is_false,
-    binding_twice_changes_nothing,
-    a_bound_transport_can_be_moved,
-    a_failed_move_leaves_the_binding,
-    a_server_takes_its_bindings_with_it,
-    a_transport_takes_its_binding_with_it,
-    successors_inherit_nothing,
-    a_transport_can_be_born_bound,
-    a_birth_that_fails_leaves_no_binding,
+test_every_backend! {
+    bindings_are_visible_from_both_endpoints,
+    bind_reports_which_endpoint_is_missing,
+    unbinding_an_unbound_transport_returns_false,
+    rebinding_to_the_same_server_changes_nothing,
+    a_bound_transport_can_be_rebound,
+    a_failed_rebind_keeps_the_binding,
+    removing_a_server_removes_its_bindings,
+    removing_a_transport_removes_its_binding,
+    successors_inherit_no_bindings,
+    a_transport_can_be_registered_bound,
+    a_failed_bound_registration_leaves_no_binding,
 }
 
 fn server<B: Backend>(registry: &Registry<u64, B>, id: &str) -> ServerLease {
@@ -39,7 +39,7 @@ fn server_of<B: Backend>(registry: &Registry<u64, B>, transport: &str) -> Option
     registry.server_for_transport(transport).map(|id| id.to_string())
 }
 
-fn a_binding_is_seen_from_both_sides<B: Backend>(shards: usize) {
+fn bindings_are_visible_from_both_endpoints<B: Backend>(shards: usize) {
     let registry = registry::<B>(shards);
     let _s = server(&registry, "s");
     let leases: Vec<_> = (0..100).map(|i| transport(&registry, &format!("t{i:02}"))).collect();
@@ -56,18 +56,18 @@ fn a_binding_is_seen_from_both_sides<B: Backend>(shards: usize) {
     assert_eq!(transports_of(&registry, "s"), ids[1..]);
 }
 
-fn what_is_missing_is_told_apart<B: Backend>(shards: usize) {
+fn bind_reports_which_endpoint_is_missing<B: Backend>(shards: usize) {
     let registry = registry::<B>(shards);
     let _s = server(&registry, "s");
     let _t = transport(&registry, "t");
-    assert_eq!(registry.bind_transport_to_server("t", "nobody"), Err(BindError::ServerNotFound));
-    assert_eq!(registry.bind_transport_to_server("nobody", "s"), Err(BindError::TransportNotFound));
-    assert_eq!(transports_of(&registry, "nobody"), [""; 0]);
-    assert_eq!(server_of(&registry, "nobody"), None);
+    assert_eq!(registry.bind_transport_to_server("t", "absent"), Err(BindError::ServerNotFound));
+    assert_eq!(registry.bind_transport_to_server("absent", "s"), Err(BindError::TransportNotFound));
+    assert_eq!(transports_of(&registry, "absent"), [""; 0]);
+    assert_eq!(server_of(&registry, "absent"), None);
     assert_eq!(transports_of(&registry, "s"), [""; 0]);
 }
 
-fn unbinding_what_is_not_bound_is_false<B: Backend>(shards: usize) {
+fn unbinding_an_unbound_transport_returns_false<B: Backend>(shards: usize) {
     let registry = registry::<B>(shards);
     assert!(!registry.unbind_transport("t"));
     let _t = transport(&registry, "t");
@@ -78,10 +78,10 @@ fn unbinding_what_is_not_bound_is_false<B: Backend>(shards: usize) {
     assert!(!registry.unbind_transport("t"));
     registry.bind_transport_to_server("t", "s").unwrap();
     drop(s);
-    assert!(!registry.unbind_transport("t"), "the server's death has undone it");
+    assert!(!registry.unbind_transport("t"), "the removal of the server ended the binding");
 }
 
-fn binding_twice_changes_nothing<B: Backend>(shards: usize) {
+fn rebinding_to_the_same_server_changes_nothing<B: Backend>(shards: usize) {
     let registry = registry::<B>(shards);
     let _s = server(&registry, "s");
     let _t = transport(&registry, "t");
@@ -94,7 +94,7 @@ fn binding_twice_changes_nothing<B: Backend>(shards: usize) {
     assert!(!registry.unbind_transport("t"));
 }
 
-fn a_bound_transport_can_be_moved<B: Backend>(shards: usize) {
+fn a_bound_transport_can_be_rebound<B: Backend>(shards: usize) {
     let registry = registry::<B>(shards);
     let (_a, _b) = (server(&registry, "a"), server(&registry, "b"));
     let _t = transport(&registry, "t");
@@ -104,7 +104,7 @@ fn a_bound_transport_can_be_moved<B: Backend>(shards: usize) {
     assert_eq!((transports_of(&registry, "a"), transports_of(&registry, "b")), (vec![], vec!["t".to_owned()]));
 }
 
-fn a_failed_move_leaves_the_binding<B: Backend>(shards: usize) {
+fn a_failed_rebind_keeps_the_binding<B: Backend>(shards: usize) {
     let registry = registry::<B>(shards);
     let _a = server(&registry, "a");
     let _t = transport(&registry, "t");
@@ -114,7 +114,7 @@ fn a_failed_move_leaves_the_binding<B: Backend>(shards: usize) {
     assert_eq!(transports_of(&registry, "a"), ["t"]);
 }
 
-fn a_server_takes_its_bindings_with_it<B: Backend>(shards: usize) {
+fn removing_a_server_removes_its_bindings<B: Backend>(shards: usize) {
     let registry = registry::<B>(shards);
     let (a, _b) = (server(&registry, "a"), server(&registry, "b"));
     let _leases: Vec<_> = (0..20).map(|i| transport(&registry, &format!("t{i:02}"))).collect();
@@ -129,12 +129,12 @@ fn a_server_takes_its_bindings_with_it<B: Backend>(shards: usize) {
         let expected = (i >= 10).then(|| "b".to_owned());
         assert_eq!(server_of(&registry, &format!("t{i:02}")), expected);
     }
-    // They are free to be bound again.
+    // The transports can be bound again.
     registry.bind_transport_to_server("t00", "b").unwrap();
     assert_eq!(transports_of(&registry, "b").len(), 11);
 }
 
-fn a_transport_takes_its_binding_with_it<B: Backend>(shards: usize) {
+fn removing_a_transport_removes_its_binding<B: Backend>(shards: usize) {
     let registry = registry::<B>(shards);
     let _s = server(&registry, "s");
     let t = transport(&registry, "t");
@@ -146,7 +146,7 @@ fn a_transport_takes_its_binding_with_it<B: Backend>(shards: usize) {
     assert_eq!(server_of(&registry, "t"), None);
 }
 
-fn successors_inherit_nothing<B: Backend>(shards: usize) {
+fn successors_inherit_no_bindings<B: Backend>(shards: usize) {
     let registry = registry::<B>(shards);
     let s = server(&registry, "s");
     let t = transport(&registry, "t");
@@ -160,7 +160,7 @@ fn successors_inherit_nothing<B: Backend>(shards: usize) {
     assert_eq!((server_of(&registry, "t"), transports_of(&registry, "s")), (None, vec![]));
 }
 
-fn a_transport_can_be_born_bound<B: Backend>(shards: usize) {
+fn a_transport_can_be_registered_bound<B: Backend>(shards: usize) {
     let registry = registry::<B>(shards);
     let s = server(&registry, "s");
     let mailbox = unread_transport_mailbox();
@@ -175,7 +175,7 @@ fn a_transport_can_be_born_bound<B: Backend>(shards: usize) {
     assert_eq!(server_of(&registry, "t"), None);
 }
 
-fn a_birth_that_fails_leaves_no_binding<B: Backend>(shards: usize) {
+fn a_failed_bound_registration_leaves_no_binding<B: Backend>(shards: usize) {
     let registry = registry::<B>(shards);
     let mailbox = unread_transport_mailbox();
     let error = registry.register_transport_bound_to("t", mailbox, (), "s").unwrap_err();

@@ -1,4 +1,4 @@
-//! Building: good settings work, absurd ones are errors that name what was given.
+//! Building: valid settings work, invalid ones are errors that name the setting.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ fn builder() -> Builder<u64, Reference, Tokio> {
 }
 
 #[test]
-fn every_power_of_two_up_to_4096_is_a_number_of_shards() {
+fn every_power_of_two_up_to_4096_is_a_valid_shard_count() {
     for shards in (0..=12).map(|power| 1 << power) {
         assert_eq!(builder().shards(shards).build().unwrap().shard_count(), shards);
     }
@@ -21,7 +21,7 @@ fn every_power_of_two_up_to_4096_is_a_number_of_shards() {
 }
 
 #[test]
-fn other_numbers_of_shards_are_errors() {
+fn other_shard_counts_are_errors() {
     for given in [0, 3, 63, 4095, 8192, 10_000_000, usize::MAX] {
         let error = builder().shards(given).build().unwrap_err();
         assert_eq!(error, BuildError::Shards { given });
@@ -31,14 +31,14 @@ fn other_numbers_of_shards_are_errors() {
 }
 
 #[test]
-fn absurd_capacities_are_errors() {
+fn out_of_range_capacities_are_errors() {
     assert!(builder().capacity(100_000).build().is_ok());
     let error = builder().capacity(usize::MAX).build().unwrap_err();
     assert!(matches!(error, BuildError::Capacity { given: usize::MAX, .. }));
 }
 
 #[test]
-fn absurd_monitor_settings_are_errors() {
+fn out_of_range_monitor_settings_are_errors() {
     let monitor = MonitorSettings { sample_every: 0, ..MonitorSettings::default() };
     assert_eq!(builder().monitor(monitor).build().unwrap_err(), BuildError::SampleEvery);
     for given in [Duration::ZERO, Duration::from_micros(999), Duration::MAX] {
@@ -48,7 +48,7 @@ fn absurd_monitor_settings_are_errors() {
 }
 
 #[test]
-fn absurd_judgements_are_errors() {
+fn out_of_range_health_rules_are_errors() {
     let name = |builder: Builder<u64, Reference, Tokio>| match builder.build().unwrap_err() {
         BuildError::Setting { name, .. } => name,
         other => panic!("{other}"),
@@ -65,21 +65,21 @@ fn absurd_judgements_are_errors() {
 }
 
 #[test]
-fn a_limit_that_limits_nothing_is_an_error() {
+fn an_empty_label_limit_is_an_error() {
     let label = LabelLimit { key: "tenant".to_owned(), servers: None, transports: None };
     let error = builder().limits(Limits { label: Some(label), ..Limits::default() }).build().unwrap_err();
     assert!(matches!(error, BuildError::Setting { name: "limits.label", .. }), "{error}");
 }
 
 #[test]
-fn what_no_format_can_hold_is_an_error() {
-    let hot = HotRule::default().with_min_fair_ratio(f64::INFINITY);
+fn infinite_settings_are_errors() {
+    let hot = HotRule { min_fair_ratio: f64::INFINITY, ..HotRule::default() };
     let error = builder().health(HealthSettings { hot, ..HealthSettings::default() }).build().unwrap_err();
     assert!(matches!(error, BuildError::Setting { name: "health.hot.min_fair_ratio", .. }), "{error}");
 }
 
 #[test]
-fn settings_are_data_and_keep_their_seed_to_themselves() {
+fn settings_do_not_show_their_seed() {
     let mut settings = Settings::default();
     settings.shards = 2;
     settings.seed = 0xdead_beef;
@@ -92,7 +92,7 @@ fn settings_are_data_and_keep_their_seed_to_themselves() {
 
 #[cfg(feature = "serde")]
 #[test]
-fn settings_can_be_read_from_a_file() {
+fn settings_can_be_deserialized() {
     let settings: Settings = serde_json::from_str(r#"{"shards": 8, "monitor": {"sample_every": 16}}"#).unwrap();
     assert_eq!((settings.shards, settings.monitor.sample_every), (8, 16));
     assert_eq!(settings.capacity, Settings::default().capacity);
@@ -102,7 +102,7 @@ fn settings_can_be_read_from_a_file() {
 }
 
 #[cfg(feature = "serde")]
-mod misspelt {
+mod unknown_keys {
     use serde::Serialize;
     use serde::de::DeserializeOwned;
     use serde_json::Value;
@@ -110,7 +110,7 @@ mod misspelt {
     use super::*;
     use registry_router::{ImbalanceRule, MetadataLimit, RateLimit};
 
-    /// Paths of all objects in a value, as JSON pointers.
+    /// Collects the paths of all objects in a value, as JSON pointers.
     fn objects(value: &Value, path: &str, found: &mut Vec<String>) {
         let Value::Object(fields) = value else { return };
         found.push(path.to_owned());
@@ -119,22 +119,22 @@ mod misspelt {
         }
     }
 
-    /// Expects that an unknown key is refused, and named, in every object that a value is written as; gives their paths.
+    /// Asserts that an unknown key is refused and named in every object of the serialized value; returns their paths.
     fn refuses_unknown_keys<T: Serialize + DeserializeOwned + std::fmt::Debug>(value: &T) -> Vec<String> {
         let written = serde_json::to_value(value).unwrap();
         let mut paths = Vec::new();
         objects(&written, "", &mut paths);
         for path in &paths {
             let mut wrong = written.clone();
-            wrong.pointer_mut(path).unwrap().as_object_mut().unwrap().insert("misspelt".to_owned(), 1.into());
+            wrong.pointer_mut(path).unwrap().as_object_mut().unwrap().insert("unknown_key".to_owned(), 1.into());
             let error = serde_json::from_value::<T>(wrong).expect_err(path).to_string();
-            assert!(error.contains("`misspelt`"), "at {path:?}: {error}");
+            assert!(error.contains("`unknown_key`"), "at {path:?}: {error}");
         }
         paths
     }
 
     #[test]
-    fn an_unknown_key_is_refused_at_any_depth() {
+    fn unknown_keys_are_refused_at_any_depth() {
         let label = LabelLimit { key: "tenant".to_owned(), servers: Some(1), transports: None };
         let rate = RateLimit { per_second: 10, burst: 2 };
         let mut settings = Settings::default();

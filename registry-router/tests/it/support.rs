@@ -1,4 +1,7 @@
-//! What the tests share: a small registry, its mailboxes, a time limit, and the macro that runs laws over all backends.
+//! Shared by the tests: a small registry, its mailboxes, a time limit, and the macro that runs tests over all backends.
+
+pub(crate) mod fault_injection;
+mod manual_clock;
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -6,80 +9,82 @@ use std::time::Duration;
 use registry_core::Backend;
 use registry_router::{Inbox, Registry, ToServer, ToTransport, TokioMailbox, TransportId, mailbox};
 
-/// Makes one test of each named law per backend; a law is a `fn law<B: Backend>(shards: usize)`.
-macro_rules! over_every_backend {
-    ($($law:ident),* $(,)?) => {
-        macro_rules! laws {
+pub(crate) use self::manual_clock::ManualClock;
+
+/// Defines each named test once per backend, for a `fn test<B: Backend>(shards: usize)`.
+macro_rules! test_every_backend {
+    ($($test:ident),* $(,)?) => {
+        macro_rules! tests {
             () => {
                 $(
                     #[test]
-                    fn $law() {
+                    fn $test() {
                         for shards in [1, 64] {
-                            super::$law::<B>(shards);
+                            super::$test::<B>(shards);
                         }
                     }
                 )*
             };
         }
-        registry_router::backends::for_every_backend!(suites);
+        registry_router::backends::for_every_backend!(backend_modules);
     };
 }
 
-/// One module per backend, with the `laws!` of wherever this is expanded.
-macro_rules! suites {
+/// Expands to one module per backend with the `tests!` in scope.
+macro_rules! backend_modules {
     ($($module:ident $Backend:ident),* $(,)?) => {
         $(
             mod $module {
                 type B = registry_router::backends::$Backend;
-                laws!();
+                tests!();
             }
         )*
     };
 }
 
-/// Ends a test that hangs. Generous: it is there for deadlocks, not for slow machines.
+/// The time after which a test fails as deadlocked; generous, for slow machines.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 
-/// A registry of numbers.
+/// Builds a registry whose messages are numbers.
 pub(crate) fn registry<B: Backend>(shards: usize) -> Registry<u64, B> {
     Registry::builder().shards(shards).build().expect("the settings of the tests are valid")
 }
 
-/// A server's mailbox with room for eight.
+/// Returns a server mailbox with capacity 8.
 pub(crate) fn server_mailbox() -> (TokioMailbox<ToServer<u64>>, Inbox<ToServer<u64>>) {
     mailbox(8)
 }
 
-/// A transport's mailbox with room for eight.
+/// Returns a transport mailbox with capacity 8.
 pub(crate) fn transport_mailbox() -> (TokioMailbox<ToTransport<u64>>, Inbox<ToTransport<u64>>) {
     mailbox(8)
 }
 
-/// A server's mailbox that nobody reads, but whose owner lives for as long as the test.
+/// Returns a server mailbox that is never read and never closed.
 pub(crate) fn unread_server_mailbox() -> TokioMailbox<ToServer<u64>> {
     let (mailbox, inbox) = server_mailbox();
     std::mem::forget(inbox);
     mailbox
 }
 
-/// A transport's mailbox that nobody reads, but whose owner lives for as long as the test.
+/// Returns a transport mailbox that is never read and never closed.
 pub(crate) fn unread_transport_mailbox() -> TokioMailbox<ToTransport<u64>> {
     let (mailbox, inbox) = transport_mailbox();
     std::mem::forget(inbox);
     mailbox
 }
 
-/// A name for the sender of a message.
+/// Returns a transport id, as the sender of a message.
 pub(crate) fn transport(id: &str) -> TransportId {
     TransportId::new(id).expect("the ids of the tests are valid")
 }
 
-/// Runs `body` on a thread of its own, and fails if it does not end in time.
+/// Runs `body` on another thread and panics if it does not end in time.
 pub(crate) fn within_time_limit(body: impl FnOnce() + Send + 'static) {
     within(TIME_LIMIT, body);
 }
 
-/// The same, for what takes longer than most.
+/// As [`within_time_limit`], with an explicit limit.
 pub(crate) fn within(limit: Duration, body: impl FnOnce() + Send + 'static) {
     let (done, ended) = mpsc::channel();
     let thread = std::thread::spawn(move || {
@@ -87,7 +92,7 @@ pub(crate) fn within(limit: Duration, body: impl FnOnce() + Send + 'static) {
         let _ = done.send(());
     });
     match ended.recv_timeout(limit) {
-        Err(mpsc::RecvTimeoutError::Timeout) => panic!("still running after {limit:?}: a deadlock?"),
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("still running after {limit:?}, probably deadlocked"),
         Ok(()) | Err(mpsc::RecvTimeoutError::Disconnected) => {
             if let Err(panic) = thread.join() {
                 std::panic::resume_unwind(panic);
@@ -96,7 +101,7 @@ pub(crate) fn within(limit: Duration, body: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// Runs a future to its end on this thread, with a clock that stands still until nothing else can be done.
+/// Runs a future to completion on this thread, with tokio's clock paused: it advances only when all tasks are idle.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     runtime.enable_time().start_paused(true).build().expect("a runtime can be built").block_on(future)

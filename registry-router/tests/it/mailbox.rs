@@ -1,0 +1,5 @@
+//! Mailboxes other than tokio's.
+
+mod custom;
+#[cfg(feature = "flume")]
+mod flume;

@@ -1,0 +1,5 @@
+//! Serialization with `serde`.
+
+mod random_values;
+mod round_trip;
+mod snapshots;

@@ -1,0 +1,4 @@
+//! Reading the tables.
+
+mod lookup;
+mod reentrancy;
