@@ -36,7 +36,7 @@ enum Gate {
     Test,
     /// Every check on every backend, in short.
     Verify,
-    /// All examples, to their end.
+    /// The examples and the demonstration programs, until they exit.
     Examples,
     /// The instructions of the hot operations, against the recorded ones.
     Instructions,
@@ -113,10 +113,10 @@ fn features() -> Result<Vec<(String, Vec<String>)>> {
         .collect()
 }
 
-/// Examples that are given something to end by themselves.
-const ARGUMENTS: [(&str, &[&str]); 1] = [("top", &["--snapshot", "--seconds", "2"])];
+/// The programs of `registry-demos`, with arguments that make them exit without input.
+const DEMOS: [(&str, &[&str]); 2] = [("mcp", &[]), ("top", &["--snapshot", "--seconds", "2"])];
 
-/// Runs what is in the router's folder of examples: a file, or a folder with a `main.rs`.
+/// Runs the examples of `registry-router` (a file, or a folder with a `main.rs`) and the programs of `registry-demos`.
 fn examples() -> Result<()> {
     let folder = root()?.join("registry-router").join("examples");
     let mut names = Vec::new();
@@ -128,13 +128,14 @@ fn examples() -> Result<()> {
         }
     }
     names.sort();
-    ensure!(!names.is_empty(), "there are no examples in {}", folder.display());
+    ensure!(!names.is_empty(), "no examples in {}", folder.display());
     for name in names {
-        let arguments =
-            ARGUMENTS.iter().find(|(example, _)| *example == name).map_or(&[][..], |(_, arguments)| arguments);
         let mut run = cargo()?;
-        run.args(["run", "--package", "registry-router", "--all-features", "--example", &name, "--"]).args(arguments);
-        cargo::run(&mut run)?;
+        cargo::run(run.args(["run", "--package", "registry-router", "--all-features", "--example", &name]))?;
+    }
+    for (name, arguments) in DEMOS {
+        let mut run = cargo()?;
+        cargo::run(run.args(["run", "--package", "registry-demos", "--bin", name, "--"]).args(arguments))?;
     }
     Ok(())
 }

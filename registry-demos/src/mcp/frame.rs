@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// One JSON-RPC message as text.
 #[derive(Clone, Debug)]
-pub(crate) struct Frame(String);
+pub struct Frame(String);
 
 /// What can be told of a JSON-RPC message without knowing its method.
 #[derive(Debug, Default, Deserialize)]

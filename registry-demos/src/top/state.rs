@@ -8,8 +8,8 @@ use registry_router::{
     LimitUsage, Operation, ShardStats, SlowOps,
 };
 
-use crate::controls::Controls;
-use crate::figures;
+use crate::top::controls::Controls;
+use crate::top::format;
 
 /// Throughput that is shown as a curve: so many samples.
 const HISTORY: usize = 240;
@@ -19,14 +19,14 @@ const CHANGES: usize = 100;
 
 /// What the map of the shards shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AlarmMetric {
+pub enum AlarmMetric {
     Lookups,
     P99,
     Entries,
 }
 
 impl AlarmMetric {
-    pub(crate) fn next(self) -> Self {
+    pub fn next(self) -> Self {
         match self {
             Self::Lookups => Self::P99,
             Self::P99 => Self::Entries,
@@ -34,7 +34,7 @@ impl AlarmMetric {
         }
     }
 
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Lookups => "lookups per second",
             Self::P99 => "p99 of reads or writes",
@@ -43,45 +43,45 @@ impl AlarmMetric {
     }
 
     /// A figure of it, in four characters.
-    pub(crate) fn figure(self, value: f64) -> String {
+    pub fn figure(self, value: f64) -> String {
         match self {
-            Self::P99 => figures::latency(value as u64),
-            Self::Lookups | Self::Entries => figures::count(value),
+            Self::P99 => format::latency(value as u64),
+            Self::Lookups | Self::Entries => format::count(value),
         }
     }
 }
 
 /// What is shown.
 #[derive(Debug)]
-pub(crate) struct State {
-    pub(crate) backend: &'static str,
-    pub(crate) metric: AlarmMetric,
-    pub(crate) controls: Controls,
+pub struct State {
+    pub backend: &'static str,
+    pub metric: AlarmMetric,
+    pub controls: Controls,
     /// Caps on what is registered, by name.
-    pub(crate) limits: Vec<(&'static str, usize)>,
+    pub limits: Vec<(&'static str, usize)>,
     /// So many shards in alarm close admission, and so few open it again.
-    pub(crate) closes_at: usize,
-    pub(crate) opens_at: usize,
-    pub(crate) shards: usize,
+    pub closes_at: usize,
+    pub opens_at: usize,
+    pub shards: usize,
     /// What the registry said last, and when; nothing at first.
-    pub(crate) stats: Vec<ShardStats>,
-    pub(crate) elapsed: Duration,
-    pub(crate) admission: AdmissionState,
+    pub stats: Vec<ShardStats>,
+    pub elapsed: Duration,
+    pub admission: AdmissionState,
     /// What is so now, by what was told to have changed.
-    pub(crate) alarms: Vec<Alarm>,
-    pub(crate) uneven: Vec<Imbalance>,
-    pub(crate) hot: Vec<HotId>,
-    pub(crate) full: Vec<LimitUsage>,
+    pub alarms: Vec<Alarm>,
+    pub uneven: Vec<Imbalance>,
+    pub hot: Vec<HotId>,
+    pub full: Vec<LimitUsage>,
     /// What has changed, and when; the newest first.
-    pub(crate) changes: VecDeque<(Duration, String)>,
+    pub changes: VecDeque<(Duration, String)>,
     /// Lookups per second, the newest last.
-    pub(crate) history: VecDeque<u64>,
+    pub history: VecDeque<u64>,
     /// What it said before, and how long before.
     before: Option<(Vec<ShardStats>, Duration)>,
 }
 
 impl State {
-    pub(crate) fn new(
+    pub fn new(
         backend: &'static str,
         shards: usize,
         health: &HealthSettings,
@@ -110,7 +110,7 @@ impl State {
     }
 
     /// Takes in what the registry says of itself.
-    pub(crate) fn sample(&mut self, stats: Vec<ShardStats>, admission: AdmissionState, elapsed: Duration) {
+    pub fn sample(&mut self, stats: Vec<ShardStats>, admission: AdmissionState, elapsed: Duration) {
         let passed = elapsed.saturating_sub(self.elapsed);
         let before = std::mem::replace(&mut self.stats, stats);
         self.before = (!before.is_empty()).then_some((before, passed));
@@ -123,7 +123,7 @@ impl State {
     }
 
     /// Takes in what a check of its health has found.
-    pub(crate) fn changed(&mut self, changes: Vec<HealthChange>, elapsed: Duration) {
+    pub fn changed(&mut self, changes: Vec<HealthChange>, elapsed: Duration) {
         for change in changes {
             self.changes.push_front((elapsed, change.to_string()));
             self.changes.truncate(CHANGES);
@@ -143,19 +143,19 @@ impl State {
     }
 
     /// Forgets what was said before, for it is not to be compared with what will be said next.
-    pub(crate) fn forget(&mut self) {
+    pub fn forget(&mut self) {
         self.stats.clear();
         self.before = None;
         self.history.clear();
     }
 
     /// How much there is of something in all shards.
-    pub(crate) fn sum(&self, of: impl Fn(&ShardStats) -> usize) -> usize {
+    pub fn sum(&self, of: impl Fn(&ShardStats) -> usize) -> usize {
         self.stats.iter().map(of).sum()
     }
 
     /// How often something was counted in all shards, per second.
-    pub(crate) fn rate(&self, of: impl Fn(&ShardStats) -> u64) -> f64 {
+    pub fn rate(&self, of: impl Fn(&ShardStats) -> u64) -> f64 {
         (0..self.stats.len()).map(|shard| self.rate_of(shard, &of)).sum()
     }
 
@@ -166,18 +166,18 @@ impl State {
     }
 
     /// The share of lookups that found something, lately.
-    pub(crate) fn found(&self) -> f64 {
+    pub fn found(&self) -> f64 {
         let lookups = self.rate(|shard| shard.lookups);
         if lookups > 0.0 { self.rate(|shard| shard.hits) / lookups } else { 0.0 }
     }
 
     /// What the maps of the shards count when operations meet, if they can tell.
-    pub(crate) fn kind(&self) -> Option<ContentionKind> {
+    pub fn kind(&self) -> Option<ContentionKind> {
         self.stats.iter().find_map(|shard| shard.contention).map(|contention| contention.kind)
     }
 
     /// What the map shows of a shard.
-    pub(crate) fn measured(&self, shard: usize) -> f64 {
+    pub fn measured(&self, shard: usize) -> f64 {
         let stats = &self.stats[shard];
         match self.metric {
             AlarmMetric::Lookups => self.rate_of(shard, |shard| shard.lookups),
@@ -187,19 +187,19 @@ impl State {
     }
 
     /// The latencies of the shard with the highest 99th percentile.
-    pub(crate) fn worst(&self, of: impl Fn(&ShardStats) -> &LatencyStats) -> Option<(usize, &LatencyStats)> {
+    pub fn worst(&self, of: impl Fn(&ShardStats) -> &LatencyStats) -> Option<(usize, &LatencyStats)> {
         let timed = self.stats.iter().map(|shard| (shard.shard, of(shard))).filter(|(_, timed)| timed.count > 0);
         timed.max_by_key(|(_, timed)| timed.p99_ns)
     }
 
     /// How many of a shard's last operations were slow: what alarms are raised and cleared by.
-    pub(crate) fn pace(&self, shard: usize, operation: Operation) -> Option<&SlowOps> {
+    pub fn pace(&self, shard: usize, operation: Operation) -> Option<&SlowOps> {
         let stats = self.stats.get(shard)?;
         Some(if operation == Operation::Read { &stats.slow_reads } else { &stats.slow_writes })
     }
 
     /// Whether a cap has turned somebody away lately.
-    pub(crate) fn turned_away(&self, name: &str) -> bool {
+    pub fn turned_away(&self, name: &str) -> bool {
         let is_it = |full: &LimitUsage| match full.limit {
             Limit::Servers => name == "servers",
             Limit::Transports => name == "transports",

@@ -2,11 +2,11 @@
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use crate::controls::{Controls, MOST_CHURN, MOST_THREADS};
+use crate::top::controls::{Controls, MOST_CHURN, MOST_THREADS};
 
 /// What a key asks for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Action {
+pub enum Action {
     Quit,
     /// Another figure in the map of the shards.
     AlarmMetric,
@@ -17,7 +17,7 @@ pub(crate) enum Action {
 }
 
 /// What a key asks for, if anything.
-pub(crate) fn action(key: KeyEvent) -> Option<Action> {
+pub fn action(key: KeyEvent) -> Option<Action> {
     if key.kind == KeyEventKind::Release {
         return None;
     }

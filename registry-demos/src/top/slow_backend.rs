@@ -9,7 +9,7 @@ use registry_core::{Backend, Contention, Key, NotInserted, Shard, State, Value};
 use registry_router::backends::Papaya;
 use registry_router::{Mailbox, MailboxFamily, TrySendError};
 
-use crate::controls::Slow;
+use crate::top::controls::Slow;
 
 /// What a slow shard takes, once in a while.
 const PAUSE: Duration = Duration::from_micros(200);

@@ -9,15 +9,15 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Paragraph, Wrap};
 use registry_router::AdmissionState;
 
-use crate::controls::Controls;
-use crate::state::State;
-use crate::{figures, map, panels};
+use crate::top::controls::Controls;
+use crate::top::state::State;
+use crate::top::{format, panels, shard_map};
 
 /// What fits on less is not worth reading.
 const LEAST: (u16, u16) = (80, 24);
 
 /// What the keys do, for those who ask for help.
-pub(crate) const KEYS_HELP: &str = "\
+pub const KEYS_HELP: &str = "\
 Keys:
   + -   more or fewer threads that make load
   C c   more or less coming and going of transports; much of it meets the caps
@@ -31,7 +31,7 @@ Of the shards, each is told by its figure, by a bar that grows with its share of
 alarm. Latencies are those of the last ten seconds, in n(ano), µ (micro) and m(illi)seconds.";
 
 /// Draws a state.
-pub(crate) fn draw(frame: &mut Frame<'_>, state: &State) {
+pub fn draw(frame: &mut Frame<'_>, state: &State) {
     let area = frame.area();
     if area.width < LEAST.0 || area.height < LEAST.1 {
         return too_small(frame, area);
@@ -50,7 +50,7 @@ pub(crate) fn draw(frame: &mut Frame<'_>, state: &State) {
     let [title, top, middle, bottom, changed, keys] = rows.areas(area);
     frame.render_widget(title_line(state), title);
     let [shards, throughput] = Layout::horizontal([Constraint::Min(54), Constraint::Length(26)]).areas(top);
-    map::draw(frame, shards, state);
+    shard_map::draw(frame, shards, state);
     panels::throughput(frame, throughput, state);
     let halves = Layout::horizontal([Constraint::Min(46), Constraint::Length(34)]);
     let [latency, admission] = halves.areas(middle);
@@ -66,7 +66,7 @@ pub(crate) fn draw(frame: &mut Frame<'_>, state: &State) {
 }
 
 /// A frame of a state as plain text, without spaces at the ends of lines.
-pub(crate) fn text(state: &State, width: u16, height: u16) -> anyhow::Result<String> {
+pub fn text(state: &State, width: u16, height: u16) -> anyhow::Result<String> {
     let mut terminal = Terminal::new(TestBackend::new(width, height))?;
     terminal.draw(|frame| draw(frame, state))?;
     let buffer = terminal.backend().buffer();
@@ -84,13 +84,13 @@ fn too_small(frame: &mut Frame<'_>, area: Rect) {
 
 fn title_line(state: &State) -> Line<'static> {
     let State { backend, shards, .. } = state;
-    let count = |of: fn(&registry_router::ShardStats) -> usize| figures::exact(state.sum(of));
+    let count = |of: fn(&registry_router::ShardStats) -> usize| format::exact(state.sum(of));
     let shards = if *shards == 1 { "1 shard".to_owned() } else { format!("{shards} shards") };
     let (servers, transports) = (count(|shard| shard.servers), count(|shard| shard.transports));
     let bound = count(|shard| shard.bindings);
     Line::from(vec![
         Span::styled(" Registry ", Style::new().add_modifier(Modifier::REVERSED)),
-        Span::raw(format!(" {}  {backend}, {shards}", figures::clock(state.elapsed))),
+        Span::raw(format!(" {}  {backend}, {shards}", format::clock(state.elapsed))),
         Span::raw(format!("  {servers} servers  {transports} transports  {bound} bound")),
     ])
 }
@@ -115,16 +115,16 @@ fn keys_lines(controls: &Controls) -> Paragraph<'static> {
     Paragraph::new(vec![Line::from(load.concat()), Line::from(view.concat())])
 }
 
-pub(crate) fn block(title: impl Into<Line<'static>>) -> Block<'static> {
+pub fn block(title: impl Into<Line<'static>>) -> Block<'static> {
     Block::bordered().border_style(Style::new().fg(Color::DarkGray)).title(title)
 }
 
-pub(crate) fn strong(color: Color) -> Style {
+pub fn strong(color: Color) -> Style {
     Style::new().fg(color).add_modifier(Modifier::BOLD)
 }
 
 /// Whether new registrations are taken, in a word.
-pub(crate) fn word(admission: AdmissionState) -> Span<'static> {
+pub fn word(admission: AdmissionState) -> Span<'static> {
     match admission {
         AdmissionState::Open => Span::styled("OPEN", strong(Color::Green)),
         AdmissionState::Closed => Span::styled("CLOSED", strong(Color::Red)),

@@ -8,20 +8,20 @@ use registry_router::{Registry, TransportId};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::account::{Account, Counts, Left};
-use crate::client::{Call, Client, pair};
-use crate::desk::Server;
-use crate::frame::Frame;
-use crate::ledger::Ledger;
-use crate::servers::{Arithmetic, Gate, NewArithmetic, Profile, Serves, Text};
+use crate::mcp::client::{Call, Client, pair};
+use crate::mcp::frame::Frame;
+use crate::mcp::handlers::{Arithmetic, Gate, NewArithmetic, Profile, Serves, Text};
+use crate::mcp::report::{Account, Counts, Left};
+use crate::mcp::server::Server;
+use crate::mcp::traffic::Ledger;
 
 /// How much is to happen.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Plan {
+pub struct Plan {
     /// How many clients, at least 2: every other one of arithmetic, the rest of text.
-    pub(crate) clients: u64,
+    pub clients: u64,
     /// How many calls each client makes in each of three rounds.
-    pub(crate) calls: u64,
+    pub calls: u64,
 }
 
 impl Plan {
@@ -41,7 +41,7 @@ impl Plan {
 /// # Errors
 ///
 /// The first thing that was not as it should be. Whether the counts are right is asked of the [`Account`].
-pub(crate) async fn run<B: Backend>(registry: Registry<Frame, B>, plan: Plan) -> anyhow::Result<Account> {
+pub async fn run<B: Backend>(registry: Registry<Frame, B>, plan: Plan) -> anyhow::Result<Account> {
     let ledger = Arc::new(Ledger::default());
     let gate = Arc::new(Gate::default());
     let mut old = Server::open(&registry, Arithmetic, &ledger)?;

@@ -9,9 +9,9 @@ use anyhow::Context as _;
 use registry_core::Backend as _;
 use registry_router::{HealthSettings, Limits, MonitorSettings, Registry, ServerLease, TransportId, TransportLease};
 
-use crate::controls::{Controls, MOST_THREADS};
-use crate::slowed::{Sink, Sinks, Slowed, Switch};
-use crate::state::State;
+use crate::top::controls::{Controls, MOST_THREADS};
+use crate::top::slow_backend::{Sink, Sinks, Slowed, Switch};
+use crate::top::state::State;
 
 /// Servers and transports that stay.
 const SERVERS: usize = 2_048;
@@ -33,7 +33,7 @@ const BATCH: usize = 512;
 type HealthEvent = Registry<u64, Slowed, Sinks>;
 
 /// A registry under load.
-pub(crate) struct Load {
+pub struct Load {
     registry: HealthEvent,
     began: Instant,
     switch: Switch,
@@ -66,7 +66,7 @@ impl Dials {
 
 impl Load {
     /// Fills a registry and starts the threads.
-    pub(crate) fn start(shards: usize, controls: Controls) -> anyhow::Result<Self> {
+    pub fn start(shards: usize, controls: Controls) -> anyhow::Result<Self> {
         let switch = Switch::new(shards);
         let registry: HealthEvent = Registry::builder()
             .shards(shards)
@@ -101,14 +101,14 @@ impl Load {
     }
 
     /// What can be shown before anything has been seen.
-    pub(crate) fn state(&self) -> State {
+    pub fn state(&self) -> State {
         let controls = self.dials.now.lock().unwrap_or_else(PoisonError::into_inner).0;
         let limits = vec![("servers", SERVERS_AT_MOST), ("transports", TRANSPORTS_AT_MOST)];
         State::new(Slowed::NAME, self.registry.shard_count(), &HealthSettings::default(), limits, controls)
     }
 
     /// Checks the registry's health, and shows what it says of itself.
-    pub(crate) fn look(&self, state: &mut State, now: Instant) {
+    pub fn look(&self, state: &mut State, now: Instant) {
         let elapsed = now.saturating_duration_since(self.began);
         let changes = self.registry.tick(now);
         state.changed(changes, elapsed);
@@ -116,24 +116,24 @@ impl Load {
     }
 
     /// Makes the load another one.
-    pub(crate) fn set(&self, controls: Controls) {
+    pub fn set(&self, controls: Controls) {
         self.switch.set(controls.slow);
         self.dials.set(|now| now.0 = controls);
     }
 
     /// Sets all figures back to zero.
-    pub(crate) fn reset(&self, state: &mut State) {
+    pub fn reset(&self, state: &mut State) {
         self.registry.reset_stats();
         state.forget();
     }
 
     /// Whether a thread has ended, which none does by itself.
-    pub(crate) fn has_failed(&self) -> bool {
+    pub fn has_failed(&self) -> bool {
         self.threads.iter().any(JoinHandle::is_finished)
     }
 
     /// Ends the threads.
-    pub(crate) fn stop(self) -> anyhow::Result<()> {
+    pub fn stop(self) -> anyhow::Result<()> {
         self.dials.set(|now| now.1 = true);
         for thread in self.threads {
             thread.join().ok().context("a thread of the load has panicked")?;

@@ -7,23 +7,13 @@
 
 #![allow(clippy::print_stdout, reason = "this program talks to a person")]
 
-mod account;
-mod client;
-mod desk;
-mod flow;
-mod frame;
-mod ledger;
-mod servers;
-mod wire;
-
 use anyhow::bail;
 use clap::Parser;
 use clap::builder::RangedU64ValueParser;
 use registry_router::Registry;
 use registry_router::backends::Papaya;
 
-use crate::flow::Plan;
-use crate::frame::Frame;
+use registry_demos::mcp::{Frame, Plan};
 
 /// Puts real MCP traffic through a registry, and prints an account of it.
 #[derive(Debug, Parser)]
@@ -40,7 +30,7 @@ struct Options {
 async fn main() -> anyhow::Result<()> {
     let Options { clients, calls } = Options::parse();
     let registry = Registry::<Frame, Papaya>::builder().build()?;
-    let account = flow::run(registry, Plan { clients, calls }).await?;
+    let account = registry_demos::mcp::run(registry, Plan { clients, calls }).await?;
     println!("{account}");
     let faults = account.faults();
     if !faults.is_empty() {

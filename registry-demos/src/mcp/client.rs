@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
-use crate::frame::Frame;
-use crate::ledger::Ledger;
-use crate::servers::Profile;
-use crate::wire::ClientWire;
+use crate::mcp::frame::Frame;
+use crate::mcp::handlers::Profile;
+use crate::mcp::traffic::Ledger;
+use crate::mcp::transport::ClientWire;
 
 /// Room in a client's mailbox: little, so that servers do have to wait.
 const ROOM: usize = 4;

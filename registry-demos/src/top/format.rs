@@ -3,22 +3,22 @@
 use std::time::Duration;
 
 /// A count or a rate: `0`, `812`, `1.2k`, `12k`, `812k`, `1.2M`.
-pub(crate) fn count(count: f64) -> String {
+pub fn count(count: f64) -> String {
     scaled(count, ["", "k", "M", "G"])
 }
 
 /// A latency, given in nanoseconds: `-` for none, `210n`, `2.1µ`, `21µ`, `2.1m`, `1.5s`.
-pub(crate) fn latency(nanoseconds: u64) -> String {
+pub fn latency(nanoseconds: u64) -> String {
     if nanoseconds == 0 { "-".to_owned() } else { scaled(nanoseconds as f64, ["n", "µ", "m", "s"]) }
 }
 
 /// A share, from 0 to 1, in percent.
-pub(crate) fn share(share: f64) -> String {
+pub fn share(share: f64) -> String {
     format!("{:.0} %", share * 100.0)
 }
 
 /// A number with its thousands apart: `4,096`.
-pub(crate) fn exact(number: usize) -> String {
+pub fn exact(number: usize) -> String {
     let digits = number.to_string();
     let mut apart = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -31,7 +31,7 @@ pub(crate) fn exact(number: usize) -> String {
 }
 
 /// Minutes and seconds: `1:05`.
-pub(crate) fn clock(elapsed: Duration) -> String {
+pub fn clock(elapsed: Duration) -> String {
     let seconds = elapsed.as_secs();
     format!("{}:{:02}", seconds / 60, seconds % 60)
 }

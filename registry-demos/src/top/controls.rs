@@ -3,26 +3,26 @@
 use clap::ValueEnum;
 
 /// The most threads that make load.
-pub(crate) const MOST_THREADS: usize = 8;
+pub const MOST_THREADS: usize = 8;
 
 /// The most that comes and goes.
-pub(crate) const MOST_CHURN: usize = 8;
+pub const MOST_CHURN: usize = 8;
 
 /// How the load is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Controls {
+pub struct Controls {
     /// How many threads make load, from 1 on.
-    pub(crate) threads: usize,
+    pub threads: usize,
     /// How many transports come and go.
-    pub(crate) churn: usize,
+    pub churn: usize,
     /// Whether every second lookup is for one id.
-    pub(crate) hot: bool,
-    pub(crate) slow: Slow,
+    pub hot: bool,
+    pub slow: Slow,
 }
 
 /// Which shards are slow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Slow {
+pub enum Slow {
     /// None.
     Off,
     /// One of them.
@@ -33,7 +33,7 @@ pub(crate) enum Slow {
 
 impl Slow {
     /// Whether a shard is slow.
-    pub(crate) fn includes(self, shard: usize, shards: usize) -> bool {
+    pub fn includes(self, shard: usize, shards: usize) -> bool {
         match self {
             Self::Off => false,
             Self::One => shard == 17 % shards,
@@ -41,7 +41,7 @@ impl Slow {
         }
     }
 
-    pub(crate) fn next(self) -> Self {
+    pub fn next(self) -> Self {
         match self {
             Self::Off => Self::One,
             Self::One => Self::Most,
@@ -49,7 +49,7 @@ impl Slow {
         }
     }
 
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Off => "off",
             Self::One => "one",

@@ -11,10 +11,10 @@ use registry_router::{Inbox, Incarnation, Metadata, Registry, ServerId, ServerLe
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::frame::{Frame, Unanswered};
-use crate::ledger::Ledger;
-use crate::servers::{Profile, Serves};
-use crate::wire::SessionWire;
+use crate::mcp::frame::{Frame, Unanswered};
+use crate::mcp::handlers::{Profile, Serves};
+use crate::mcp::traffic::Ledger;
+use crate::mcp::transport::SessionWire;
 
 /// Room in a server's mailbox: little, so that clients do have to wait.
 const ROOM: usize = 4;

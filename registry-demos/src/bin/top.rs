@@ -6,17 +6,6 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this program talks to a person")]
 
-mod controls;
-mod figures;
-mod keys;
-mod load;
-mod map;
-mod panels;
-mod signals;
-mod slowed;
-mod state;
-mod view;
-
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -26,11 +15,12 @@ use clap::Parser;
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event};
 
-use crate::controls::{Controls, MOST_CHURN, MOST_THREADS, Slow};
-use crate::keys::Action;
-use crate::load::Load;
-use crate::signals::Told;
-use crate::state::State;
+use registry_demos::top::controls::{Controls, MOST_CHURN, MOST_THREADS, Slow};
+use registry_demos::top::keys::Action;
+use registry_demos::top::load::Load;
+use registry_demos::top::signals::Told;
+use registry_demos::top::state::State;
+use registry_demos::top::{keys, view};
 
 /// Between two looks at the registry; its health is checked at each.
 const PERIOD: Duration = Duration::from_millis(500);

@@ -5,9 +5,9 @@ use std::fmt;
 
 use registry_router::ShardStats;
 
-use crate::desk::Closing;
-use crate::flow::Plan;
-use crate::ledger::{Tally, To, Why};
+use crate::mcp::scenario::Plan;
+use crate::mcp::server::Closing;
+use crate::mcp::traffic::{Tally, To, Why};
 
 /// What is still in the registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(crate) struct Left {
 
 /// All that there is to say when everything is over.
 #[derive(Clone, Debug)]
-pub(crate) struct Account {
+pub struct Account {
     pub(crate) backend: &'static str,
     pub(crate) shards: usize,
     pub(crate) plan: Plan,
@@ -71,7 +71,7 @@ impl Account {
     }
 
     /// What is not as the plan says, one line each; nothing if all is well.
-    pub(crate) fn faults(&self) -> Vec<String> {
+    pub fn faults(&self) -> Vec<String> {
         let Plan { clients, calls } = self.plan;
         let (reckoners, writers) = (self.plan.of_arithmetic(), self.plan.of_text());
         let mut faults = Faults(Vec::new());

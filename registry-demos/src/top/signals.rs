@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether somebody has told this process to end.
 #[derive(Debug)]
-pub(crate) struct Told(Arc<AtomicBool>);
+pub struct Told(Arc<AtomicBool>);
 
 impl Told {
     /// Listens from now on; what ends a process by default does not end this one any more.
-    pub(crate) fn listen() -> io::Result<Self> {
+    pub fn listen() -> io::Result<Self> {
         let told = Self(Arc::default());
         let tell = Arc::clone(&told.0);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -22,7 +22,7 @@ impl Told {
         Ok(told)
     }
 
-    pub(crate) fn to_end(&self) -> bool {
+    pub fn to_end(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }

@@ -1,36 +1,18 @@
-//! The flow of the example `mcp` over every backend, with one shard and with 64.
-
-#[path = "../examples/mcp/account.rs"]
-mod account;
-#[path = "../examples/mcp/client.rs"]
-mod client;
-#[path = "../examples/mcp/desk.rs"]
-mod desk;
-#[path = "../examples/mcp/flow.rs"]
-mod flow;
-#[path = "../examples/mcp/frame.rs"]
-mod frame;
-#[path = "../examples/mcp/ledger.rs"]
-mod ledger;
-#[path = "../examples/mcp/servers.rs"]
-mod servers;
-#[path = "../examples/mcp/wire.rs"]
-mod wire;
+//! The scenario of the program `mcp` over every backend, with one shard and with 64.
 
 use std::time::Duration;
 
 use registry_core::Backend;
 use registry_router::Registry;
 
-use crate::flow::Plan;
-use crate::frame::Frame;
+use registry_demos::mcp::{self, Frame, Plan};
 
 /// What runs longer than this hangs.
 const LIMIT: Duration = Duration::from_secs(120);
 
 async fn the_account_matches<B: Backend>(shards: usize, plan: Plan) {
     let registry = Registry::<Frame, B>::builder().shards(shards).build().unwrap();
-    let account = tokio::time::timeout(LIMIT, flow::run(registry, plan)).await.expect("it hangs").unwrap();
+    let account = tokio::time::timeout(LIMIT, mcp::run(registry, plan)).await.expect("it hangs").unwrap();
     let faults = account.faults();
     assert!(faults.is_empty(), "{faults:#?}\n{account}");
 }

@@ -1,23 +1,4 @@
-//! The example `top`: what a frame tells, at every size; and that the load does what its controls say.
-
-#[path = "../examples/top/controls.rs"]
-mod controls;
-#[path = "../examples/top/figures.rs"]
-mod figures;
-#[path = "../examples/top/keys.rs"]
-mod keys;
-#[path = "../examples/top/load.rs"]
-mod load;
-#[path = "../examples/top/map.rs"]
-mod map;
-#[path = "../examples/top/panels.rs"]
-mod panels;
-#[path = "../examples/top/slowed.rs"]
-mod slowed;
-#[path = "../examples/top/state.rs"]
-mod state;
-#[path = "../examples/top/view.rs"]
-mod view;
+//! The program `top`: what a frame tells, at every size; and that the load does what its controls say.
 
 use std::time::{Duration, Instant};
 
@@ -27,10 +8,11 @@ use registry_router::{
     HealthSettings, HotId, Imbalance, Kind, Limit, LimitUsage, Operation, ShardStats,
 };
 
-use crate::controls::{Controls, MOST_CHURN, MOST_THREADS, Slow};
-use crate::keys::Action;
-use crate::load::Load;
-use crate::state::{AlarmMetric, State};
+use registry_demos::top::controls::{Controls, MOST_CHURN, MOST_THREADS, Slow};
+use registry_demos::top::keys::Action;
+use registry_demos::top::load::Load;
+use registry_demos::top::state::{AlarmMetric, State};
+use registry_demos::top::{format, keys, view};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -111,7 +93,7 @@ fn a_calm_frame_tells_so_and_fills_its_screen() {
     assert!(frame.lines().all(|line| line.chars().count() <= 80));
     tells(&frame, &["papaya, 64 shards", "256 servers", "3,840 transports", "3,200 bound", "0:02"]);
     tells(&frame, &["Shards: lookups per second", "  0 ", " 56 ", "least 1.0k", "most 1.6k, in shard 63"]);
-    tells(&frame, &["lookups          84k", "that found     50 %", "messages         6.4k", "refused             0"]);
+    tells(&frame, &["lookups           84k", "that found     50 %", "messages         6.4k", "refused             0"]);
     tells(&frame, &["lock wait          64"]);
     tells(&frame, &["OPEN 0 in alarm, closes at 33", "256 of 300", "3,840 of 4,096"]);
     tells(&frame, &["Alarms: 0", "no shard is slow", "Hot ids: 0", "no id stands out"]);
@@ -134,11 +116,8 @@ fn trouble_is_told_in_words() {
     // Where there is room, what has changed is told with its time, the newest first.
     let frame = text(&troubled(), 120, 40);
     assert_eq!(frame.lines().count(), 40);
-    tells(
-        &frame,
-        &["What has changed", "0:02 cap hit: 4096 transports, turned away 12 so far", "0:02 admission closed: 40 of"],
-    );
-    assert!(frame.find("cap hit").unwrap() < frame.find("admission closed").unwrap());
+    tells(&frame, &["What has changed", "0:02 limit reached: 4096 transports", "0:02 admission closed: 40 of"]);
+    assert!(frame.find("limit reached").unwrap() < frame.find("admission closed").unwrap());
 }
 
 #[test]
@@ -231,11 +210,11 @@ fn enough_shards_are_slow_to_close_admission_and_not_more_than_asked() {
 fn figures_take_four_characters_and_say_what_they_are() {
     let counts = [0.0, 7.4, 812.0, 999.6, 1_234.0, 9_960.0, 12_345.0, 812_345.0, 999_600.0, 1.2e6, 3.4e9];
     let texts = ["0", "7", "812", "1.0k", "1.2k", "10k", "12k", "812k", "1.0M", "1.2M", "3.4G"];
-    assert_eq!(counts.map(figures::count), texts);
+    assert_eq!(counts.map(format::count), texts);
     let latencies = [0, 210, 2_100, 21_000, 262_144, 2_100_000, 1_500_000_000];
-    assert_eq!(latencies.map(figures::latency), ["-", "210n", "2.1µ", "21µ", "262µ", "2.1m", "1.5s"]);
-    assert_eq!([7, 812, 4_096, 1_234_567].map(figures::exact), ["7", "812", "4,096", "1,234,567"]);
-    assert_eq!(figures::clock(Duration::from_secs(65)), "1:05");
+    assert_eq!(latencies.map(format::latency), ["-", "210n", "2.1µ", "21µ", "262µ", "2.1m", "1.5s"]);
+    assert_eq!([7, 812, 4_096, 1_234_567].map(format::exact), ["7", "812", "4,096", "1,234,567"]);
+    assert_eq!(format::clock(Duration::from_secs(65)), "1:05");
 }
 
 #[test]

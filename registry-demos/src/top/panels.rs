@@ -7,9 +7,9 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Sparkline};
 use registry_router::{AdmissionState, Alarm, LatencyStats};
 
-use crate::figures;
-use crate::state::State;
-use crate::view::{block, strong, word};
+use crate::top::format;
+use crate::top::state::State;
+use crate::top::view::{block, strong, word};
 
 /// What is done per second, and a curve of the lookups.
 pub(crate) fn throughput(frame: &mut Frame<'_>, area: Rect, state: &State) {
@@ -19,23 +19,23 @@ pub(crate) fn throughput(frame: &mut Frame<'_>, area: Rect, state: &State) {
     let line = |name: &str, figure: String| Line::from(format!(" {name:<14}{figure:>7}"));
     let refused = state.rate(|shard| shard.refused);
     let mut lines = vec![
-        line("lookups", figures::count(state.rate(|shard| shard.lookups))),
-        line("  that found", figures::share(state.found())),
-        line("messages", figures::count(state.rate(|shard| shard.routes))),
-        line("registered", figures::count(state.rate(|shard| shard.registrations))),
-        line("ended", figures::count(state.rate(|shard| shard.removals))),
-        line("refused", figures::count(refused)).style(if refused > 0.0 { strong(Color::Red) } else { Style::new() }),
+        line("lookups", format::count(state.rate(|shard| shard.lookups))),
+        line("  that found", format::share(state.found())),
+        line("messages", format::count(state.rate(|shard| shard.routes))),
+        line("registered", format::count(state.rate(|shard| shard.registrations))),
+        line("ended", format::count(state.rate(|shard| shard.removals))),
+        line("refused", format::count(refused)).style(if refused > 0.0 { strong(Color::Red) } else { Style::new() }),
     ];
     if let Some(kind) = state.kind() {
         let met = state.rate(|shard| shard.contention.map_or(0, |contention| contention.count));
-        lines.push(line(&kind.name().replace('_', " "), figures::count(met)));
+        lines.push(line(&kind.name().replace('_', " "), format::count(met)));
     }
     let height = Constraint::Length(lines.len() as u16);
     let [text, title, curve] = Layout::vertical([height, Constraint::Length(1), Constraint::Min(1)]).areas(inner);
     frame.render_widget(Paragraph::new(lines), text);
     let newest = state.history.len().saturating_sub(usize::from(curve.width));
     let history: Vec<u64> = state.history.iter().skip(newest).copied().collect();
-    let most = figures::count(history.iter().copied().max().unwrap_or(0) as f64);
+    let most = format::count(history.iter().copied().max().unwrap_or(0) as f64);
     let note = Style::new().fg(Color::DarkGray);
     frame.render_widget(Line::styled(format!(" lookups, up to {most}"), note), title);
     frame.render_widget(Sparkline::default().style(Style::new().fg(Color::Cyan)).data(&history), curve);
@@ -51,7 +51,7 @@ pub(crate) fn latency(frame: &mut Frame<'_>, area: Rect, state: &State) {
         let none = || ["-"; 6].map(str::to_owned);
         let cells = worst.map_or_else(none, |(shard, timed)| {
             let LatencyStats { p50_ns, p95_ns, p99_ns, p999_ns, max_ns, .. } = *timed;
-            let [p50, p95, p99, p999, max] = [p50_ns, p95_ns, p99_ns, p999_ns, max_ns].map(figures::latency);
+            let [p50, p95, p99, p999, max] = [p50_ns, p95_ns, p99_ns, p999_ns, max_ns].map(format::latency);
             [p50, p95, p99, p999, max, shard.to_string()]
         });
         row(name, cells)
@@ -76,8 +76,7 @@ pub(crate) fn admission(frame: &mut Frame<'_>, area: Rect, state: &State) {
     for (name, max) in &state.limits {
         let used =
             if *name == "servers" { state.sum(|shard| shard.servers) } else { state.sum(|shard| shard.transports) };
-        let mut line =
-            vec![Span::raw(format!(" {name:<11}{:>5} of {:<5}", figures::exact(used), figures::exact(*max)))];
+        let mut line = vec![Span::raw(format!(" {name:<11}{:>5} of {:<5}", format::exact(used), format::exact(*max)))];
         if state.turned_away(name) {
             line.push(Span::styled("  FULL", strong(Color::Red)));
         }
@@ -90,9 +89,9 @@ pub(crate) fn admission(frame: &mut Frame<'_>, area: Rect, state: &State) {
 pub(crate) fn alarms(frame: &mut Frame<'_>, area: Rect, state: &State) {
     let alarm = |alarm: &Alarm| {
         let Alarm { shard, operation, threshold, .. } = alarm;
-        let threshold = figures::latency(threshold.as_nanos() as u64);
+        let threshold = format::latency(threshold.as_nanos() as u64);
         let why = state.pace(*shard, *operation).map_or_else(String::new, |pace| {
-            let [slow, all] = [pace.slow, pace.count].map(|count| figures::count(count as f64));
+            let [slow, all] = [pace.slow, pace.count].map(|count| format::count(count as f64));
             format!(" {slow} of {all} {operation}s >{threshold}")
         });
         Line::styled(format!(" shard {shard:<3} ALARM:{why}"), strong(Color::Red))
@@ -109,7 +108,7 @@ pub(crate) fn alarms(frame: &mut Frame<'_>, area: Rect, state: &State) {
 pub(crate) fn hot(frame: &mut Frame<'_>, area: Rect, state: &State) {
     let lines = state.hot.iter().map(|hot| {
         let name: String = hot.id.chars().take(14).collect();
-        let share = figures::share(hot.share);
+        let share = format::share(hot.share);
         Line::styled(format!(" {name:<14} {share:>5}, shard {}", hot.shard), strong(Color::Yellow))
     });
     listed(frame, area, format!(" Hot ids: {} ", state.hot.len()), lines.collect(), " no id stands out");
@@ -118,7 +117,7 @@ pub(crate) fn hot(frame: &mut Frame<'_>, area: Rect, state: &State) {
 /// What has changed, the newest first.
 pub(crate) fn changes(frame: &mut Frame<'_>, area: Rect, state: &State) {
     let lines = state.changes.iter().map(|(when, what)| {
-        let when = Span::styled(format!(" {:>6} ", figures::clock(*when)), Style::new().fg(Color::DarkGray));
+        let when = Span::styled(format!(" {:>6} ", format::clock(*when)), Style::new().fg(Color::DarkGray));
         Line::from(vec![when, Span::raw(what.clone())])
     });
     frame.render_widget(Paragraph::new(lines.collect::<Vec<_>>()).block(block(" What has changed ")), area);

@@ -6,8 +6,8 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
-use crate::state::State;
-use crate::view::block;
+use crate::top::state::State;
+use crate::top::view::block;
 
 /// Room for the shortest bar, four characters, and a mark.
 const CELL: usize = 6;

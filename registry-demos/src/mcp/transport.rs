@@ -14,8 +14,8 @@ use rmcp::transport::Transport;
 use rmcp::{RoleClient, RoleServer};
 use tokio::sync::{Mutex, mpsc};
 
-use crate::frame::{Frame, Unanswered};
-use crate::ledger::{Ledger, To, Why};
+use crate::mcp::frame::{Frame, Unanswered};
+use crate::mcp::traffic::{Ledger, To, Why};
 
 /// A client's end: it writes to whichever server its transport is bound to, and reads the transport's inbox.
 pub(crate) struct ClientWire<B: Backend> {

@@ -1,0 +1,4 @@
+//! Tests of both programs.
+
+mod mcp;
+mod top;
