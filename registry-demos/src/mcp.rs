@@ -10,5 +10,5 @@ mod traffic;
 mod transport;
 
 pub use self::frame::Frame;
-pub use self::report::Account;
+pub use self::report::Report;
 pub use self::scenario::{Plan, run};

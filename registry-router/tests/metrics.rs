@@ -1,5 +1,5 @@
-//! The flow of the example `metrics` over every backend: what a parser of Prometheus' format reads is what the registry
-//! says, series by series and to the last digit.
+//! The example `metrics` on every backend: the exported series equal the statistics of the registry exactly, as read by a
+//! parser of Prometheus' text format.
 
 #![cfg(feature = "metrics")]
 
@@ -19,7 +19,7 @@ use registry_router::{HealthChange, Operation, Registry, ShardStats, describe_me
 
 use crate::flow::{REFUSED, SERVERS, TO_HOT};
 
-/// Name and labels of a series.
+/// The name and the labels of a series.
 type Series = (String, BTreeMap<String, String>);
 
 fn series(name: &str, labels: &[(&str, &str)]) -> Series {
@@ -27,11 +27,12 @@ fn series(name: &str, labels: &[(&str, &str)]) -> Series {
     (name.to_owned(), labels.collect())
 }
 
-/// Everything in a text, and whether it is a counter.
-fn read(text: &str) -> BTreeMap<Series, (bool, f64)> {
-    let scrape = Scrape::parse(text.lines().map(|line| Ok(line.to_owned()))).expect("it is Prometheus' format");
+/// Parses all series of a text; the flag says whether a series is a counter.
+fn parse(text: &str) -> BTreeMap<Series, (bool, f64)> {
+    let scrape =
+        Scrape::parse(text.lines().map(|line| Ok(line.to_owned()))).expect("the text is not in Prometheus' format");
     let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).count();
-    assert_eq!(scrape.samples.len(), lines, "each line is a sample");
+    assert_eq!(scrape.samples.len(), lines, "a line is not a sample");
     let mut all = BTreeMap::new();
     for sample in scrape.samples {
         let labels = sample.labels.iter().map(|(label, value)| (label.clone(), value.clone())).collect();
@@ -41,12 +42,12 @@ fn read(text: &str) -> BTreeMap<Series, (bool, f64)> {
             other => panic!("{}: {other:?}", sample.metric),
         };
         assert!(scrape.docs.contains_key(&sample.metric), "{} has no help", sample.metric);
-        assert_eq!(all.insert((sample.metric, labels), value), None, "a series is there twice");
+        assert_eq!(all.insert((sample.metric, labels), value), None, "duplicate series");
     }
     all
 }
 
-/// What a registry says of itself, written down as the export should.
+/// The series that the export must contain.
 #[derive(Default)]
 struct Expected(BTreeMap<Series, (bool, f64)>);
 
@@ -64,8 +65,8 @@ fn seconds(ns: u64) -> f64 {
     Duration::from_nanos(ns).as_secs_f64()
 }
 
-/// All but hot ids and caps, which the registry tells in other ways.
-fn figures<B: Backend>(registry: &Registry<u64, B>) -> Expected {
+/// Returns the series expected from the statistics of a registry: all but those of hot ids and limits.
+fn expected_series<B: Backend>(registry: &Registry<u64, B>) -> Expected {
     let mut expected = Expected::default();
     let stats = registry.all_shard_stats();
     let status = registry.contention_status();
@@ -78,7 +79,7 @@ fn figures<B: Backend>(registry: &Registry<u64, B>) -> Expected {
         expected.gauge("registry_entries", &[("kind", "transport"), label], shard.transports as f64);
         expected.counter("registry_lookups_total", &[label], shard.lookups);
         expected.counter("registry_lookup_misses_total", &[label], shard.misses);
-        let contention = shard.contention.expect("all backends here count");
+        let contention = shard.contention.expect("every backend counts contention");
         let kind = ("kind", contention.kind.name());
         expected.counter("registry_contention_total", &[kind, label], contention.count);
         expected.gauge("registry_shard_alarm", &[label], f64::from(status.alarmed.contains(&shard.shard)));
@@ -117,11 +118,11 @@ fn figures<B: Backend>(registry: &Registry<u64, B>) -> Expected {
             &[label],
             stats.iter().map(|shard| total(shard).count).sum(),
         );
-        let mut together_ns = 0.0;
+        let mut sum_ns = 0.0;
         for total in stats.iter().map(total) {
-            together_ns += total.count as f64 * total.mean_ns;
+            sum_ns += total.count as f64 * total.mean_ns;
         }
-        expected.gauge("registry_operation_seconds_sum", &[label], together_ns / 1e9);
+        expected.gauge("registry_operation_seconds_sum", &[label], sum_ns / 1e9);
     }
     expected.gauge("registry_latency_window_seconds", &[], 10.0);
     expected.gauge("registry_cleanup_lag_max_seconds", &[], seconds(registry.latency(Operation::CleanUp).max_ns));
@@ -134,47 +135,47 @@ fn figures<B: Backend>(registry: &Registry<u64, B>) -> Expected {
     expected
 }
 
-fn what_prometheus_reads_is_what_the_registry_says<B: Backend>(shards: usize) {
-    let aftermath = flow::run::<B>(shards).unwrap();
+fn exported_series_equal_the_statistics<B: Backend>(shards: usize) {
+    let outcome = flow::run::<B>(shards).unwrap();
     let recorder = PrometheusBuilder::new().build_recorder();
     metrics::with_local_recorder(&recorder, || {
         describe_metrics();
-        aftermath.registry.export_metrics(aftermath.now);
+        outcome.registry.export_metrics(outcome.now);
     });
-    let mut told = read(&recorder.handle().render());
+    let mut exported = parse(&recorder.handle().render());
 
-    let mut expected = figures(&aftermath.registry);
-    let find = |wanted: fn(&HealthChange) -> bool| aftermath.changes.iter().find(|&change| wanted(change));
+    let mut expected = expected_series(&outcome.registry);
+    let find = |wanted: fn(&HealthChange) -> bool| outcome.changes.iter().find(|&change| wanted(change));
     let Some(HealthChange::HotIdDetected(hot)) = find(|change| matches!(change, HealthChange::HotIdDetected(_))) else {
-        panic!("no hot id: {:?}", aftermath.changes)
+        panic!("no hot id: {:?}", outcome.changes)
     };
     assert_eq!(&*hot.id, "tools/7");
     expected.gauge("registry_hot_id_share_ratio", &[("rank", "1")], hot.share_at_least);
     let Some(HealthChange::LimitReached(limit)) = find(|change| matches!(change, HealthChange::LimitReached(_))) else {
-        panic!("no cap was hit: {:?}", aftermath.changes)
+        panic!("no limit was reached: {:?}", outcome.changes)
     };
     assert_eq!(limit.hits, REFUSED as u64);
     expected.gauge("registry_limit_max", &[("limit", "servers")], SERVERS as f64);
-    expected.gauge("registry_limit_used", &[("limit", "servers")], aftermath.registry.server_count() as f64);
+    expected.gauge("registry_limit_used", &[("limit", "servers")], outcome.registry.server_count() as f64);
     expected.counter("registry_limit_hits_total", &[("limit", "servers")], limit.hits);
     for rank in ["2", "3"] {
-        let (_, share) = told.remove(&series("registry_hot_id_share_ratio", &[("rank", rank)])).unwrap();
+        let (_, share) = exported.remove(&series("registry_hot_id_share_ratio", &[("rank", rank)])).unwrap();
         assert!((0.0..hot.share_at_least).contains(&share), "{rank}: {share}");
     }
-    for (series, value) in &told {
+    for (series, value) in &exported {
         assert_eq!(expected.0.get(series), Some(value), "{series:?}");
     }
-    assert_eq!(told.len(), expected.0.len());
+    assert_eq!(exported.len(), expected.0.len());
 
-    // And what the load did is in there.
-    let value = |name, labels: &[(&str, &str)]| told[&series(name, labels)].1;
+    // The effects of the load.
+    let value = |name, labels: &[(&str, &str)]| exported[&series(name, labels)].1;
     assert_eq!(value("registry_refusals_total", &[]), REFUSED as f64);
     assert!(value("registry_messages_total", &[("outcome", "full")]) > (TO_HOT - 20) as f64);
     assert_eq!(value("registry_messages_total", &[("outcome", "closed")]), 1.0);
     assert_eq!(value("registry_swept_total", &[]), 1.0);
     assert!(value("registry_cleanup_lag_max_seconds", &[]) > 0.5);
-    // In one shard alone they are too few among all the others to be told.
-    let slow = Some(aftermath.registry.shard_of("tools/42").to_string()).filter(|_| shards > 1);
+    // With one shard the slow lookups are too few among all the others to raise an alarm.
+    let slow = Some(outcome.registry.shard_of("tools/42").to_string()).filter(|_| shards > 1);
     for shard in 0..shards {
         let label = shard.to_string();
         assert_eq!(
@@ -192,12 +193,12 @@ macro_rules! tests {
 
             #[test]
             fn with_one_shard() {
-                super::what_prometheus_reads_is_what_the_registry_says::<$Name>(1);
+                super::exported_series_equal_the_statistics::<$Name>(1);
             }
 
             #[test]
             fn with_64_shards() {
-                super::what_prometheus_reads_is_what_the_registry_says::<$Name>(64);
+                super::exported_series_equal_the_statistics::<$Name>(64);
             }
         })+
     };

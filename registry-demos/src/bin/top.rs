@@ -1,10 +1,9 @@
-//! A terminal view of a registry under a load that is changed with keys: where it is hot, how fast it is, who is refused
-//! and why.
+//! A terminal view of a registry under a load that is changed with keys.
 //!
-//! The load is real: threads that look servers up, route messages and register transports. With keys, one id becomes hot,
-//! shards become slow, and more transports come than the caps allow; the view shows what the registry says of it.
+//! Threads look up servers, route messages and register transports. Keys make one id hot, slow down shards, or register
+//! more transports than the limits allow; the view shows the statistics and the health that the registry reports.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this program talks to a person")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program")]
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -15,44 +14,44 @@ use clap::Parser;
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event};
 
-use registry_demos::top::controls::{Controls, MOST_CHURN, MOST_THREADS, Slow};
+use registry_demos::top::controls::{Controls, MAX_CHURN, MAX_THREADS, SlowShards};
 use registry_demos::top::keys::Action;
 use registry_demos::top::load::Load;
-use registry_demos::top::signals::Told;
+use registry_demos::top::signals::Termination;
 use registry_demos::top::state::State;
 use registry_demos::top::{keys, view};
 
-/// Between two looks at the registry; its health is checked at each.
+/// The interval between samples; each one includes a health check.
 const PERIOD: Duration = Duration::from_millis(500);
 
 /// Shows a registry under load in the terminal: shards, throughput, latencies, alarms, admission and hot ids.
 ///
-/// It needs a terminal of at least 80 columns and 24 rows. Keys change the load; the last two rows tell which.
+/// Needs a terminal of at least 80 columns and 24 rows. Keys change the load; the last two rows list them.
 #[derive(Debug, Parser)]
 #[command(after_help = view::KEYS_HELP)]
 struct Options {
-    /// How many shards: a power of two, up to the 64 that there is room to show.
+    /// Number of shards: a power of two, at most 64.
     #[arg(long, default_value_t = 64, value_parser = shards)]
     shards: usize,
-    /// How many threads make load at first, from 1 to 8.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=MOST_THREADS as u64))]
+    /// Initial number of load threads, from 1 to 8.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=MAX_THREADS as u64))]
     threads: u64,
-    /// How many transports come and go at first, from 0 to 8.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..=MOST_CHURN as u64))]
+    /// Initial churn of transports, from 0 to 8.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..=MAX_CHURN as u64))]
     churn: u64,
-    /// Let every second lookup be for one id.
+    /// Send every second lookup to the same id.
     #[arg(long)]
     hot: bool,
-    /// Which shards are slow at first.
-    #[arg(long, value_enum, default_value_t = Slow::Off)]
-    slow: Slow,
+    /// Initially slow shards.
+    #[arg(long, value_enum, default_value_t = SlowShards::Off)]
+    slow: SlowShards,
     /// Print one frame of 80 x 24 as plain text and exit.
     #[arg(long)]
     snapshot: bool,
-    /// For how many seconds the load runs before a snapshot is taken, up to an hour.
+    /// Seconds before the snapshot is taken, up to an hour.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=3_600), requires = "snapshot")]
     seconds: u64,
-    /// Panic after a second, to see what becomes of the terminal.
+    /// Panic after a second, to check that the terminal is restored.
     #[arg(long, hide = true)]
     panic: bool,
 }
@@ -60,7 +59,7 @@ struct Options {
 fn shards(given: &str) -> Result<usize, String> {
     match given.parse() {
         Ok(shards @ 1..=64) if usize::is_power_of_two(shards) => Ok(shards),
-        _ => Err("it must be 1, 2, 4, 8, 16, 32 or 64".to_owned()),
+        _ => Err("must be 1, 2, 4, 8, 16, 32 or 64".to_owned()),
     }
 }
 
@@ -68,8 +67,8 @@ fn main() -> anyhow::Result<ExitCode> {
     let options = Options::parse();
     let interactive = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
     if !options.snapshot && !interactive {
-        eprintln!("top draws on a terminal and reads keys, and this is none.");
-        eprintln!("Run it in a terminal, or give --snapshot to print one frame as text.");
+        eprintln!("top needs a terminal.");
+        eprintln!("Run it in one, or use --snapshot to print one frame as text.");
         return Ok(ExitCode::from(2));
     }
     let controls = Controls {
@@ -83,11 +82,11 @@ fn main() -> anyhow::Result<ExitCode> {
     if options.snapshot {
         snapshot(&load, &mut state, Duration::from_secs(options.seconds))?;
     } else {
-        // From here on the terminal is ours; a panic gives it back too, in whichever thread it is.
-        let told = Told::listen()?;
+        // `init` also installs a panic hook that restores the terminal, for panics on any thread.
+        let termination = Termination::listen()?;
         let mut terminal = ratatui::init();
-        let outcome = watch(&mut terminal, &load, &mut state, &told, options.panic);
-        // Some terminals keep lines of a screen that is left after it has grown; so nothing is left on it.
+        let outcome = watch(&mut terminal, &load, &mut state, &termination, options.panic);
+        // Some terminals keep lines of the alternate screen after it has grown; clear it first.
         let cleared = terminal.clear();
         ratatui::restore();
         outcome?;
@@ -97,12 +96,12 @@ fn main() -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Draws until the user has had enough, or the process is told to end.
+/// Draws until the user quits or the process is told to terminate.
 fn watch(
     terminal: &mut DefaultTerminal,
     load: &Load,
     state: &mut State,
-    told: &Told,
+    termination: &Termination,
     panic: bool,
 ) -> anyhow::Result<()> {
     let began = Instant::now();
@@ -110,26 +109,26 @@ fn watch(
     loop {
         let now = Instant::now();
         if now >= due {
-            load.look(state, now);
+            load.sample(state, now);
             due = now + PERIOD;
         }
         if load.has_failed() {
-            bail!("a thread of the load has panicked");
+            bail!("a load thread has panicked");
         }
-        assert!(!panic || began.elapsed() < Duration::from_secs(1), "as it was asked to");
-        if told.to_end() {
+        assert!(!panic || began.elapsed() < Duration::from_secs(1), "requested by --panic");
+        if termination.is_requested() {
             return Ok(());
         }
         terminal.draw(|frame| view::draw(frame, state))?;
         if !event::poll(due.saturating_duration_since(Instant::now()))? {
             continue;
         }
-        // Whatever else comes, a change of size for one, is a reason to draw again.
+        // Every other event, such as a resize, redraws.
         let Event::Key(key) = event::read()? else { continue };
         match keys::action(key) {
             Some(Action::Quit) => return Ok(()),
             Some(Action::Reset) => load.reset(state),
-            Some(Action::AlarmMetric) => state.metric = state.metric.next(),
+            Some(Action::NextMetric) => state.metric = state.metric.next(),
             Some(Action::Change(change)) => {
                 change(&mut state.controls);
                 load.set(state.controls);
@@ -139,12 +138,12 @@ fn watch(
     }
 }
 
-/// Lets the load run, and prints what a person would see then.
-fn snapshot(load: &Load, state: &mut State, runs: Duration) -> anyhow::Result<()> {
-    let end = Instant::now() + runs;
+/// Runs the load for a while, then prints one frame.
+fn snapshot(load: &Load, state: &mut State, duration: Duration) -> anyhow::Result<()> {
+    let end = Instant::now() + duration;
     while Instant::now() < end {
         std::thread::sleep(PERIOD.min(end.saturating_duration_since(Instant::now())));
-        load.look(state, Instant::now());
+        load.sample(state, Instant::now());
     }
     println!("{}", view::text(state, 80, 24)?);
     Ok(())

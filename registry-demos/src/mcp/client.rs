@@ -1,4 +1,4 @@
-//! The owner of a client: it holds the lease of the transport, and the SDK's client that talks through it.
+//! A client: the lease of its transport, and the SDK's client that communicates through it.
 
 use std::sync::Arc;
 
@@ -13,27 +13,27 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use crate::mcp::frame::Frame;
-use crate::mcp::handlers::Profile;
-use crate::mcp::traffic::Ledger;
-use crate::mcp::transport::ClientWire;
+use crate::mcp::handlers::ServerInfo;
+use crate::mcp::traffic::MessageLog;
+use crate::mcp::transport::ClientTransport;
 
-/// Room in a client's mailbox: little, so that servers do have to wait.
-const ROOM: usize = 4;
+/// The capacity of a client's mailbox: small, so that servers have to wait.
+const CAPACITY: usize = 4;
 
-/// How many calls a client has under way at the same time.
-const AT_ONCE: u64 = 16;
+/// The maximum number of concurrent calls of a client.
+const MAX_IN_FLIGHT: u64 = 16;
 
 /// An MCP client on a transport of the registry.
 pub(crate) struct Client<B: Backend> {
-    /// The first field, so that a client that dies is out of the registry before any other part of it notices.
+    /// The first field, so that a client that is dropped is unregistered before its other fields are dropped.
     lease: TransportLease,
     registry: Registry<Frame, B>,
     inbox: Arc<Mutex<Inbox<ToTransport<Frame>>>>,
-    ledger: Arc<Ledger>,
+    log: Arc<MessageLog>,
     service: RunningService<RoleClient, ()>,
 }
 
-/// A call of a tool, and what must come back.
+/// A call of a tool, and the expected result.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     tool: &'static str,
@@ -47,12 +47,12 @@ impl Call {
     }
 
     async fn make(self, peer: Peer<RoleClient>) -> anyhow::Result<()> {
-        let arguments = self.arguments.as_object().cloned().context("arguments are an object")?;
+        let arguments = self.arguments.as_object().cloned().context("the arguments are not an object")?;
         let result = peer.call_tool(CallToolRequestParams::new(self.tool).with_arguments(arguments)).await?;
         let got = text_of(&result);
         ensure!(
             got == Some(&self.expected),
-            "{}({}) gave {got:?} instead of {:?}",
+            "{}({}) returned {got:?} instead of {:?}",
             self.tool,
             self.arguments,
             self.expected
@@ -61,7 +61,7 @@ impl Call {
     }
 }
 
-/// The text of a result that is one text and no error.
+/// Returns the text of a result that is a single text and no error.
 fn text_of(result: &CallToolResult) -> Option<&String> {
     match &*result.content {
         [content] if result.is_error != Some(true) => content.as_text().map(|text| &text.text),
@@ -70,52 +70,52 @@ fn text_of(result: &CallToolResult) -> Option<&String> {
 }
 
 impl<B: Backend> Client<B> {
-    /// Registers a transport that is bound to the server, and says hello to it.
+    /// Registers a transport bound to the server, and initializes a session.
     pub(crate) async fn connect(
         registry: Registry<Frame, B>,
         name: String,
-        server: Profile,
-        ledger: Arc<Ledger>,
+        server: ServerInfo,
+        log: Arc<MessageLog>,
     ) -> anyhow::Result<Self> {
-        let (mailbox, inbox) = mailbox(ROOM);
+        let (mailbox, inbox) = mailbox(CAPACITY);
         let lease = registry.register_transport_bound_to(name, mailbox, (), server.name)?;
         let inbox = Arc::new(Mutex::new(inbox));
-        let wire = ClientWire {
+        let transport = ClientTransport {
             registry: registry.clone(),
             me: lease.id().clone(),
             inbox: Arc::clone(&inbox),
-            ledger: Arc::clone(&ledger),
+            log: Arc::clone(&log),
         };
-        let service = rmcp::serve_client((), wire).await?;
-        let client = Self { lease, registry, inbox, ledger, service };
+        let service = rmcp::serve_client((), transport).await?;
+        let client = Self { lease, registry, inbox, log, service };
         client.check(server).await?;
         Ok(client)
     }
 
-    /// Binds the transport anew, and says hello to the server that is there now.
-    pub(crate) async fn reconnect(&mut self, server: Profile) -> anyhow::Result<()> {
+    /// Binds the transport again, and initializes a session with the server that is registered now.
+    pub(crate) async fn reconnect(&mut self, server: ServerInfo) -> anyhow::Result<()> {
         self.service.close().await?;
-        let left_over = self.inbox.lock().await.try_recv().ok();
-        ensure!(left_over.is_none(), "{} was still sent {left_over:?}", self.id());
+        let leftover = self.inbox.lock().await.try_recv().ok();
+        ensure!(leftover.is_none(), "{} still received {leftover:?}", self.id());
         self.registry.bind_transport_to_server(self.id(), server.name)?;
-        let wire = ClientWire {
+        let transport = ClientTransport {
             registry: self.registry.clone(),
             me: self.id().clone(),
             inbox: Arc::clone(&self.inbox),
-            ledger: Arc::clone(&self.ledger),
+            log: Arc::clone(&self.log),
         };
-        self.service = rmcp::serve_client((), wire).await?;
+        self.service = rmcp::serve_client((), transport).await?;
         self.check(server).await
     }
 
-    /// Checks that the server is the one that is expected, by what it says of itself and by its list of tools.
-    async fn check(&self, server: Profile) -> anyhow::Result<()> {
+    /// Checks the name, the version and the tools of the server.
+    async fn check(&self, server: ServerInfo) -> anyhow::Result<()> {
         let info = self.service.peer_info().and_then(|info| info.server_info.clone());
-        let info = info.context("a server says its name")?;
-        ensure!((&*info.name, &*info.version) == (server.name, server.version), "it is another server: {info:?}");
+        let info = info.context("the server sent no name")?;
+        ensure!((&*info.name, &*info.version) == (server.name, server.version), "unexpected server: {info:?}");
         let mut tools: Vec<_> = self.service.list_tools(None).await?.tools.into_iter().map(|tool| tool.name).collect();
         tools.sort();
-        ensure!(tools == server.tools, "it has other tools: {tools:?}");
+        ensure!(tools == server.tools, "unexpected tools: {tools:?}");
         Ok(())
     }
 
@@ -123,18 +123,18 @@ impl<B: Backend> Client<B> {
         self.lease.id()
     }
 
-    /// Makes calls, several at once, and checks what comes back. Returns how many results were as expected.
+    /// Makes calls concurrently and checks the results. Returns the number of calls.
     pub(crate) async fn make(&self, calls: impl IntoIterator<Item = Call>) -> anyhow::Result<u64> {
-        let mut under_way = JoinSet::new();
+        let mut in_flight = JoinSet::new();
         let mut checked = 0;
         let mut calls = calls.into_iter();
         loop {
-            while (under_way.len() as u64) < AT_ONCE
+            while (in_flight.len() as u64) < MAX_IN_FLIGHT
                 && let Some(call) = calls.next()
             {
-                under_way.spawn(call.make(self.service.peer().clone()));
+                in_flight.spawn(call.make(self.service.peer().clone()));
             }
-            match under_way.join_next().await {
+            match in_flight.join_next().await {
                 None => return Ok(checked),
                 Some(outcome) => outcome?.with_context(|| self.id().to_string())?,
             }
@@ -142,29 +142,29 @@ impl<B: Backend> Client<B> {
         }
     }
 
-    /// Makes a call that nobody is there to take.
-    pub(crate) async fn fail_to_call(&self) -> anyhow::Result<()> {
+    /// Makes a call while no server is bound, and expects it to fail.
+    pub(crate) async fn expect_no_server(&self) -> anyhow::Result<()> {
         let call =
             CallToolRequestParams::new("add").with_arguments(pair(1, 1).as_object().cloned().unwrap_or_default());
         match self.service.call_tool(call).await {
             Err(ServiceError::TransportSend(_)) => Ok(()),
-            outcome => bail!("{} has no server, and yet a call gave {outcome:?}", self.id()),
+            outcome => bail!("{} is bound to no server, but a call returned {outcome:?}", self.id()),
         }
     }
 
-    /// Makes a call that is not answered until the server is let go.
+    /// Makes a call that the server does not answer until it is released.
     pub(crate) async fn hold(self) -> anyhow::Result<()> {
         let request = ClientRequest::CallToolRequest(CallToolRequest::new(CallToolRequestParams::new("hold")));
-        // Not `call_tool`: that one sends a last word when it is dropped, and whoever dies says nothing.
+        // Not `call_tool`, which sends a cancellation when it is dropped.
         let handle = self.service.send_cancellable_request(request, PeerRequestOptions::no_options()).await?;
         handle.await_response().await?;
         Ok(())
     }
 
-    /// Ends the session and gives up the name.
+    /// Closes the session and releases the registration.
     pub(crate) async fn leave(mut self) -> anyhow::Result<()> {
         self.service.close().await?;
-        ensure!(self.lease.release(), "a client that leaves was still registered");
+        ensure!(self.lease.release(), "the client was not registered");
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! What the registry carries: one JSON-RPC message as text, exactly what a pipe or a socket would carry.
+//! The message type: one JSON-RPC message as text, as a pipe or a socket would carry it.
 
 use std::collections::HashMap;
 
@@ -9,44 +9,44 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 #[derive(Clone, Debug)]
 pub struct Frame(String);
 
-/// What can be told of a JSON-RPC message without knowing its method.
+/// The fields of a JSON-RPC message that do not depend on its method.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Header {
-    /// A request and a notification have one, an answer has none.
+    /// Present in requests and notifications, absent in responses.
     pub(crate) method: Option<String>,
-    /// A request and its answer share one, a notification has none.
+    /// Shared by a request and its response, absent in notifications.
     pub(crate) id: Option<RequestId>,
 }
 
 impl Frame {
     pub(crate) fn write(message: &impl Serialize) -> Self {
-        Self(serde_json::to_string(message).expect("the keys of a JSON-RPC message are text"))
+        Self(serde_json::to_string(message).expect("the keys of a JSON-RPC message are strings"))
     }
 
-    /// `None` if it is not what is expected.
+    /// Returns `None` if the message is not a `T`.
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Option<T> {
         serde_json::from_str(&self.0).ok()
     }
 
-    /// Empty if it is not JSON-RPC.
+    /// Returns an empty header if the message is not JSON-RPC.
     pub(crate) fn header(&self) -> Header {
         self.read().unwrap_or_default()
     }
 }
 
-/// The methods of requests that were received and not answered yet, to tell what an answer answers.
+/// The methods of requests received and not yet answered, by request id.
 #[derive(Debug, Default)]
-pub(crate) struct Unanswered(HashMap<RequestId, String>);
+pub(crate) struct PendingRequests(HashMap<RequestId, String>);
 
-impl Unanswered {
-    /// Takes note of a frame that was received.
+impl PendingRequests {
+    /// Records a received message if it is a request.
     pub(crate) fn received(&mut self, frame: &Frame) {
         if let Header { method: Some(method), id: Some(id) } = frame.header() {
             self.0.insert(id, method);
         }
     }
 
-    /// The method of a frame that is to be sent; of an answer, the method that it answers.
+    /// Returns the method of a message to send; for a response, that of the request.
     pub(crate) fn method_of(&mut self, frame: &Frame) -> String {
         let method = match frame.header() {
             Header { method: Some(method), .. } => Some(method),

@@ -1,4 +1,4 @@
-//! The MCP servers of the example, written with the SDK's macros: two with different tools, and the successor of one.
+//! The MCP servers, written with the SDK's macros: two with different tools, and a replacement for one of them.
 
 use std::sync::Arc;
 
@@ -12,18 +12,18 @@ pub(crate) const ARITHMETIC: &str = "arithmetic";
 /// The name under which [`Text`] is registered.
 pub(crate) const TEXT: &str = "text";
 
-/// What a server says of itself, and what it must be found to say by its clients.
+/// The name, version and tools of a server, which its clients check.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Profile {
+pub(crate) struct ServerInfo {
     pub(crate) name: &'static str,
     pub(crate) version: &'static str,
-    /// In alphabetical order.
+    /// The names of the tools, in alphabetical order.
     pub(crate) tools: &'static [&'static str],
 }
 
-/// A server that can be opened: a handler for its sessions, and what it says of itself.
-pub(crate) trait Serves: ServerHandler + Clone {
-    const PROFILE: Profile;
+/// A handler for the sessions of a server, and the information about it.
+pub(crate) trait McpServer: ServerHandler + Clone {
+    const INFO: ServerInfo;
 }
 
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
@@ -33,12 +33,12 @@ struct Pair {
     b: i64,
 }
 
-/// Version 1: it adds and multiplies.
+/// Version 1: adds and multiplies.
 #[derive(Clone, Debug)]
 pub(crate) struct Arithmetic;
 
-impl Serves for Arithmetic {
-    const PROFILE: Profile = Profile { name: ARITHMETIC, version: "1.0.0", tools: &["add", "multiply"] };
+impl McpServer for Arithmetic {
+    const INFO: ServerInfo = ServerInfo { name: ARITHMETIC, version: "1.0.0", tools: &["add", "multiply"] };
 }
 
 #[tool_router]
@@ -57,12 +57,12 @@ impl Arithmetic {
 #[tool_handler(name = "arithmetic", version = "1.0.0")]
 impl ServerHandler for Arithmetic {}
 
-/// Version 2: it adds and subtracts.
+/// Version 2: adds and subtracts.
 #[derive(Clone, Debug)]
 pub(crate) struct NewArithmetic;
 
-impl Serves for NewArithmetic {
-    const PROFILE: Profile = Profile { name: ARITHMETIC, version: "2.0.0", tools: &["add", "subtract"] };
+impl McpServer for NewArithmetic {
+    const INFO: ServerInfo = ServerInfo { name: ARITHMETIC, version: "2.0.0", tools: &["add", "subtract"] };
 }
 
 #[tool_router]
@@ -87,19 +87,19 @@ struct Line {
     text: String,
 }
 
-/// It changes text, and has one tool that takes as long as it is told to.
+/// Transforms text, and has one tool that waits until it is released.
 #[derive(Clone, Debug)]
 pub(crate) struct Text {
     gate: Arc<Gate>,
 }
 
-/// Holds one call to `hold` open.
+/// Keeps one call of `hold` pending.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
-    /// The call has begun.
-    pub(crate) began: Notify,
-    /// It may go on.
-    pub(crate) go_on: Notify,
+    /// The call has started.
+    pub(crate) started: Notify,
+    /// The call may return.
+    pub(crate) release_call: Notify,
 }
 
 impl Text {
@@ -108,27 +108,27 @@ impl Text {
     }
 }
 
-impl Serves for Text {
-    const PROFILE: Profile = Profile { name: TEXT, version: "1.0.0", tools: &["hold", "reverse", "upper"] };
+impl McpServer for Text {
+    const INFO: ServerInfo = ServerInfo { name: TEXT, version: "1.0.0", tools: &["hold", "reverse", "upper"] };
 }
 
 #[tool_router]
 impl Text {
-    #[tool(description = "Turns a text into capitals")]
+    #[tool(description = "Converts a text to upper case")]
     fn upper(&self, Parameters(Line { text }): Parameters<Line>) -> String {
         text.to_uppercase()
     }
 
-    #[tool(description = "Turns a text round")]
+    #[tool(description = "Reverses a text")]
     fn reverse(&self, Parameters(Line { text }): Parameters<Line>) -> String {
         text.chars().rev().collect()
     }
 
-    #[tool(description = "Answers when it is let go")]
+    #[tool(description = "Returns when it is released")]
     async fn hold(&self) -> String {
-        self.gate.began.notify_one();
-        self.gate.go_on.notified().await;
-        "let go".to_owned()
+        self.gate.started.notify_one();
+        self.gate.release_call.notified().await;
+        "released".to_owned()
     }
 }
 

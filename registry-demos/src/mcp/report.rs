@@ -1,4 +1,4 @@
-//! The account: what was done, what the plan says must have been done, and whether the two agree.
+//! The report: what happened, what the plan implies must have happened, and the differences.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -6,39 +6,39 @@ use std::fmt;
 use registry_router::ShardStats;
 
 use crate::mcp::scenario::Plan;
-use crate::mcp::server::Closing;
-use crate::mcp::traffic::{Tally, To, Why};
+use crate::mcp::server::ServerReport;
+use crate::mcp::traffic::{Recipient, SentMessages, UndeliveredReason};
 
-/// What is still in the registry.
+/// What is still registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Left {
+pub(crate) struct Remaining {
     pub(crate) servers: usize,
     pub(crate) transports: usize,
     pub(crate) bindings: usize,
 }
 
-/// All that there is to say when everything is over.
+/// The counts of a finished scenario.
 #[derive(Clone, Debug)]
-pub struct Account {
+pub struct Report {
     pub(crate) backend: &'static str,
     pub(crate) shards: usize,
     pub(crate) plan: Plan,
-    /// Results of calls that were compared with what must come back.
-    pub(crate) results: u64,
-    /// Clients that lived to the end.
-    pub(crate) leavers: u64,
-    /// What the senders counted.
-    pub(crate) tally: Tally,
-    /// What the registry counted.
-    pub(crate) counts: Counts,
-    /// The replaced server, the other one, and the new one.
-    pub(crate) servers: Vec<Closing>,
-    pub(crate) left: Left,
+    /// Results of calls that were compared with the expected result.
+    pub(crate) checked_results: u64,
+    /// Clients that were not dropped.
+    pub(crate) surviving_clients: u64,
+    /// The senders' counts.
+    pub(crate) sent: SentMessages,
+    /// The registry's counts.
+    pub(crate) registry_counts: RegistryCounts,
+    /// The replaced server, the other one, and the replacement.
+    pub(crate) servers: Vec<ServerReport>,
+    pub(crate) remaining: Remaining,
 }
 
-/// The registry's own counts, all shards together.
+/// The registry's counts, summed over all shards.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Counts {
+pub(crate) struct RegistryCounts {
     routes: u64,
     full: u64,
     closed: u64,
@@ -46,7 +46,7 @@ pub(crate) struct Counts {
     removals: u64,
 }
 
-impl Counts {
+impl RegistryCounts {
     pub(crate) fn of(stats: &[ShardStats]) -> Self {
         let sum = |count: fn(&ShardStats) -> u64| stats.iter().map(count).sum();
         Self {
@@ -59,114 +59,120 @@ impl Counts {
     }
 }
 
-impl Account {
-    fn died(&self) -> u64 {
-        self.plan.clients - self.leavers
+impl Report {
+    fn dropped_clients(&self) -> u64 {
+        self.plan.clients - self.surviving_clients
     }
 
-    /// Servers that came after another one of the same name.
-    fn replaced(&self) -> u64 {
-        let names: BTreeSet<_> = self.servers.iter().map(|server| server.profile.name).collect();
+    /// Servers that replaced another one with the same name.
+    fn replaced_servers(&self) -> u64 {
+        let names: BTreeSet<_> = self.servers.iter().map(|server| server.info.name).collect();
         (self.servers.len() - names.len()) as u64
     }
 
-    /// What is not as the plan says, one line each; nothing if all is well.
-    pub fn faults(&self) -> Vec<String> {
+    /// Returns the differences from the plan, one line each; empty if there are none.
+    pub fn mismatches(&self) -> Vec<String> {
         let Plan { clients, calls } = self.plan;
-        let (reckoners, writers) = (self.plan.of_arithmetic(), self.plan.of_text());
-        let mut faults = Faults(Vec::new());
+        let (arithmetic_clients, text_clients) = (self.plan.arithmetic_clients(), self.plan.text_clients());
+        let mut mismatches = Mismatches(Vec::new());
 
-        // Everybody makes one round of calls, and all but the client that dies make two more.
-        let results = clients * calls + (clients - 1) * calls * 2;
-        faults.compare("results checked", self.results, results);
-        faults.compare("clients that died", self.died(), 1);
-        faults.compare("servers replaced", self.replaced(), 1);
-        // Clients of arithmetic say hello twice, for their server is replaced.
-        let hellos = clients + reckoners;
+        // Every client makes one round of calls, and all but the dropped one make two more.
+        let checked_results = clients * calls + (clients - 1) * calls * 2;
+        mismatches.compare("results checked", self.checked_results, checked_results);
+        mismatches.compare("clients dropped", self.dropped_clients(), 1);
+        mismatches.compare("servers replaced", self.replaced_servers(), 1);
+        // Arithmetic clients initialize twice, because their server is replaced.
+        let handshakes = clients + arithmetic_clients;
         let routed = BTreeMap::from([
-            ((To::Server, "initialize".to_owned()), hellos),
-            ((To::Transport, "initialize".to_owned()), hellos),
-            ((To::Server, "notifications/initialized".to_owned()), hellos),
-            ((To::Server, "tools/list".to_owned()), hellos),
-            ((To::Transport, "tools/list".to_owned()), hellos),
-            // One more call than results: the client that made it died.
-            ((To::Server, "tools/call".to_owned()), results + 1),
-            ((To::Transport, "tools/call".to_owned()), results),
+            ((Recipient::Server, "initialize".to_owned()), handshakes),
+            ((Recipient::Transport, "initialize".to_owned()), handshakes),
+            ((Recipient::Server, "notifications/initialized".to_owned()), handshakes),
+            ((Recipient::Server, "tools/list".to_owned()), handshakes),
+            ((Recipient::Transport, "tools/list".to_owned()), handshakes),
+            // One more call than results: its client was dropped.
+            ((Recipient::Server, "tools/call".to_owned()), checked_results + 1),
+            ((Recipient::Transport, "tools/call".to_owned()), checked_results),
         ]);
-        faults.compare("messages by method", &self.tally.routed, &routed);
-        let refused = BTreeMap::from([
-            ((To::Server, "tools/call".to_owned(), Why::NotBound), reckoners * 2),
-            ((To::Transport, "tools/call".to_owned(), Why::NotFound), 1),
+        mismatches.compare("messages by method", &self.sent.routed, &routed);
+        let undelivered = BTreeMap::from([
+            ((Recipient::Server, "tools/call".to_owned(), UndeliveredReason::NotBound), arithmetic_clients * 2),
+            ((Recipient::Transport, "tools/call".to_owned(), UndeliveredReason::NotFound), 1),
         ]);
-        faults.compare("messages that were not delivered", &self.tally.refused, &refused);
+        mismatches.compare("messages not delivered", &self.sent.undelivered, &undelivered);
 
-        let sent = self.tally.total(To::Server) + self.tally.total(To::Transport);
-        faults.compare("messages that the registry says it routed", self.counts.routes, sent);
-        faults.compare("full mailboxes that the registry met", self.counts.full, self.tally.full);
-        faults.compare("closed mailboxes that the registry met", self.counts.closed, 0);
-        faults.compare("registrations", self.counts.registrations, clients + 3);
-        faults.compare("registrations that ended", self.counts.removals, clients + 3);
-        faults.compare("entries left", self.left, Left { servers: 0, transports: 0, bindings: 0 });
+        let sent = self.sent.total(Recipient::Server) + self.sent.total(Recipient::Transport);
+        mismatches.compare("messages routed by the registry", self.registry_counts.routes, sent);
+        mismatches.compare("full mailboxes counted by the registry", self.registry_counts.full, self.sent.full);
+        mismatches.compare("closed mailboxes counted by the registry", self.registry_counts.closed, 0);
+        mismatches.compare("registrations", self.registry_counts.registrations, clients + 3);
+        mismatches.compare("registrations that ended", self.registry_counts.removals, clients + 3);
+        mismatches.compare("entries left", self.remaining, Remaining { servers: 0, transports: 0, bindings: 0 });
 
-        // A session takes a hello, the word that it was heard, and a question for the tools.
-        let received =
-            [reckoners * (3 + calls * 2), writers * (3 + calls * 3) - calls * 2 + 1, reckoners * (3 + calls)];
-        for ((server, received), sessions) in self.servers.iter().zip(received).zip([reckoners, writers, reckoners]) {
-            let name = format!("{} {}", server.profile.name, server.profile.version);
-            faults.compare(&format!("messages received by {name}"), server.received, received);
-            faults.compare(&format!("sessions of {name}"), server.sessions, sessions);
-            faults.compare(&format!("messages without a session at {name}"), server.strays, 0);
-            faults.compare(&format!("failed sessions of {name}"), &server.failures, &Vec::new());
+        // A session starts with three messages: `initialize`, `notifications/initialized` and `tools/list`.
+        let received = [
+            arithmetic_clients * (3 + calls * 2),
+            text_clients * (3 + calls * 3) - calls * 2 + 1,
+            arithmetic_clients * (3 + calls),
+        ];
+        for ((server, received), sessions) in
+            self.servers.iter().zip(received).zip([arithmetic_clients, text_clients, arithmetic_clients])
+        {
+            let name = format!("{} {}", server.info.name, server.info.version);
+            mismatches.compare(&format!("messages received by {name}"), server.received, received);
+            mismatches.compare(&format!("sessions of {name}"), server.sessions, sessions);
+            mismatches.compare(&format!("messages without a session at {name}"), server.unmatched, 0);
+            mismatches.compare(&format!("failed sessions of {name}"), &server.failed_sessions, &Vec::new());
         }
-        faults.0
+        mismatches.0
     }
 }
 
-struct Faults(Vec<String>);
+struct Mismatches(Vec<String>);
 
-impl Faults {
-    fn compare<T: PartialEq + fmt::Debug>(&mut self, what: &str, is: T, must_be: T) {
-        if is != must_be {
-            self.0.push(format!("{what}: {is:?}, and should be {must_be:?}"));
+impl Mismatches {
+    fn compare<T: PartialEq + fmt::Debug>(&mut self, what: &str, actual: T, expected: T) {
+        if actual != expected {
+            self.0.push(format!("{what}: {actual:?}, expected {expected:?}"));
         }
     }
 }
 
-impl fmt::Display for Account {
+impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { plan, tally, counts, left, .. } = self;
+        let Self { plan, sent, registry_counts, remaining, .. } = self;
         writeln!(f, "Backend {}, {} shards; {} clients", self.backend, self.shards, plan.clients)?;
         writeln!(f)?;
         writeln!(f, "{:<28}{:>12}{:>15}", "Messages routed", "to servers", "to transports")?;
-        let methods: BTreeSet<&String> = tally.routed.keys().map(|(_, method)| method).collect();
+        let methods: BTreeSet<&String> = sent.routed.keys().map(|(_, method)| method).collect();
         for method in methods {
-            let (there, back) = (tally.of(To::Server, method), tally.of(To::Transport, method));
-            writeln!(f, "  {method:<26}{there:>12}{back:>15}")?;
+            let (to_servers, to_transports) =
+                (sent.of(Recipient::Server, method), sent.of(Recipient::Transport, method));
+            writeln!(f, "  {method:<26}{to_servers:>12}{to_transports:>15}")?;
         }
-        let (there, back) = (tally.total(To::Server), tally.total(To::Transport));
-        writeln!(f, "  {:<26}{there:>12}{back:>15}", "together")?;
-        writeln!(f, "  {:<26}{:>27}", "as senders count", there + back)?;
-        writeln!(f, "  {:<26}{:>27}", "as the registry counts", counts.routes)?;
-        writeln!(f, "  {:<26}{:>27}", "had to wait for room", tally.full)?;
+        let (to_servers, to_transports) = (sent.total(Recipient::Server), sent.total(Recipient::Transport));
+        writeln!(f, "  {:<26}{to_servers:>12}{to_transports:>15}", "total")?;
+        writeln!(f, "  {:<26}{:>27}", "counted by senders", to_servers + to_transports)?;
+        writeln!(f, "  {:<26}{:>27}", "counted by the registry", registry_counts.routes)?;
+        writeln!(f, "  {:<26}{:>27}", "waited for capacity", sent.full)?;
         writeln!(f)?;
         writeln!(f, "Messages not delivered")?;
-        for ((to, method, why), count) in &tally.refused {
-            let what = if *to == To::Server { "requests" } else { "answers" };
-            writeln!(f, "  {count:>5} {method}, {what}: {why}")?;
+        for ((to, method, reason), count) in &sent.undelivered {
+            let what = if *to == Recipient::Server { "requests" } else { "responses" };
+            writeln!(f, "  {count:>5} {method}, {what}: {reason}")?;
         }
         writeln!(f)?;
         writeln!(f, "{:<28}{:>12}{:>15}", "Servers", "sessions", "received")?;
-        for Closing { profile, sessions, received, .. } in &self.servers {
-            writeln!(f, "  {:<26}{sessions:>12}{received:>15}", format!("{} {}", profile.name, profile.version))?;
+        for ServerReport { info, sessions, received, .. } in &self.servers {
+            writeln!(f, "  {:<26}{sessions:>12}{received:>15}", format!("{} {}", info.name, info.version))?;
         }
         writeln!(f)?;
         for (what, count) in [
-            ("Results checked", self.results),
-            ("Clients that died", self.died()),
-            ("Servers replaced", self.replaced()),
-            ("Entries left: servers", left.servers as u64),
-            ("Entries left: transports", left.transports as u64),
-            ("Entries left: bindings", left.bindings as u64),
+            ("Results checked", self.checked_results),
+            ("Clients dropped", self.dropped_clients()),
+            ("Servers replaced", self.replaced_servers()),
+            ("Entries left: servers", remaining.servers as u64),
+            ("Entries left: transports", remaining.transports as u64),
+            ("Entries left: bindings", remaining.bindings as u64),
         ] {
             writeln!(f, "{what:<28}{count:>27}")?;
         }

@@ -1,4 +1,4 @@
-//! What happens: two servers, many clients, one client that dies in the middle of a call, one server that is replaced.
+//! The scenario: two servers, many clients, one client dropped during a call, and one server replaced.
 
 use std::sync::Arc;
 
@@ -10,210 +10,214 @@ use tokio::task::JoinSet;
 
 use crate::mcp::client::{Call, Client, pair};
 use crate::mcp::frame::Frame;
-use crate::mcp::handlers::{Arithmetic, Gate, NewArithmetic, Profile, Serves, Text};
-use crate::mcp::report::{Account, Counts, Left};
+use crate::mcp::handlers::{Arithmetic, Gate, McpServer, NewArithmetic, ServerInfo, Text};
+use crate::mcp::report::{RegistryCounts, Remaining, Report};
 use crate::mcp::server::Server;
-use crate::mcp::traffic::Ledger;
+use crate::mcp::traffic::MessageLog;
 
-/// How much is to happen.
+/// The size of a scenario.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// How many clients, at least 2: every other one of arithmetic, the rest of text.
+    /// The number of clients, at least 2; they alternate between the two servers.
     pub clients: u64,
-    /// How many calls each client makes in each of three rounds.
+    /// The number of calls that each client makes in each of three rounds.
     pub calls: u64,
 }
 
 impl Plan {
-    /// How many clients use the server of arithmetic.
-    pub(crate) fn of_arithmetic(&self) -> u64 {
+    /// The number of clients of the arithmetic server.
+    pub(crate) fn arithmetic_clients(&self) -> u64 {
         self.clients.div_ceil(2)
     }
 
-    /// How many clients use the server of text at first; the last of them dies.
-    pub(crate) fn of_text(&self) -> u64 {
+    /// The number of clients of the text server at first; the last of them is dropped.
+    pub(crate) fn text_clients(&self) -> u64 {
         self.clients / 2
     }
 }
 
-/// Runs all of it, checks each step, and closes the books.
+/// Runs the scenario, checks each step, and returns the report.
 ///
 /// # Errors
 ///
-/// The first thing that was not as it should be. Whether the counts are right is asked of the [`Account`].
-pub async fn run<B: Backend>(registry: Registry<Frame, B>, plan: Plan) -> anyhow::Result<Account> {
-    let ledger = Arc::new(Ledger::default());
+/// The first failed check. The counts are checked by [`Report::mismatches`].
+pub async fn run<B: Backend>(registry: Registry<Frame, B>, plan: Plan) -> anyhow::Result<Report> {
+    let log = Arc::new(MessageLog::default());
     let gate = Arc::new(Gate::default());
-    let mut old = Server::open(&registry, Arithmetic, &ledger)?;
-    let mut text = Server::open(&registry, Text::new(&gate), &ledger)?;
+    let mut old = Server::open(&registry, Arithmetic, &log)?;
+    let mut text = Server::open(&registry, Text::new(&gate), &log)?;
 
-    let reckoners = connect(&registry, Arithmetic::PROFILE, plan.of_arithmetic(), &ledger).await?;
-    let writers = connect(&registry, Text::PROFILE, plan.of_text(), &ledger).await?;
-    let ids: Vec<TransportId> = reckoners.iter().chain(&writers).map(|client| client.id().clone()).collect();
+    let arithmetic_clients = connect(&registry, Arithmetic::INFO, plan.arithmetic_clients(), &log).await?;
+    let text_clients = connect(&registry, Text::INFO, plan.text_clients(), &log).await?;
+    let ids: Vec<TransportId> =
+        arithmetic_clients.iter().chain(&text_clients).map(|client| client.id().clone()).collect();
     ensure!(registry.transport_count() as u64 == plan.clients && registry.server_count() == 2);
 
-    // The first round: everybody.
-    let (reckoning, writing) = tokio::try_join!(round(reckoners, plan, product), round(writers, plan, line))?;
-    let (reckoners, mut results) = reckoning;
-    let (mut writers, written) = writing;
-    results += written;
+    // The first round: all clients.
+    let (arithmetic_round, text_round) =
+        tokio::try_join!(round(arithmetic_clients, plan, arithmetic_call_v1), round(text_clients, plan, text_call))?;
+    let (arithmetic_clients, mut checked_results) = arithmetic_round;
+    let (mut text_clients, text_results) = text_round;
+    checked_results += text_results;
 
-    // The second round: a client dies in the middle of a call, while all others make theirs.
-    let doomed = writers.pop().context("a plan has at least two clients")?;
-    let (reckoning, writing, ()) = tokio::try_join!(
-        round(reckoners, plan, product),
-        round(writers, plan, line),
-        die(&registry, doomed, &gate, &mut text, plan.of_text() - 1),
+    // The second round: one client is dropped during a call, while the others make theirs.
+    let client = text_clients.pop().context("the plan has fewer than two clients")?;
+    let (arithmetic_round, text_round, ()) = tokio::try_join!(
+        round(arithmetic_clients, plan, arithmetic_call_v1),
+        round(text_clients, plan, text_call),
+        drop_client_during_call(&registry, client, &gate, &mut text, plan.text_clients() - 1),
     )?;
-    let (reckoners, reckoned) = reckoning;
-    let (writers, written) = writing;
-    results += reckoned + written;
+    let (arithmetic_clients, arithmetic_results) = arithmetic_round;
+    let (text_clients, text_results) = text_round;
+    checked_results += arithmetic_results + text_results;
 
-    // The third round: a server is replaced, while those who use the other one go on.
-    let (reckoning, writing) =
-        tokio::try_join!(replace(&registry, &mut old, reckoners, plan, &ledger), round(writers, plan, line))?;
-    let (new, reckoners, reckoned) = reckoning;
-    let (writers, written) = writing;
-    results += reckoned + written;
+    // The third round: one server is replaced, while the clients of the other one continue.
+    let (arithmetic_round, text_round) = tokio::try_join!(
+        replace_server(&registry, &mut old, arithmetic_clients, plan, &log),
+        round(text_clients, plan, text_call)
+    )?;
+    let (new, arithmetic_clients, arithmetic_results) = arithmetic_round;
+    let (text_clients, text_results) = text_round;
+    checked_results += arithmetic_results + text_results;
 
-    let mut leavers = 0;
-    for client in reckoners.into_iter().chain(writers) {
+    let mut surviving_clients = 0;
+    for client in arithmetic_clients.into_iter().chain(text_clients) {
         client.leave().await?;
-        leavers += 1;
+        surviving_clients += 1;
     }
-    let mut closings = Vec::new();
+    let mut server_reports = Vec::new();
     for server in [old, text, new] {
-        closings.push(server.close().await?);
+        server_reports.push(server.close().await?);
     }
-    let left = Left {
+    let remaining = Remaining {
         servers: registry.server_count(),
         transports: registry.transport_count(),
         bindings: ids.iter().filter(|id| registry.server_for_transport(id).is_some()).count(),
     };
-    let counts = Counts::of(&registry.all_shard_stats());
-    Ok(Account {
+    let registry_counts = RegistryCounts::of(&registry.all_shard_stats());
+    Ok(Report {
         backend: B::NAME,
         shards: registry.shard_count(),
         plan,
-        results,
-        leavers,
-        tally: ledger.tally(),
-        counts,
-        servers: closings,
-        left,
+        checked_results,
+        surviving_clients,
+        sent: log.sent(),
+        registry_counts,
+        servers: server_reports,
+        remaining,
     })
 }
 
-/// Registers clients and has them say hello, all at once.
+/// Connects clients concurrently.
 async fn connect<B: Backend>(
     registry: &Registry<Frame, B>,
-    server: Profile,
+    server: ServerInfo,
     count: u64,
-    ledger: &Arc<Ledger>,
+    log: &Arc<MessageLog>,
 ) -> anyhow::Result<Vec<Client<B>>> {
-    let mut connecting = JoinSet::new();
+    let mut tasks = JoinSet::new();
     for number in 0..count {
         let name = format!("{}/client-{number}", server.name);
-        connecting.spawn(Client::connect(registry.clone(), name, server, Arc::clone(ledger)));
+        tasks.spawn(Client::connect(registry.clone(), name, server, Arc::clone(log)));
     }
-    connecting.join_all().await.into_iter().collect()
+    tasks.join_all().await.into_iter().collect()
 }
 
-/// Has all clients make their calls, and returns them with the number of results that were checked.
+/// Lets all clients make their calls concurrently; returns them with the number of results checked.
 async fn round<B: Backend>(
     clients: Vec<Client<B>>,
     plan: Plan,
     call: fn(u64) -> Call,
 ) -> anyhow::Result<(Vec<Client<B>>, u64)> {
-    let mut working = JoinSet::new();
+    let mut tasks = JoinSet::new();
     for client in clients {
-        working.spawn(async move { anyhow::Ok((client.make((0..plan.calls).map(call)).await?, client)) });
+        tasks.spawn(async move { anyhow::Ok((client.make((0..plan.calls).map(call)).await?, client)) });
     }
-    let mut back = (Vec::new(), 0);
-    for outcome in working.join_all().await {
+    let mut totals = (Vec::new(), 0);
+    for outcome in tasks.join_all().await {
         let (checked, client) = outcome?;
-        back.0.push(client);
-        back.1 += checked;
+        totals.0.push(client);
+        totals.1 += checked;
     }
-    Ok(back)
+    Ok(totals)
 }
 
-/// Kills a client in the middle of a call, and sees its registration, its binding and its session end.
-async fn die<B: Backend>(
+/// Drops a client during a call, and checks that its registration, its binding and its session end.
+async fn drop_client_during_call<B: Backend>(
     registry: &Registry<Frame, B>,
-    doomed: Client<B>,
+    client: Client<B>,
     gate: &Gate,
     server: &mut Server,
     survivors: u64,
 ) -> anyhow::Result<()> {
-    let id = doomed.id().clone();
-    let line = registry.find_transport(&id).context("the client is registered")?.mailbox;
-    let mut life = tokio::spawn(doomed.hold());
+    let id = client.id().clone();
+    let mailbox = registry.find_transport(&id).context("the client is not registered")?.mailbox;
+    let mut task = tokio::spawn(client.hold());
     tokio::select! {
-        () = gate.began.notified() => {}
-        ended = &mut life => bail!("the call was to be held, and ended: {ended:?}"),
+        () = gate.started.notified() => {}
+        ended = &mut task => bail!("the call returned early: {ended:?}"),
     }
-    ensure!(registry.transports_of(Text::PROFILE.name).contains(&id));
+    ensure!(registry.transports_of(Text::INFO.name).contains(&id));
 
-    life.abort();
-    ensure!(life.await.is_err_and(|error| error.is_cancelled()));
+    task.abort();
+    ensure!(task.await.is_err_and(|error| error.is_cancelled()));
     ensure!(registry.find_transport(&id).is_none() && registry.server_for_transport(&id).is_none());
-    ensure!(!registry.transports_of(Text::PROFILE.name).contains(&id));
-    // The SDK's own task for this client has ended as well when nobody reads the inbox any more.
-    line.closed().await;
+    ensure!(!registry.transports_of(Text::INFO.name).contains(&id));
+    // The inbox closes when the SDK's own task for this client has ended as well.
+    mailbox.closed().await;
 
-    // The server finishes the call, and finds nobody to give the result to.
-    gate.go_on.notify_one();
+    // The server completes the call, and cannot deliver the result.
+    gate.release_call.notify_one();
     server.until_sessions(usize::try_from(survivors)?).await
 }
 
-/// Puts a new server in the place of the old one, which stays open, and moves the clients over.
-async fn replace<B: Backend>(
+/// Replaces a server, which stays open, by a new one, and rebinds the clients.
+async fn replace_server<B: Backend>(
     registry: &Registry<Frame, B>,
     old: &mut Server,
     mut clients: Vec<Client<B>>,
     plan: Plan,
-    ledger: &Arc<Ledger>,
+    log: &Arc<MessageLog>,
 ) -> anyhow::Result<(Server, Vec<Client<B>>, u64)> {
-    let name = Arithmetic::PROFILE.name;
+    let name = Arithmetic::INFO.name;
     ensure!(registry.transports_of(name).len() == clients.len());
-    ensure!(old.give_up_name(), "the old server was registered until now");
+    ensure!(old.release_name(), "the old server was not registered");
     ensure!(registry.find_server(name).is_none() && registry.transports_of(name).is_empty());
     for client in &clients {
-        client.fail_to_call().await?;
+        client.expect_no_server().await?;
     }
 
-    let new = Server::open(registry, NewArithmetic, ledger)?;
+    let new = Server::open(registry, NewArithmetic, log)?;
     ensure!(new.incarnation() > old.incarnation());
     let version = registry.with_server(name, |entry| entry.metadata.get("version").map(str::to_owned)).flatten();
-    ensure!(version.as_deref() == Some(NewArithmetic::PROFILE.version), "the name leads to version {version:?}");
-    // The name is the same, the server is not: nobody is bound to it yet.
+    ensure!(version.as_deref() == Some(NewArithmetic::INFO.version), "unexpected version {version:?}");
+    // The name is the same but the registration is new: no transport is bound to it yet.
     ensure!(registry.transports_of(name).is_empty());
     for client in &mut clients {
-        client.fail_to_call().await?;
-        client.reconnect(NewArithmetic::PROFILE).await?;
+        client.expect_no_server().await?;
+        client.reconnect(NewArithmetic::INFO).await?;
     }
     ensure!(registry.transports_of(name).len() == clients.len());
-    let (clients, checked) = round(clients, plan, difference).await?;
+    let (clients, checked) = round(clients, plan, arithmetic_call_v2).await?;
     Ok((new, clients, checked))
 }
 
-/// A call to the first server of arithmetic.
-fn product(n: u64) -> Call {
+/// A call to version 1 of the arithmetic server.
+fn arithmetic_call_v1(n: u64) -> Call {
     if n.is_multiple_of(2) { Call::new("add", pair(n, 7), n + 7) } else { Call::new("multiply", pair(n, 3), n * 3) }
 }
 
-/// A call to the second server of arithmetic; half of them the first one would not understand.
-fn difference(n: u64) -> Call {
+/// A call to version 2 of the arithmetic server; version 1 does not have every second one of the tools.
+fn arithmetic_call_v2(n: u64) -> Call {
     if n.is_multiple_of(2) { Call::new("subtract", pair(n * 3, n), n * 2) } else { Call::new("add", pair(n, n), n * 2) }
 }
 
-/// A call to the server of text.
-fn line(n: u64) -> Call {
+/// A call to the text server.
+fn text_call(n: u64) -> Call {
     if n.is_multiple_of(2) {
         Call::new("upper", json!({ "text": format!("line {n}") }), format!("LINE {n}"))
     } else {
-        let turned: String = n.to_string().chars().rev().collect();
-        Call::new("reverse", json!({ "text": format!("no. {n}") }), turned + " .on")
+        let reversed: String = n.to_string().chars().rev().collect();
+        Call::new("reverse", json!({ "text": format!("no. {n}") }), reversed + " .on")
     }
 }

@@ -1,7 +1,7 @@
-//! The owner of a server: it holds the lease, reads the one inbox, and sorts what arrives into sessions.
+//! A server: its lease, and a task that reads the inbox and dispatches messages to sessions.
 //!
-//! The SDK serves one connection with one service, and a registered server has one mailbox for all of its clients.
-//! So each `initialize` opens a session for the transport that it came from, and what follows goes there.
+//! The SDK runs one service per connection, but a registered server has one mailbox for all of its clients. So each
+//! `initialize` opens a session for the sending transport, and later messages from that transport go to that session.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,177 +11,183 @@ use registry_router::{Inbox, Incarnation, Metadata, Registry, ServerId, ServerLe
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::mcp::frame::{Frame, Unanswered};
-use crate::mcp::handlers::{Profile, Serves};
-use crate::mcp::traffic::Ledger;
-use crate::mcp::transport::SessionWire;
+use crate::mcp::frame::{Frame, PendingRequests};
+use crate::mcp::handlers::{McpServer, ServerInfo};
+use crate::mcp::traffic::MessageLog;
+use crate::mcp::transport::SessionTransport;
 
-/// Room in a server's mailbox: little, so that clients do have to wait.
-const ROOM: usize = 4;
+/// The capacity of a server's mailbox: small, so that clients have to wait.
+const CAPACITY: usize = 4;
 
-/// A server that is open.
+/// A running server.
 pub(crate) struct Server {
-    /// `None` once the server has given up its name.
+    /// `None` once the name has been released.
     lease: Option<ServerLease>,
     incarnation: Incarnation,
     sessions: watch::Receiver<usize>,
     stop: oneshot::Sender<()>,
-    desk: JoinHandle<Closing>,
+    dispatcher: JoinHandle<ServerReport>,
 }
 
-/// What a server has to say when it is closed.
+/// The counts of a closed server.
 #[derive(Clone, Debug)]
-pub(crate) struct Closing {
-    pub(crate) profile: Profile,
-    /// Messages that were in its inbox.
+pub(crate) struct ServerReport {
+    pub(crate) info: ServerInfo,
+    /// Messages received.
     pub(crate) received: u64,
-    /// Of those, messages that no session was there for.
-    pub(crate) strays: u64,
-    /// Sessions that were opened.
+    /// Messages received for which there was no session.
+    pub(crate) unmatched: u64,
+    /// Sessions opened.
     pub(crate) sessions: u64,
-    /// Why sessions failed, those that did.
-    pub(crate) failures: Vec<String>,
+    /// The errors of failed sessions.
+    pub(crate) failed_sessions: Vec<String>,
 }
 
 impl Server {
-    /// Registers a server and starts to serve.
-    pub(crate) fn open<B: Backend, S: Serves>(
+    /// Registers a server and starts its task.
+    pub(crate) fn open<B: Backend, S: McpServer>(
         registry: &Registry<Frame, B>,
         handler: S,
-        ledger: &Arc<Ledger>,
+        log: &Arc<MessageLog>,
     ) -> anyhow::Result<Self> {
-        let (mailbox, inbox) = mailbox(ROOM);
-        let Profile { name, version, .. } = S::PROFILE;
+        let (mailbox, inbox) = mailbox(CAPACITY);
+        let ServerInfo { name, version, .. } = S::INFO;
         let lease = registry.register_server(name, mailbox, Metadata::new().with("version", version))?;
         let (stop, stopped) = oneshot::channel();
         let (open, sessions) = watch::channel(0);
-        let desk = Desk {
+        let dispatcher = Dispatcher {
             registry: registry.clone(),
             me: lease.id().clone(),
             handler,
-            ledger: Arc::clone(ledger),
+            log: Arc::clone(log),
             open,
             queues: HashMap::new(),
             sessions: JoinSet::new(),
-            closing: Closing { profile: S::PROFILE, received: 0, strays: 0, sessions: 0, failures: Vec::new() },
+            report: ServerReport { info: S::INFO, received: 0, unmatched: 0, sessions: 0, failed_sessions: Vec::new() },
         };
         let incarnation = lease.incarnation();
-        Ok(Self { lease: Some(lease), incarnation, sessions, stop, desk: tokio::spawn(desk.run(inbox, stopped)) })
+        Ok(Self {
+            lease: Some(lease),
+            incarnation,
+            sessions,
+            stop,
+            dispatcher: tokio::spawn(dispatcher.run(inbox, stopped)),
+        })
     }
 
     pub(crate) fn incarnation(&self) -> Incarnation {
         self.incarnation
     }
 
-    /// Gives up the name, and says whether the server still had it. It serves on, if anybody reaches it.
-    pub(crate) fn give_up_name(&mut self) -> bool {
+    /// Releases the name, and returns whether the server still had it. The task keeps running.
+    pub(crate) fn release_name(&mut self) -> bool {
         self.lease.take().is_some_and(ServerLease::release)
     }
 
-    /// Waits until this many sessions are open.
+    /// Waits until exactly this many sessions are open.
     pub(crate) async fn until_sessions(&mut self, count: usize) -> anyhow::Result<()> {
         self.sessions.wait_for(|open| *open == count).await?;
         Ok(())
     }
 
-    /// Gives up the name if the server still has it, ends all sessions, and waits until all is done.
-    pub(crate) async fn close(mut self) -> anyhow::Result<Closing> {
-        self.give_up_name();
-        // A desk that is not there to be told has stopped already.
+    /// Releases the name if the server still has it, closes all sessions, and waits for them.
+    pub(crate) async fn close(mut self) -> anyhow::Result<ServerReport> {
+        self.release_name();
+        // An error means that the dispatcher has already stopped.
         let _ = self.stop.send(());
-        Ok(self.desk.await?)
+        Ok(self.dispatcher.await?)
     }
 }
 
-struct Desk<B: Backend, S> {
+struct Dispatcher<B: Backend, S> {
     registry: Registry<Frame, B>,
     me: ServerId,
     handler: S,
-    ledger: Arc<Ledger>,
+    log: Arc<MessageLog>,
     open: watch::Sender<usize>,
-    /// Where to put what a transport sends: its last session, with the session's number.
+    /// The latest session of each transport: its number and the queue of its messages.
     queues: HashMap<TransportId, (u64, mpsc::UnboundedSender<Frame>)>,
     sessions: JoinSet<(TransportId, u64, anyhow::Result<()>)>,
-    closing: Closing,
+    report: ServerReport,
 }
 
-impl<B: Backend, S: Serves> Desk<B, S> {
-    async fn run(mut self, mut inbox: Inbox<ToServer<Frame>>, mut stopped: oneshot::Receiver<()>) -> Closing {
+impl<B: Backend, S: McpServer> Dispatcher<B, S> {
+    async fn run(mut self, mut inbox: Inbox<ToServer<Frame>>, mut stopped: oneshot::Receiver<()>) -> ServerReport {
         loop {
             tokio::select! {
                 delivery = inbox.recv() => match delivery {
-                    Some(delivery) => self.sort(delivery),
+                    Some(delivery) => self.dispatch(delivery),
                     None => break,
                 },
-                Some(ended) = self.sessions.join_next() => self.ended(ended),
+                Some(ended) = self.sessions.join_next() => self.close_session(ended),
                 _ = &mut stopped => break,
             }
         }
         inbox.close();
         while let Some(delivery) = inbox.recv().await {
-            self.sort(delivery);
+            self.dispatch(delivery);
         }
         self.queues.clear();
         while let Some(ended) = self.sessions.join_next().await {
-            self.ended(ended);
+            self.close_session(ended);
         }
-        self.closing
+        self.report
     }
 
-    fn sort(&mut self, delivery: ToServer<Frame>) {
-        self.closing.received += 1;
+    fn dispatch(&mut self, delivery: ToServer<Frame>) {
+        self.report.received += 1;
         let ToServer { from, message } = delivery;
         if message.header().method.as_deref() == Some("initialize") {
-            self.begin(&from);
+            self.open_session(&from);
         }
-        let taken = self.queues.get(&from).is_some_and(|(_, queue)| queue.send(message).is_ok());
-        if !taken {
-            self.closing.strays += 1;
+        let accepted = self.queues.get(&from).is_some_and(|(_, queue)| queue.send(message).is_ok());
+        if !accepted {
+            self.report.unmatched += 1;
         }
     }
 
-    /// Opens a session for a transport, in place of the one that it may have.
-    fn begin(&mut self, peer: &TransportId) {
+    /// Opens a session for a transport, replacing a previous one.
+    fn open_session(&mut self, peer: &TransportId) {
         let Some(entry) = self.registry.find_transport(peer) else {
             self.queues.remove(peer);
             return;
         };
-        // Without a bound, because the SDK's loop reads all that there is and has no bound either.
+        // Unbounded, because the SDK's loop reads without a bound too.
         let (queue, frames) = mpsc::unbounded_channel();
-        let wire = SessionWire {
+        let transport = SessionTransport {
             registry: self.registry.clone(),
             me: self.me.clone(),
             peer: peer.clone(),
-            line: entry.mailbox,
+            mailbox: entry.mailbox,
             queue: frames,
-            unanswered: Unanswered::default(),
-            ledger: Arc::clone(&self.ledger),
+            pending_requests: PendingRequests::default(),
+            log: Arc::clone(&self.log),
         };
-        let (handler, peer, number) = (self.handler.clone(), peer.clone(), self.closing.sessions);
+        let (handler, peer, number) = (self.handler.clone(), peer.clone(), self.report.sessions);
         self.queues.insert(peer.clone(), (number, queue));
-        self.sessions.spawn(async move { (peer, number, serve(handler, wire).await) });
-        self.closing.sessions += 1;
+        self.sessions.spawn(async move { (peer, number, serve(handler, transport).await) });
+        self.report.sessions += 1;
         self.open.send_replace(self.sessions.len());
     }
 
-    fn ended(&mut self, ended: Result<(TransportId, u64, anyhow::Result<()>), tokio::task::JoinError>) {
+    fn close_session(&mut self, ended: Result<(TransportId, u64, anyhow::Result<()>), tokio::task::JoinError>) {
         match ended {
             Ok((peer, number, outcome)) => {
                 if self.queues.get(&peer).is_some_and(|(last, _)| *last == number) {
                     self.queues.remove(&peer);
                 }
                 if let Err(error) = outcome {
-                    self.closing.failures.push(format!("session {number}, of {peer}: {error:#}"));
+                    self.report.failed_sessions.push(format!("session {number} of {peer}: {error:#}"));
                 }
             }
-            Err(panicked) => self.closing.failures.push(format!("a session: {panicked}")),
+            Err(panicked) => self.report.failed_sessions.push(format!("a session: {panicked}")),
         }
         self.open.send_replace(self.sessions.len());
     }
 }
 
-/// One session, from `initialize` until either side ends it.
-async fn serve<B: Backend, S: Serves>(handler: S, wire: SessionWire<B>) -> anyhow::Result<()> {
-    rmcp::serve_server(handler, wire).await?.waiting().await?;
+/// Runs one session, from `initialize` until either side closes it.
+async fn serve<B: Backend, S: McpServer>(handler: S, transport: SessionTransport<B>) -> anyhow::Result<()> {
+    rmcp::serve_server(handler, transport).await?.waiting().await?;
     Ok(())
 }

@@ -1,84 +1,84 @@
-//! The books: what was put through the registry and what was not, as counted by those who send.
+//! Counts of messages, kept by their senders.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-/// Which way a message goes.
+/// The kind of the receiver of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum To {
+pub(crate) enum Recipient {
     Server,
     Transport,
 }
 
 /// Why a message was not delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Why {
+pub(crate) enum UndeliveredReason {
     /// The sender is not bound to a server.
     NotBound,
     /// The receiver is not registered.
     NotFound,
     /// The receiver's mailbox is closed.
     Closed,
-    /// It is not JSON-RPC.
+    /// The message is not JSON-RPC.
     Unreadable,
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for UndeliveredReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Self::NotBound => "the sender is bound to no server",
+            Self::NotBound => "the sender is not bound to a server",
             Self::NotFound => "the receiver is not registered",
             Self::Closed => "the receiver's mailbox is closed",
-            Self::Unreadable => "it is not JSON-RPC",
+            Self::Unreadable => "the message is not JSON-RPC",
         })
     }
 }
 
-/// Counts of messages, by their method; an answer counts under the method that it answers.
+/// Counts of messages by method; a response counts under the method of its request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
-    pub(crate) routed: BTreeMap<(To, String), u64>,
-    pub(crate) refused: BTreeMap<(To, String, Why), u64>,
-    /// Times that a mailbox was full, so that the sender had to wait.
+pub(crate) struct SentMessages {
+    pub(crate) routed: BTreeMap<(Recipient, String), u64>,
+    pub(crate) undelivered: BTreeMap<(Recipient, String, UndeliveredReason), u64>,
+    /// How often a mailbox was full, so that the sender had to wait.
     pub(crate) full: u64,
 }
 
-impl Tally {
-    /// How many messages of a method went one way.
-    pub(crate) fn of(&self, to: To, method: &str) -> u64 {
+impl SentMessages {
+    /// Returns the number of messages of a method that were routed to one kind of receiver.
+    pub(crate) fn of(&self, to: Recipient, method: &str) -> u64 {
         self.routed.get(&(to, method.to_owned())).copied().unwrap_or(0)
     }
 
-    /// How many messages went one way.
-    pub(crate) fn total(&self, to: To) -> u64 {
-        self.routed.iter().filter(|((way, _), _)| *way == to).map(|(_, count)| count).sum()
+    /// Returns the number of messages routed to one kind of receiver.
+    pub(crate) fn total(&self, to: Recipient) -> u64 {
+        self.routed.iter().filter(|((recipient, _), _)| *recipient == to).map(|(_, count)| count).sum()
     }
 }
 
-/// A [`Tally`] that all senders share.
+/// A [`SentMessages`] that all senders share.
 #[derive(Debug, Default)]
-pub(crate) struct Ledger(Mutex<Tally>);
+pub(crate) struct MessageLog(Mutex<SentMessages>);
 
-impl Ledger {
-    pub(crate) fn routed(&self, to: To, method: &str) {
-        self.write(|tally| *tally.routed.entry((to, method.to_owned())).or_default() += 1);
+impl MessageLog {
+    pub(crate) fn routed(&self, to: Recipient, method: &str) {
+        self.write(|sent| *sent.routed.entry((to, method.to_owned())).or_default() += 1);
     }
 
-    pub(crate) fn refused(&self, to: To, method: &str, why: Why) {
-        self.write(|tally| *tally.refused.entry((to, method.to_owned(), why)).or_default() += 1);
+    pub(crate) fn undelivered(&self, to: Recipient, method: &str, why: UndeliveredReason) {
+        self.write(|sent| *sent.undelivered.entry((to, method.to_owned(), why)).or_default() += 1);
     }
 
     pub(crate) fn full(&self) {
-        self.write(|tally| tally.full += 1);
+        self.write(|sent| sent.full += 1);
     }
 
-    /// The counts as they are now.
-    pub(crate) fn tally(&self) -> Tally {
+    /// Returns a copy of the counts.
+    pub(crate) fn sent(&self) -> SentMessages {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn write(&self, change: impl FnOnce(&mut Tally)) {
+    fn write(&self, change: impl FnOnce(&mut SentMessages)) {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }

@@ -1,7 +1,7 @@
-//! The SDK's connections over the registry: what a pipe or a socket is elsewhere.
+//! The SDK's transports over the registry, in place of a pipe or a socket.
 //!
-//! Both ends put each message into the other's mailbox at once, inside `send`, so that messages stay in order.
-//! Only a mailbox that is full is waited for, in the future that `send` returns.
+//! Both ends route each message inside `send` itself, so that messages stay in order. Only when the mailbox is full does the
+//! future that `send` returns wait for capacity.
 
 use std::fmt;
 use std::future::Future;
@@ -14,42 +14,42 @@ use rmcp::transport::Transport;
 use rmcp::{RoleClient, RoleServer};
 use tokio::sync::{Mutex, mpsc};
 
-use crate::mcp::frame::{Frame, Unanswered};
-use crate::mcp::traffic::{Ledger, To, Why};
+use crate::mcp::frame::{Frame, PendingRequests};
+use crate::mcp::traffic::{MessageLog, Recipient, UndeliveredReason};
 
-/// A client's end: it writes to whichever server its transport is bound to, and reads the transport's inbox.
-pub(crate) struct ClientWire<B: Backend> {
+/// The client's end: writes to the server that its transport is bound to, and reads the transport's inbox.
+pub(crate) struct ClientTransport<B: Backend> {
     pub(crate) registry: Registry<Frame, B>,
     pub(crate) me: TransportId,
-    /// Shared, because a registration outlives a session: the next session goes on reading it.
+    /// Shared, because a registration outlives a session: the next session reads it too.
     pub(crate) inbox: Arc<Mutex<Inbox<ToTransport<Frame>>>>,
-    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) log: Arc<MessageLog>,
 }
 
-impl<B: Backend> Transport<RoleClient> for ClientWire<B> {
-    type Error = Refused;
+impl<B: Backend> Transport<RoleClient> for ClientTransport<B> {
+    type Error = Undelivered;
 
     fn send(
         &mut self,
         message: TxJsonRpcMessage<RoleClient>,
-    ) -> impl Future<Output = Result<(), Refused>> + Send + 'static {
+    ) -> impl Future<Output = Result<(), Undelivered>> + Send + 'static {
         let frame = Frame::write(&message);
-        // The servers of this example ask their clients nothing, so clients have nothing to answer.
-        let method = Unanswered::default().method_of(&frame);
+        // These servers send no requests, so a client never sends a response.
+        let method = PendingRequests::default().method_of(&frame);
         let attempt = match self.registry.server_for_transport(&self.me) {
-            None => Attempt::Done(Err(refused(&self.ledger, To::Server, method, Why::NotBound))),
+            None => Attempt::Done(Err(undelivered(&self.log, Recipient::Server, method, UndeliveredReason::NotBound))),
             Some(server) => {
                 let outcome = self.registry.route_to_server(&server, &self.me, frame);
-                Attempt::enter(&self.ledger, To::Server, method, outcome, server)
+                Attempt::record(&self.log, Recipient::Server, method, outcome, server)
             }
         };
-        let (registry, me, ledger) = (self.registry.clone(), self.me.clone(), Arc::clone(&self.ledger));
+        let (registry, me, log) = (self.registry.clone(), self.me.clone(), Arc::clone(&self.log));
         async move {
             match attempt {
                 Attempt::Done(outcome) => outcome,
                 Attempt::Full { receiver, method, frame } => {
                     let outcome = registry.send_to_server(receiver, &me, frame, None).await;
-                    enter_at_last(&ledger, To::Server, method, outcome)
+                    record_send(&log, Recipient::Server, method, outcome)
                 }
             }
         }
@@ -59,52 +59,52 @@ impl<B: Backend> Transport<RoleClient> for ClientWire<B> {
         let delivery = self.inbox.lock().await.recv().await?;
         let message = delivery.message.read();
         if message.is_none() {
-            self.ledger.refused(To::Transport, "unknown", Why::Unreadable);
+            self.log.undelivered(Recipient::Transport, "unknown", UndeliveredReason::Unreadable);
         }
         message
     }
 
-    async fn close(&mut self) -> Result<(), Refused> {
+    async fn close(&mut self) -> Result<(), Undelivered> {
         Ok(())
     }
 }
 
-/// A server's end of one session: it writes to one transport, and reads what the server's owner sorted out for it.
+/// The server's end of one session: writes to one transport, and reads the messages dispatched to the session.
 ///
-/// It ends when the owner drops its queue, and when the transport is gone.
-pub(crate) struct SessionWire<B: Backend> {
+/// Ends when the dispatcher drops its queue, and when the transport is unregistered.
+pub(crate) struct SessionTransport<B: Backend> {
     pub(crate) registry: Registry<Frame, B>,
     pub(crate) me: ServerId,
     pub(crate) peer: TransportId,
-    /// The other side's mailbox, only to be told when nobody reads it any more.
-    pub(crate) line: TransportMailbox<Frame>,
+    /// The transport's mailbox, used only to wait until it is closed.
+    pub(crate) mailbox: TransportMailbox<Frame>,
     pub(crate) queue: mpsc::UnboundedReceiver<Frame>,
-    pub(crate) unanswered: Unanswered,
-    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) pending_requests: PendingRequests,
+    pub(crate) log: Arc<MessageLog>,
 }
 
-impl<B: Backend> Transport<RoleServer> for SessionWire<B> {
-    type Error = Refused;
+impl<B: Backend> Transport<RoleServer> for SessionTransport<B> {
+    type Error = Undelivered;
 
     fn send(
         &mut self,
         message: TxJsonRpcMessage<RoleServer>,
-    ) -> impl Future<Output = Result<(), Refused>> + Send + 'static {
+    ) -> impl Future<Output = Result<(), Undelivered>> + Send + 'static {
         let frame = Frame::write(&message);
-        let method = self.unanswered.method_of(&frame);
+        let method = self.pending_requests.method_of(&frame);
         let outcome = self.registry.route_to_transport(&self.peer, &self.me, frame);
-        let attempt = Attempt::enter(&self.ledger, To::Transport, method, outcome, self.peer.clone());
+        let attempt = Attempt::record(&self.log, Recipient::Transport, method, outcome, self.peer.clone());
         if matches!(attempt, Attempt::Done(Err(_))) {
-            // Nobody is there, so there is nothing more to read.
+            // The peer is unreachable, so the session ends.
             self.queue.close();
         }
-        let (registry, me, ledger) = (self.registry.clone(), self.me.clone(), Arc::clone(&self.ledger));
+        let (registry, me, log) = (self.registry.clone(), self.me.clone(), Arc::clone(&self.log));
         async move {
             match attempt {
                 Attempt::Done(outcome) => outcome,
                 Attempt::Full { receiver, method, frame } => {
                     let outcome = registry.send_to_transport(receiver, &me, frame, None).await;
-                    enter_at_last(&ledger, To::Transport, method, outcome)
+                    record_send(&log, Recipient::Transport, method, outcome)
                 }
             }
         }
@@ -113,25 +113,25 @@ impl<B: Backend> Transport<RoleServer> for SessionWire<B> {
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
         let frame = tokio::select! {
             frame = self.queue.recv() => frame?,
-            () = self.line.closed() => return None,
+            () = self.mailbox.closed() => return None,
         };
-        self.unanswered.received(&frame);
+        self.pending_requests.received(&frame);
         let message = frame.read();
         if message.is_none() {
-            self.ledger.refused(To::Server, "unknown", Why::Unreadable);
+            self.log.undelivered(Recipient::Server, "unknown", UndeliveredReason::Unreadable);
         }
         message
     }
 
-    async fn close(&mut self) -> Result<(), Refused> {
+    async fn close(&mut self) -> Result<(), Undelivered> {
         Ok(())
     }
 }
 
-/// What became of a message at once.
+/// The outcome of a first attempt to route a message.
 enum Attempt<I> {
-    Done(Result<(), Refused>),
-    /// To be waited with.
+    Done(Result<(), Undelivered>),
+    /// The mailbox is full: the message has to wait.
     Full {
         receiver: I,
         method: String,
@@ -140,57 +140,65 @@ enum Attempt<I> {
 }
 
 impl<I> Attempt<I> {
-    /// Enters it in the books now, not in the future that `send` returns: the SDK may drop that one unpolled.
-    fn enter(ledger: &Ledger, to: To, method: String, outcome: Result<(), RouteError<Frame>>, receiver: I) -> Self {
+    /// Records the outcome now, not in the future that `send` returns, which the SDK may drop unpolled.
+    fn record(
+        log: &MessageLog,
+        to: Recipient,
+        method: String,
+        outcome: Result<(), RouteError<Frame>>,
+        receiver: I,
+    ) -> Self {
         match outcome {
             Ok(()) => {
-                ledger.routed(to, &method);
+                log.routed(to, &method);
                 Self::Done(Ok(()))
             }
-            Err(RouteError::NotFound(_)) => Self::Done(Err(refused(ledger, to, method, Why::NotFound))),
-            Err(RouteError::Closed(_)) => Self::Done(Err(refused(ledger, to, method, Why::Closed))),
+            Err(RouteError::NotFound(_)) => Self::Done(Err(undelivered(log, to, method, UndeliveredReason::NotFound))),
+            Err(RouteError::Closed(_)) => Self::Done(Err(undelivered(log, to, method, UndeliveredReason::Closed))),
             Err(RouteError::Full(frame)) => {
-                ledger.full();
+                log.full();
                 Self::Full { receiver, method, frame }
             }
         }
     }
 }
 
-/// Enters what became of a message that was waited with.
-fn enter_at_last(
-    ledger: &Ledger,
-    to: To,
+/// Records the outcome of a message that has waited.
+fn record_send(
+    log: &MessageLog,
+    to: Recipient,
     method: String,
     outcome: Result<(), SendError<Frame>>,
-) -> Result<(), Refused> {
+) -> Result<(), Undelivered> {
     match outcome {
         Ok(()) => {
-            ledger.routed(to, &method);
+            log.routed(to, &method);
             Ok(())
         }
-        Err(SendError::NotFound(_)) => Err(refused(ledger, to, method, Why::NotFound)),
-        Err(SendError::Closed(_) | SendError::TimedOut(_)) => Err(refused(ledger, to, method, Why::Closed)),
+        Err(SendError::NotFound(_)) => Err(undelivered(log, to, method, UndeliveredReason::NotFound)),
+        Err(SendError::Closed(_) | SendError::TimedOut(_)) => {
+            Err(undelivered(log, to, method, UndeliveredReason::Closed))
+        }
     }
 }
 
-/// Enters a message that was not delivered.
-fn refused(ledger: &Ledger, to: To, method: String, why: Why) -> Refused {
-    ledger.refused(to, &method, why);
-    Refused { method, why }
+/// Records a message that was not delivered.
+fn undelivered(log: &MessageLog, to: Recipient, method: String, reason: UndeliveredReason) -> Undelivered {
+    log.undelivered(to, &method, reason);
+    Undelivered { method, reason }
 }
 
 /// A message was not delivered.
 #[derive(Debug)]
-pub(crate) struct Refused {
+pub(crate) struct Undelivered {
     method: String,
-    why: Why,
+    reason: UndeliveredReason,
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for Undelivered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` was not delivered: {}", self.method, self.why)
+        write!(f, "`{}` was not delivered: {}", self.method, self.reason)
     }
 }
 
-impl std::error::Error for Refused {}
+impl std::error::Error for Undelivered {}

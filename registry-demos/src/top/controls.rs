@@ -1,38 +1,39 @@
-//! What the user can change about the load.
+//! The settings of the load that the user can change.
 
 use clap::ValueEnum;
 
-/// The most threads that make load.
-pub const MOST_THREADS: usize = 8;
+/// The maximum number of threads that generate load.
+pub const MAX_THREADS: usize = 8;
 
-/// The most that comes and goes.
-pub const MOST_CHURN: usize = 8;
+/// The maximum churn.
+pub const MAX_CHURN: usize = 8;
 
-/// How the load is set.
+/// The settings of the load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Controls {
-    /// How many threads make load, from 1 on.
+    /// The number of threads that generate load, at least 1.
     pub threads: usize,
-    /// How many transports come and go.
+    /// How many transports each thread registers per batch; as many are released later.
     pub churn: usize,
-    /// Whether every second lookup is for one id.
+    /// Whether every second lookup is for the same id.
     pub hot: bool,
-    pub slow: Slow,
+    /// Which shards are slow.
+    pub slow: SlowShards,
 }
 
 /// Which shards are slow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Slow {
+pub enum SlowShards {
     /// None.
     Off,
     /// One of them.
     One,
-    /// Five of eight, which are enough to close admission.
+    /// Five of eight, which is enough to close admission.
     Most,
 }
 
-impl Slow {
-    /// Whether a shard is slow.
+impl SlowShards {
+    /// Returns whether the shard with this index is slow.
     pub fn includes(self, shard: usize, shards: usize) -> bool {
         match self {
             Self::Off => false,
@@ -41,6 +42,7 @@ impl Slow {
         }
     }
 
+    /// Returns the next setting, in a cycle.
     pub fn next(self) -> Self {
         match self {
             Self::Off => Self::One,
@@ -49,6 +51,7 @@ impl Slow {
         }
     }
 
+    /// Returns the name that is displayed.
     pub fn name(self) -> &'static str {
         match self {
             Self::Off => "off",

@@ -1,4 +1,4 @@
-//! The panels beside and below the map: throughput, latencies, admission, alarms, hot ids, and what has changed.
+//! The panels beside and below the shard map: throughput, latency, admission, alarms, hot ids and health changes.
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -9,9 +9,9 @@ use registry_router::{AdmissionState, Alarm, LatencyStats};
 
 use crate::top::format;
 use crate::top::state::State;
-use crate::top::view::{block, strong, word};
+use crate::top::view::{admission_span, block, bold};
 
-/// What is done per second, and a curve of the lookups.
+/// Draws rates per second, and a sparkline of the lookups.
 pub(crate) fn throughput(frame: &mut Frame<'_>, area: Rect, state: &State) {
     let block = block(" Per second ");
     let inner = block.inner(area);
@@ -20,37 +20,37 @@ pub(crate) fn throughput(frame: &mut Frame<'_>, area: Rect, state: &State) {
     let refused = state.rate(|shard| shard.refused);
     let mut lines = vec![
         line("lookups", format::count(state.rate(|shard| shard.lookups))),
-        line("  that found", format::share(state.found())),
+        line("hit rate", format::percent(state.hit_rate())),
         line("messages", format::count(state.rate(|shard| shard.routes))),
         line("registered", format::count(state.rate(|shard| shard.registrations))),
-        line("ended", format::count(state.rate(|shard| shard.removals))),
-        line("refused", format::count(refused)).style(if refused > 0.0 { strong(Color::Red) } else { Style::new() }),
+        line("removed", format::count(state.rate(|shard| shard.removals))),
+        line("refused", format::count(refused)).style(if refused > 0.0 { bold(Color::Red) } else { Style::new() }),
     ];
-    if let Some(kind) = state.kind() {
-        let met = state.rate(|shard| shard.contention.map_or(0, |contention| contention.count));
-        lines.push(line(&kind.name().replace('_', " "), format::count(met)));
+    if let Some(kind) = state.contention_kind() {
+        let contention = state.rate(|shard| shard.contention.map_or(0, |contention| contention.count));
+        lines.push(line(&kind.name().replace('_', " "), format::count(contention)));
     }
     let height = Constraint::Length(lines.len() as u16);
-    let [text, title, curve] = Layout::vertical([height, Constraint::Length(1), Constraint::Min(1)]).areas(inner);
+    let [text, title, sparkline] = Layout::vertical([height, Constraint::Length(1), Constraint::Min(1)]).areas(inner);
     frame.render_widget(Paragraph::new(lines), text);
-    let newest = state.history.len().saturating_sub(usize::from(curve.width));
-    let history: Vec<u64> = state.history.iter().skip(newest).copied().collect();
-    let most = format::count(history.iter().copied().max().unwrap_or(0) as f64);
+    let skipped = state.history.len().saturating_sub(usize::from(sparkline.width));
+    let history: Vec<u64> = state.history.iter().skip(skipped).copied().collect();
+    let max = format::count(history.iter().copied().max().unwrap_or(0) as f64);
     let note = Style::new().fg(Color::DarkGray);
-    frame.render_widget(Line::styled(format!(" lookups, up to {most}"), note), title);
-    frame.render_widget(Sparkline::default().style(Style::new().fg(Color::Cyan)).data(&history), curve);
+    frame.render_widget(Line::styled(format!(" lookups, max {max}"), note), title);
+    frame.render_widget(Sparkline::default().style(Style::new().fg(Color::Cyan)).data(&history), sparkline);
 }
 
-/// The percentiles of the worst shard.
+/// Draws the latency percentiles of the slowest shard.
 pub(crate) fn latency(frame: &mut Frame<'_>, area: Rect, state: &State) {
     let row = |name: &str, cells: [String; 6]| {
         let [p50, p95, p99, p999, max, shard] = cells;
         Line::from(format!(" {name:<7}{p50:>6}{p95:>6}{p99:>6}{p999:>6}{max:>6}{shard:>6}"))
     };
-    let timed = |name: &str, worst: Option<(usize, &LatencyStats)>| {
+    let latencies = |name: &str, slowest: Option<(usize, &LatencyStats)>| {
         let none = || ["-"; 6].map(str::to_owned);
-        let cells = worst.map_or_else(none, |(shard, timed)| {
-            let LatencyStats { p50_ns, p95_ns, p99_ns, p999_ns, max_ns, .. } = *timed;
+        let cells = slowest.map_or_else(none, |(shard, latency)| {
+            let LatencyStats { p50_ns, p95_ns, p99_ns, p999_ns, max_ns, .. } = *latency;
             let [p50, p95, p99, p999, max] = [p50_ns, p95_ns, p99_ns, p999_ns, max_ns].map(format::latency);
             [p50, p95, p99, p999, max, shard.to_string()]
         });
@@ -59,79 +59,81 @@ pub(crate) fn latency(frame: &mut Frame<'_>, area: Rect, state: &State) {
     let names = ["p50", "p95", "p99", "p99.9", "max", "shard"].map(str::to_owned);
     let lines = vec![
         row("", names).style(Style::new().fg(Color::DarkGray)),
-        timed("reads", state.worst(|shard| &shard.reads)),
-        timed("writes", state.worst(|shard| &shard.writes)),
+        latencies("reads", state.slowest(|shard| &shard.reads)),
+        latencies("writes", state.slowest(|shard| &shard.writes)),
     ];
-    frame.render_widget(Paragraph::new(lines).block(block(" Latency in the worst shard ")), area);
+    frame.render_widget(Paragraph::new(lines).block(block(" Latency of the slowest shard ")), area);
 }
 
-/// Whether new registrations are taken, and what is left of the caps.
+/// Draws the admission state and the usage of the limits.
 pub(crate) fn admission(frame: &mut Frame<'_>, area: Rect, state: &State) {
     let alarmed = state.stats.iter().filter(|shard| shard.alarm).count();
-    let why = match state.admission {
-        AdmissionState::Open => format!(" {alarmed} in alarm, closes at {}", state.closes_at),
-        AdmissionState::Closed => format!(" {alarmed} in alarm, opens at {}", state.opens_at),
+    let reason = match state.admission {
+        AdmissionState::Open => format!(" {alarmed} in alarm, closes at {}", state.close_at),
+        AdmissionState::Closed => format!(" {alarmed} in alarm, opens at {}", state.reopen_at),
     };
-    let mut lines = vec![Line::from(vec![Span::raw(" "), word(state.admission), Span::raw(why)])];
+    let mut lines = vec![Line::from(vec![Span::raw(" "), admission_span(state.admission), Span::raw(reason)])];
     for (name, max) in &state.limits {
         let used =
             if *name == "servers" { state.sum(|shard| shard.servers) } else { state.sum(|shard| shard.transports) };
-        let mut line = vec![Span::raw(format!(" {name:<11}{:>5} of {:<5}", format::exact(used), format::exact(*max)))];
-        if state.turned_away(name) {
-            line.push(Span::styled("  FULL", strong(Color::Red)));
+        let mut line =
+            vec![Span::raw(format!(" {name:<11}{:>5} of {:<5}", format::grouped(used), format::grouped(*max)))];
+        if state.limit_reached(name) {
+            line.push(Span::styled("  FULL", bold(Color::Red)));
         }
         lines.push(Line::from(line));
     }
-    frame.render_widget(Paragraph::new(lines).block(block(" Admission and caps ")), area);
+    frame.render_widget(Paragraph::new(lines).block(block(" Admission and limits ")), area);
 }
 
-/// Which shards are in alarm, and how many of their last operations were slow; and whether entries lie unevenly.
+/// Draws the shards in alarm, with how many of their recent operations were slow, and imbalances.
 pub(crate) fn alarms(frame: &mut Frame<'_>, area: Rect, state: &State) {
     let alarm = |alarm: &Alarm| {
         let Alarm { shard, operation, threshold, .. } = alarm;
         let threshold = format::latency(threshold.as_nanos() as u64);
-        let why = state.pace(*shard, *operation).map_or_else(String::new, |pace| {
-            let [slow, all] = [pace.slow, pace.count].map(|count| format::count(count as f64));
+        let details = state.slow_ops(*shard, *operation).map_or_else(String::new, |slow_ops| {
+            let [slow, all] = [slow_ops.slow, slow_ops.count].map(|count| format::count(count as f64));
             format!(" {slow} of {all} {operation}s >{threshold}")
         });
-        Line::styled(format!(" shard {shard:<3} ALARM:{why}"), strong(Color::Red))
+        Line::styled(format!(" shard {shard:<3} ALARM:{details}"), bold(Color::Red))
     };
     let mut lines: Vec<Line<'_>> = state.alarms.iter().map(alarm).collect();
-    lines.extend(state.uneven.iter().map(|uneven| {
-        let (kind, shard, entries, mean) = (uneven.kind, uneven.shard, uneven.entries, uneven.mean);
-        Line::styled(format!(" UNEVEN: {entries} {kind}s in shard {shard}, mean {mean:.0}"), strong(Color::Yellow))
+    lines.extend(state.imbalances.iter().map(|imbalance| {
+        let (kind, shard, entries, mean) = (imbalance.kind, imbalance.shard, imbalance.entries, imbalance.mean);
+        Line::styled(format!(" SKEW: {entries} {kind}s in shard {shard}, mean {mean:.0}"), bold(Color::Yellow))
     }));
-    listed(frame, area, format!(" Alarms: {} ", state.alarms.len()), lines, " no shard is slow, entries lie evenly");
+    list(frame, area, format!(" Alarms: {} ", state.alarms.len()), lines, " no alarms, no skew");
 }
 
-/// Which ids get a large share of the lookups.
+/// Draws the ids that receive a large share of the lookups.
 pub(crate) fn hot(frame: &mut Frame<'_>, area: Rect, state: &State) {
-    let lines = state.hot.iter().map(|hot| {
+    let lines = state.hot_ids.iter().map(|hot| {
         let name: String = hot.id.chars().take(14).collect();
-        let share = format::share(hot.share);
-        Line::styled(format!(" {name:<14} {share:>5}, shard {}", hot.shard), strong(Color::Yellow))
+        let share = format::percent(hot.share);
+        Line::styled(format!(" {name:<14} {share:>5}, shard {}", hot.shard), bold(Color::Yellow))
     });
-    listed(frame, area, format!(" Hot ids: {} ", state.hot.len()), lines.collect(), " no id stands out");
+    list(frame, area, format!(" Hot ids: {} ", state.hot_ids.len()), lines.collect(), " no hot ids");
 }
 
-/// What has changed, the newest first.
+/// Draws the health changes, the newest first.
 pub(crate) fn changes(frame: &mut Frame<'_>, area: Rect, state: &State) {
-    let lines = state.changes.iter().map(|(when, what)| {
-        let when = Span::styled(format!(" {:>6} ", format::clock(*when)), Style::new().fg(Color::DarkGray));
-        Line::from(vec![when, Span::raw(what.clone())])
+    let lines = state.changes.iter().map(|(elapsed, change)| {
+        let time =
+            Span::styled(format!(" {:>6} ", format::minutes_seconds(*elapsed)), Style::new().fg(Color::DarkGray));
+        Line::from(vec![time, Span::raw(change.clone())])
     });
-    frame.render_widget(Paragraph::new(lines.collect::<Vec<_>>()).block(block(" What has changed ")), area);
+    frame.render_widget(Paragraph::new(lines.collect::<Vec<_>>()).block(block(" Health changes ")), area);
 }
 
-/// A list of which the end is counted if it does not fit.
-fn listed(frame: &mut Frame<'_>, area: Rect, title: String, mut lines: Vec<Line<'_>>, nothing: &'static str) {
-    let fit = usize::from(area.height.saturating_sub(2));
+/// Draws a list; entries that do not fit are counted in the last line.
+fn list(frame: &mut Frame<'_>, area: Rect, title: String, mut lines: Vec<Line<'_>>, empty: &'static str) {
+    let height = usize::from(area.height.saturating_sub(2));
     if lines.is_empty() {
-        lines.push(Line::styled(nothing, Style::new().fg(Color::Green)));
-    } else if lines.len() > fit {
-        let more = lines.len() - fit + 1;
-        lines.truncate(fit - 1);
-        lines.push(Line::styled(format!(" and {more} more"), strong(Color::Red)));
+        lines.push(Line::styled(empty, Style::new().fg(Color::Green)));
+    } else if lines.len() > height {
+        let more = lines.len() - height + 1;
+        lines.truncate(height - 1);
+        lines.push(Line::styled(format!(" and {more} more"), bold(Color::Red)));
     }
     frame.render_widget(Paragraph::new(lines).block(block(title)), area);
 }

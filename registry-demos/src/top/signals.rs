@@ -1,35 +1,40 @@
-//! Being told from outside to end: the terminal is given back then too.
+//! Termination signals, so that the terminal is restored when the process is told to exit.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether somebody has told this process to end.
+/// Records whether the process has received a termination signal.
 #[derive(Debug)]
-pub struct Told(Arc<AtomicBool>);
+pub struct Termination(Arc<AtomicBool>);
 
-impl Told {
-    /// Listens from now on; what ends a process by default does not end this one any more.
+impl Termination {
+    /// Starts to listen; from now on these signals no longer terminate the process by themselves.
+    ///
+    /// # Errors
+    ///
+    /// An I/O error when a handler cannot be installed or a thread cannot be started.
     pub fn listen() -> io::Result<Self> {
-        let told = Self(Arc::default());
-        let tell = Arc::clone(&told.0);
+        let termination = Self(Arc::default());
+        let requested = Arc::clone(&termination.0);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let end = runtime.block_on(async { signalled() })?;
+        let signal = runtime.block_on(async { signal() })?;
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-            runtime.block_on(end);
-            tell.store(true, Ordering::Relaxed);
+            runtime.block_on(signal);
+            requested.store(true, Ordering::Relaxed);
         })?;
-        Ok(told)
+        Ok(termination)
     }
 
-    pub fn to_end(&self) -> bool {
+    /// Returns whether a termination signal has been received.
+    pub fn is_requested(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// Waits for a signal that asks a process to end.
+/// Waits for a termination signal.
 #[cfg(unix)]
-fn signalled() -> io::Result<impl Future<Output = ()>> {
+fn signal() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -44,11 +49,11 @@ fn signalled() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Waits for a signal that asks a process to end.
+/// Waits for a termination signal.
 #[cfg(not(unix))]
-fn signalled() -> io::Result<impl Future<Output = ()>> {
+fn signal() -> io::Result<impl Future<Output = ()>> {
     Ok(async {
-        // Where there is no such thing, nobody is told, and nobody need be.
+        // An error means that there is no such signal here: the flag is then set at once, which only ends the program.
         let _ = tokio::signal::ctrl_c().await;
     })
 }

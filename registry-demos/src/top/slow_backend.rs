@@ -1,4 +1,5 @@
-//! What the registry of this program is made of: papaya with shards that can be made slow, and mailboxes that take all.
+//! The backend and the mailboxes of this program: papaya with shards that can be slowed down, and mailboxes that
+//! discard every message.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -9,84 +10,84 @@ use registry_core::{Backend, Contention, Key, NotInserted, Shard, State, Value};
 use registry_router::backends::Papaya;
 use registry_router::{Mailbox, MailboxFamily, TrySendError};
 
-use crate::top::controls::Slow;
+use crate::top::controls::SlowShards;
 
-/// What a slow shard takes, once in a while.
+/// How long a slow operation of a slow shard sleeps.
 const PAUSE: Duration = Duration::from_micros(200);
 
-/// Of so many operations of a slow shard, one is slow: more than the one in a hundred that raise an alarm.
-const ONE_IN: usize = 32;
+/// One in this many operations of a slow shard is slow: more than the one in a hundred that raises an alarm.
+const SLOW_EVERY: usize = 32;
 
-/// Papaya, with shards that can be made slow.
+/// Papaya, with shards that can be slowed down.
 #[derive(Debug, Default)]
-pub(crate) struct Slowed {
+pub(crate) struct SlowBackend {
     papaya: Papaya,
-    switch: Switch,
-    /// How many shards were made: first those of the servers' table, then those of the transports'.
-    made: AtomicUsize,
+    switch: SlowSwitch,
+    /// The number of shards created: first those of the servers' table, then those of the transports' table.
+    created: AtomicUsize,
 }
 
-impl Slowed {
-    pub(crate) fn new(switch: Switch) -> Self {
+impl SlowBackend {
+    pub(crate) fn new(switch: SlowSwitch) -> Self {
         Self { switch, ..Self::default() }
     }
 }
 
-/// Says which shards are slow.
+/// Selects which shards are slow.
 #[derive(Clone, Debug)]
-pub(crate) struct Switch(Arc<(usize, AtomicUsize)>);
+pub(crate) struct SlowSwitch(Arc<(usize, AtomicUsize)>);
 
-impl Switch {
-    /// For so many shards, none of which is slow.
+impl SlowSwitch {
+    /// Creates a switch for this number of shards, none of which is slow.
     pub(crate) fn new(shards: usize) -> Self {
-        Self(Arc::new((shards, AtomicUsize::new(Slow::Off as usize))))
+        Self(Arc::new((shards, AtomicUsize::new(SlowShards::Off as usize))))
     }
 
-    pub(crate) fn set(&self, slow: Slow) {
+    pub(crate) fn set(&self, slow: SlowShards) {
         self.0.1.store(slow as usize, Ordering::Relaxed);
     }
 
     fn includes(&self, shard: usize) -> bool {
         let now = self.0.1.load(Ordering::Relaxed);
-        [Slow::One, Slow::Most].iter().any(|&slow| now == slow as usize && slow.includes(shard, self.0.0))
+        [SlowShards::One, SlowShards::Most].iter().any(|&slow| now == slow as usize && slow.includes(shard, self.0.0))
     }
 }
 
-impl Default for Switch {
+impl Default for SlowSwitch {
     fn default() -> Self {
         Self::new(1)
     }
 }
 
-/// A shard of papaya that can be made slow.
-pub(crate) struct SlowedShard<T> {
+/// A shard of papaya that can be slowed down.
+pub(crate) struct SlowShard<T> {
     papaya: T,
-    switch: Switch,
+    switch: SlowSwitch,
     number: usize,
     calls: AtomicUsize,
 }
 
-impl<T> SlowedShard<T> {
+impl<T> SlowShard<T> {
     fn pause(&self) {
-        if self.switch.includes(self.number) && self.calls.fetch_add(1, Ordering::Relaxed).is_multiple_of(ONE_IN) {
+        if self.switch.includes(self.number) && self.calls.fetch_add(1, Ordering::Relaxed).is_multiple_of(SLOW_EVERY) {
             std::thread::sleep(PAUSE);
         }
     }
 }
 
-impl Backend for Slowed {
+impl Backend for SlowBackend {
     const NAME: &'static str = Papaya::NAME;
 
-    type Shard<K: Key, V: Value, S: State> = SlowedShard<<Papaya as Backend>::Shard<K, V, S>>;
+    type Shard<K: Key, V: Value, S: State> = SlowShard<<Papaya as Backend>::Shard<K, V, S>>;
 
     fn shard<K: Key, V: Value, S: State>(&self, capacity: usize) -> Self::Shard<K, V, S> {
-        let number = self.made.fetch_add(1, Ordering::Relaxed) % self.switch.0.0;
+        let number = self.created.fetch_add(1, Ordering::Relaxed) % self.switch.0.0;
         let (papaya, switch) = (self.papaya.shard(capacity), self.switch.clone());
-        SlowedShard { papaya, switch, number, calls: AtomicUsize::new(0) }
+        SlowShard { papaya, switch, number, calls: AtomicUsize::new(0) }
     }
 }
 
-impl<K: Key, V: Value, S: State, T: Shard<K, V, S>> Shard<K, V, S> for SlowedShard<T> {
+impl<K: Key, V: Value, S: State, T: Shard<K, V, S>> Shard<K, V, S> for SlowShard<T> {
     fn with<R>(&self, hash: u64, key: &[u8], read: impl FnOnce(&K, &V, &S) -> R) -> Option<R> {
         self.pause();
         self.papaya.with(hash, key, read)
@@ -122,19 +123,19 @@ impl<K: Key, V: Value, S: State, T: Shard<K, V, S>> Shard<K, V, S> for SlowedSha
     }
 }
 
-/// The family of mailboxes that take everything and keep nothing: this load is about the registry, not about queues.
+/// The family of mailboxes that discard every message: this load measures the registry, not queues.
 #[derive(Debug)]
-pub(crate) struct Sinks;
+pub(crate) struct DiscardFamily;
 
-impl MailboxFamily for Sinks {
-    type Mailbox<T: Send + 'static> = Sink;
+impl MailboxFamily for DiscardFamily {
+    type Mailbox<T: Send + 'static> = Discard;
 }
 
-/// A mailbox that takes everything and keeps nothing.
+/// A mailbox that discards every message.
 #[derive(Clone, Debug)]
-pub(crate) struct Sink;
+pub(crate) struct Discard;
 
-impl<T: Send + 'static> Mailbox<T> for Sink {
+impl<T: Send + 'static> Mailbox<T> for Discard {
     fn try_send(&self, _item: T) -> Result<(), TrySendError<T>> {
         Ok(())
     }

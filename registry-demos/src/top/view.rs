@@ -1,4 +1,4 @@
-//! A picture of a state: the same one for the same state and size, whatever it is drawn on.
+//! Renders a state: a pure function of the state and the size of the terminal.
 
 use ratatui::Frame;
 use ratatui::Terminal;
@@ -13,31 +13,31 @@ use crate::top::controls::Controls;
 use crate::top::state::State;
 use crate::top::{format, panels, shard_map};
 
-/// What fits on less is not worth reading.
-const LEAST: (u16, u16) = (80, 24);
+/// The minimum width and height.
+const MIN_SIZE: (u16, u16) = (80, 24);
 
-/// What the keys do, for those who ask for help.
+/// The description of the keys in the output of `--help`.
 pub const KEYS_HELP: &str = "\
 Keys:
-  + -   more or fewer threads that make load
-  C c   more or less coming and going of transports; much of it meets the caps
-  h     every second lookup is for one id, or none is
-  s     no shard is slow, one is, or most are, which closes admission
-  m     what the map of the shards shows: lookups, p99, entries
-  r     reset all figures; alarms and what is registered stay
+  + -   more or fewer load threads
+  C c   more or less churn of transports; high churn reaches the limits
+  h     every second lookup is for the same id: on or off
+  s     slow shards: off, one, or most, which closes admission
+  m     metric of the shard map: lookups, p99, entries
+  r     reset statistics; alarms and registrations stay
   q     quit; so do Esc and Ctrl-C
 
-Of the shards, each is told by its figure, by a bar that grows with its share of the most, and by a `!` if it is in
-alarm. Latencies are those of the last ten seconds, in n(ano), µ (micro) and m(illi)seconds.";
+For each shard the map shows the value, a bar scaled to the maximum, and `!` if the shard is in alarm. Latencies cover
+the last ten seconds, in n(ano), µ (micro) and m(illi)seconds.";
 
 /// Draws a state.
 pub fn draw(frame: &mut Frame<'_>, state: &State) {
     let area = frame.area();
-    if area.width < LEAST.0 || area.height < LEAST.1 {
+    if area.width < MIN_SIZE.0 || area.height < MIN_SIZE.1 {
         return too_small(frame, area);
     }
-    // What is left when everything has its place goes to what has changed, if it is enough to be read.
-    let changes = area.height - LEAST.1;
+    // Rows beyond the minimum show the health changes, if there are at least three.
+    let changes = area.height - MIN_SIZE.1;
     let changes = if changes < 3 { 0 } else { changes };
     let rows = Layout::vertical([
         Constraint::Length(1),
@@ -65,7 +65,11 @@ pub fn draw(frame: &mut Frame<'_>, state: &State) {
     frame.render_widget(keys_lines(&state.controls), keys);
 }
 
-/// A frame of a state as plain text, without spaces at the ends of lines.
+/// Renders a state as plain text, without trailing spaces.
+///
+/// # Errors
+///
+/// An error of the terminal backend.
 pub fn text(state: &State, width: u16, height: u16) -> anyhow::Result<String> {
     let mut terminal = Terminal::new(TestBackend::new(width, height))?;
     terminal.draw(|frame| draw(frame, state))?;
@@ -76,31 +80,33 @@ pub fn text(state: &State, width: u16, height: u16) -> anyhow::Result<String> {
 }
 
 fn too_small(frame: &mut Frame<'_>, area: Rect) {
-    let needed =
-        format!("This view needs {} x {}, the terminal has {} x {}.", LEAST.0, LEAST.1, area.width, area.height);
-    let lines = vec![Line::from(needed), Line::from("Make it larger, or press q to quit.")];
+    let needed = format!(
+        "This program needs {} x {}, the terminal has {} x {}.",
+        MIN_SIZE.0, MIN_SIZE.1, area.width, area.height
+    );
+    let lines = vec![Line::from(needed), Line::from("Enlarge the terminal, or press q to quit.")];
     frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: true }), area);
 }
 
 fn title_line(state: &State) -> Line<'static> {
     let State { backend, shards, .. } = state;
-    let count = |of: fn(&registry_router::ShardStats) -> usize| format::exact(state.sum(of));
+    let count = |gauge: fn(&registry_router::ShardStats) -> usize| format::grouped(state.sum(gauge));
     let shards = if *shards == 1 { "1 shard".to_owned() } else { format!("{shards} shards") };
     let (servers, transports) = (count(|shard| shard.servers), count(|shard| shard.transports));
     let bound = count(|shard| shard.bindings);
     Line::from(vec![
         Span::styled(" Registry ", Style::new().add_modifier(Modifier::REVERSED)),
-        Span::raw(format!(" {}  {backend}, {shards}", format::clock(state.elapsed))),
+        Span::raw(format!(" {}  {backend}, {shards}", format::minutes_seconds(state.elapsed))),
         Span::raw(format!("  {servers} servers  {transports} transports  {bound} bound")),
     ])
 }
 
 fn keys_lines(controls: &Controls) -> Paragraph<'static> {
     let Controls { threads, churn, hot, slow } = controls;
-    let key = |keys: &'static str, what: String| {
+    let key = |keys: &'static str, label: String| {
         [
             Span::styled(format!(" {keys} "), Style::new().add_modifier(Modifier::REVERSED)),
-            Span::raw(format!(" {what}  ")),
+            Span::raw(format!(" {label}  ")),
         ]
     };
     let hot = if *hot { "on" } else { "off" };
@@ -111,22 +117,22 @@ fn keys_lines(controls: &Controls) -> Paragraph<'static> {
         key("s", format!("slow shards: {}", slow.name())),
     ];
     let view =
-        [key("m", "measure of the map".to_owned()), key("r", "reset figures".to_owned()), key("q", "quit".to_owned())];
+        [key("m", "map metric".to_owned()), key("r", "reset statistics".to_owned()), key("q", "quit".to_owned())];
     Paragraph::new(vec![Line::from(load.concat()), Line::from(view.concat())])
 }
 
-pub fn block(title: impl Into<Line<'static>>) -> Block<'static> {
+pub(crate) fn block(title: impl Into<Line<'static>>) -> Block<'static> {
     Block::bordered().border_style(Style::new().fg(Color::DarkGray)).title(title)
 }
 
-pub fn strong(color: Color) -> Style {
+pub(crate) fn bold(color: Color) -> Style {
     Style::new().fg(color).add_modifier(Modifier::BOLD)
 }
 
-/// Whether new registrations are taken, in a word.
-pub fn word(admission: AdmissionState) -> Span<'static> {
+/// The admission state.
+pub(crate) fn admission_span(admission: AdmissionState) -> Span<'static> {
     match admission {
-        AdmissionState::Open => Span::styled("OPEN", strong(Color::Green)),
-        AdmissionState::Closed => Span::styled("CLOSED", strong(Color::Red)),
+        AdmissionState::Open => Span::styled("OPEN", bold(Color::Green)),
+        AdmissionState::Closed => Span::styled("CLOSED", bold(Color::Red)),
     }
 }

@@ -1,4 +1,4 @@
-//! Tests of both programs.
+//! The tests of the programs `top` and `mcp`.
 
 mod mcp;
 mod top;

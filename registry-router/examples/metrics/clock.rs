@@ -1,29 +1,29 @@
-//! A clock that goes on by a microsecond whenever somebody looks at it, so that every run tells the same figures.
+//! A clock that advances by a microsecond at every read, so that every run exports the same values.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use registry_router::Clock;
 
-/// A clock; clones are the same one.
+/// A clock that is advanced by its readers; clones share the time.
 #[derive(Clone, Debug)]
-pub(crate) struct Ticking(Arc<Mutex<Instant>>);
+pub(crate) struct ManualClock(Arc<Mutex<Instant>>);
 
-impl Ticking {
+impl ManualClock {
     pub(crate) fn new() -> Self {
         Self(Arc::new(Mutex::new(Instant::now())))
     }
 
-    /// Lets so much time pass, and says what time it is then.
-    pub(crate) fn pass(&self, time: Duration) -> Instant {
+    /// Advances the clock and returns the new time.
+    pub(crate) fn advance(&self, time: Duration) -> Instant {
         let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *now += time;
         *now
     }
 }
 
-impl Clock for Ticking {
+impl Clock for ManualClock {
     fn now(&self) -> Instant {
-        self.pass(Duration::from_micros(1))
+        self.advance(Duration::from_micros(1))
     }
 }
