@@ -11,15 +11,14 @@ use registry_router::{Inbox, Registry, ToServer, ToTransport, TransportLease, ma
 
 type Chat = Registry<String>;
 
+/// A connection is registered for as long as its lease exists and its inbox is open.
+type Connection = (TransportLease, Inbox<ToTransport<String>>);
+
 /// The number of unread messages after which a connection is disconnected.
 const BACKLOG: usize = 2;
 
 /// Connects a user to a room.
-fn connect(
-    chat: &Chat,
-    user: &str,
-    room: &str,
-) -> Result<(TransportLease, Inbox<ToTransport<String>>), Box<dyn Error>> {
+fn connect(chat: &Chat, user: &str, room: &str) -> Result<Connection, Box<dyn Error>> {
     let (mailbox, inbox) = mailbox(BACKLOG);
     Ok((chat.register_transport_bound_to(user, mailbox, (), room)?, inbox))
 }

@@ -65,8 +65,8 @@ impl MessageLog {
         self.write(|sent| *sent.routed.entry((to, method.to_owned())).or_default() += 1);
     }
 
-    pub(crate) fn undelivered(&self, to: Recipient, method: &str, why: UndeliveredReason) {
-        self.write(|sent| *sent.undelivered.entry((to, method.to_owned(), why)).or_default() += 1);
+    pub(crate) fn undelivered(&self, to: Recipient, method: &str, reason: UndeliveredReason) {
+        self.write(|sent| *sent.undelivered.entry((to, method.to_owned(), reason)).or_default() += 1);
     }
 
     pub(crate) fn full(&self) {
