@@ -201,7 +201,7 @@ impl<'a, B: Backend> On<'a, B> {
         }
         self.fixture.drain_all();
         Box::new(move |start: usize, operations: usize| {
-            time_mut(&mut routes, start, operations, |route| registry.route_through(route, 1))
+            time_mut(&mut routes, start, operations, |route| route.try_send(registry, 1))
         })
     }
 

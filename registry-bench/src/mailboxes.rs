@@ -16,7 +16,9 @@ use std::task::{Context, Waker};
 use std::time::Instant;
 
 use anyhow::{Result, bail, ensure};
-use registry_router::{FlumeInbox, FlumeMailbox, Inbox, Mailbox, ToServer, TokioMailbox, flume_mailbox, try_mailbox};
+use registry_router::{
+    FlumeInbox, FlumeMailbox, Inbox, Mailbox, ToServer, TokioMailbox, try_flume_mailbox, try_mailbox,
+};
 
 use crate::fixture::{Counts, Fixture, Message};
 use crate::record::Idle;
@@ -76,11 +78,11 @@ impl Family for Flume {
     type Inbox = FlumeInbox<Item>;
 
     fn open(capacity: usize) -> Result<(Self::Mailbox, Self::Inbox)> {
-        Ok(flume_mailbox(capacity)?)
+        Ok(try_flume_mailbox(capacity)?)
     }
 
     fn try_recv(inbox: &mut Self::Inbox) -> Option<Item> {
-        inbox.try_recv()
+        inbox.try_recv().ok()
     }
 
     async fn recv(inbox: &mut Self::Inbox) -> Option<Item> {

@@ -103,18 +103,18 @@ fn expected_series<B: Backend>(registry: &Registry<u64, B>) -> Expected {
         let total =
             |shard: &ShardStats| if operation == Operation::Read { shard.reads_total } else { shard.writes_total };
         let (latency, label) = (registry.latency(operation), ("operation", name));
-        for (quantile, ns) in [
-            ("0.5", latency.p50_ns),
-            ("0.95", latency.p95_ns),
-            ("0.99", latency.p99_ns),
-            ("0.999", latency.p999_ns),
-            ("1", latency.max_ns),
+        for (stat, ns) in [
+            ("p50", latency.p50_ns),
+            ("p95", latency.p95_ns),
+            ("p99", latency.p99_ns),
+            ("p999", latency.p999_ns),
+            ("max", latency.max_ns),
         ] {
-            expected.gauge("registry_operation_seconds", &[label, ("quantile", quantile)], seconds(ns));
+            expected.gauge("registry_operation_latency_seconds", &[label, ("stat", stat)], seconds(ns));
         }
         expected.gauge("registry_latency_samples", &[label], latency.count as f64);
         expected.counter(
-            "registry_operation_seconds_count",
+            "registry_operations_timed_total",
             &[label],
             stats.iter().map(|shard| total(shard).count).sum(),
         );
@@ -122,7 +122,7 @@ fn expected_series<B: Backend>(registry: &Registry<u64, B>) -> Expected {
         for total in stats.iter().map(total) {
             sum_ns += total.count as f64 * total.mean_ns;
         }
-        expected.gauge("registry_operation_seconds_sum", &[label], sum_ns / 1e9);
+        expected.gauge("registry_operations_timed_seconds", &[label], sum_ns / 1e9);
     }
     expected.gauge("registry_latency_window_seconds", &[], 10.0);
     expected.gauge("registry_cleanup_lag_max_seconds", &[], seconds(registry.latency(Operation::CleanUp).max_ns));

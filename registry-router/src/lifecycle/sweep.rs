@@ -191,7 +191,7 @@ where
             let incarnation = Some(incarnation).filter(|_| !SeededBug::SweepRemovesByName.is_on());
             // A sender may have removed it meanwhile.
             if self.unregister::<I>(self.location(id.as_ref()), id.as_ref(), incarnation) {
-                self.probe.event(shard, Event::SweepReport);
+                self.probe.event(shard, Event::Swept);
                 self.probe.record_latency(shard, Operation::CleanUp, before, now);
                 ended += 1;
             }

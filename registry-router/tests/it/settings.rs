@@ -73,7 +73,7 @@ fn an_empty_label_limit_is_an_error() {
 
 #[test]
 fn infinite_settings_are_errors() {
-    let hot = HotRule { min_fair_ratio: f64::INFINITY, ..HotRule::default() };
+    let hot = HotRule::default().with_min_fair_ratio(f64::INFINITY);
     let error = builder().health(HealthSettings { hot, ..HealthSettings::default() }).build().unwrap_err();
     assert!(matches!(error, BuildError::Setting { name: "health.hot.min_fair_ratio", .. }), "{error}");
 }

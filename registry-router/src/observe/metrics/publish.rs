@@ -123,14 +123,14 @@ impl Publisher<'_> {
     fn latencies(&self, stats: &[ShardStats], latencies: &[(&str, LatencyStats)]) {
         for (operation, latency) in latencies {
             let operation = ("operation", *operation);
-            for (quantile, ns) in [
-                ("0.5", latency.p50_ns),
-                ("0.95", latency.p95_ns),
-                ("0.99", latency.p99_ns),
-                ("0.999", latency.p999_ns),
-                ("1", latency.max_ns),
+            for (stat, ns) in [
+                ("p50", latency.p50_ns),
+                ("p95", latency.p95_ns),
+                ("p99", latency.p99_ns),
+                ("p999", latency.p999_ns),
+                ("max", latency.max_ns),
             ] {
-                self.set(&table::LATENCY, &[operation, ("quantile", quantile)], seconds(ns));
+                self.set(&table::LATENCY, &[operation, ("stat", stat)], seconds(ns));
             }
             self.set(&table::SAMPLES, &[operation], latency.count as f64);
         }

@@ -84,18 +84,18 @@ table! {
         "Messages to registered receivers: delivered, or returned because the mailbox was full or closed.";
     SWEPT = Counter "registry_swept_total" Count []
         "Dead registrations removed by sweeps.";
-    LATENCY = Gauge "registry_operation_seconds" Seconds ["operation", "quantile"]
-        "Latency in the window, over all shards; the quantile 1 is the maximum.";
+    LATENCY = Gauge "registry_operation_latency_seconds" Seconds ["operation", "stat"]
+        "Latency in the window, over all shards: percentiles, and the maximum.";
     SAMPLES = Gauge "registry_latency_samples" Count ["operation"]
         "Timed operations in the window: a sample of the lookups, and all writes.";
     SHARD_P99 = Gauge "registry_shard_latency_p99_seconds" Seconds ["operation", "shard"]
         "99th percentile of the latency in the window, by shard.";
     WINDOW = Gauge "registry_latency_window_seconds" Seconds []
         "The maximum length of the latency window.";
-    LATENCY_COUNT = Counter "registry_operation_seconds_count" Count ["operation"]
+    LATENCY_COUNT = Counter "registry_operations_timed_total" Count ["operation"]
         "Timed operations since the start.";
-    LATENCY_SUM = Gauge "registry_operation_seconds_sum" Seconds ["operation"]
-        "Sum of the latencies of timed operations since the start; its rate divided by that of registry_operation_seconds_count is the mean.";
+    LATENCY_SUM = Gauge "registry_operations_timed_seconds" Seconds ["operation"]
+        "Sum of the latencies of timed operations since the start; its rate divided by that of registry_operations_timed_total is the mean.";
     CLEANUP_LAG = Gauge "registry_cleanup_lag_max_seconds" Seconds []
         "Upper bound on how long an entry removed by a sweep in the window had been dead.";
     ALARM = Gauge "registry_shard_alarm" Count ["shard"]
@@ -133,13 +133,8 @@ mod tests {
                 name.starts_with("registry_")
                     && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit())
             );
-            // The components of a summary share its name.
-            let summary = name.strip_suffix("_sum").or(name.strip_suffix("_count"));
-            let counts = name.ends_with("_total") || name.ends_with("_count");
-            assert_eq!(*kind == Kind::Counter, counts, "{name}");
-            let seconds = summary.unwrap_or(name).ends_with("_seconds") && !name.ends_with("_count");
-            assert_eq!(*unit == Unit::Seconds, seconds, "{name}");
-            assert!(summary.is_none_or(|summary| ALL.iter().any(|metric| metric.name == summary)), "{name}");
+            assert_eq!(*kind == Kind::Counter, name.ends_with("_total"), "{name}");
+            assert_eq!(*unit == Unit::Seconds, name.ends_with("_seconds"), "{name}");
             assert!(matches!(unit, Unit::Seconds | Unit::Count), "{name}");
             assert!(metric.help.ends_with('.'), "{name}");
         }

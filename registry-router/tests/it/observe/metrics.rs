@@ -88,8 +88,8 @@ fn exported_counters_are_monotonic_and_exact_across_resets<B: Backend>(shards: u
         let now = scrape(&one);
         assert_eq!(sum(&now, "registry_lookups_total"), f64::from(lookups));
         assert_eq!(sum(&now, "registry_registrations_total"), 1.0);
-        let timed = now[r#"registry_operation_seconds_count {"operation": "lookup"}"#].1;
-        let seconds = now[r#"registry_operation_seconds_sum {"operation": "lookup"}"#].1;
+        let timed = now[r#"registry_operations_timed_total {"operation": "lookup"}"#].1;
+        let seconds = now[r#"registry_operations_timed_seconds {"operation": "lookup"}"#].1;
         assert_eq!(timed, f64::from(lookups));
         assert!((seconds - f64::from(lookups) / 1_000.0).abs() < 1e-9, "{seconds}");
         for (series, (is_counter, value)) in &now {
