@@ -12,7 +12,7 @@ pub const END: &str = "<!-- end of what is written -->";
 
 /// The advice on each backend: the one column that is not measured, so it must not state figures.
 const ADVICE: [(&str, &str); 5] = [
-    ("papaya", "**The default.** Reads wait for nobody and write nothing shared: many cores, hot ids, steady tails."),
+    ("papaya", "**The default.** Reads never wait and write nothing shared: many cores, hot ids, steady tails."),
     ("dashmap", "Few cores, much coming and going, little memory. Readers wait while half a shard is written."),
     (
         "left-right",

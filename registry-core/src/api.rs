@@ -54,10 +54,10 @@ pub trait Directory {
     /// The transports that `select` takes: each that is there throughout, none twice, in no order.
     fn select_transports(&self, select: Select<'_>) -> Vec<EntryInfo<TransportId>>;
 
-    /// How many servers there are: exact when nobody writes.
+    /// How many servers there are: exact while no write is running.
     fn server_count(&self) -> usize;
 
-    /// How many transports there are: exact when nobody writes.
+    /// How many transports there are: exact while no write is running.
     fn transport_count(&self) -> usize;
 }
 
@@ -170,10 +170,10 @@ pub trait Register: Directory {
         I: TryInto<TransportId>,
         I::Error: Into<InvalidId>;
 
-    /// Ends a server's registration, whoever owns it, and says whether there was one.
+    /// Ends a server's registration, regardless of its owner, and says whether there was one.
     fn unregister_server(&self, id: impl AsId<ServerId>) -> bool;
 
-    /// Ends a transport's registration, whoever owns it, and says whether there was one.
+    /// Ends a transport's registration, regardless of its owner, and says whether there was one.
     fn unregister_transport(&self, id: impl AsId<TransportId>) -> bool;
 }
 

@@ -101,6 +101,6 @@ pub struct LimitCount {
 impl fmt::Display for LimitUsage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { limit, max, hits, .. } = self;
-        write!(f, "{max} {limit}, turned away {hits} so far")
+        write!(f, "{max} {limit}, refused {hits} so far")
     }
 }

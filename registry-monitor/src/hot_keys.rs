@@ -18,6 +18,8 @@ mod space_saving;
 pub(crate) struct HotKeys {
     /// A copy of the number of the newest slice that is read without the lock.
     slice: AtomicU64,
+    /// The slice of the last sampled lookup that has ended. Older than the newest one while instants are late.
+    present: AtomicU64,
     sketches: CachePadded<Mutex<Sketches>>,
 }
 
@@ -30,15 +32,23 @@ struct Sketches {
 }
 
 impl HotKeys {
-    /// Counts a lookup in the newest slice.
+    /// Counts a lookup in the present slice, unless that has left the window.
     pub(crate) fn record(&self, kind: Kind, shard: usize, id: &[u8]) {
-        self.try_with(|sketches| sketches.current.record(kind, shard, id));
+        let present = self.present.load(Ordering::Relaxed);
+        self.try_with(|sketches| match sketches.slice.saturating_sub(present) {
+            0 => sketches.current.record(kind, shard, id),
+            1 => sketches.previous.record(kind, shard, id),
+            _ => {}
+        });
     }
 
-    /// Advances to a slice, unless it is older than the newest one.
+    /// Makes a slice the present one, and advances to it unless it is older than the newest one.
     ///
     /// Samples come without an instant. The end of the sampled lookup, which has one, calls this soon enough.
     pub(crate) fn advance_to(&self, slice: u64) {
+        if slice != self.present.load(Ordering::Relaxed) {
+            self.present.store(slice, Ordering::Relaxed);
+        }
         if slice > self.slice.load(Ordering::Relaxed) {
             self.try_with(|sketches| {
                 sketches.advance_to(slice);
@@ -121,6 +131,19 @@ mod tests {
         assert_eq!(hot.snapshot(2).len(), 2, "kinds are counted separately");
         hot.advance_to(9);
         assert_eq!(shares(&hot, 9), []);
+    }
+
+    #[test]
+    fn late_samples_count_in_their_own_slice() {
+        let hot = HotKeys::default();
+        // An instant that was ahead by a window, and then the samples of that window.
+        hot.advance_to(9);
+        for slice in [7, 8, 9] {
+            hot.advance_to(slice);
+            (0..10).for_each(|_| hot.record(Kind::Server, 1, b"a"));
+            assert_eq!(hot.snapshot(9).iter().map(|hot| hot.samples).sum::<u64>(), 10 * (slice - 7), "slice {slice}");
+        }
+        assert_eq!(hot.snapshot(10)[0].samples, 10, "those of slice 9");
     }
 
     #[test]

@@ -191,7 +191,7 @@ mod tests {
         let (transport, server) = (&kameo.names.transports[0], &kameo.names.servers[7]);
         let access = OverKameo { kameo: &kameo, registrant: found.clone() };
         assert_eq!(access.bind(transport, server), Ok(()));
-        assert_eq!(access.bind(transport, &"nobody".to_owned()), Err("it was not found".to_owned()));
+        assert_eq!(access.bind(transport, &"absent".to_owned()), Err("it was not found".to_owned()));
         assert_eq!(kameo.bindings.get(transport).map(|bound| bound.id()), Some(found.id()));
     }
 }

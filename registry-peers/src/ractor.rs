@@ -243,7 +243,7 @@ mod tests {
 
         let (transport, server) = (&ractor.names.transports[0], &ractor.names.servers[7]);
         assert_eq!(access.bind(transport, server), Ok(()));
-        assert_eq!(access.bind(transport, &"nobody".to_owned()), Err("it was not found".to_owned()));
+        assert_eq!(access.bind(transport, &"absent".to_owned()), Err("it was not found".to_owned()));
         assert_eq!(ractor.bindings.get(transport).map(|bound| bound.get_id()), Some(found.get_id()));
     }
 }

@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-/// Somebody asked for something impossible; the text is empty if that has been said already.
+/// Invalid arguments; the text is empty if a child process has printed it already.
 #[derive(Debug)]
 pub(crate) struct Usage(pub(crate) String);
 

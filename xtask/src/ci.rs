@@ -212,7 +212,7 @@ fn written(write: impl FnOnce(PathBuf) -> Result<()>) -> Result<serde_json::Valu
     let file = std::env::temp_dir().join(format!("registry-ci-{}.json", std::process::id()));
     let outcome = write(file.clone());
     let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()));
-    // What failed may have written it or not; nobody needs it any more.
+    // A failed run may or may not have written it.
     let _ = std::fs::remove_file(&file);
     outcome?;
     serde_json::from_str(&text?).context("the document is JSON")

@@ -20,7 +20,7 @@ pub(crate) const PATCH: &str = "registry-verify/seeded.patch";
 ///
 /// # Errors
 ///
-/// Fails if the patch does not apply: whoever changes the patched lines of the router updates it.
+/// Fails if the patch does not apply. A change to the patched lines of the router has to update it.
 pub(crate) fn workspace(target: &Path) -> Result<PathBuf> {
     let (root, folder) = (root()?, target.join("seeded"));
     let (staging, source) = (folder.join("staging"), folder.join("source"));

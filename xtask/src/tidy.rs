@@ -13,16 +13,17 @@ const MOST_LINES: usize = 600;
 
 /// Which crates of the workspace each crate may depend on, tests included; a crate that is not named may on all but the
 /// last.
-const ARROWS: [(&str, &[&str]); 5] = [
+const ARROWS: [(&str, &[&str]); 6] = [
     ("registry-core", &[]),
-    ("registry-backends", &["registry-core"]),
+    ("registry-conformance", &["registry-core"]),
+    ("registry-backends", &["registry-core", "registry-conformance"]),
     ("registry-monitor", &["registry-core"]),
     ("registry-router", &["registry-core", "registry-backends", "registry-monitor"]),
     ("xtask", &[]),
 ];
 
 /// Nobody depends on these.
-const ENDS: [&str; 4] = ["registry-bench", "registry-peers", "registry-verify", "xtask"];
+const ENDS: [&str; 5] = ["registry-bench", "registry-demos", "registry-peers", "registry-verify", "xtask"];
 
 /// But peers are measured by the same means as ours.
 const BUT: (&str, &str) = ("registry-peers", "registry-bench");

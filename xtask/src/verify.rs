@@ -59,7 +59,7 @@ impl Verify {
             return cargo::run(programs.command(PROGRAM).arg("list"));
         }
         let seed = self.seed.map_or_else(clock, Ok)?;
-        // Before the second build, so that whoever asked for something impossible does not wait for it.
+        // Before the second build, so that invalid arguments are reported without waiting for it.
         let plan: steps::Plan = steps::ask(programs.command(PROGRAM).arg("plan").args(self.wish(seed)))?;
         let apart = target.join("shuttle");
         if plan.steps.iter().any(|step| step.program == SCHEDULES) {

@@ -60,7 +60,7 @@ fn out_of_range_health_rules_are_errors() {
     assert_eq!(health(HealthSettings { close_above: 1.5, ..HealthSettings::default() }), "health.close_above");
     assert_eq!(health(HealthSettings { reopen_at: 0.9, ..HealthSettings::default() }), "health.reopen_at");
     let monitor = |recent_writes| MonitorSettings { recent_writes, ..MonitorSettings::default() };
-    assert_eq!([0, 1_001].map(|last| name(builder().monitor(monitor(last)))), ["monitor.last_writes"; 2]);
+    assert_eq!([0, 1_001].map(|last| name(builder().monitor(monitor(last)))), ["monitor.recent_writes"; 2]);
     assert!(builder().alarm(AlarmRule::mean_of_last_writes()).build().is_ok());
 }
 
