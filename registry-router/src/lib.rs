@@ -74,10 +74,6 @@ mod mailbox;
 mod observe;
 mod registry;
 mod routing;
-#[cfg(shuttle)]
-pub mod seeded;
-#[cfg(not(shuttle))]
-mod seeded;
 mod shared;
 mod storage;
 mod sync;

@@ -1,5 +1,7 @@
 //! Explores thread schedules of the router's protocols, and checks that seeded bugs are found.
 //!
+//! The seeded bugs are in a patched copy of the router, which `cargo xtask verify` builds with `--cfg seeded`.
+//!
 //! Compiled only with `--cfg shuttle`, which replaces the locks and atomics of the router and of the reference backend
 //! by those of a scheduler that picks the next thread at each of them. Two kinds of schedules alternate: uniformly
 //! random ones, and those of *probabilistic concurrency testing* with few context switches at random points, which find
@@ -16,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use registry_core::Backend;
+#[cfg(seeded)]
 use registry_router::seeded::SeededBug;
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::{Config, FailurePersistence, Runner};
@@ -31,6 +34,7 @@ pub use scheduler_locked::SchedulerLocked;
 const ROUND: usize = 200;
 
 /// The number of rounds of each protocol within which a seeded bug must be found.
+#[cfg(seeded)]
 const ROUNDS_PER_BUG: u64 = 25;
 
 /// The context switches of a schedule of the second kind.
@@ -40,6 +44,7 @@ const CHANGES: usize = 3;
 pub fn run<B: Backend>(seed: u64, budget: Duration) -> CheckReport {
     let began = Instant::now();
     let mut report = CheckReport::of(B::NAME);
+    #[cfg(seeded)]
     find_seeded_bugs::<B>(seed, &mut report);
     let checked = CHECKED_CALLS.load(Ordering::Relaxed);
     for round in 0.. {
@@ -63,6 +68,7 @@ pub fn run<B: Backend>(seed: u64, budget: Duration) -> CheckReport {
 }
 
 /// Enables each seeded bug in turn, and looks for it.
+#[cfg(seeded)]
 fn find_seeded_bugs<B: Backend>(seed: u64, report: &mut CheckReport) {
     for bug in SeededBug::ALL {
         bug.switch_on();
@@ -94,6 +100,7 @@ enum Suppressed {
     /// Only the encoded schedule, which is useless without the program.
     Schedules,
     /// Everything, because the failure is intended.
+    #[cfg_attr(not(seeded), expect(dead_code, reason = "no failure is intended without seeded bugs"))]
     All,
 }
 

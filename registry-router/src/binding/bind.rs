@@ -8,7 +8,6 @@ use crate::binding::group::Group;
 use crate::binding::slot::Joined;
 use crate::endpoint::is_dead;
 use crate::registry::{Inner, Registry};
-use crate::seeded::SeededBug;
 use crate::storage::table::Location;
 
 impl<M, B, X, P> Registry<M, B, X, P>
@@ -183,10 +182,6 @@ where
 
     fn bind(&self, location: Location, transport: &[u8], server: &[u8]) -> Result<(), BindError> {
         let group = self.inner.group_of_server(server).ok_or(BindError::ServerNotFound)?;
-        if SeededBug::BindChecksThenWrites.is_on() {
-            let checked = self.inner.find(transport, |id: &TransportId, record, _| (record.incarnation, id.clone()));
-            checked.map(|(incarnation, id)| group.add(incarnation, id).is_ok());
-        }
         let joined = self
             .inner
             .find(transport, |id: &TransportId, record, slot| slot.join(id, record.incarnation, &group))

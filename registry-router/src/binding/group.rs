@@ -17,7 +17,6 @@ use registry_core::{BindError, Incarnation, ServerId, TransportId};
 use crate::binding::counts::BindingCounts;
 use crate::binding::members::{Members, incarnation_of, key};
 use crate::binding::token::BindingToken;
-use crate::seeded::SeededBug;
 use crate::sync::{AtomicBool, Mutex, MutexGuard};
 
 /// The transports bound to one registration of a server.
@@ -56,7 +55,7 @@ impl Group {
     /// Adds a transport, unless the group is closed or full. Idempotent.
     pub(crate) fn add(&self, incarnation: Incarnation, transport: TransportId) -> Result<(), BindError> {
         let mut members = self.lock();
-        if !self.is_open() && !SeededBug::BindJoinsTheDead.is_on() {
+        if !self.is_open() {
             return Err(BindError::ServerNotFound);
         }
         if !members.ids.contains_key(&key(incarnation)) {

@@ -9,7 +9,6 @@ use crate::binding::counts::BindingCounts;
 use crate::binding::group::Group;
 use crate::binding::members::Members;
 use crate::binding::token::BindingToken;
-use crate::seeded::SeededBug;
 use crate::sync::{Global, Mutex, MutexGuard};
 
 /// The binding state of one registration.
@@ -97,7 +96,7 @@ impl BindingSlot {
     /// The server's registration can end during the call, because that does not wait for its transports.
     pub(crate) fn while_in<R>(&self, group: &Arc<Group>, act: impl FnOnce() -> R) -> Option<R> {
         let state = self.lock();
-        (state.is_bound_to(group) || SeededBug::BroadcastAsksNobody.is_on()).then(act)
+        state.is_bound_to(group).then(act)
     }
 
     /// Marks a server's registration as ended and ends its bindings, all at one instant.
@@ -109,9 +108,6 @@ impl BindingSlot {
     pub(crate) fn end_server(&self) -> Option<Members> {
         let mut state = self.lock();
         let group = state.end()?;
-        if SeededBug::DeathForgetsBindings.is_on() {
-            return None;
-        }
         Some(group.close())
     }
 
@@ -119,9 +115,6 @@ impl BindingSlot {
     pub(crate) fn end_transport(&self, incarnation: Incarnation) {
         let mut state = self.lock();
         let group = state.end();
-        if SeededBug::DeathForgetsReverseIndex.is_on() {
-            return;
-        }
         if let Some(group) = group {
             group.remove(incarnation);
         }

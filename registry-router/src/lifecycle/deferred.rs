@@ -11,7 +11,6 @@ use registry_core::{Backend, Incarnation, Kind, MailboxFamily, Probe, ServerId, 
 use crate::binding::members::{DetachedMembers, Members};
 use crate::endpoint::Endpoint;
 use crate::registry::Inner;
-use crate::seeded::SeededBug;
 use crate::storage::table::Location;
 use crate::sync::{Mutex, MutexGuard};
 
@@ -113,8 +112,7 @@ where
         if reentrancy::is_active() {
             self.deferred.push(DeferredEnd { kind: I::KIND, location, id: id.into(), incarnation });
         } else {
-            let incarnation = Some(incarnation).filter(|_| !SeededBug::ClosedRemovesByName.is_on());
-            self.unregister::<I>(location, id, incarnation);
+            self.unregister::<I>(location, id, Some(incarnation));
             self.settle();
         }
     }

@@ -14,7 +14,6 @@ use crate::lifecycle::join_guard::JoinGuard;
 use crate::lifecycle::lease::{Lease, LeaseOwner, ServerLease, TransportLease};
 use crate::observe::events;
 use crate::registry::{Inner, Registry, ServerMailbox, TransportMailbox};
-use crate::seeded::SeededBug;
 use crate::storage::record::Record;
 use crate::storage::table::Location;
 
@@ -273,9 +272,6 @@ where
             let holder = |_: &I, record: &Record<_>, _: &BindingSlot| (record.incarnation, is_dead::<I, M, X>(record));
             match table.peek(location, id.as_ref(), holder) {
                 Some((by, false)) => {
-                    if let Some(guard) = guard.filter(|_| SeededBug::FailedBirthStaysBound.is_on()) {
-                        let _ = guard.group.add(self.next_incarnation(), guard.transport.clone());
-                    }
                     return Err((record, RegisterErrorKind::Taken { by }));
                 }
                 Some((dead, true)) => {

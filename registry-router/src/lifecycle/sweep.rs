@@ -9,7 +9,6 @@ use tokio::time::MissedTickBehavior;
 use crate::endpoint::{Endpoint, is_dead};
 use crate::observe::events;
 use crate::registry::{Inner, Registry};
-use crate::seeded::SeededBug;
 use crate::sync::Mutex;
 
 /// The number of registrations that a sweep removed.
@@ -188,9 +187,8 @@ where
         });
         let mut ended = 0;
         for (id, incarnation) in dead {
-            let incarnation = Some(incarnation).filter(|_| !SeededBug::SweepRemovesByName.is_on());
             // A sender may have removed it meanwhile.
-            if self.unregister::<I>(self.location(id.as_ref()), id.as_ref(), incarnation) {
+            if self.unregister::<I>(self.location(id.as_ref()), id.as_ref(), Some(incarnation)) {
                 self.probe.event(shard, Event::Swept);
                 self.probe.record_latency(shard, Operation::CleanUp, before, now);
                 ended += 1;

@@ -4,7 +4,6 @@ use registry_core::{AsId, Backend, Event, Incarnation, MailboxFamily, Metadata, 
 
 use crate::endpoint::Endpoint;
 use crate::registry::{Inner, Registry};
-use crate::seeded::SeededBug;
 use crate::storage::table::Location;
 
 impl<M, B, X, P> Registry<M, B, X, P>
@@ -115,10 +114,6 @@ where
         id: &[u8],
         incarnation: Option<Incarnation>,
     ) -> Option<Metadata> {
-        let incarnation = incarnation.filter(|_| !SeededBug::RemovalIgnoresIncarnation.is_on());
-        if SeededBug::DeathToldTooEarly.is_on() {
-            self.probe.event(location.shard, Event::Removed);
-        }
         let mut ended = None;
         // There may be very many members, so they are dropped after the shard is unlocked.
         let mut detached = Vec::new();

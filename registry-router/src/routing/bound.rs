@@ -12,7 +12,6 @@ use crate::binding::token::BindingToken;
 use crate::mailbox::{Tokio, is_large};
 use crate::registry::{Inner, Registry, RegistryId, ServerMailbox};
 use crate::routing::delivery::{ByValue, Carrier, PendingDelivery, fail};
-use crate::seeded::SeededBug;
 use crate::storage::table::Location;
 
 /// A route from a transport to the server that it is bound to, cached between messages.
@@ -249,7 +248,7 @@ impl<M: Send + 'static, X: MailboxFamily> CachedRoute<M, X> {
     /// Returns whether the binding still holds: its transport has not left the group, and the group is open.
     #[inline]
     fn holds(&self) -> bool {
-        (self.token.holds() && self.group.is_open()) || SeededBug::RememberedRouteAsksNobody.is_on()
+        self.token.holds() && self.group.is_open()
     }
 }
 

@@ -13,7 +13,6 @@ use registry_core::{
 use crate::endpoint::{DeliveryTo, Endpoint, MailboxOf};
 use crate::registry::{Inner, Registry, ServerMailbox, TransportMailbox};
 use crate::routing::delivery::fail;
-use crate::seeded::SeededBug;
 
 impl<M, B, X, P> Registry<M, B, X, P>
 where
@@ -160,10 +159,7 @@ where
         let Some(found) = self.registered(location, id, |id: &I, record, _| record.entry(id).to_entry()) else {
             return Err(SendError::NotFound(delivery));
         };
-        let is_current = || {
-            let holds = I::table(self).holds(location, id, found.incarnation);
-            holds || SeededBug::WaiterIgnoresTheEnd.is_on()
-        };
+        let is_current = || I::table(self).holds(location, id, found.incarnation);
         let mut permit = pin!(timeout(limit, found.mailbox.reserve()));
         let permit = match poll_once(permit.as_mut()).await {
             Poll::Ready(permit) => Some(permit),
