@@ -197,7 +197,7 @@ impl<'a, B: Backend> On<'a, B> {
         let mut routes: Vec<BoundRoute<Message>> = self.pairs(thread, threads).into_iter().map(of).collect();
         // The first message resolves the route.
         for route in &mut routes {
-            route.try_send(&registry, 1).expect("the mailboxes are empty");
+            route.try_send(registry, 1).expect("the mailboxes are empty");
         }
         self.fixture.drain_all();
         Box::new(move |start: usize, operations: usize| {

@@ -44,6 +44,8 @@ enum Gate {
     Rules,
     /// Every bench, every workload and every ratio, as short as can be.
     BenchSmoke,
+    /// What would be published; the packages are not built.
+    Package,
 }
 
 /// The crates that have features which a user may choose.
@@ -83,7 +85,27 @@ fn pass(gate: Gate) -> Result<()> {
         Gate::Instructions => Instructions::default().run(),
         Gate::Rules => rules::run(),
         Gate::BenchSmoke => bench_smoke(),
+        Gate::Package => package(),
     }
+}
+
+/// The crates that are published, in the order of their dependencies.
+const PUBLISHED: [&str; 5] =
+    ["registry-core", "registry-conformance", "registry-backends", "registry-monitor", "registry-router"];
+
+/// Packages what would be published, and checks that the licence texts and a readme are in it.
+fn package() -> Result<()> {
+    let packages = PUBLISHED.iter().flat_map(|name| ["--package", name]);
+    // A checkout that is tested may have changes.
+    cargo::run(cargo()?.args(["package", "--no-verify", "--allow-dirty"]).args(packages))?;
+    for name in PUBLISHED {
+        let list = cargo::output(cargo()?.args(["package", "--list", "--allow-dirty", "--package", name]))?;
+        let files = String::from_utf8(list.stdout).context("paths are text")?;
+        for file in ["LICENSE-APACHE", "LICENSE-MIT", "README.md"] {
+            ensure!(files.lines().any(|line| line == file), "the package {name} lacks {file}");
+        }
+    }
+    Ok(())
 }
 
 /// With all features on, everything; then the crates that a user chooses features of, with none and with each alone.
@@ -235,8 +257,19 @@ mod tests {
     #[test]
     fn gates_are_called_as_in_the_documentation() {
         let names: Vec<String> = Gate::value_variants().iter().map(|&gate| name(gate)).collect();
-        let called =
-            ["fmt", "tidy", "clippy", "doc", "test", "verify", "examples", "instructions", "rules", "bench-smoke"];
+        let called = [
+            "fmt",
+            "tidy",
+            "clippy",
+            "doc",
+            "test",
+            "verify",
+            "examples",
+            "instructions",
+            "rules",
+            "bench-smoke",
+            "package",
+        ];
         assert_eq!(names, called);
     }
 

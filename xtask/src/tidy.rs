@@ -22,7 +22,7 @@ const ARROWS: [(&str, &[&str]); 6] = [
     ("xtask", &[]),
 ];
 
-/// Nobody depends on these.
+/// Crates on which no other depends.
 const ENDS: [&str; 5] = ["registry-bench", "registry-demos", "registry-peers", "registry-verify", "xtask"];
 
 /// But peers are measured by the same means as ours.
@@ -178,7 +178,7 @@ fn about_file(name: &str, text: &str) -> Vec<String> {
             })
         };
         if homes.iter().any(absolute) {
-            complaints.push(format!("{name}:{}: a path of somebody's machine", number + 1));
+            complaints.push(format!("{name}:{}: a path of one machine", number + 1));
         }
     }
     complaints
