@@ -28,7 +28,7 @@ mod settings;
 /// let registry = Registry::<String>::builder()
 ///     .shards(128)
 ///     .capacity(100_000)
-///     .alarm(AlarmRule { threshold: Duration::from_millis(1), ..AlarmRule::default() })
+///     .alarm(AlarmRule::default().with_threshold(Duration::from_millis(1)))
 ///     .limits(Limits { servers: Some(50_000), ..Limits::default() })
 ///     .build()?;
 /// assert_eq!(registry.shard_count(), 128);

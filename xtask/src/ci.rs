@@ -7,9 +7,10 @@ use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 
 use crate::bench::{Bench, Delivery};
-use crate::cargo::{self, cargo, root};
+use crate::cargo::{self, cargo, command, root};
 use crate::instructions::Instructions;
 use crate::rules;
+use crate::steps;
 use crate::test::Test;
 use crate::tidy;
 use crate::verify::Verify;
@@ -151,13 +152,14 @@ fn examples() -> Result<()> {
     }
     names.sort();
     ensure!(!names.is_empty(), "no examples in {}", folder.display());
+    // With the features of the whole workspace, as for the tests: little is left to build.
+    cargo::run(cargo()?.args(["build", "--workspace", "--all-features", "--examples", "--bins"]))?;
+    let built = steps::target()?.join("debug");
     for name in names {
-        let mut run = cargo()?;
-        cargo::run(run.args(["run", "--package", "registry-router", "--all-features", "--example", &name]))?;
+        cargo::run(&mut command(built.join("examples").join(name))?)?;
     }
     for (name, arguments) in DEMOS {
-        let mut run = cargo()?;
-        cargo::run(run.args(["run", "--package", "registry-demos", "--bin", name, "--"]).args(arguments))?;
+        cargo::run(command(built.join(name))?.args(arguments))?;
     }
     Ok(())
 }

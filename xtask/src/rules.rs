@@ -6,6 +6,7 @@ use std::process::Stdio;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::cargo::{self, answer, cargo, command, root, shown};
+use crate::steps;
 
 const RULES: &str = "docs/alerts.rules.yml";
 const TESTS: &str = "docs/alerts.test.yml";
@@ -58,8 +59,8 @@ fn about_alerts(rules: &str, tests: &str, page: &str) -> Vec<String> {
 
 /// Names and labels that Prometheus advises against are complaints too.
 fn lint_what_is_exported() -> Result<()> {
-    let mut example = cargo()?;
-    example.args(["run", "--quiet", "--package", "registry-router", "--all-features", "--example", "metrics"]);
+    cargo::run(cargo()?.args(["build", "--workspace", "--all-features", "--example", "metrics"]))?;
+    let mut example = command(steps::target()?.join("debug").join("examples").join("metrics"))?;
     let exported = cargo::output(&mut example)?;
     ensure!(exported.status.success(), "{} failed: {}", shown(&example), exported.status);
     let mut lint = command("promtool")?;

@@ -15,17 +15,17 @@ pub(super) fn bound_route_against_rebinding<B: Backend>() {
     let (t, _replies) = transport(&registry, "t");
     registry.bind_transport_to_server("t", "s").expect("both are registered");
     let [mut one, mut two] = [(); 2].map(|()| registry.bound_route("t").expect("the transport is registered"));
-    registry.route_through(&mut one, 1).expect("there is room");
-    assert_eq!(registry.route_through(&mut two, 2), Ok(()));
+    one.try_send(&registry, 1).expect("there is room");
+    assert_eq!(two.try_send(&registry, 2), Ok(()));
     assert_eq!(requests.drain().len(), 2);
     let meanwhile = thread::scope(|scope| {
-        let meanwhile = scope.spawn(|| registry.route_through(&mut one, 3));
+        let meanwhile = scope.spawn(|| one.try_send(&registry, 3));
         scope.spawn(|| {
             assert!(registry.unbind_transport("t"));
-            let unbound = registry.route_through(&mut two, 4);
+            let unbound = two.try_send(&registry, 4);
             assert_eq!(unbound, Err(BoundRouteError::NotBound(4)), "sent after the unbinding");
             registry.bind_transport_to_server("t", "other").expect("both are registered");
-            assert_eq!(registry.route_through(&mut two, 5), Ok(()));
+            assert_eq!(two.try_send(&registry, 5), Ok(()));
             assert!(others.drain().iter().any(|delivery| delivery.message == 5), "not sent to the new server");
         });
         meanwhile.join().expect("no thread panics")
@@ -49,17 +49,17 @@ pub(super) fn bound_route_against_server_death<B: Backend>() {
     registry.bind_transport_to_server("t", "s").expect("both are registered");
     let [mut one, mut two] = [(); 2].map(|()| registry.bound_route("t").expect("the transport is registered"));
     for route in [&mut one, &mut two] {
-        registry.route_through(route, 0).expect("there is room");
+        route.try_send(&registry, 0).expect("there is room");
     }
     assert_eq!(requests.drain().len(), 2);
     let successors = Queue::new(4);
     let sent = thread::scope(|scope| {
-        let through = scope.spawn(|| registry.route_through(&mut one, 1));
+        let through = scope.spawn(|| one.try_send(&registry, 1));
         let by_name = scope.spawn(|| registry.route_to_bound_server("t", 2));
         scope.spawn(|| {
             drop(s);
             registry.register_server("s", successors.clone(), ()).expect("the name is free").detach();
-            let after = registry.route_through(&mut two, 3);
+            let after = two.try_send(&registry, 3);
             assert_eq!(after, Err(BoundRouteError::NotBound(3)), "sent to a removed server");
         });
         [through.join().expect("no thread panics"), by_name.join().expect("no thread panics")]
