@@ -104,7 +104,8 @@ impl<T> Deref for ReadHandle<'_, T> {
 }
 
 /// Runs a read whose slow path takes a `dyn` closure, so that the slow path is compiled once for all closures.
-#[inline]
+#[cold]
+#[inline(never)]
 pub(crate) fn read_by_dyn<K, V, S, R>(
     read: impl FnOnce(&K, &V, &S) -> R,
     slow: impl FnOnce(&mut dyn FnMut(&K, &V, &S)),

@@ -312,3 +312,14 @@ fn a_failed_bound_registration_may_have_removed_a_dead_entry() {
     assert_linearizable(&[&start, &failed(5, 10), &server_ends]);
     assert_violation(&[&start, &failed(8, 10), &server_ends]);
 }
+
+/// The server that it found ends, and another one takes its name, before the dead registration is removed.
+#[test]
+fn a_failed_bound_registration_may_have_found_a_server_that_was_replaced() {
+    let start = [(0, 1, registered(S, A)), (2, 3, registered(T, B))];
+    let failed = |began| [(began, 20, Call::RegisterBound(T, S, RegisterOutcome::NoServer))];
+    let replaced = [(6, 7, Call::Unregister(S, true)), (8, 9, registered(S, C)), (10, 11, Call::Close(B))];
+    let ended = [(22, 23, Call::IsCurrent(B, false))];
+    assert_linearizable(&[&start, &failed(5), &replaced, &ended]);
+    assert_violation(&[&start, &failed(12), &replaced, &ended]);
+}

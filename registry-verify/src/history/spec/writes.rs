@@ -147,7 +147,7 @@ fn claim(
     }
 }
 
-/// Finds no such server. If it found one before, it may meanwhile have removed a dead registration of the name.
+/// Finds no such server, or that the one it found has ended. In between it may have removed a dead registration of the name.
 fn register_bound_without_server(state: &State, name: Name, server: Name, progress: &Progress, into: &mut Steps) {
     if is_missing(state, server) {
         into.push((state.clone(), Step::Done));
@@ -160,8 +160,15 @@ fn register_bound_without_server(state: &State, name: Name, server: Name, progre
                 into.push((state.clone(), Step::Continue(progress)));
             }
         }
-        Some(_) if state.dead(name).is_some() => into.push(proceed(state, *progress, |next| next.end(name))),
-        Some(_) => {}
+        Some(found) => {
+            // The server that it found has ended, whether or not another one has its name by now.
+            if state.name_of(found).and_then(|name| state.bindable(name)) != Some(found) {
+                into.push((state.clone(), Step::Done));
+            }
+            if state.dead(name).is_some() {
+                into.push(proceed(state, *progress, |next| next.end(name)));
+            }
+        }
     }
 }
 
