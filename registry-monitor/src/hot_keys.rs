@@ -32,6 +32,12 @@ struct Sketches {
 }
 
 impl HotKeys {
+    /// Creates empty sketches whose newest slice is `slice`.
+    pub(crate) fn new(slice: u64) -> Self {
+        let sketches = Sketches { slice, ..Sketches::default() };
+        Self { slice: slice.into(), present: slice.into(), sketches: CachePadded::new(Mutex::new(sketches)) }
+    }
+
     /// Counts a lookup in the present slice, unless that has left the window.
     pub(crate) fn record(&self, kind: Kind, shard: usize, id: &[u8]) {
         let present = self.present.load(Ordering::Relaxed);

@@ -30,6 +30,8 @@ pub(crate) struct Timeline {
     patience: u64,
     /// The latest reading, or up to an eighth of the tolerance less.
     latest: AtomicU64,
+    /// The time of the start.
+    origin: u64,
     /// Added to all readings.
     shift: AtomicU64,
     /// The first reading beyond the tolerance since the last one within it.
@@ -43,7 +45,13 @@ impl Timeline {
     /// Either way recovery takes at most `tolerance` plus `patience`.
     pub(crate) fn new(start: Instant, tolerance: Duration, patience: Duration) -> Self {
         let [latest, shift, first_behind] = [START_READING, 0, NOT_BEHIND].map(AtomicU64::new);
-        Self { start, tolerance: nanoseconds(tolerance), patience: nanoseconds(patience), latest, shift, first_behind }
+        let (tolerance, patience) = (nanoseconds(tolerance), nanoseconds(patience));
+        Self { start, tolerance, patience, latest, origin: 0, shift, first_behind }
+    }
+
+    /// Sets the time of the start, in nanoseconds, so that instants that far before the start differ in their times.
+    pub(crate) fn with_origin(self, origin: u64) -> Self {
+        Self { origin, ..self }
     }
 
     /// Returns the time of an instant, and advances the timeline to it.
@@ -74,7 +82,8 @@ impl Timeline {
         } else if self.first_behind.load(Ordering::Relaxed) != NOT_BEHIND {
             self.first_behind.store(NOT_BEHIND, Ordering::Relaxed);
         }
-        reading.saturating_add(self.shift.load(Ordering::Relaxed)).saturating_sub(START_READING)
+        let shift = self.shift.load(Ordering::Relaxed).saturating_add(self.origin);
+        reading.saturating_add(shift).saturating_sub(START_READING)
     }
 
     #[cold]

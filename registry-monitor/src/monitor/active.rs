@@ -38,15 +38,20 @@ impl Active {
     pub(super) fn new(shards: usize, settings: &MonitorSettings, start: Instant) -> Self {
         // Together they are one window. An instant that is late by half a window is still in it.
         let recovery = settings.window.max(MIN_RECOVERY) / 2;
+        let window_slices = Slices::new(settings.window);
+        // Whole windows before the start, for instants that are late when the start was ahead.
+        let window = u64::try_from(window_slices.window_length().as_nanos()).unwrap_or(u64::MAX);
+        let windows = (2 * recovery.as_nanos()).div_ceil(u128::from(window));
+        let origin = window.saturating_mul(u64::try_from(windows).unwrap_or(u64::MAX));
         Self {
-            timeline: Timeline::new(start, recovery, recovery),
-            window_slices: Slices::new(settings.window),
+            timeline: Timeline::new(start, recovery, recovery).with_origin(origin),
+            window_slices,
             // `Slices` halves the duration that it is given.
             slow_ops_slices: Slices::new(settings.window / (SLICES as u32 / 2)),
             thresholds: settings.alarm.thresholds(),
             recent_writes: settings.recent_writes,
             shards: std::iter::repeat_with(ShardLatencies::default).take(shards).collect(),
-            hot_keys: HotKeys::default(),
+            hot_keys: HotKeys::new(window_slices.number_at(origin)),
             sample_rate: Mutex::new(SampleRateController::new(
                 Sampling::new(settings.sample_every),
                 settings.samples_per_second,

@@ -99,3 +99,20 @@ fn windows_recover_from_a_jump_by_readings_alone() {
     let counts: Vec<u64> = (1..25).map(count_at).collect();
     assert_eq!((counts[0], counts[23]), (1, 0), "{counts:?}");
 }
+
+/// Regression test: instants up to half a window before the start shared the slice of the start.
+#[test]
+fn windows_recover_from_a_start_that_was_ahead() {
+    let start = Instant::now() + Duration::from_secs(100);
+    for before in 1..20 {
+        let monitor = Monitor::new(1, every_lookup(), start);
+        let begin = start - Duration::from_secs(before);
+        write(&monitor, begin, 100);
+        for after in 10..30 {
+            let now = begin + Duration::from_secs(after);
+            write(&monitor, now, 10);
+            let count = monitor.stats(0, now + 900 * MS).writes.count;
+            assert!((50..=105).contains(&count), "{before} s before the start: {count} after {after} s");
+        }
+    }
+}
