@@ -110,7 +110,7 @@ impl Health {
         self.check_imbalance(Kind::Transport, stats, now, &mut changes);
         self.check_hot(stats, hot, now, &mut changes);
         self.check_admission(now, &mut changes);
-        self.limits.check(limits, hits, self.settings.caps_clear_after, now, &mut changes);
+        self.limits.check(limits, hits, self.settings.limits_clear_after, now, &mut changes);
         changes
     }
 

@@ -94,11 +94,11 @@ impl Report {
             ((Recipient::Transport, "tools/call".to_owned()), checked_results),
         ]);
         mismatches.compare("messages by method", &self.sent.routed, &routed);
-        let undelivered = BTreeMap::from([
+        let delivery_failed = BTreeMap::from([
             ((Recipient::Server, "tools/call".to_owned(), UndeliveredReason::NotBound), arithmetic_clients * 2),
             ((Recipient::Transport, "tools/call".to_owned(), UndeliveredReason::NotFound), 1),
         ]);
-        mismatches.compare("messages not delivered", &self.sent.undelivered, &undelivered);
+        mismatches.compare("messages not delivered", &self.sent.delivery_failed, &delivery_failed);
 
         let sent = self.sent.total(Recipient::Server) + self.sent.total(Recipient::Transport);
         mismatches.compare("messages routed by the registry", self.registry_counts.routes, sent);
@@ -156,7 +156,7 @@ impl fmt::Display for Report {
         writeln!(f, "  {:<26}{:>27}", "waited for capacity", sent.full)?;
         writeln!(f)?;
         writeln!(f, "Messages not delivered")?;
-        for ((to, method, reason), count) in &sent.undelivered {
+        for ((to, method, reason), count) in &sent.delivery_failed {
             let what = if *to == Recipient::Server { "requests" } else { "responses" };
             writeln!(f, "  {count:>5} {method}, {what}: {reason}")?;
         }

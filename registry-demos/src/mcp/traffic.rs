@@ -39,7 +39,7 @@ impl fmt::Display for UndeliveredReason {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SentMessages {
     pub(crate) routed: BTreeMap<(Recipient, String), u64>,
-    pub(crate) undelivered: BTreeMap<(Recipient, String, UndeliveredReason), u64>,
+    pub(crate) delivery_failed: BTreeMap<(Recipient, String, UndeliveredReason), u64>,
     /// How often a mailbox was full, so that the sender had to wait.
     pub(crate) full: u64,
 }
@@ -65,8 +65,8 @@ impl MessageLog {
         self.write(|sent| *sent.routed.entry((to, method.to_owned())).or_default() += 1);
     }
 
-    pub(crate) fn undelivered(&self, to: Recipient, method: &str, reason: UndeliveredReason) {
-        self.write(|sent| *sent.undelivered.entry((to, method.to_owned(), reason)).or_default() += 1);
+    pub(crate) fn delivery_failed(&self, to: Recipient, method: &str, reason: UndeliveredReason) {
+        self.write(|sent| *sent.delivery_failed.entry((to, method.to_owned(), reason)).or_default() += 1);
     }
 
     pub(crate) fn full(&self) {

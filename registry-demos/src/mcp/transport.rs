@@ -27,17 +27,19 @@ pub(crate) struct ClientTransport<B: Backend> {
 }
 
 impl<B: Backend> Transport<RoleClient> for ClientTransport<B> {
-    type Error = Undelivered;
+    type Error = DeliveryFailed;
 
     fn send(
         &mut self,
         message: TxJsonRpcMessage<RoleClient>,
-    ) -> impl Future<Output = Result<(), Undelivered>> + Send + 'static {
+    ) -> impl Future<Output = Result<(), DeliveryFailed>> + Send + 'static {
         let frame = Frame::write(&message);
         // These servers send no requests, so a client never sends a response.
         let method = PendingRequests::default().method_of(&frame);
         let attempt = match self.registry.server_for_transport(&self.me) {
-            None => Attempt::Done(Err(undelivered(&self.log, Recipient::Server, method, UndeliveredReason::NotBound))),
+            None => {
+                Attempt::Done(Err(delivery_failed(&self.log, Recipient::Server, method, UndeliveredReason::NotBound)))
+            }
             Some(server) => {
                 let outcome = self.registry.route_to_server(&server, &self.me, frame);
                 Attempt::record(&self.log, Recipient::Server, method, outcome, server)
@@ -59,12 +61,12 @@ impl<B: Backend> Transport<RoleClient> for ClientTransport<B> {
         let delivery = self.inbox.lock().await.recv().await?;
         let message = delivery.message.read();
         if message.is_none() {
-            self.log.undelivered(Recipient::Transport, "unknown", UndeliveredReason::Unreadable);
+            self.log.delivery_failed(Recipient::Transport, "unknown", UndeliveredReason::Unreadable);
         }
         message
     }
 
-    async fn close(&mut self) -> Result<(), Undelivered> {
+    async fn close(&mut self) -> Result<(), DeliveryFailed> {
         Ok(())
     }
 }
@@ -84,12 +86,12 @@ pub(crate) struct SessionTransport<B: Backend> {
 }
 
 impl<B: Backend> Transport<RoleServer> for SessionTransport<B> {
-    type Error = Undelivered;
+    type Error = DeliveryFailed;
 
     fn send(
         &mut self,
         message: TxJsonRpcMessage<RoleServer>,
-    ) -> impl Future<Output = Result<(), Undelivered>> + Send + 'static {
+    ) -> impl Future<Output = Result<(), DeliveryFailed>> + Send + 'static {
         let frame = Frame::write(&message);
         let method = self.pending_requests.method_of(&frame);
         let outcome = self.registry.route_to_transport(&self.peer, &self.me, frame);
@@ -118,19 +120,19 @@ impl<B: Backend> Transport<RoleServer> for SessionTransport<B> {
         self.pending_requests.received(&frame);
         let message = frame.read();
         if message.is_none() {
-            self.log.undelivered(Recipient::Server, "unknown", UndeliveredReason::Unreadable);
+            self.log.delivery_failed(Recipient::Server, "unknown", UndeliveredReason::Unreadable);
         }
         message
     }
 
-    async fn close(&mut self) -> Result<(), Undelivered> {
+    async fn close(&mut self) -> Result<(), DeliveryFailed> {
         Ok(())
     }
 }
 
 /// The outcome of a first attempt to route a message.
 enum Attempt<I> {
-    Done(Result<(), Undelivered>),
+    Done(Result<(), DeliveryFailed>),
     /// The mailbox is full: the message has to wait.
     Full {
         receiver: I,
@@ -153,8 +155,10 @@ impl<I> Attempt<I> {
                 log.routed(to, &method);
                 Self::Done(Ok(()))
             }
-            Err(RouteError::NotFound(_)) => Self::Done(Err(undelivered(log, to, method, UndeliveredReason::NotFound))),
-            Err(RouteError::Closed(_)) => Self::Done(Err(undelivered(log, to, method, UndeliveredReason::Closed))),
+            Err(RouteError::NotFound(_)) => {
+                Self::Done(Err(delivery_failed(log, to, method, UndeliveredReason::NotFound)))
+            }
+            Err(RouteError::Closed(_)) => Self::Done(Err(delivery_failed(log, to, method, UndeliveredReason::Closed))),
             Err(RouteError::Full(frame)) => {
                 log.full();
                 Self::Full { receiver, method, frame }
@@ -169,36 +173,36 @@ fn record_send(
     to: Recipient,
     method: String,
     outcome: Result<(), SendError<Frame>>,
-) -> Result<(), Undelivered> {
+) -> Result<(), DeliveryFailed> {
     match outcome {
         Ok(()) => {
             log.routed(to, &method);
             Ok(())
         }
-        Err(SendError::NotFound(_)) => Err(undelivered(log, to, method, UndeliveredReason::NotFound)),
+        Err(SendError::NotFound(_)) => Err(delivery_failed(log, to, method, UndeliveredReason::NotFound)),
         Err(SendError::Closed(_) | SendError::TimedOut(_)) => {
-            Err(undelivered(log, to, method, UndeliveredReason::Closed))
+            Err(delivery_failed(log, to, method, UndeliveredReason::Closed))
         }
     }
 }
 
 /// Records a message that was not delivered.
-fn undelivered(log: &MessageLog, to: Recipient, method: String, reason: UndeliveredReason) -> Undelivered {
-    log.undelivered(to, &method, reason);
-    Undelivered { method, reason }
+fn delivery_failed(log: &MessageLog, to: Recipient, method: String, reason: UndeliveredReason) -> DeliveryFailed {
+    log.delivery_failed(to, &method, reason);
+    DeliveryFailed { method, reason }
 }
 
 /// A message was not delivered.
 #[derive(Debug)]
-pub(crate) struct Undelivered {
+pub(crate) struct DeliveryFailed {
     method: String,
     reason: UndeliveredReason,
 }
 
-impl fmt::Display for Undelivered {
+impl fmt::Display for DeliveryFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}` was not delivered: {}", self.method, self.reason)
     }
 }
 
-impl std::error::Error for Undelivered {}
+impl std::error::Error for DeliveryFailed {}

@@ -23,7 +23,7 @@ pub struct HealthSettings {
     /// How long it must have been so, at every check. Also the retry delay of rejected registrations. Default: 5 s.
     pub reopen_after: Duration,
     /// A reached limit is cleared when it has rejected nothing for this long. Default: 10 s.
-    pub caps_clear_after: Duration,
+    pub limits_clear_after: Duration,
 }
 
 /// When the distribution of entries over the shards is more uneven than chance explains.
@@ -101,7 +101,7 @@ impl Default for HealthSettings {
             close_above: 0.5,
             reopen_at: 0.25,
             reopen_after: Duration::from_secs(5),
-            caps_clear_after: Duration::from_secs(10),
+            limits_clear_after: Duration::from_secs(10),
         }
     }
 }

@@ -128,7 +128,7 @@ where
     /// use registry_router::{Registry, mailbox};
     ///
     /// let registry = Registry::<String>::builder().build()?;
-    /// let sweeper = tokio::spawn(registry.sweep_task(Duration::from_secs(10)));
+    /// let sweeps = tokio::spawn(registry.sweep_task(Duration::from_secs(10)));
     /// let (to_server, inbox) = mailbox(16);
     /// let _lease = registry.register_server("tools", to_server, ())?;
     /// drop(inbox);
@@ -137,7 +137,7 @@ where
     /// assert_eq!(registry.server_count(), 0);
     ///
     /// drop(registry);
-    /// sweeper.await?; // Completes, because the last handle has been dropped.
+    /// sweeps.await?; // Completes, because the last handle has been dropped.
     /// # Ok(())
     /// # }
     /// ```

@@ -57,7 +57,7 @@ impl<F, M> Carrier<F, M> for Box<Delivery<F, M>> {
 }
 
 /// An error that contains an undelivered message or its carrier.
-pub(crate) trait Undelivered<T> {
+pub(crate) trait ReturnsMessage<T> {
     /// The same error with other contents.
     type With<U>;
 
@@ -66,7 +66,7 @@ pub(crate) trait Undelivered<T> {
 }
 
 /// A variant's constructor for contents of type `U`, and its contents of type `T`.
-type Parts<E, T, U> = (fn(U) -> <E as Undelivered<T>>::With<U>, T);
+type Parts<E, T, U> = (fn(U) -> <E as ReturnsMessage<T>>::With<U>, T);
 
 /// Returns the error with the message that the caller passed in place of its carrier.
 ///
@@ -75,7 +75,7 @@ type Parts<E, T, U> = (fn(U) -> <E as Undelivered<T>>::With<U>, T);
 pub(crate) fn fail<F, M, C, E>(error: E) -> Result<(), E::With<M>>
 where
     C: Carrier<F, M>,
-    E: Undelivered<C>,
+    E: ReturnsMessage<C>,
 {
     Err(message_error(error))
 }
@@ -84,16 +84,16 @@ where
 pub(crate) fn message_error<F, M, C, E>(error: E) -> E::With<M>
 where
     C: Carrier<F, M>,
-    E: Undelivered<C>,
+    E: ReturnsMessage<C>,
 {
     let (variant, carrier) = error.into_parts();
     variant(carrier.into_message())
 }
 
-/// Implements [`Undelivered`] for an enum whose variants each have one field.
+/// Implements [`ReturnsMessage`] for an enum whose variants each have one field.
 macro_rules! undelivered {
     ($Error:ident { $($variant:ident),+ }) => {
-        impl<T> Undelivered<T> for $Error<T> {
+        impl<T> ReturnsMessage<T> for $Error<T> {
             type With<U> = $Error<U>;
 
             fn into_parts<U>(self) -> Parts<Self, T, U> {
