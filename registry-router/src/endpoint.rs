@@ -1,12 +1,13 @@
 //! The differences between servers and transports; all other code is generic over the two.
 
-use registry_core::{Backend, Delivery, Incarnation, Key, Kind, Mailbox, MailboxFamily, ServerId, TransportId};
+use registry_core::{Delivery, Incarnation, Key, Kind, Mailbox, MailboxFamily, ServerId, TransportId};
 
 use crate::binding::members::Members;
 use crate::binding::slot::BindingSlot;
 use crate::registry::Inner;
 use crate::storage::record::Record;
 use crate::storage::table::Table;
+use crate::types::Types;
 
 /// A kind of registration, identified by the type of its ids.
 pub(crate) trait Endpoint: Key {
@@ -17,11 +18,7 @@ pub(crate) trait Endpoint: Key {
     const KIND: Kind;
 
     /// Returns the table of this kind.
-    fn table<M, B, X, P>(inner: &Inner<M, B, X, P>) -> &Table<Self, MailboxOf<Self, M, X>, B>
-    where
-        M: Send + 'static,
-        B: Backend,
-        X: MailboxFamily;
+    fn table<T: Types>(inner: &Inner<T>) -> &TableOf<Self, T>;
 
     /// Marks the slot of a registration as ended and removes its bindings. Idempotent.
     ///
@@ -30,18 +27,22 @@ pub(crate) trait Endpoint: Key {
 }
 
 /// The mailbox of one kind of registration.
-pub(crate) type MailboxOf<I, M, X> = <X as MailboxFamily>::Mailbox<DeliveryTo<I, M>>;
+pub(crate) type MailboxOf<I, T> =
+    <<T as Types>::Mailboxes as MailboxFamily>::Mailbox<DeliveryTo<I, <T as Types>::Message>>;
 
 /// The record of one kind of registration.
-pub(crate) type RecordOf<I, M, X> = Record<MailboxOf<I, M, X>>;
+pub(crate) type RecordOf<I, T> = Record<MailboxOf<I, T>>;
+
+/// The table of one kind of registration.
+pub(crate) type TableOf<I, T> = Table<I, MailboxOf<I, T>, <T as Types>::Backend>;
 
 /// A message as it is delivered to one kind of registration.
 pub(crate) type DeliveryTo<I, M> = Delivery<<I as Endpoint>::Peer, M>;
 
 /// Returns whether a registration is dead: its mailbox is closed, so that nothing sent to it would be received.
 #[inline]
-pub(crate) fn is_dead<I: Endpoint, M: Send + 'static, X: MailboxFamily>(record: &RecordOf<I, M, X>) -> bool {
-    Mailbox::<DeliveryTo<I, M>>::is_closed(&record.mailbox)
+pub(crate) fn is_dead<I: Endpoint, T: Types>(record: &RecordOf<I, T>) -> bool {
+    Mailbox::<DeliveryTo<I, T::Message>>::is_closed(&record.mailbox)
 }
 
 impl Endpoint for ServerId {
@@ -50,12 +51,7 @@ impl Endpoint for ServerId {
     const KIND: Kind = Kind::Server;
 
     #[inline]
-    fn table<M, B, X, P>(inner: &Inner<M, B, X, P>) -> &Table<Self, MailboxOf<Self, M, X>, B>
-    where
-        M: Send + 'static,
-        B: Backend,
-        X: MailboxFamily,
-    {
+    fn table<T: Types>(inner: &Inner<T>) -> &TableOf<Self, T> {
         &inner.servers
     }
 
@@ -70,12 +66,7 @@ impl Endpoint for TransportId {
     const KIND: Kind = Kind::Transport;
 
     #[inline]
-    fn table<M, B, X, P>(inner: &Inner<M, B, X, P>) -> &Table<Self, MailboxOf<Self, M, X>, B>
-    where
-        M: Send + 'static,
-        B: Backend,
-        X: MailboxFamily,
-    {
+    fn table<T: Types>(inner: &Inner<T>) -> &TableOf<Self, T> {
         &inner.transports
     }
 

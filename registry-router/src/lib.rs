@@ -78,6 +78,7 @@ mod shared;
 mod storage;
 mod sync;
 mod traits;
+mod types;
 
 pub use registry::{Registry, ServerMailbox, TransportMailbox};
 

@@ -15,6 +15,7 @@ use crate::clock::Time;
 use crate::endpoint::is_dead;
 use crate::mailbox::Tokio;
 use crate::shared::Shared;
+use crate::types::TypesOf;
 
 mod inner;
 
@@ -331,7 +332,7 @@ where
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn select_servers(&self, select: Select<'_>) -> Vec<EntryInfo<ServerId>> {
-        self.inner.servers.select(&select, is_dead::<ServerId, M, X>)
+        self.inner.servers.select(&select, is_dead::<ServerId, TypesOf<M, B, X, P>>)
     }
 
     /// Returns the transports that match `select`, in no particular order.
@@ -353,7 +354,7 @@ where
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn select_transports(&self, select: Select<'_>) -> Vec<EntryInfo<TransportId>> {
-        self.inner.transports.select(&select, is_dead::<TransportId, M, X>)
+        self.inner.transports.select(&select, is_dead::<TransportId, TypesOf<M, B, X, P>>)
     }
 
     /// Returns the number of registered servers, including dead ones. O(shards).

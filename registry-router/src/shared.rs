@@ -14,10 +14,11 @@ use registry_core::{Backend, Incarnation, MailboxFamily, Probe};
 use crate::endpoint::Endpoint;
 use crate::lifecycle::lease::LeaseOwner;
 use crate::registry::Inner;
+use crate::types::{Types, TypesOf};
 
 /// An [`Inner`] that is `Send` and `Sync` whenever its messages are `Send`.
 #[repr(transparent)]
-pub(crate) struct Shared<M: Send + 'static, B: Backend, X: MailboxFamily, P>(Inner<M, B, X, P>);
+pub(crate) struct Shared<M: Send + 'static, B: Backend, X: MailboxFamily, P: Probe>(Inner<TypesOf<M, B, X, P>>);
 
 // SAFETY: The only field of `Shared` is an `Inner`, and `assert_send_sync` compiles only if that is `Send` for all
 // parameters that this implementation covers.
@@ -29,32 +30,26 @@ unsafe impl<M: Send + 'static, B: Backend, X: MailboxFamily, P: Probe> Send for 
 unsafe impl<M: Send + 'static, B: Backend, X: MailboxFamily, P: Probe> Sync for Shared<M, B, X, P> {}
 
 /// Returns its argument, and compiles only while [`Inner`] is `Send` and `Sync` for all parameters.
-const fn assert_send_sync<M, B, X, P>(inner: Inner<M, B, X, P>) -> Inner<M, B, X, P>
-where
-    M: Send + 'static,
-    B: Backend,
-    X: MailboxFamily,
-    P: Probe,
-{
+const fn assert_send_sync<T: Types>(inner: Inner<T>) -> Inner<T> {
     const fn require<T: Send + Sync>(_: &T) {}
     require(&inner);
     inner
 }
 
-impl<M, B, X, P> From<Inner<M, B, X, P>> for Shared<M, B, X, P>
+impl<M, B, X, P> From<Inner<TypesOf<M, B, X, P>>> for Shared<M, B, X, P>
 where
     M: Send + 'static,
     B: Backend,
     X: MailboxFamily,
     P: Probe,
 {
-    fn from(inner: Inner<M, B, X, P>) -> Self {
+    fn from(inner: Inner<TypesOf<M, B, X, P>>) -> Self {
         Self(assert_send_sync(inner))
     }
 }
 
-impl<M: Send + 'static, B: Backend, X: MailboxFamily, P> Deref for Shared<M, B, X, P> {
-    type Target = Inner<M, B, X, P>;
+impl<M: Send + 'static, B: Backend, X: MailboxFamily, P: Probe> Deref for Shared<M, B, X, P> {
+    type Target = Inner<TypesOf<M, B, X, P>>;
 
     #[inline]
     fn deref(&self) -> &Self::Target {

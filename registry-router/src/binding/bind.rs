@@ -9,6 +9,7 @@ use crate::binding::slot::Joined;
 use crate::endpoint::is_dead;
 use crate::registry::{Inner, Registry};
 use crate::storage::table::Location;
+use crate::types::{Types, TypesOf};
 
 impl<M, B, X, P> Registry<M, B, X, P>
 where
@@ -150,7 +151,9 @@ where
         let bound = |(incarnation, id): &(Incarnation, TransportId)| {
             let location = self.inner.location(id.as_bytes());
             let bound = self.inner.transports.peek(location, id.as_bytes(), |_, record, slot| {
-                record.incarnation == *incarnation && slot.is_in(&group) && !is_dead::<TransportId, M, X>(record)
+                record.incarnation == *incarnation
+                    && slot.is_in(&group)
+                    && !is_dead::<TransportId, TypesOf<M, B, X, P>>(record)
             });
             bound.unwrap_or(false)
         };
@@ -193,13 +196,7 @@ where
     }
 }
 
-impl<M, B, X, P> Inner<M, B, X, P>
-where
-    M: Send + 'static,
-    B: Backend,
-    X: MailboxFamily,
-    P: Probe,
-{
+impl<T: Types> Inner<T> {
     /// Returns the group of a server, created if this is its first transport, or `None` if the server is not found.
     pub(crate) fn group_of_server(&self, server: &[u8]) -> Option<Arc<Group>> {
         let location = self.location(server);

@@ -3,24 +3,16 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use registry_core::{
-    Admission, AdmissionError, Backend, BindError, DenyReason, Kind, MailboxFamily, Metadata, Probe, RegisterErrorKind,
-    reentrancy,
-};
+use registry_core::{Admission, AdmissionError, BindError, DenyReason, Kind, Metadata, RegisterErrorKind, reentrancy};
 
 use crate::endpoint::{Endpoint, is_dead};
 use crate::registry::Inner;
 use crate::storage::record::Record;
 use crate::storage::table::Location;
 use crate::sync::AtomicU64;
+use crate::types::Types;
 
-impl<M, B, X, P> Inner<M, B, X, P>
-where
-    M: Send + 'static,
-    B: Backend,
-    X: MailboxFamily,
-    P: Probe,
-{
+impl<T: Types> Inner<T> {
     /// Reserves a place for a registration. Returns the time of the reservation too, so that the insertion that follows
     /// need not read the clock again.
     pub(crate) fn admit<I: Endpoint>(
@@ -39,12 +31,12 @@ where
     ///
     /// First, the registration of the same id is removed if it is dead, because a registration must not be refused for the
     /// one that it replaces. If that does not help, all dead registrations are removed, at a limited rate.
-    pub(crate) fn with_eviction<I: Endpoint, T, E: LimitReached>(
+    pub(crate) fn with_eviction<I: Endpoint, R, E: LimitReached>(
         &self,
         location: Location,
         id: &[u8],
-        mut attempt: impl FnMut() -> Result<T, E>,
-    ) -> Result<T, E> {
+        mut attempt: impl FnMut() -> Result<R, E>,
+    ) -> Result<R, E> {
         let mut outcome = attempt();
         let evictions: [&dyn Fn() -> bool; 2] = [&|| self.evict_dead::<I>(location, id), &|| self.evict_all_dead()];
         for evict in evictions {
@@ -57,7 +49,7 @@ where
 
     /// Ends the registration of an id if it is dead, and returns whether this call ended it.
     fn evict_dead<I: Endpoint>(&self, location: Location, id: &[u8]) -> bool {
-        let if_dead = |_: &I, record: &Record<_>, _: &_| is_dead::<I, M, X>(record).then_some(record.incarnation);
+        let if_dead = |_: &I, record: &Record<_>, _: &_| is_dead::<I, T>(record).then_some(record.incarnation);
         let dead = I::table(self).peek(location, id, if_dead).flatten();
         dead.is_some_and(|dead| self.unregister::<I>(location, id, Some(dead)))
     }

@@ -6,13 +6,14 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use registry_core::{Backend, Incarnation, Kind, MailboxFamily, Probe, ServerId, TransportId, reentrancy};
+use registry_core::{Incarnation, Kind, ServerId, TransportId, reentrancy};
 
 use crate::binding::members::{DetachedMembers, Members};
 use crate::endpoint::Endpoint;
 use crate::registry::Inner;
 use crate::storage::table::Location;
 use crate::sync::{Mutex, MutexGuard};
+use crate::types::Types;
 
 /// The maximum number of members that the end of a server frees at once. It defers more than that.
 const FREED_AT_ONCE: usize = 64;
@@ -100,13 +101,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl<M, B, X, P> Inner<M, B, X, P>
-where
-    M: Send + 'static,
-    B: Backend,
-    X: MailboxFamily,
-    P: Probe,
-{
+impl<T: Types> Inner<T> {
     /// Ends a registration that was found dead: at once, or after the read that this thread is in.
     pub(crate) fn evict<I: Endpoint>(&self, location: Location, id: &[u8], incarnation: Incarnation) {
         if reentrancy::is_active() {
@@ -177,7 +172,7 @@ where
 
 #[cfg(all(test, not(shuttle)))]
 mod tests {
-    use registry_core::{ServerId, ToServer, ToTransport, TransportId};
+    use registry_core::{Backend, ServerId, ToServer, ToTransport, TransportId};
 
     use super::*;
     use crate::{Registry, mailbox};

@@ -16,6 +16,7 @@ use crate::observe::events;
 use crate::registry::{Inner, Registry, ServerMailbox, TransportMailbox};
 use crate::storage::record::Record;
 use crate::storage::table::Location;
+use crate::types::{Types, TypesOf};
 
 impl<M, B, X, P> Registry<M, B, X, P>
 where
@@ -149,16 +150,16 @@ where
     }
 
     /// Registers a server or a transport. `binding` returns the group that it is to join, if any.
-    fn register<I, T>(
+    fn register<I, N>(
         &self,
-        id: T,
-        candidate: Candidate<MailboxOf<I, M, X>>,
+        id: N,
+        candidate: Candidate<MailboxOf<I, TypesOf<M, B, X, P>>>,
         binding: impl Fn(&I) -> Result<Option<JoinGuard>, RegisterErrorKind>,
-    ) -> Result<Lease<I>, RegisterError<MailboxOf<I, M, X>>>
+    ) -> Result<Lease<I>, RegisterError<MailboxOf<I, TypesOf<M, B, X, P>>>>
     where
         I: Endpoint,
-        T: TryInto<I>,
-        T::Error: Into<InvalidId>,
+        N: TryInto<I>,
+        N::Error: Into<InvalidId>,
     {
         reentrancy::check_write("register");
         let inner = &self.inner;
@@ -232,13 +233,7 @@ impl<Mb> Candidate<Mb> {
     }
 }
 
-impl<M, B, X, P> Inner<M, B, X, P>
-where
-    M: Send + 'static,
-    B: Backend,
-    X: MailboxFamily,
-    P: Probe,
-{
+impl<T: Types> Inner<T> {
     /// Inserts an entry and returns its incarnation, or returns the record with the reason. With a guard, the transport
     /// joins its group first.
     ///
@@ -248,15 +243,15 @@ where
         &self,
         location: Location,
         id: &I,
-        mut record: RecordOf<I, M, X>,
+        mut record: RecordOf<I, T>,
         mut guard: Option<&mut JoinGuard>,
         mut began: Instant,
-    ) -> Result<Incarnation, (RecordOf<I, M, X>, RegisterErrorKind)> {
+    ) -> Result<Incarnation, (RecordOf<I, T>, RegisterErrorKind)> {
         let table = I::table(self);
         let mut slot = BindingSlot::new(guard.as_ref().map(|guard| Arc::clone(&guard.group)));
         loop {
             let mut incarnation = record.incarnation;
-            let complete = |records: &mut [RecordOf<I, M, X>]| {
+            let complete = |records: &mut [RecordOf<I, T>]| {
                 incarnation = self.next_incarnation();
                 if let Some(guard) = &mut guard {
                     guard.join(incarnation)?;
@@ -269,7 +264,7 @@ where
                 Err(NotInserted::Declined(returned, _, error)) => return Err((returned, error.into())),
                 Err(NotInserted::Occupied(returned, unused)) => (record, slot) = (returned, unused),
             }
-            let holder = |_: &I, record: &Record<_>, _: &BindingSlot| (record.incarnation, is_dead::<I, M, X>(record));
+            let holder = |_: &I, record: &Record<_>, _: &BindingSlot| (record.incarnation, is_dead::<I, T>(record));
             match table.peek(location, id.as_ref(), holder) {
                 Some((by, false)) => {
                     return Err((record, RegisterErrorKind::Taken { by }));

@@ -13,6 +13,7 @@ use crate::lifecycle::lease::{Lease, ServerLease, TransportLease};
 use crate::observe::events;
 use crate::registry::{Inner, Registry, ServerMailbox, TransportMailbox};
 use crate::storage::record::Record;
+use crate::types::Types;
 
 impl<M, B, X, P> Registry<M, B, X, P>
 where
@@ -106,19 +107,13 @@ where
     }
 }
 
-impl<M, B, X, P> Inner<M, B, X, P>
-where
-    M: Send + 'static,
-    B: Backend,
-    X: MailboxFamily,
-    P: Probe,
-{
+impl<T: Types> Inner<T> {
     fn renew<I: Endpoint>(
         &self,
         lease: &mut Lease<I>,
-        mailbox: MailboxOf<I, M, X>,
+        mailbox: MailboxOf<I, T>,
         metadata: Metadata,
-    ) -> Result<(), RegisterError<MailboxOf<I, M, X>>> {
+    ) -> Result<(), RegisterError<MailboxOf<I, T>>> {
         reentrancy::check_write("renew");
         self.run_deferred();
         let location = self.location_of_hash(lease.hash());

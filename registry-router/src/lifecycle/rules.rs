@@ -1,12 +1,13 @@
 //! Checks of a new registration before admission: the characters of its id, and the size of its metadata.
 
-use registry_core::{Backend, Event, IdRule, InvalidId, MailboxFamily, Metadata, Probe, RegisterErrorKind};
+use registry_core::{Event, IdRule, InvalidId, Metadata, Probe, RegisterErrorKind};
 use registry_monitor::MetadataLimit;
 
 use crate::builder::Settings;
 use crate::endpoint::Endpoint;
 use crate::registry::Inner;
 use crate::storage::table::Location;
+use crate::types::Types;
 
 /// The rules that the registry itself enforces, independent of the admission policy.
 pub(crate) struct Rules {
@@ -34,13 +35,7 @@ impl Rules {
     }
 }
 
-impl<M, B, X, P> Inner<M, B, X, P>
-where
-    M: Send + 'static,
-    B: Backend,
-    X: MailboxFamily,
-    P: Probe,
-{
+impl<T: Types> Inner<T> {
     /// Checks the id and the metadata of a new registration.
     ///
     /// As with any invalid id, an id that violates the rule is not counted in the statistics.

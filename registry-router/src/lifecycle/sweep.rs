@@ -10,6 +10,7 @@ use crate::endpoint::{Endpoint, is_dead};
 use crate::observe::events;
 use crate::registry::{Inner, Registry};
 use crate::sync::Mutex;
+use crate::types::Types;
 
 /// The number of registrations that a sweep removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -157,13 +158,7 @@ where
     }
 }
 
-impl<M, B, X, P> Inner<M, B, X, P>
-where
-    M: Send + 'static,
-    B: Backend,
-    X: MailboxFamily,
-    P: Probe,
-{
+impl<T: Types> Inner<T> {
     pub(crate) fn sweep(&self, shard: usize, now: Instant) -> SweepReport {
         let _span = events::sweeping(shard);
         let before = self.sweep_times.record(shard, now);
@@ -181,7 +176,7 @@ where
     fn sweep_kind<I: Endpoint>(&self, shard: usize, before: Instant, now: Instant) -> usize {
         let mut dead = Vec::new();
         I::table(self).for_each_of(shard, |id, record, _| {
-            if is_dead::<I, M, X>(record) {
+            if is_dead::<I, T>(record) {
                 dead.push((id.clone(), record.incarnation));
             }
         });

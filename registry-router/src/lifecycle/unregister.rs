@@ -5,6 +5,7 @@ use registry_core::{AsId, Backend, Event, Incarnation, MailboxFamily, Metadata, 
 use crate::endpoint::Endpoint;
 use crate::registry::{Inner, Registry};
 use crate::storage::table::Location;
+use crate::types::Types;
 
 impl<M, B, X, P> Registry<M, B, X, P>
 where
@@ -67,13 +68,7 @@ where
     }
 }
 
-impl<M, B, X, P> Inner<M, B, X, P>
-where
-    M: Send + 'static,
-    B: Backend,
-    X: MailboxFamily,
-    P: Probe,
-{
+impl<T: Types> Inner<T> {
     /// Ends a registration, with the given incarnation or any if it is `None`, and returns whether there was one.
     ///
     /// If this thread is panicking inside a read, the end is deferred.

@@ -13,6 +13,7 @@ use self::receiver::Changes;
 use crate::observe::events;
 use crate::registry::{Inner, Registry};
 use crate::sync::{Mutex, MutexGuard};
+use crate::types::Types;
 
 pub use self::receiver::{HealthEvent, HealthReceiver, TryNextError};
 
@@ -218,13 +219,7 @@ impl Drop for Notifier<'_> {
     }
 }
 
-impl<M, B, X, P> Inner<M, B, X, P>
-where
-    M: Send + 'static,
-    B: Backend,
-    X: MailboxFamily,
-    P: Probe,
-{
+impl<T: Types> Inner<T> {
     fn tick(&self, now: Instant) -> Vec<HealthChange> {
         let _span = events::checking(self.partition.shards());
         self.run_deferred_in_background();

@@ -7,6 +7,7 @@ use registry_core::{Backend, Contention, ContentionStatus, LatencyStats, Mailbox
 use registry_monitor::{imbalance, skew};
 
 use crate::registry::{Inner, Registry};
+use crate::types::Types;
 
 impl<M, B, X, P> Registry<M, B, X, P>
 where
@@ -182,13 +183,7 @@ where
     }
 }
 
-impl<M, B, X, P> Inner<M, B, X, P>
-where
-    M: Send + 'static,
-    B: Backend,
-    X: MailboxFamily,
-    P: Probe,
-{
+impl<T: Types> Inner<T> {
     pub(crate) fn stats_at(&self, shard: usize, now: Instant) -> ShardStats {
         let mut stats = self.completed(shard, self.probe.stats(shard, now));
         if let Some(contention) = &mut stats.contention {

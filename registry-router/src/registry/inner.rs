@@ -4,24 +4,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64 as StdAtomicU64, Ordering};
 
 use crossbeam_utils::CachePadded;
-use registry_core::{Admission, Backend, Incarnation, MailboxFamily, Probe, ServerId, TransportId};
+use registry_core::{Admission, Incarnation, ServerId, TransportId};
 
 use crate::binding::counts::BindingCounts;
 use crate::binding::slot::BindingSlot;
 use crate::builder::Settings;
 use crate::clock::Time;
-use crate::endpoint::{Endpoint, RecordOf, is_dead};
+use crate::endpoint::{Endpoint, RecordOf, TableOf, is_dead};
 use crate::lifecycle::admission::SweepThrottle;
 use crate::lifecycle::deferred::Deferred;
 use crate::lifecycle::rules::Rules;
 use crate::lifecycle::sweep::SweepTimes;
 use crate::observe::health::HealthState;
-use crate::registry::{ServerMailbox, TransportMailbox};
 use crate::routing::waiters::Waiters;
 use crate::storage::partition::Partition;
 use crate::storage::room::Room;
 use crate::storage::table::{Instruments, Location, Table};
 use crate::sync::AtomicU64;
+use crate::types::Types;
 
 /// Identifies one registry within the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,12 +35,12 @@ impl RegistryId {
 }
 
 /// The state of one registry.
-pub(crate) struct Inner<M: Send + 'static, B: Backend, X: MailboxFamily, P> {
+pub(crate) struct Inner<T: Types> {
     pub(crate) id: RegistryId,
-    pub(crate) servers: Table<ServerId, ServerMailbox<M, X>, B>,
-    pub(crate) transports: Table<TransportId, TransportMailbox<M, X>, B>,
+    pub(crate) servers: TableOf<ServerId, T>,
+    pub(crate) transports: TableOf<TransportId, T>,
     pub(crate) partition: Partition,
-    pub(crate) probe: P,
+    pub(crate) probe: T::Probe,
     pub(crate) time: Time,
     pub(crate) admission: Arc<dyn Admission>,
     pub(crate) sweep_times: SweepTimes,
@@ -63,15 +63,15 @@ pub(crate) struct Inner<M: Send + 'static, B: Backend, X: MailboxFamily, P> {
     pub(crate) contention_baseline: Box<[AtomicU64]>,
 }
 
-impl<M, B, X, P> Inner<M, B, X, P>
-where
-    M: Send + 'static,
-    B: Backend,
-    X: MailboxFamily,
-    P: Probe,
-{
+impl<T: Types> Inner<T> {
     /// `settings` must be valid.
-    pub(super) fn new(settings: &Settings, backend: &B, admission: Arc<dyn Admission>, probe: P, time: Time) -> Self {
+    pub(super) fn new(
+        settings: &Settings,
+        backend: &T::Backend,
+        admission: Arc<dyn Admission>,
+        probe: T::Probe,
+        time: Time,
+    ) -> Self {
         let start = time.now();
         let limits = &settings.limits;
         Self {
@@ -113,7 +113,7 @@ where
     }
 
     #[inline]
-    pub(crate) fn instruments(&self) -> Instruments<'_, P> {
+    pub(crate) fn instruments(&self) -> Instruments<'_, T::Probe> {
         Instruments { probe: &self.probe, time: &self.time }
     }
 
@@ -122,7 +122,7 @@ where
     pub(crate) fn find<I: Endpoint, R>(
         &self,
         id: &[u8],
-        read: impl FnOnce(&I, &RecordOf<I, M, X>, &BindingSlot) -> R,
+        read: impl FnOnce(&I, &RecordOf<I, T>, &BindingSlot) -> R,
     ) -> Option<R> {
         self.find_at(self.location(id), id, read)
     }
@@ -133,10 +133,10 @@ where
         &self,
         location: Location,
         id: &[u8],
-        read: impl FnOnce(&I, &RecordOf<I, M, X>, &BindingSlot) -> R,
+        read: impl FnOnce(&I, &RecordOf<I, T>, &BindingSlot) -> R,
     ) -> Option<R> {
         I::table(self).read(self.instruments(), I::KIND, location, id, |id, record, slot| {
-            if is_dead::<I, M, X>(record) { None } else { Some(read(id, record, slot)) }
+            if is_dead::<I, T>(record) { None } else { Some(read(id, record, slot)) }
         })
     }
 
@@ -146,7 +146,7 @@ where
         &self,
         location: Location,
         id: &[u8],
-        read: impl FnOnce(&I, &RecordOf<I, M, X>, &BindingSlot) -> R,
+        read: impl FnOnce(&I, &RecordOf<I, T>, &BindingSlot) -> R,
     ) -> Option<R> {
         I::table(self).read(self.instruments(), I::KIND, location, id, |id, record, slot| Some(read(id, record, slot)))
     }

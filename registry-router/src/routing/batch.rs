@@ -18,6 +18,7 @@ use crate::storage::{
     batch::{LocatedId, Mask16},
     table::Location,
 };
+use crate::types::Types;
 
 impl<M, B, X, P> Registry<M, B, X, P>
 where
@@ -197,7 +198,7 @@ where
 }
 
 /// An owned handle to one kind of registration.
-type Found<I, M, X> = Entry<I, MailboxOf<I, M, X>>;
+type Found<I, T> = Entry<I, MailboxOf<I, T>>;
 
 /// Returns the next message with its receiver.
 // A function of its own, like `push_undelivered`: a message by value takes up the stack of every function that handles it.
@@ -230,9 +231,7 @@ pub(crate) const fn no_deliveries<C>() -> [PendingDelivery<C>; MAX_BATCH] {
 /// Prefetches the mailboxes of a batch, so that their cache misses overlap: a delivery executes locked instructions, which
 /// wait for all earlier loads.
 #[inline]
-pub(crate) fn prefetch<I: Endpoint, M: Send + 'static, X: MailboxFamily>(
-    batch: &Batch<'_, I, RecordOf<I, M, X>, BindingSlot>,
-) {
+pub(crate) fn prefetch<I: Endpoint, T: Types>(batch: &Batch<'_, I, RecordOf<I, T>, BindingSlot>) {
     for (_, record, _) in batch.iter().flatten() {
         record.mailbox.prefetch();
     }
@@ -240,23 +239,15 @@ pub(crate) fn prefetch<I: Endpoint, M: Send + 'static, X: MailboxFamily>(
 
 /// Returns which entries of a batch are not dead.
 #[inline]
-fn alive_in<I: Endpoint, M: Send + 'static, X: MailboxFamily>(
-    batch: &Batch<'_, I, RecordOf<I, M, X>, BindingSlot>,
-) -> Mask16 {
+fn alive_in<I: Endpoint, T: Types>(batch: &Batch<'_, I, RecordOf<I, T>, BindingSlot>) -> Mask16 {
     let mut alive = Mask16::default();
     for (index, parts) in batch.iter().enumerate() {
-        alive.add_if(parts.is_some_and(|(_, record, _)| !is_dead::<I, M, X>(record)), index);
+        alive.add_if(parts.is_some_and(|(_, record, _)| !is_dead::<I, T>(record)), index);
     }
     alive
 }
 
-impl<M, B, X, P> Inner<M, B, X, P>
-where
-    M: Send + 'static,
-    B: Backend,
-    X: MailboxFamily,
-    P: Probe,
-{
+impl<T: Types> Inner<T> {
     /// Locates at most [`MAX_BATCH`] ids.
     #[inline]
     pub(crate) fn locate_batch<'a>(
@@ -276,13 +267,13 @@ where
     fn find_each<I: Endpoint>(
         &self,
         ids: &[impl AsId<I>],
-        mut read: impl FnMut(usize, Option<EntryRef<'_, I, MailboxOf<I, M, X>>>),
+        mut read: impl FnMut(usize, Option<EntryRef<'_, I, MailboxOf<I, T>>>),
     ) {
         for (chunk, ids) in ids.chunks(MAX_BATCH).enumerate() {
             let (located, length) = self.locate_batch(ids.iter().map(AsId::as_id));
             I::table(self).read_each(self.instruments(), I::KIND, &located[..length], |first, batch| {
                 // All closed flags are read before the first entry is passed on, because they are cache misses too.
-                let alive = alive_in::<I, M, X>(batch);
+                let alive = alive_in::<I, T>(batch);
                 let mut missed = Mask16::default();
                 for (index, parts) in batch.iter().enumerate() {
                     missed.add_if(!alive.has(index), index);
@@ -294,16 +285,16 @@ where
         }
     }
 
-    fn find_many<I: Endpoint>(&self, ids: &[impl AsId<I>]) -> Vec<Option<Found<I, M, X>>> {
+    fn find_many<I: Endpoint>(&self, ids: &[impl AsId<I>]) -> Vec<Option<Found<I, T>>> {
         let mut found = Vec::with_capacity(ids.len());
         self.find_each::<I>(ids, |_, entry| found.push(entry.map(|entry| entry.to_entry())));
         found
     }
 
-    fn route_many<'f, I: Endpoint, S: AsId<I>, C: Carrier<I::Peer, M>>(
+    fn route_many<'f, I: Endpoint, S: AsId<I>, C: Carrier<I::Peer, T::Message>>(
         &self,
-        messages: impl IntoIterator<Item = (S, &'f I::Peer, M)>,
-    ) -> Vec<(usize, RouteError<M>)> {
+        messages: impl IntoIterator<Item = (S, &'f I::Peer, T::Message)>,
+    ) -> Vec<(usize, RouteError<T::Message>)> {
         let mut messages = messages.into_iter();
         let mut undelivered = Vec::new();
         for chunk in 0.. {
@@ -338,13 +329,13 @@ where
     }
 
     /// Delivers to each registered id, dead or not, and counts the lookups.
-    fn deliver_each<I: Endpoint, C: Carrier<I::Peer, M>>(
+    fn deliver_each<I: Endpoint, C: Carrier<I::Peer, T::Message>>(
         &self,
         located: &[LocatedId<'_>],
         pending: &mut [PendingDelivery<C>],
     ) {
         I::table(self).read_each(self.instruments(), I::KIND, located, |first, batch| {
-            prefetch::<I, M, X>(batch);
+            prefetch::<I, T>(batch);
             let mut missed = Mask16::default();
             for (index, (parts, pending)) in batch.iter().zip(&mut pending[first..]).enumerate() {
                 match parts {

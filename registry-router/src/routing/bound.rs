@@ -13,6 +13,7 @@ use crate::mailbox::{Tokio, is_large};
 use crate::registry::{Inner, Registry, RegistryId, ServerMailbox};
 use crate::routing::delivery::{ByValue, Carrier, PendingDelivery, fail};
 use crate::storage::table::Location;
+use crate::types::Types;
 
 /// A route from a transport to the server that it is bound to, cached between messages.
 ///
@@ -252,19 +253,13 @@ impl<M: Send + 'static, X: MailboxFamily> CachedRoute<M, X> {
     }
 }
 
-impl<M, B, X, P> Inner<M, B, X, P>
-where
-    M: Send + 'static,
-    B: Backend,
-    X: MailboxFamily,
-    P: Probe,
-{
+impl<T: Types> Inner<T> {
     #[inline]
-    fn route_bound<C: Carrier<TransportId, M>>(
+    fn route_bound<C: Carrier<TransportId, T::Message>>(
         &self,
-        route: &mut BoundRoute<M, X>,
-        message: M,
-    ) -> Result<(), BoundRouteError<M>> {
+        route: &mut BoundRoute<T::Message, T::Mailboxes>,
+        message: T::Message,
+    ) -> Result<(), BoundRouteError<T::Message>> {
         let carrier = C::load(route.transport.clone(), message);
         let outcome = match &route.cached {
             Some(cached) if cached.holds() && route.registry == self.id => self.deliver_cached(cached, carrier),
@@ -278,9 +273,9 @@ where
 
     /// Delivers a message to the server of a cached route.
     #[inline]
-    fn deliver_cached<C: Carrier<TransportId, M>>(
+    fn deliver_cached<C: Carrier<TransportId, T::Message>>(
         &self,
-        cached: &CachedRoute<M, X>,
+        cached: &CachedRoute<T::Message, T::Mailboxes>,
         carrier: C,
     ) -> Result<(), BoundRouteError<C>> {
         match carrier.try_send(&cached.mailbox) {
@@ -298,9 +293,9 @@ where
     /// Looks up the server of a route, caches it, and delivers a message to it.
     #[cold]
     #[inline(never)]
-    fn find_cached_route<C: Carrier<TransportId, M>>(
+    fn find_cached_route<C: Carrier<TransportId, T::Message>>(
         &self,
-        route: &mut BoundRoute<M, X>,
+        route: &mut BoundRoute<T::Message, T::Mailboxes>,
         carrier: C,
     ) -> Result<(), BoundRouteError<C>> {
         // Drops the former mailbox while no shard is held.
@@ -331,11 +326,11 @@ where
         }
     }
 
-    fn route_to_bound<C: Carrier<TransportId, M>>(
+    fn route_to_bound<C: Carrier<TransportId, T::Message>>(
         &self,
         transport: &[u8],
-        message: M,
-    ) -> Result<(), BoundRouteError<M>> {
+        message: T::Message,
+    ) -> Result<(), BoundRouteError<T::Message>> {
         let location = self.location(transport);
         let bound_to = || self.registered(location, transport, |id: &TransportId, _, slot| (id.clone(), slot.group()));
         let Some((from, group)) = bound_to() else {
@@ -349,7 +344,7 @@ where
 
     /// Delivers a message to the server of a group. If that server ends meanwhile, continues with the group that the
     /// transport is in by then.
-    fn deliver_to_bound<C: Carrier<TransportId, M>>(
+    fn deliver_to_bound<C: Carrier<TransportId, T::Message>>(
         &self,
         mut carrier: C,
         mut group: Option<Arc<Group>>,

@@ -14,6 +14,7 @@ use crate::registry::{Inner, Registry};
 use crate::routing::batch::{no_deliveries, prefetch};
 use crate::routing::delivery::{ByValue, Carrier, PendingDelivery, fail};
 use crate::storage::{batch::LocatedId, table::Location};
+use crate::types::Types;
 
 impl<M, B, X, P> Registry<M, B, X, P>
 where
@@ -125,16 +126,10 @@ where
     }
 }
 
-impl<M, B, X, P> Inner<M, B, X, P>
-where
-    M: Send + 'static,
-    B: Backend,
-    X: MailboxFamily,
-    P: Probe,
-{
-    fn broadcast<C: Carrier<ServerId, M>>(&self, server: &[u8], message: M) -> BroadcastReport
+impl<T: Types> Inner<T> {
+    fn broadcast<C: Carrier<ServerId, T::Message>>(&self, server: &[u8], message: T::Message) -> BroadcastReport
     where
-        M: Clone,
+        T::Message: Clone,
     {
         let mut report = BroadcastReport::default();
         let found = self.find(server, |id: &ServerId, _, slot| (id.clone(), slot.group()));
@@ -154,15 +149,15 @@ where
     }
 
     /// Broadcasts to at most [`MAX_BATCH`] members of a group.
-    fn broadcast_to<C: Carrier<ServerId, M>>(
+    fn broadcast_to<C: Carrier<ServerId, T::Message>>(
         &self,
         server: &ServerId,
         group: &Arc<Group>,
         members: &[(Incarnation, TransportId)],
-        message: &M,
+        message: &T::Message,
         report: &mut BroadcastReport,
     ) where
-        M: Clone,
+        T::Message: Clone,
     {
         // Cloned, and dropped if not needed, while no shard is held: both run user code.
         let mut pending = no_deliveries();
@@ -171,7 +166,7 @@ where
         }
         let (located, length) = self.locate_batch(members.iter().map(|(_, id)| id.as_bytes()));
         self.transports.peek_each(&located[..length], |first, batch| {
-            prefetch::<TransportId, M, X>(batch);
+            prefetch::<TransportId, T>(batch);
             for ((parts, pending), (incarnation, _)) in batch.iter().zip(&mut pending[first..]).zip(&members[first..]) {
                 if let Some((_, record, slot)) = parts
                     && record.incarnation == *incarnation
@@ -201,8 +196,8 @@ where
     }
 
     #[inline]
-    fn route<I: Endpoint>(&self, id: &[u8], from: &I::Peer, message: M) -> Result<(), RouteError<M>> {
-        if const { is_large::<M>() } {
+    fn route<I: Endpoint>(&self, id: &[u8], from: &I::Peer, message: T::Message) -> Result<(), RouteError<T::Message>> {
+        if const { is_large::<T::Message>() } {
             match self.deliver::<I, Box<_>>(id, Carrier::load(from.clone(), message)) {
                 Ok(()) => Ok(()),
                 Err(error) => fail(error),
@@ -214,7 +209,12 @@ where
 
     /// Like [`deliver`](Self::deliver), for small messages: builds the delivery at the mailbox, so that it is moved once.
     #[inline]
-    fn route_by_value<I: Endpoint>(&self, id: &[u8], from: &I::Peer, message: M) -> Result<(), RouteError<M>> {
+    fn route_by_value<I: Endpoint>(
+        &self,
+        id: &[u8],
+        from: &I::Peer,
+        message: T::Message,
+    ) -> Result<(), RouteError<T::Message>> {
         let location = self.location(id);
         let mut pending = Some(message);
         let outcome = self.registered(location, id, |_: &I, record, _| {
@@ -232,11 +232,15 @@ where
             (None | Some((None, _)), _) => unreachable!("the message is taken once, by the lookup's closure"),
         };
         let error = error.map(|delivery| delivery.message);
-        Err(self.on_undelivered::<I, M>(location, id, incarnation, error))
+        Err(self.on_undelivered::<I, T::Message>(location, id, incarnation, error))
     }
 
     /// Delivers a message in place, counts the outcome, and removes the receiver if it is dead.
-    fn deliver<I: Endpoint, C: Carrier<I::Peer, M>>(&self, id: &[u8], carrier: C) -> Result<(), RouteError<C>> {
+    fn deliver<I: Endpoint, C: Carrier<I::Peer, T::Message>>(
+        &self,
+        id: &[u8],
+        carrier: C,
+    ) -> Result<(), RouteError<C>> {
         let location = self.location(id);
         let mut pending = PendingDelivery::Untried(carrier);
         self.registered(location, id, |_: &I, record, _| pending.deliver(record));

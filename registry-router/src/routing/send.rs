@@ -13,6 +13,7 @@ use registry_core::{
 use crate::endpoint::{DeliveryTo, Endpoint, MailboxOf};
 use crate::registry::{Inner, Registry, ServerMailbox, TransportMailbox};
 use crate::routing::delivery::fail;
+use crate::types::Types;
 
 impl<M, B, X, P> Registry<M, B, X, P>
 where
@@ -135,25 +136,19 @@ where
     }
 }
 
-impl<M, B, X, P> Inner<M, B, X, P>
-where
-    M: Send + 'static,
-    B: Backend,
-    X: MailboxFamily,
-    P: Probe,
-{
+impl<T: Types> Inner<T> {
     /// Finds the receiver, waits for room, delivers if the registration is still current, and removes a dead receiver.
     ///
     /// The delivery is boxed, because a future is moved together with everything that it holds.
     async fn send<I>(
         &self,
         id: &[u8],
-        delivery: Box<DeliveryTo<I, M>>,
+        delivery: Box<DeliveryTo<I, T::Message>>,
         limit: Option<Duration>,
-    ) -> Result<(), SendError<Box<DeliveryTo<I, M>>>>
+    ) -> Result<(), SendError<Box<DeliveryTo<I, T::Message>>>>
     where
         I: Endpoint,
-        MailboxOf<I, M, X>: ReserveMailbox<DeliveryTo<I, M>>,
+        MailboxOf<I, T>: ReserveMailbox<DeliveryTo<I, T::Message>>,
     {
         let location = self.location(id);
         let Some(found) = self.registered(location, id, |id: &I, record, _| record.entry(id).to_entry()) else {

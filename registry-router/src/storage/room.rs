@@ -3,11 +3,12 @@
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use registry_core::{Backend, Kind, MailboxFamily, Probe};
+use registry_core::Kind;
 
 use crate::endpoint::Endpoint;
 use crate::registry::Inner;
 use crate::sync::Mutex;
+use crate::types::Types;
 
 /// A table is sparse if its entries take at most one in this many of its places.
 const SPARSE_BELOW: usize = 4;
@@ -61,13 +62,7 @@ impl Room {
     }
 }
 
-impl<M, B, X, P> Inner<M, B, X, P>
-where
-    M: Send + 'static,
-    B: Backend,
-    X: MailboxFamily,
-    P: Probe,
-{
+impl<T: Types> Inner<T> {
     /// Shrinks a table of a shard if it has been sparse for a while.
     pub(crate) fn shrink_if_sparse<I: Endpoint>(&self, shard: usize, now: Instant) {
         let table = I::table(self);

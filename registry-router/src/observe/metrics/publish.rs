@@ -4,14 +4,13 @@ use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use metrics::{Key, Label, Level, Metadata, Recorder};
-use registry_core::{
-    AdmissionState, Backend, Contention, Kind, LatencyStats, Limit, MailboxFamily, Operation, Probe, ShardStats,
-};
+use registry_core::{AdmissionState, Contention, Kind, LatencyStats, Limit, Operation, Probe, ShardStats};
 use registry_monitor::{p_value, skew};
 
 use super::exports::Gauges;
 use super::table::{self, Metric};
 use crate::registry::Inner;
+use crate::types::Types;
 
 /// The number of hot ids that are exported, which bounds the number of series.
 const HOT_RANKS: usize = 3;
@@ -29,13 +28,7 @@ struct Publisher<'a> {
     gauges: RefCell<Gauges>,
 }
 
-impl<M, B, X, P> Inner<M, B, X, P>
-where
-    M: Send + 'static,
-    B: Backend,
-    X: MailboxFamily,
-    P: Probe,
-{
+impl<T: Types> Inner<T> {
     pub(super) fn publish(&self, recorder: &dyn Recorder, name: Option<&str>, now: Instant) {
         let label = self.exports.label(recorder, name);
         let publisher = Publisher { recorder, name: label.as_deref(), gauges: RefCell::default() };
