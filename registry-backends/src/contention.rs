@@ -42,6 +42,6 @@ impl ContentionCounter {
     }
 
     pub(crate) fn as_contention(&self, kind: ContentionKind) -> Option<Contention> {
-        Some(Contention { kind, count: self.0.load(Ordering::Relaxed) })
+        Some(Contention::new(kind, self.0.load(Ordering::Relaxed)))
     }
 }

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use hdrhistogram::Histogram;
 use thread_local::ThreadLocal;
 
-use registry_router::{RegisterErrorKind, RouteError};
+use registry_router::RegisterErrorKind;
 
 use crate::failures::Failures;
 use crate::fixture::{Counts, Fixture};
@@ -316,13 +316,15 @@ impl<S: Subject> Worker<S> {
                 let n = self.server(run);
                 let id = fixture.servers[n].clone();
                 let mut routed = local.time(timed, |session| session.route(&id, &fixture.sender, n as u64));
-                if let Err(RouteError::Full(_)) = routed {
+                if routed.is_err_and(|error| error.is_full()) {
                     // Draining counts as time of the run, not of the operation.
                     fixture.drain(n);
                     routed = local.session.route(&id, &fixture.sender, n as u64);
                 }
                 // Other workers may have filled it again.
-                if let Err(reason @ (RouteError::NotFound(_) | RouteError::Closed(_))) = routed {
+                if let Err(reason) = routed
+                    && !reason.is_full()
+                {
                     local.failed(n, reason);
                 }
             }

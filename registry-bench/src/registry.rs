@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use registry_core::Backend;
 use registry_router::{
-    BindError, BuildError, Builder, HealthSettings, Monitor, MonitorSettings, Probe, RegisterErrorKind, Registry,
-    RouteError, ServerId, ServerLease, ServerMailbox, Tokio, TransportId, TransportMailbox,
+    BindError, BuildError, Builder, HealthSettings, Monitor, MonitorSettings, Probe, RegisterError, RegisterErrorKind,
+    Registry, RouteError, ServerId, ServerLease, ServerMailbox, Tokio, TransportId, TransportMailbox,
 };
 
 use crate::fixture::Message;
@@ -129,7 +129,7 @@ impl<B: Backend, P: Probe> Session for RegistrySession<B, P> {
 
     #[inline]
     fn register(&self, id: &ServerId, mailbox: &ServerMailbox<Message>) -> Result<ServerLease, RegisterErrorKind> {
-        self.registry.register_server(id, mailbox.clone(), ()).map_err(|error| error.kind)
+        self.registry.register_server(id, mailbox.clone(), ()).map_err(RegisterError::into_kind)
     }
 
     #[inline]

@@ -37,8 +37,7 @@ pub trait Admission: fmt::Debug + Send + Sync + 'static {
         if old == new {
             return Ok(());
         }
-        let reason = "a renewal must keep the metadata".into();
-        Err(AdmissionError { reason: DenyReason::Policy, message: reason, retry_after: None })
+        Err(AdmissionError::new(DenyReason::Policy, "a renewal must keep the metadata"))
     }
 
     /// Releases the capacity reserved by one call of [`admit`](Self::admit).
@@ -84,9 +83,22 @@ pub enum AdmissionState {
 }
 
 /// The error returned when a registration is not admitted.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use registry_core::{AdmissionError, DenyReason};
+///
+/// let error = AdmissionError::new(DenyReason::Policy, "maintenance").with_retry_after(Duration::from_secs(60));
+/// assert_eq!(error.to_string(), "not admitted: maintenance");
+/// assert_eq!(&*error.message, "maintenance");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[error("not admitted: {message}")]
+#[non_exhaustive]
 pub struct AdmissionError {
     /// Why the registration was rejected.
     pub reason: DenyReason,
@@ -94,6 +106,19 @@ pub struct AdmissionError {
     pub message: Box<str>,
     /// The time after which a retry may succeed; `None` if waiting does not help.
     pub retry_after: Option<Duration>,
+}
+
+impl AdmissionError {
+    /// Creates an error without a time after which a retry may succeed. For implementations of [`Admission`].
+    pub fn new(reason: DenyReason, message: impl Into<Box<str>>) -> Self {
+        Self { reason, message: message.into(), retry_after: None }
+    }
+
+    /// Sets [`retry_after`](Self::retry_after).
+    #[must_use]
+    pub fn with_retry_after(self, retry_after: Duration) -> Self {
+        Self { retry_after: Some(retry_after), ..self }
+    }
 }
 
 /// Why a registration is not admitted.
@@ -108,6 +133,18 @@ pub enum DenyReason {
     Limit(Limit),
     /// A reason specific to the policy.
     Policy,
+}
+
+impl DenyReason {
+    /// Returns a name for metrics and logs, in snake case.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Limit(_) => "limit",
+            Self::Policy => "policy",
+        }
+    }
 }
 
 /// A policy that admits every registration.
@@ -127,5 +164,23 @@ impl Admission for AdmitAll {
 
     fn state(&self) -> AdmissionState {
         AdmissionState::Open
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accessors_agree_with_the_fields() {
+        let second = Duration::from_secs(1);
+        for (reason, name) in
+            [(DenyReason::Closed, "closed"), (DenyReason::Limit(Limit::Rate), "limit"), (DenyReason::Policy, "policy")]
+        {
+            assert_eq!(reason.name(), name);
+            let error = AdmissionError::new(reason.clone(), "no");
+            assert_eq!((&error.reason, &*error.message, error.retry_after), (&reason, "no", None));
+            assert_eq!(error.clone().with_retry_after(second), AdmissionError { retry_after: Some(second), ..error });
+        }
     }
 }

@@ -5,8 +5,9 @@
 //!
 //! A name to look up is anything that gives bytes: `&str`, `&String`, `&ServerId`. It is compared, not validated.
 
+use crate::broadcast::BroadcastReport;
 use crate::entry::{Entry, EntryInfo, EntryRef};
-use crate::error::{BindError, BroadcastReport, RegisterError, RouteError};
+use crate::error::{BindError, RegisterError, RouteError};
 use crate::id::{InvalidId, ServerId, TransportId};
 use crate::incarnation::Incarnation;
 use crate::key::AsId;

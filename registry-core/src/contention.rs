@@ -7,8 +7,18 @@ use std::fmt;
 /// Each backend counts the kind of contention that costs most on its map, and counts it on the contended path, so that
 /// uncontended operations pay nothing. Counts are not comparable between backends: compare a shard with other shards of
 /// the same registry, or with an earlier count of its own. Latency is comparable between all backends.
+///
+/// # Examples
+///
+/// ```
+/// use registry_core::{Contention, ContentionKind};
+///
+/// let contention = Contention::new(ContentionKind::LockWait, 3);
+/// assert_eq!((contention.kind.name(), contention.count), ("lock_wait", 3));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct Contention {
     /// The kind of contention that is counted.
     pub kind: ContentionKind,
@@ -48,6 +58,12 @@ impl fmt::Display for ContentionKind {
 }
 
 impl Contention {
+    /// Creates a count of one kind of contention.
+    #[must_use]
+    pub fn new(kind: ContentionKind, count: u64) -> Self {
+        Self { kind, count }
+    }
+
     /// Returns the sum of two counts, which must be of the same kind; `None` counts as unknown and adds nothing.
     ///
     /// # Panics

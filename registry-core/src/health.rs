@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::kind::Kind;
 use crate::limit::{LimitCount, LimitUsage};
-use crate::stats::Operation;
+use crate::stats::{Operation, ShardStats};
 
 /// A change of a registry's health between one health check and the next.
 ///
@@ -57,6 +57,33 @@ pub enum AlarmMetric {
     MeanOfLast,
 }
 
+impl AlarmMetric {
+    /// Returns a name for metrics and logs, in snake case.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::P99 => "p99",
+            Self::Mean => "mean",
+            Self::MeanOfLast => "mean_of_last",
+        }
+    }
+
+    /// Returns the number of writes of a shard and their mean latency in nanoseconds, if the figure is a mean; `None`
+    /// for a percentile. The number is zero if there was no write in the window.
+    #[must_use]
+    pub fn mean(self, stats: &ShardStats) -> Option<(u64, f64)> {
+        match self {
+            Self::P99 => None,
+            Self::Mean => Some((stats.writes.count, stats.writes.mean_ns)),
+            Self::MeanOfLast => {
+                let is_idle = stats.writes.count == 0 && stats.slow_writes.count == 0;
+                let count = if is_idle { 0 } else { stats.recent_writes.count };
+                Some((count, stats.recent_writes.mean_ns))
+            }
+        }
+    }
+}
+
 /// An alarm of a slow shard.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -87,8 +114,19 @@ impl Alarm {
 }
 
 /// An uneven distribution of entries of one kind over the shards.
+///
+/// # Examples
+///
+/// ```
+/// use registry_core::{Imbalance, Kind};
+///
+/// let mut imbalance = Imbalance::new(Kind::Server, 3);
+/// (imbalance.entries, imbalance.mean, imbalance.p_value) = (900, 156.3, 1e-12);
+/// assert_eq!(imbalance.to_string(), "shard 3 has 900 servers, the mean is 156.3, chance 1.0e-12");
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct Imbalance {
     /// The kind of the entries.
     pub kind: Kind,
@@ -102,9 +140,28 @@ pub struct Imbalance {
     pub p_value: f64,
 }
 
+impl Imbalance {
+    /// Creates an imbalance without measurements. For implementations of a health check.
+    #[must_use]
+    pub fn new(kind: Kind, shard: usize) -> Self {
+        Self { kind, shard, entries: 0, mean: 0.0, p_value: 0.0 }
+    }
+}
+
 /// An id with a notable share of the lookups, estimated from sampled lookups.
+///
+/// # Examples
+///
+/// ```
+/// use registry_core::{HotId, Kind};
+///
+/// let mut hot = HotId::new(Kind::Server, "echo", 3);
+/// (hot.share, hot.share_at_least, hot.samples) = (0.25, 0.24, 1_000);
+/// assert_eq!(hot.to_string(), "server echo in shard 3, 25.0 % of 1000 sampled lookups");
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct HotId {
     /// The kind of registration that was looked up.
     pub kind: Kind,
@@ -120,14 +177,37 @@ pub struct HotId {
     pub samples: u64,
 }
 
+impl HotId {
+    /// Creates an id without measurements. For implementations of [`Probe::hot_ids`](crate::Probe::hot_ids).
+    #[must_use]
+    pub fn new(kind: Kind, id: impl Into<Box<str>>, shard: usize) -> Self {
+        Self { kind, id: id.into(), shard, share: 0.0, share_at_least: 0.0, samples: 0 }
+    }
+}
+
 /// The number of shards in alarm when admission changed.
+///
+/// # Examples
+///
+/// ```
+/// assert_eq!(registry_core::AlarmedShards::new(33, 64).to_string(), "33 of 64 shards in alarm");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct AlarmedShards {
     /// The number of shards in alarm.
     pub alarmed: usize,
     /// The number of shards.
     pub shards: usize,
+}
+
+impl AlarmedShards {
+    /// Creates the number of shards in alarm, of all shards.
+    #[must_use]
+    pub fn new(alarmed: usize, shards: usize) -> Self {
+        Self { alarmed, shards }
+    }
 }
 
 impl fmt::Display for HealthChange {

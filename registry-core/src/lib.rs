@@ -13,6 +13,7 @@
 
 mod admission;
 pub mod api;
+mod broadcast;
 mod contention;
 mod entry;
 mod error;
@@ -32,10 +33,11 @@ mod shard;
 mod stats;
 
 pub use admission::{Admission, AdmissionError, AdmissionState, AdmitAll, DenyReason};
+pub use broadcast::BroadcastReport;
 pub use contention::{Contention, ContentionKind};
 pub use entry::{Entry, EntryInfo, EntryRef};
 pub use error::{
-    BindError, BoundRouteError, BroadcastReport, BuildError, RegisterError, RegisterErrorKind, RouteError, SendError,
+    BindError, BoundRouteError, BuildError, RegisterError, RegisterErrorKind, RouteError, RouteErrorKind, SendError,
 };
 pub use health::{Alarm, AlarmMetric, AlarmedShards, HealthChange, HotId, Imbalance};
 pub use id::{InvalidId, MAX_ID_BYTES, ServerId, TransportId};

@@ -32,6 +32,27 @@ pub enum Limit {
 }
 
 impl Limit {
+    /// Returns a name for metrics and logs, in snake case; the same for all labels.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Servers => "servers",
+            Self::Transports => "transports",
+            Self::Label { .. } => "label",
+            Self::Rate => "rate",
+            Self::TransportsPerServer => "transports_per_server",
+        }
+    }
+
+    /// Returns whether the use of this limit is a single number, so that [`LimitUsage::used`] is meaningful.
+    #[must_use]
+    pub fn has_usage(&self) -> bool {
+        match self {
+            Self::Servers | Self::Transports | Self::Label { .. } => true,
+            Self::Rate | Self::TransportsPerServer => false,
+        }
+    }
+
     /// Returns whether removing registrations with a closed mailbox can free capacity under this limit.
     pub fn counts_live_entries(&self) -> bool {
         !matches!(self, Self::Rate)
@@ -66,8 +87,18 @@ impl fmt::Display for Limit {
 }
 
 /// How much of a limit is used, and how often it was hit.
+///
+/// # Examples
+///
+/// ```
+/// use registry_core::{Limit, LimitUsage};
+///
+/// let usage = LimitUsage::new(Limit::Servers, 100).with_used(7).with_hits(2);
+/// assert_eq!(usage.to_string(), "100 servers, refused 2 so far");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct LimitUsage {
     /// The limit.
     pub limit: Limit,
@@ -79,10 +110,41 @@ pub struct LimitUsage {
     pub hits: u64,
 }
 
+impl LimitUsage {
+    /// Creates the usage of a limit that is unused and was never hit. For implementations of
+    /// [`Admission`](crate::Admission).
+    #[must_use]
+    pub fn new(limit: Limit, max: u64) -> Self {
+        Self { limit, max, used: 0, hits: 0 }
+    }
+
+    /// Sets [`used`](Self::used).
+    #[must_use]
+    pub fn with_used(self, used: u64) -> Self {
+        Self { used, ..self }
+    }
+
+    /// Sets [`hits`](Self::hits).
+    #[must_use]
+    pub fn with_hits(self, hits: u64) -> Self {
+        Self { hits, ..self }
+    }
+}
+
 /// The limits that were hit between one health check and the next.
 ///
 /// For limits whose number is unbounded; see [`Admission::take_limit_hits`](crate::Admission::take_limit_hits).
+///
+/// # Examples
+///
+/// ```
+/// use registry_core::{Limit, LimitHits, LimitUsage};
+///
+/// let hits = LimitHits::default().with_limits(vec![LimitUsage::new(Limit::Servers, 100)]).with_unlisted(3);
+/// assert_eq!((hits.limits.len(), hits.unlisted), (1, 3));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LimitHits {
     /// The known limits, each once, in the order in which they were first hit.
     pub limits: Vec<LimitUsage>,
@@ -90,12 +152,41 @@ pub struct LimitHits {
     pub unlisted: u64,
 }
 
+impl LimitHits {
+    /// Sets [`limits`](Self::limits).
+    #[must_use]
+    pub fn with_limits(self, limits: Vec<LimitUsage>) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// Sets [`unlisted`](Self::unlisted).
+    #[must_use]
+    pub fn with_unlisted(self, unlisted: u64) -> Self {
+        Self { unlisted, ..self }
+    }
+}
+
 /// A number of label limits that a health check does not report individually.
+///
+/// # Examples
+///
+/// ```
+/// assert_eq!(registry_core::LimitCount::new(3).limits, 3);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct LimitCount {
     /// How many limits there are.
     pub limits: u64,
+}
+
+impl LimitCount {
+    /// Creates a number of limits.
+    #[must_use]
+    pub fn new(limits: u64) -> Self {
+        Self { limits }
+    }
 }
 
 impl fmt::Display for LimitUsage {

@@ -124,6 +124,20 @@ pub trait MailboxFamily: Send + Sync + 'static {
 }
 
 /// The error returned when an item cannot be sent. Returns the item.
+///
+/// Exhaustive, unlike the errors of a registry: implementations of [`Mailbox`] create it, and every sender must handle
+/// both variants, because a full mailbox can be retried and a closed one cannot. A third outcome would be a change of
+/// the contract of a mailbox.
+///
+/// # Examples
+///
+/// ```
+/// use registry_core::TrySendError;
+///
+/// let error = TrySendError::Full("hello");
+/// assert!(error.is_full() && !error.is_closed());
+/// assert_eq!(error.into_inner(), "hello");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TrySendError<T> {
     /// The mailbox is full.
@@ -141,6 +155,16 @@ impl<T> TrySendError<T> {
             Self::Full(item) => TrySendError::Full(f(item)),
             Self::Closed(item) => TrySendError::Closed(f(item)),
         }
+    }
+
+    /// Returns whether the mailbox is full.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Full(_))
+    }
+
+    /// Returns whether the mailbox is closed.
+    pub fn is_closed(&self) -> bool {
+        matches!(self, Self::Closed(_))
     }
 
     /// Returns the item.
@@ -164,3 +188,23 @@ impl<T> fmt::Debug for TrySendError<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the mailbox is closed")]
 pub struct Closed;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accessors_agree_with_the_variant() {
+        let (full, closed) = (TrySendError::Full(7), TrySendError::Closed(7));
+        assert_eq!(
+            [full.is_full(), full.is_closed(), closed.is_full(), closed.is_closed()],
+            [true, false, false, true]
+        );
+        assert_eq!([full.into_inner(), closed.into_inner()], [7, 7]);
+        assert_eq!(
+            [full, closed].map(|error| error.map(|item| item + 1)),
+            [TrySendError::Full(8), TrySendError::Closed(8)]
+        );
+        assert_eq!(format!("{full:?} {closed:?}"), "Full(..) Closed(..)");
+    }
+}

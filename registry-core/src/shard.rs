@@ -245,6 +245,9 @@ impl<T> Clone for ReadRequest<'_, T> {
 impl<T> Copy for ReadRequest<'_, T> {}
 
 /// The error returned when an entry is not inserted. Returns value and state.
+///
+/// Exhaustive: it is part of the contract of a [`Shard`], whose implementations create it and whose callers must handle
+/// both variants.
 #[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotInserted<V, S, E> {
     /// The key is occupied.

@@ -71,8 +71,8 @@ impl Limiter {
     }
 
     fn limit_reached(&self, limit: Limit, max: usize) -> AdmissionError {
-        let message = format!("the limit of {max} {limit} is reached").into();
-        AdmissionError { reason: DenyReason::Limit(limit), message, retry_after: Some(self.limits.retry_after) }
+        let message = format!("the limit of {max} {limit} is reached");
+        AdmissionError::new(DenyReason::Limit(limit), message).with_retry_after(self.limits.retry_after)
     }
 
     /// Reserves capacity under the limits on the kind and on the label.
@@ -94,23 +94,22 @@ impl Admission for Limiter {
     fn admit(&self, kind: Kind, metadata: &Metadata, now: Instant) -> Result<(), AdmissionError> {
         let closed_for_ns = self.closed_for_ns.load(Ordering::Relaxed);
         if closed_for_ns > 0 {
-            let message = "too many shards are in alarm".into();
-            let retry_after = Some(Duration::from_nanos(closed_for_ns));
-            return Err(AdmissionError { reason: DenyReason::Closed, message, retry_after });
+            let error = AdmissionError::new(DenyReason::Closed, "too many shards are in alarm");
+            return Err(error.with_retry_after(Duration::from_nanos(closed_for_ns)));
         }
         self.reserve(kind, metadata)?;
         let Some(Err(wait)) = self.rate.as_ref().map(|rate| rate.try_acquire(now)) else { return Ok(()) };
         self.release(kind, metadata);
-        let message = "the rate limit of registrations is reached".into();
-        Err(AdmissionError { reason: DenyReason::Limit(Limit::Rate), message, retry_after: Some(wait) })
+        let message = "the rate limit of registrations is reached";
+        Err(AdmissionError::new(DenyReason::Limit(Limit::Rate), message).with_retry_after(wait))
     }
 
     fn renew(&self, kind: Kind, old: &Metadata, new: &Metadata) -> Result<(), AdmissionError> {
         if self.labels.as_ref().is_none_or(|labels| labels.have_same_value(kind, old, new)) {
             return Ok(());
         }
-        let message = "a renewal must not change the value of the limited label".into();
-        Err(AdmissionError { reason: DenyReason::Policy, message, retry_after: None })
+        let message = "a renewal must not change the value of the limited label";
+        Err(AdmissionError::new(DenyReason::Policy, message))
     }
 
     fn release(&self, kind: Kind, metadata: &Metadata) {
@@ -137,11 +136,9 @@ impl Admission for Limiter {
 
     fn limit_usage(&self) -> Vec<LimitUsage> {
         let counted = [Kind::Server, Kind::Transport].into_iter().filter_map(|kind| {
-            self.usage(kind).map(|usage| LimitUsage {
-                limit: limit_on(kind),
-                max: usage.max() as u64,
-                used: usage.used() as u64,
-                hits: usage.hits(),
+            self.usage(kind).map(|usage| {
+                let (used, hits) = (usage.used() as u64, usage.hits());
+                LimitUsage::new(limit_on(kind), usage.max() as u64).with_used(used).with_hits(hits)
             })
         });
         let rated = self.rate.iter().map(RateLimiter::usage);

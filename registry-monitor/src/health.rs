@@ -163,7 +163,8 @@ impl Health {
         let Some(transition) = hysteresis.check(condition, rule.clear_after, now) else { return };
         let Some(fullest) = stats.iter().max_by_key(|shard| count(shard)) else { return };
         let mean = entries.iter().sum::<usize>() as f64 / entries.len() as f64;
-        let imbalance = Imbalance { kind, shard: fullest.shard, entries: count(fullest), mean, p_value };
+        let mut imbalance = Imbalance::new(kind, fullest.shard);
+        (imbalance.entries, imbalance.mean, imbalance.p_value) = (count(fullest), mean, p_value);
         changes.push(match transition {
             Transition::Raised => HealthChange::ImbalanceRaised(imbalance),
             Transition::Cleared => HealthChange::ImbalanceCleared(imbalance),
@@ -210,7 +211,7 @@ impl Health {
             () if above(self.settings.reopen_at) => Condition::Marginal,
             () => Condition::Good,
         };
-        let alarmed_shards = AlarmedShards { alarmed, shards };
+        let alarmed_shards = AlarmedShards::new(alarmed, shards);
         changes.extend(self.alarmed_shards.check(condition, self.settings.reopen_after, now).map(|transition| {
             match transition {
                 Transition::Raised => HealthChange::AdmissionClosed(alarmed_shards),

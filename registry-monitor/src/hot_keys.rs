@@ -84,7 +84,9 @@ impl HotKeys {
                 });
             let share = |count: u64| count as f64 / samples as f64;
             let (share, share_at_least) = (share(count.at_most), share(count.at_least));
-            hot_ids.push(HotId { kind: entry.kind, id, shard: entry.shard, share, share_at_least, samples });
+            let mut hot = HotId::new(entry.kind, id, entry.shard);
+            (hot.share, hot.share_at_least, hot.samples) = (share, share_at_least, samples);
+            hot_ids.push(hot);
         }
         drop(sketches);
         hot_ids.sort_by(|one: &HotId, two| two.share_at_least.total_cmp(&one.share_at_least));

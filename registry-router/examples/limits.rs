@@ -21,7 +21,7 @@ fn connect(registry: &Registry<String>, id: &str, tenant: &str) -> Result<Connec
     match registry.register_transport(id, mailbox, Metadata::new().with("tenant", tenant)) {
         Ok(lease) => Ok((lease, inbox)),
         // The error also returns the mailbox and the metadata, for another attempt.
-        Err(error) => match error.kind {
+        Err(error) => match error.into_kind() {
             RegisterErrorKind::Refused(refused) => Err(refused),
             other => panic!("not refused by admission: {other}"),
         },

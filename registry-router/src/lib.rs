@@ -111,8 +111,8 @@ pub use registry_core::{
     BoundRouteError, BroadcastReport, BuildError, Closed, Contention, ContentionKind, ContentionStatus, Delivery,
     DenyReason, Entry, EntryInfo, EntryRef, Event, HealthChange, HotId, IdRule, Imbalance, Incarnation, InvalidId,
     Kind, LatencyStats, Limit, LimitCount, LimitHits, LimitUsage, MAX_ID_BYTES, Mailbox, MailboxFamily, Metadata,
-    Operation, Permit, Probe, RecentWrites, RegisterError, RegisterErrorKind, ReserveMailbox, RouteError, Select,
-    SendError, ServerId, ShardStats, SlowOps, ToServer, ToTransport, TransportId, TrySendError,
+    Operation, Permit, Probe, RecentWrites, RegisterError, RegisterErrorKind, ReserveMailbox, RouteError,
+    RouteErrorKind, Select, SendError, ServerId, ShardStats, SlowOps, ToServer, ToTransport, TransportId, TrySendError,
 };
 
 /// The backends: the concurrent maps that a registry can be built on, each behind the feature of its name.

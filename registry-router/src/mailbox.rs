@@ -73,6 +73,7 @@ pub fn try_mailbox<T>(capacity: usize) -> Result<(TokioMailbox<T>, Inbox<T>), Ca
 
 /// The error returned for a mailbox capacity that is zero or too large.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CapacityError {
     /// The requested capacity.
     pub given: usize,

@@ -54,12 +54,7 @@ impl Session for LimitSession {
     }
 
     fn register(&self, _: &ServerId, _: &ServerMailbox<Message>) -> Result<(), RegisterErrorKind> {
-        Err(AdmissionError {
-            reason: DenyReason::Policy,
-            message: "the map is never written".into(),
-            retry_after: None,
-        }
-        .into())
+        Err(AdmissionError::new(DenyReason::Policy, "the map is never written").into())
     }
 
     fn release(&self, _: &ServerId, (): ()) {}

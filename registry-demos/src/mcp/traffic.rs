@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
+use registry_router::RouteErrorKind;
+
 /// The kind of the receiver of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Recipient {
@@ -20,8 +22,21 @@ pub(crate) enum UndeliveredReason {
     NotFound,
     /// The receiver's mailbox is closed.
     Closed,
+    /// The receiver did not accept the message, for another reason.
+    NotAccepted,
     /// The message is not JSON-RPC.
     Unreadable,
+}
+
+impl From<RouteErrorKind> for UndeliveredReason {
+    fn from(kind: RouteErrorKind) -> Self {
+        match kind {
+            RouteErrorKind::NotBound => Self::NotBound,
+            RouteErrorKind::NotFound => Self::NotFound,
+            RouteErrorKind::Closed => Self::Closed,
+            _ => Self::NotAccepted,
+        }
+    }
 }
 
 impl fmt::Display for UndeliveredReason {
@@ -30,6 +45,7 @@ impl fmt::Display for UndeliveredReason {
             Self::NotBound => "the sender is not bound to a server",
             Self::NotFound => "the receiver is not registered",
             Self::Closed => "the receiver's mailbox is closed",
+            Self::NotAccepted => "the receiver did not accept the message",
             Self::Unreadable => "the message is not JSON-RPC",
         })
     }

@@ -155,14 +155,11 @@ impl<I> Attempt<I> {
                 log.routed(to, &method);
                 Self::Done(Ok(()))
             }
-            Err(RouteError::NotFound(_)) => {
-                Self::Done(Err(delivery_failed(log, to, method, UndeliveredReason::NotFound)))
-            }
-            Err(RouteError::Closed(_)) => Self::Done(Err(delivery_failed(log, to, method, UndeliveredReason::Closed))),
             Err(RouteError::Full(frame)) => {
                 log.full();
                 Self::Full { receiver, method, frame }
             }
+            Err(error) => Self::Done(Err(delivery_failed(log, to, method, error.kind().into()))),
         }
     }
 }
@@ -179,10 +176,7 @@ fn record_send(
             log.routed(to, &method);
             Ok(())
         }
-        Err(SendError::NotFound(_)) => Err(delivery_failed(log, to, method, UndeliveredReason::NotFound)),
-        Err(SendError::Closed(_) | SendError::TimedOut(_)) => {
-            Err(delivery_failed(log, to, method, UndeliveredReason::Closed))
-        }
+        Err(error) => Err(delivery_failed(log, to, method, error.kind().into())),
     }
 }
 

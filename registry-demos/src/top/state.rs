@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use registry_router::{
-    AdmissionState, Alarm, ContentionKind, HealthChange, HealthSettings, HotId, Imbalance, LatencyStats, Limit,
-    LimitUsage, Operation, ShardStats, SlowOps,
+    AdmissionState, Alarm, ContentionKind, HealthChange, HealthSettings, HotId, Imbalance, LatencyStats, LimitUsage,
+    Operation, ShardStats, SlowOps,
 };
 
 use crate::top::controls::Controls;
@@ -220,10 +220,6 @@ impl State {
 
     /// Returns whether the limit of this name has recently rejected a registration.
     pub fn limit_reached(&self, name: &str) -> bool {
-        self.limits_reached.iter().any(|usage| match usage.limit {
-            Limit::Servers => name == "servers",
-            Limit::Transports => name == "transports",
-            _ => false,
-        })
+        self.limits_reached.iter().any(|usage| usage.limit.name() == name)
     }
 }

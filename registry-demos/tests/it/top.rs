@@ -27,7 +27,7 @@ fn stats(round: u64) -> Vec<ShardStats> {
         stats.lookups = round * (1_000 + 10 * shard as u64);
         stats.hits = stats.lookups / 2;
         stats.routes = round * 100;
-        stats.contention = Some(Contention { kind: ContentionKind::LockWait, count: round });
+        stats.contention = Some(Contention::new(ContentionKind::LockWait, round));
         (stats.reads.count, stats.reads.p50_ns, stats.reads.p99_ns) = (10, 80, 900 + shard as u64);
         stats
     };
@@ -49,21 +49,11 @@ fn degraded() -> State {
     let mut changes: Vec<HealthChange> = (0..40)
         .map(|shard| HealthChange::AlarmRaised(Alarm::new(shard, Operation::Read, AlarmMetric::P99, threshold)))
         .collect();
-    changes.push(HealthChange::HotIdDetected(HotId {
-        kind: Kind::Server,
-        id: "tools/search".into(),
-        shard: 25,
-        share: 0.48,
-        share_at_least: 0.47,
-        samples: 1_000,
-    }));
-    changes.push(HealthChange::AdmissionClosed(AlarmedShards { alarmed: 40, shards: 64 }));
-    changes.push(HealthChange::LimitReached(LimitUsage {
-        limit: Limit::Transports,
-        max: 4_096,
-        used: 4_096,
-        hits: 12,
-    }));
+    let mut hot = HotId::new(Kind::Server, "tools/search", 25);
+    (hot.share, hot.share_at_least, hot.samples) = (0.48, 0.47, 1_000);
+    changes.push(HealthChange::HotIdDetected(hot));
+    changes.push(HealthChange::AdmissionClosed(AlarmedShards::new(40, 64)));
+    changes.push(HealthChange::LimitReached(LimitUsage::new(Limit::Transports, 4_096).with_used(4_096).with_hits(12)));
     state.apply(changes, 2 * SECOND);
     let mut now = stats(3);
     for shard in &mut now[..40] {
@@ -132,8 +122,9 @@ fn cleared_conditions_are_no_longer_shown() {
     changes.push(HealthChange::HotIdCleared(state.hot_ids[0].clone()));
     changes.push(HealthChange::LimitCleared(state.limits_reached[0].clone()));
     state.apply(changes, 20 * SECOND);
-    let imbalances = Imbalance { kind: Kind::Transport, shard: 41, entries: 190, mean: 60.4, p_value: 1e-12 };
-    state.apply(vec![HealthChange::ImbalanceRaised(imbalances)], 20 * SECOND);
+    let mut imbalance = Imbalance::new(Kind::Transport, 41);
+    (imbalance.entries, imbalance.mean, imbalance.p_value) = (190, 60.4, 1e-12);
+    state.apply(vec![HealthChange::ImbalanceRaised(imbalance)], 20 * SECOND);
     state.sample(stats(4), AdmissionState::Open, 20 * SECOND);
     let frame = text(&state, 80, 24);
     assert_contains(

@@ -143,13 +143,14 @@ impl LabelLimiter {
                 // Hits from here on belong to the next call.
                 usage.is_listed = false;
                 let (used, hits) = (usage.used as u64, usage.hits);
-                limits.push(LimitUsage { limit: self.limit_of(*kind, name), max: max as u64, used, hits });
+                let limit = self.limit_of(*kind, name);
+                limits.push(LimitUsage::new(limit, max as u64).with_used(used).with_hits(hits));
                 if !value.is_in_use() {
                     values.remove(name);
                 }
             }
         }
-        LimitHits { limits, unlisted }
+        LimitHits::default().with_limits(limits).with_unlisted(unlisted)
     }
 
     fn max(&self, kind: Kind) -> Option<usize> {

@@ -54,7 +54,7 @@ impl RateLimiter {
 
     pub(super) fn usage(&self) -> LimitUsage {
         let hits = self.hits.load(Ordering::Relaxed);
-        LimitUsage { limit: Limit::Rate, max: self.per_second.into(), used: 0, hits }
+        LimitUsage::new(Limit::Rate, self.per_second.into()).with_hits(hits)
     }
 }
 

@@ -45,8 +45,8 @@ fn each_kind_has_its_own_limit() {
     assert_eq!(admit(&limiter, Kind::Transport, &none), Err(DenyReason::Limit(Limit::Transports)));
     limiter.release(Kind::Server, &none);
     admit(&limiter, Kind::Server, &none).unwrap();
-    let servers = LimitUsage { limit: Limit::Servers, max: 2, used: 2, hits: 1 };
-    assert_eq!(limiter.limit_usage(), [servers, LimitUsage { limit: Limit::Transports, max: 1, used: 1, hits: 1 }]);
+    let servers = LimitUsage::new(Limit::Servers, 2).with_used(2).with_hits(1);
+    assert_eq!(limiter.limit_usage(), [servers, LimitUsage::new(Limit::Transports, 1).with_used(1).with_hits(1)]);
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn each_label_value_has_its_own_limit_and_is_removed_when_unused() {
     admit(&limiter, Kind::Transport, &tenant("b")).unwrap();
     assert_eq!(admit(&limiter, Kind::Transport, &tenant("b")), Err(DenyReason::Limit(Limit::Transports)));
     assert_eq!(limiter.limit_usage().len(), 1, "label limits are not in the usage");
-    let hits = LimitHits { limits: vec![LimitUsage { limit: full("a"), max: 2, used: 2, hits: 1 }], unlisted: 0 };
+    let hits = LimitHits::default().with_limits(vec![LimitUsage::new(full("a"), 2).with_used(2).with_hits(1)]);
     assert_eq!((limiter.take_limit_hits(), limiter.take_limit_hits()), (hits, LimitHits::default()));
     limiter.release(Kind::Transport, &tenant("a"));
     admit(&limiter, Kind::Transport, &Metadata::new()).unwrap();

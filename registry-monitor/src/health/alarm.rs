@@ -84,23 +84,12 @@ impl AlarmRule {
 
     /// Returns the condition of a shard, and the alarm with the statistic that it is based on.
     pub(crate) fn evaluate(&self, stats: &ShardStats) -> (Condition, Alarm) {
-        match self.metric {
-            AlarmMetric::Mean => {
-                let LatencyStats { count, mean_ns, .. } = stats.writes;
-                self.evaluate_mean(stats, count, mean_ns)
-            }
-            AlarmMetric::MeanOfLast => {
-                let is_idle = stats.writes.count == 0 && stats.slow_writes.count == 0;
-                let count = if is_idle { 0 } else { stats.recent_writes.count };
-                self.evaluate_mean(stats, count, stats.recent_writes.mean_ns)
-            }
-            // Future metrics fall back to the default one.
-            _ => {
-                let reads = self.evaluate_slow_ops(stats, Operation::Read, &stats.slow_reads, &stats.reads);
-                let writes = self.evaluate_slow_ops(stats, Operation::Write, &stats.slow_writes, &stats.writes);
-                if reads.0 > writes.0 { reads } else { writes }
-            }
+        if let Some((count, mean_ns)) = self.metric.mean(stats) {
+            return self.evaluate_mean(stats, count, mean_ns);
         }
+        let reads = self.evaluate_slow_ops(stats, Operation::Read, &stats.slow_reads, &stats.reads);
+        let writes = self.evaluate_slow_ops(stats, Operation::Write, &stats.slow_writes, &stats.writes);
+        if reads.0 > writes.0 { reads } else { writes }
     }
 
     fn evaluate_slow_ops(

@@ -63,7 +63,7 @@ impl ReachedLimits {
         let mut unnamed = self.check_unlisted(hits.unlisted, hold, now);
         let named = self.clear_expired(hits.unlisted > 0, hold, now, &mut unnamed, changes);
         self.report_reached(new, MAX_NAMED - named, &mut unnamed, changes);
-        let count = |limits: u64| Some(LimitCount { limits }).filter(|_| limits > 0);
+        let count = |limits: u64| Some(LimitCount::new(limits)).filter(|_| limits > 0);
         changes.extend(count(unnamed.cleared).map(HealthChange::MoreLimitsCleared));
         changes.extend(count(unnamed.reached).map(HealthChange::MoreLimitsReached));
     }

@@ -13,8 +13,6 @@ mod simulations;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-const NO_HITS: LimitHits = LimitHits { limits: Vec::new(), unlisted: 0 };
-
 fn health(shards: usize) -> Health {
     Health::new(shards, AlarmRule::default(), HealthSettings::default())
 }
@@ -28,11 +26,13 @@ fn shard(shard: usize, slow: u64) -> ShardStats {
 }
 
 fn hot(id: &str, share: f64, samples: u64) -> HotId {
-    HotId { kind: Kind::Server, id: id.into(), shard: 3, share, share_at_least: share, samples }
+    let mut hot = HotId::new(Kind::Server, id, 3);
+    (hot.share, hot.share_at_least, hot.samples) = (share, share, samples);
+    hot
 }
 
 fn used(hits: u64) -> LimitUsage {
-    LimitUsage { limit: Limit::Servers, max: 10, used: 10, hits }
+    LimitUsage::new(Limit::Servers, 10).with_used(10).with_hits(hits)
 }
 
 fn names(changes: &[HealthChange]) -> Vec<String> {
@@ -50,18 +50,18 @@ fn admission_closes_above_the_exact_fraction_and_reopens() {
         let mut health = Health::new(shards, AlarmRule::default(), settings);
         for alarmed in 0..=shards {
             let stats: Vec<_> = (0..shards).map(|index| shard(index, if index < alarmed { 100 } else { 0 })).collect();
-            let changes = health.check(&stats, &[], &[], &NO_HITS, start);
-            let closed = HealthChange::AdmissionClosed(AlarmedShards { alarmed, shards });
+            let changes = health.check(&stats, &[], &[], &LimitHits::default(), start);
+            let closed = HealthChange::AdmissionClosed(AlarmedShards::new(alarmed, shards));
             assert_eq!(changes.contains(&closed), alarmed == closes_at, "{alarmed} of {shards}, share {share}");
             assert_eq!(health.admission() == AdmissionState::Closed, alarmed >= closes_at);
         }
         let healthy: Vec<_> = (0..shards).map(|index| shard(index, 0)).collect();
         let mut reopened = Vec::new();
         for second in 1..30 {
-            let changes = health.check(&healthy, &[], &[], &NO_HITS, start + second * SECOND);
+            let changes = health.check(&healthy, &[], &[], &LimitHits::default(), start + second * SECOND);
             reopened.extend(changes.into_iter().filter(|change| matches!(change, HealthChange::AdmissionReopened(_))));
         }
-        assert_eq!(reopened, [HealthChange::AdmissionReopened(AlarmedShards { alarmed: 0, shards })]);
+        assert_eq!(reopened, [HealthChange::AdmissionReopened(AlarmedShards::new(0, shards))]);
         assert_eq!(health.admission(), AdmissionState::Open);
     }
 }
@@ -85,7 +85,10 @@ fn only_the_slow_shard_alarms_within_two_checks() {
             if tenth % 10 == 9 {
                 let stats: Vec<_> = (0..64).map(|shard| monitor.stats(shard, now)).collect();
                 raised.extend(
-                    health.check(&stats, &[], &[], &NO_HITS, now).into_iter().map(|change| (tenth / 10, change)),
+                    health
+                        .check(&stats, &[], &[], &LimitHits::default(), now)
+                        .into_iter()
+                        .map(|change| (tenth / 10, change)),
                 );
             }
         }
@@ -102,7 +105,7 @@ fn a_reset_keeps_alarms() {
     let mut health = health(2);
     let mut check = |now| {
         let stats: Vec<_> = (0..2).map(|shard| monitor.stats(shard, now)).collect();
-        let changes = health.check(&stats, &[], &[], &NO_HITS, now);
+        let changes = health.check(&stats, &[], &[], &LimitHits::default(), now);
         (names(&changes), health.is_alarmed(1))
     };
     let slow = |now| (0..20).for_each(|_| monitor.record_latency(1, Operation::Write, now - SECOND / 100, now));
@@ -140,7 +143,7 @@ fn resets_before_each_check_hide_nothing() {
             }
             let mut stats = monitor.stats(0, now);
             stats.servers = 1_000;
-            let changes = health.check(&[stats], &monitor.hot_ids(now), &[], &NO_HITS, now);
+            let changes = health.check(&[stats], &monitor.hot_ids(now), &[], &LimitHits::default(), now);
             reported.extend(names(&changes).into_iter().filter(|name| !name.starts_with("Admission")));
         }
         assert_eq!(reported, ["AlarmRaised", "HotIdDetected"], "{alarm:?}");
@@ -163,7 +166,8 @@ fn a_hot_id_is_detected_with_its_share_and_cleared() {
             monitor.on_sample(0, Kind::Server, id.as_bytes());
         }
         monitor.record_latency(0, Operation::Read, now, now);
-        let changes = health.check(std::slice::from_ref(&stats), &monitor.hot_ids(now), &[], &NO_HITS, now);
+        let changes =
+            health.check(std::slice::from_ref(&stats), &monitor.hot_ids(now), &[], &LimitHits::default(), now);
         reported.extend(changes.into_iter().map(|change| (second, change)));
     }
     let [(detected, HealthChange::HotIdDetected(hot)), (cleared, HealthChange::HotIdCleared(_))] = &reported[..] else {
@@ -179,16 +183,20 @@ fn few_entries_or_few_samples_detect_no_hot_id() {
     let mut few = shard(0, 0);
     few.servers = 12;
     let now = Instant::now();
-    assert_eq!(health(1).check(&[few.clone()], &[hot("s", 0.8, 10_000)], &[], &NO_HITS, now), []);
+    assert_eq!(health(1).check(&[few.clone()], &[hot("s", 0.8, 10_000)], &[], &LimitHits::default(), now), []);
     few.transports = 1_000;
-    assert_eq!(health(1).check(&[few.clone()], &[hot("s", 0.8, 199)], &[], &NO_HITS, now), []);
-    let uncertain = HotId { share_at_least: 0.1, ..hot("s", 0.8, 10_000) };
+    assert_eq!(health(1).check(&[few.clone()], &[hot("s", 0.8, 199)], &[], &LimitHits::default(), now), []);
+    let mut uncertain = hot("s", 0.8, 10_000);
+    uncertain.share_at_least = 0.1;
     assert_eq!(
-        health(1).check(&[few.clone()], &[uncertain], &[], &NO_HITS, now),
+        health(1).check(&[few.clone()], &[uncertain], &[], &LimitHits::default(), now),
         [],
         "the lower bound of the share is too small"
     );
-    assert_eq!(names(&health(1).check(&[few], &[hot("s", 0.8, 200)], &[], &NO_HITS, now)), ["HotIdDetected"]);
+    assert_eq!(
+        names(&health(1).check(&[few], &[hot("s", 0.8, 200)], &[], &LimitHits::default(), now)),
+        ["HotIdDetected"]
+    );
 }
 
 #[test]
@@ -200,23 +208,27 @@ fn ids_chosen_for_one_shard_raise_imbalance_until_they_are_removed() {
     }
     let start = Instant::now();
     let mut health = health(64);
-    assert_eq!(health.check(&stats, &[], &[], &NO_HITS, start), []);
+    assert_eq!(health.check(&stats, &[], &[], &LimitHits::default(), start), []);
     stats[41].transports += 100;
-    let changes = health.check(&stats, &[], &[], &NO_HITS, start);
+    let changes = health.check(&stats, &[], &[], &LimitHits::default(), start);
     let [HealthChange::ImbalanceRaised(imbalance)] = &changes[..] else { panic!("{changes:?}") };
     assert_eq!((imbalance.kind, imbalance.shard, imbalance.entries), (Kind::Transport, 41, stats[41].transports));
     assert!(imbalance.p_value < 1e-9);
     stats[41].transports -= 100;
-    assert_eq!(health.check(&stats, &[], &[], &NO_HITS, start), []);
-    assert_eq!(names(&health.check(&stats, &[], &[], &NO_HITS, start + 10 * SECOND)), ["ImbalanceCleared"]);
+    assert_eq!(health.check(&stats, &[], &[], &LimitHits::default(), start), []);
+    assert_eq!(
+        names(&health.check(&stats, &[], &[], &LimitHits::default(), start + 10 * SECOND)),
+        ["ImbalanceCleared"]
+    );
 }
 
 #[test]
 fn a_limit_is_reported_once_for_any_number_of_hits() {
     let start = Instant::now();
     let mut health = health(1);
-    let mut check =
-        |second: u32, limits: &[LimitUsage]| names(&health.check(&[], &[], limits, &NO_HITS, start + second * SECOND));
+    let mut check = |second: u32, limits: &[LimitUsage]| {
+        names(&health.check(&[], &[], limits, &LimitHits::default(), start + second * SECOND))
+    };
     assert_eq!(check(0, &[used(0)]), [""; 0]);
     assert_eq!(check(1, &[used(5)]), ["LimitReached"]);
     assert_eq!(check(2, &[used(9)]), [""; 0]);
@@ -261,7 +273,7 @@ proptest! {
         let mut health = health(1);
         let mut check = |second: u32, is_slow: bool| {
             let stats = [shard(0, if is_slow { 100 } else { 0 })];
-            health.check(&stats, &[], &[], &NO_HITS, start - 3_600 * SECOND + second * SECOND);
+            health.check(&stats, &[], &[], &LimitHits::default(), start - 3_600 * SECOND + second * SECOND);
             health.is_alarmed(0)
         };
         for (second, is_slow) in jumps {

@@ -60,11 +60,6 @@ impl BindingCounts {
     /// Returns the use of the limit, if there is one.
     pub(crate) fn usage(&self) -> Option<LimitUsage> {
         let hits = self.hits.load(Ordering::Relaxed);
-        (self.max < usize::MAX).then_some(LimitUsage {
-            limit: Limit::TransportsPerServer,
-            max: self.max as u64,
-            used: 0,
-            hits,
-        })
+        (self.max < usize::MAX).then(|| LimitUsage::new(Limit::TransportsPerServer, self.max as u64).with_hits(hits))
     }
 }

@@ -50,7 +50,7 @@ where
     /// let lease = registry.register_server("tools", to_server.clone(), [("region", "eu")])?;
     ///
     /// let error = registry.register_server("tools", to_server, ()).unwrap_err();
-    /// assert_eq!(error.kind, RegisterErrorKind::Taken { by: lease.incarnation() });
+    /// assert_eq!(error.kind(), &RegisterErrorKind::Taken { by: lease.incarnation() });
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn register_server<I>(
@@ -187,7 +187,7 @@ where
         };
         let Candidate { mailbox, metadata } = candidate;
         let mut record = Some(Record::new(mailbox, metadata));
-        let registered = inner.with_eviction::<I, _, _>(location, id.as_ref(), || {
+        let registered = inner.with_eviction::<I, _, RegisterErrorKind>(location, id.as_ref(), || {
             let mut guard = binding(&id)?;
             // The latency of the insertion does not include the lookup of the server, nor an eviction before it.
             let began = if guard.is_some() { inner.time.now() } else { now };
@@ -203,12 +203,12 @@ where
             Ok(registered) => registered,
             Err(kind) => {
                 inner.probe.event(location.shard, Event::Rejected);
-                if matches!(kind, RegisterErrorKind::ServerFull { .. }) {
+                if kind.is_refused() {
                     inner.probe.event(location.shard, Event::Refused);
                     events::refused(I::KIND, id.as_ref(), &kind);
                 }
                 let Record { mailbox, metadata, .. } = record.expect("a record that was not inserted was returned");
-                return Err(RegisterError { kind, mailbox, metadata });
+                return Err(RegisterError::new(kind, mailbox, metadata));
             }
         };
         permit.keep();
@@ -229,7 +229,7 @@ struct Candidate<Mb> {
 
 impl<Mb> Candidate<Mb> {
     fn rejected(self, kind: impl Into<RegisterErrorKind>) -> RegisterError<Mb> {
-        RegisterError { kind: kind.into(), mailbox: self.mailbox, metadata: self.metadata }
+        RegisterError::new(kind.into(), self.mailbox, self.metadata)
     }
 }
 

@@ -119,16 +119,16 @@ impl<T: Types> Inner<T> {
         let location = self.location_of_hash(lease.hash());
         if let Err(kind) = self.check_renewal(lease, &metadata) {
             self.probe.event(location.shard, Event::Rejected);
-            if matches!(kind, RegisterErrorKind::Refused(_)) {
+            if kind.is_refused() {
                 self.probe.event(location.shard, Event::Refused);
                 events::refused(I::KIND, lease.id().as_ref(), &kind);
             }
-            return Err(RegisterError { kind, mailbox, metadata });
+            return Err(RegisterError::new(kind, mailbox, metadata));
         }
         // The place is neither released nor reserved anew. From here on it is accounted to the new metadata.
         if self.remove::<I>(location, lease.id().as_ref(), Some(lease.incarnation())).is_none() {
             self.probe.event(location.shard, Event::Rejected);
-            return Err(RegisterError { kind: RegisterErrorKind::LeaseExpired, mailbox, metadata });
+            return Err(RegisterError::new(RegisterErrorKind::LeaseExpired, mailbox, metadata));
         }
         let permit = AdmissionPermit::inherit(&*self.admission, I::KIND, &metadata);
         let record = Record::new(mailbox, metadata);
@@ -137,7 +137,7 @@ impl<T: Types> Inner<T> {
             Err((Record { mailbox, metadata, .. }, kind)) => {
                 drop(permit);
                 self.probe.event(location.shard, Event::Rejected);
-                return Err(RegisterError { kind, mailbox, metadata });
+                return Err(RegisterError::new(kind, mailbox, metadata));
             }
         };
         permit.keep();

@@ -3,9 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use registry_core::{
-    AsId, Backend, BoundRouteError, Event, Incarnation, MailboxFamily, Probe, RouteError, ServerId, TransportId,
-};
+use registry_core::{AsId, Backend, BoundRouteError, Event, Incarnation, MailboxFamily, Probe, ServerId, TransportId};
 
 use crate::binding::group::Group;
 use crate::binding::token::BindingToken;
@@ -285,7 +283,7 @@ impl<T: Types> Inner<T> {
             }
             Err(error) => {
                 let (id, leader) = (cached.group.server().as_bytes(), cached.group.leader());
-                Err(as_bound(self.on_undelivered::<ServerId, C>(cached.server, id, leader, error)))
+                Err(BoundRouteError::from(self.on_undelivered::<ServerId, C>(cached.server, id, leader, error)))
             }
         }
     }
@@ -368,7 +366,7 @@ impl<T: Types> Inner<T> {
                     return Ok(());
                 }
                 PendingDelivery::Returned(error, _) => {
-                    return Err(as_bound(self.on_undelivered::<ServerId, C>(server, id, leader, error)));
+                    return Err(BoundRouteError::from(self.on_undelivered::<ServerId, C>(server, id, leader, error)));
                 }
                 // The server and with it the binding have ended meanwhile: look the binding up again.
                 PendingDelivery::Untried(untried) => carrier = untried,
@@ -385,13 +383,4 @@ impl<T: Types> Inner<T> {
 #[cold]
 fn transport_not_found<M>(message: M) -> Result<(), BoundRouteError<M>> {
     Err(BoundRouteError::TransportNotFound(message))
-}
-
-/// Converts the error of a delivery to a server that was found.
-fn as_bound<M>(error: RouteError<M>) -> BoundRouteError<M> {
-    match error {
-        RouteError::Full(message) => BoundRouteError::Full(message),
-        RouteError::Closed(message) => BoundRouteError::Closed(message),
-        RouteError::NotFound(message) => BoundRouteError::NotBound(message),
-    }
 }

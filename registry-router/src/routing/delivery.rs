@@ -61,12 +61,24 @@ pub(crate) trait ReturnsMessage<T> {
     /// The same error with other contents.
     type With<U>;
 
-    /// Returns the constructor of the same variant for other contents, and the contents.
-    fn into_parts<U>(self) -> Parts<Self, T, U>;
+    /// Maps the contents and keeps the reason.
+    fn map_contents<U>(self, f: impl FnOnce(T) -> U) -> Self::With<U>;
 }
 
-/// A variant's constructor for contents of type `U`, and its contents of type `T`.
-type Parts<E, T, U> = (fn(U) -> <E as ReturnsMessage<T>>::With<U>, T);
+macro_rules! returns_message {
+    ($($Error:ident),+) => {$(
+        impl<T> ReturnsMessage<T> for $Error<T> {
+            type With<U> = $Error<U>;
+
+            #[inline]
+            fn map_contents<U>(self, f: impl FnOnce(T) -> U) -> $Error<U> {
+                self.map(f)
+            }
+        }
+    )+};
+}
+
+returns_message!(RouteError, BoundRouteError, SendError);
 
 /// Returns the error with the message that the caller passed in place of its carrier.
 ///
@@ -86,28 +98,8 @@ where
     C: Carrier<F, M>,
     E: ReturnsMessage<C>,
 {
-    let (variant, carrier) = error.into_parts();
-    variant(carrier.into_message())
+    error.map_contents(Carrier::into_message)
 }
-
-/// Implements [`ReturnsMessage`] for an enum whose variants each have one field.
-macro_rules! undelivered {
-    ($Error:ident { $($variant:ident),+ }) => {
-        impl<T> ReturnsMessage<T> for $Error<T> {
-            type With<U> = $Error<U>;
-
-            fn into_parts<U>(self) -> Parts<Self, T, U> {
-                match self {
-                    $(Self::$variant(carrier) => ($Error::$variant, carrier),)+
-                }
-            }
-        }
-    };
-}
-
-undelivered!(RouteError { NotFound, Full, Closed });
-undelivered!(BoundRouteError { TransportNotFound, NotBound, Full, Closed });
-undelivered!(SendError { NotFound, TimedOut, Closed });
 
 /// The state of one delivery.
 pub(crate) enum PendingDelivery<C> {

@@ -179,14 +179,14 @@ fn a_failed_bound_registration_leaves_no_binding<B: Backend>(shards: usize) {
     let registry = registry::<B>(shards);
     let mailbox = unread_transport_mailbox();
     let error = registry.register_transport_bound_to("t", mailbox, (), "s").unwrap_err();
-    assert_eq!(error.kind, RegisterErrorKind::ServerNotFound);
+    assert_eq!(error.kind(), &RegisterErrorKind::ServerNotFound);
     assert_eq!(registry.transport_count(), 0);
     let _s = server(&registry, "s");
     let t = transport(&registry, "t");
-    let error = registry.register_transport_bound_to("t", error.mailbox, (), "s").unwrap_err();
-    assert_eq!(error.kind, RegisterErrorKind::Taken { by: t.incarnation() });
+    let error = registry.register_transport_bound_to("t", error.into_mailbox(), (), "s").unwrap_err();
+    assert_eq!(error.kind(), &RegisterErrorKind::Taken { by: t.incarnation() });
     assert_eq!((server_of(&registry, "t"), transports_of(&registry, "s")), (None, vec![]));
     assert_eq!(registry.binding_count(), 0);
-    let error = registry.register_transport_bound_to("", error.mailbox, (), "s").unwrap_err();
-    assert!(matches!(error.kind, RegisterErrorKind::InvalidId(_)));
+    let error = registry.register_transport_bound_to("", error.into_mailbox(), (), "s").unwrap_err();
+    assert!(matches!(error.kind(), RegisterErrorKind::InvalidId(_)));
 }

@@ -201,7 +201,7 @@ fn tick(clock: &AtomicU64) -> u64 {
 }
 
 fn register_error<Mb>(error: RegisterError<Mb>) -> Response {
-    match error.kind {
+    match error.into_kind() {
         RegisterErrorKind::Taken { by } => Response::Taken(by),
         RegisterErrorKind::ServerNotFound => Response::NoServer,
         other => panic!("unexpected registration error: {other}"),

@@ -206,7 +206,7 @@ impl<B: Backend> RegistryUnderTest<B> {
                 self.owners.push(Owner { incarnation, lease: Some(lease), route: None, inbox });
                 Outcome::Registered(self.owners.len() - 1)
             }
-            Err(error) => match error.kind {
+            Err(error) => match error.into_kind() {
                 RegisterErrorKind::Taken { by } => Outcome::Taken(self.owner_of(by)),
                 RegisterErrorKind::ServerNotFound => Outcome::NoServer,
                 other => panic!("unexpected registration error: {other}"),
@@ -260,6 +260,7 @@ fn routed(routed: Result<(), RouteError<u64>>) -> Outcome {
         Err(RouteError::NotFound(message)) => Outcome::NotFound(message),
         Err(RouteError::Full(message)) => Outcome::Full(message),
         Err(RouteError::Closed(message)) => Outcome::Closed(message),
+        Err(other) => panic!("unexpected error of a route: {other}"),
     }
 }
 
@@ -270,6 +271,7 @@ fn bound(routed: Result<(), BoundRouteError<u64>>) -> Outcome {
         Err(BoundRouteError::NotBound(message)) => Outcome::NotBound(message),
         Err(BoundRouteError::Full(message)) => Outcome::Full(message),
         Err(BoundRouteError::Closed(message)) => Outcome::Closed(message),
+        Err(other) => panic!("unexpected error of a bound route: {other}"),
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use registry_core::{Backend, Incarnation, RegisterErrorKind};
+use registry_core::{Backend, Incarnation, RegisterError, RegisterErrorKind};
 use registry_router::{Inbox, Registry, ServerMailbox, ToServer, ToTransport, TransportMailbox, mailbox};
 
 use super::fixture::entry_counts;
@@ -185,11 +185,11 @@ impl<B: Backend> Race<B> {
         match self.side {
             Side::Server => {
                 let lease = self.registry.register_server(NAME, self.to_server.clone(), ());
-                lease.map(AnyLease::Server).map_err(|error| error.kind)
+                lease.map(AnyLease::Server).map_err(RegisterError::into_kind)
             }
             Side::Transport => {
                 let lease = self.registry.register_transport(NAME, self.to_transport.clone(), ());
-                lease.map(AnyLease::Transport).map_err(|error| error.kind)
+                lease.map(AnyLease::Transport).map_err(RegisterError::into_kind)
             }
         }
     }
@@ -197,10 +197,10 @@ impl<B: Backend> Race<B> {
     fn renew(&self, lease: &mut AnyLease) -> Result<(), RegisterErrorKind> {
         match lease {
             AnyLease::Server(lease) => {
-                self.registry.renew_server(lease, self.to_server.clone(), ()).map_err(|error| error.kind)
+                self.registry.renew_server(lease, self.to_server.clone(), ()).map_err(RegisterError::into_kind)
             }
             AnyLease::Transport(lease) => {
-                self.registry.renew_transport(lease, self.to_transport.clone(), ()).map_err(|error| error.kind)
+                self.registry.renew_transport(lease, self.to_transport.clone(), ()).map_err(RegisterError::into_kind)
             }
         }
     }

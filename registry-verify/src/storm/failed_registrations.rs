@@ -136,8 +136,9 @@ impl<B: Backend> FailingRegistrar<'_, B> {
     /// Returns the reason why registering a server failed.
     fn fail_server(&mut self, id: &str, metadata: Metadata) -> Option<RegisterErrorKind> {
         let error = self.registry.register_server(id, self.to_server.take()?, metadata).err()?;
-        self.to_server = Some(error.mailbox);
-        Some(error.kind)
+        let (kind, mailbox, _) = error.into_parts();
+        self.to_server = Some(mailbox);
+        Some(kind)
     }
 
     /// Returns the reason why registering a transport failed, bound to a server or unbound.
@@ -147,8 +148,9 @@ impl<B: Backend> FailingRegistrar<'_, B> {
             Some(server) => self.registry.register_transport_bound_to(id, mailbox, (), server).err()?,
             None => self.registry.register_transport(id, mailbox, ()).err()?,
         };
-        self.to_transport = Some(error.mailbox);
-        Some(error.kind)
+        let (kind, mailbox, _) = error.into_parts();
+        self.to_transport = Some(mailbox);
+        Some(kind)
     }
 }
 
@@ -162,7 +164,7 @@ struct LabelAdmission(Arc<AtomicI64>);
 impl Admission for LabelAdmission {
     fn admit(&self, _kind: Kind, metadata: &Metadata, _now: Instant) -> Result<(), AdmissionError> {
         if metadata.get(UNWANTED).is_some() {
-            return Err(AdmissionError { reason: DenyReason::Policy, message: "unwanted".into(), retry_after: None });
+            return Err(AdmissionError::new(DenyReason::Policy, "unwanted"));
         }
         self.0.fetch_add(1, Ordering::Relaxed);
         Ok(())

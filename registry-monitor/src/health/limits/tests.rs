@@ -12,8 +12,8 @@ fn label_limit(value: usize) -> Limit {
 }
 
 fn hits(values: impl IntoIterator<Item = usize>, unlisted: u64) -> LimitHits {
-    let used = |value| LimitUsage { limit: label_limit(value), max: 1, used: 1, hits: 1 };
-    LimitHits { limits: values.into_iter().map(used).collect(), unlisted }
+    let used = |value| LimitUsage::new(label_limit(value), 1).with_used(1).with_hits(1);
+    LimitHits::default().with_limits(values.into_iter().map(used).collect()).with_unlisted(unlisted)
 }
 
 /// Applies the reported changes.
@@ -127,7 +127,7 @@ fn a_reset_total_is_a_hit_and_an_unchanged_one_is_not() {
     let (mut limits, start) = (ReachedLimits::default(), Instant::now());
     let mut check = |second: u32, total: u64| {
         let mut changes = Vec::new();
-        let fixed = [LimitUsage { limit: Limit::Servers, max: 9, used: 9, hits: total }];
+        let fixed = [LimitUsage::new(Limit::Servers, 9).with_used(9).with_hits(total)];
         limits.check(&fixed, &LimitHits::default(), HOLD, start + second * SECOND, &mut changes);
         changes.len()
     };

@@ -38,7 +38,7 @@ fn a_day_of_normal_load_changes_nothing() {
             one.servers -= usize::from(rng.uniform() < one.servers as f64 / 4_000.0);
             one.transports -= usize::from(rng.uniform() < one.transports as f64 / 4_000.0);
         }
-        let changes = health.check(&stats, &[], &[], &NO_HITS, start + second as u32 * SECOND);
+        let changes = health.check(&stats, &[], &[], &LimitHits::default(), start + second as u32 * SECOND);
         assert_eq!(changes, [], "second {second}");
     }
 }
@@ -60,7 +60,8 @@ fn a_day_of_popular_ids_detects_no_hot_id() {
             monitor.on_sample(0, Kind::Server, &zipf.sample(&mut rng).to_le_bytes());
         }
         monitor.record_latency(0, Operation::Read, now, now);
-        let changes = health.check(std::slice::from_ref(&stats), &monitor.hot_ids(now), &[], &NO_HITS, now);
+        let changes =
+            health.check(std::slice::from_ref(&stats), &monitor.hot_ids(now), &[], &LimitHits::default(), now);
         assert_eq!(changes, [], "check {check}");
     }
 }
@@ -104,7 +105,7 @@ fn noisy_hour(seed: u64, mean: f64, swing: u32) -> Vec<(u32, bool)> {
         windows.add(second.into(), (1_000, slow, slow + rng.poisson(mean)));
         let mut stats = shard(0, 0);
         stats.slow_writes = windows.read(second.into(), SECOND, &thresholds);
-        for change in health.check(&[stats], &[], &[], &NO_HITS, start + second * SECOND) {
+        for change in health.check(&[stats], &[], &[], &LimitHits::default(), start + second * SECOND) {
             changes.push((second, matches!(change, HealthChange::AlarmRaised(_) | HealthChange::AdmissionClosed(_))));
         }
     }
@@ -146,7 +147,7 @@ fn an_hour_at_half_the_threshold_raises_no_alarm() {
                 windows.add(second.into(), (per_second, slow, slow));
                 let mut stats = shard(0, 0);
                 stats.slow_writes = windows.read(second.into(), SECOND, &thresholds);
-                let changes = health.check(&[stats], &[], &[], &NO_HITS, start + second * SECOND);
+                let changes = health.check(&[stats], &[], &[], &LimitHits::default(), start + second * SECOND);
                 // Until the window is full, it has few operations.
                 assert!(second < 10 || changes.is_empty(), "seed {seed}, second {second}: {changes:?}");
             }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use registry_core::{Alarm, AlarmMetric, DenyReason, HealthChange, Kind, Operation, RegisterErrorKind};
+use registry_core::{Alarm, HealthChange, Kind, Operation, RegisterErrorKind};
 use tracing::span::EnteredSpan;
 use tracing::{Level, event};
 
@@ -36,7 +36,7 @@ pub(crate) fn changed(changes: &[HealthChange]) {
             emit!($level $name $message {
                 shard = $alarm.shard,
                 operation = operation($alarm),
-                metric = metric($alarm),
+                metric = $alarm.metric.name(),
                 threshold_seconds = $alarm.threshold.as_secs_f64(),
                 measured_seconds = $alarm.measured_ns / 1e9,
                 samples = $alarm.samples,
@@ -144,20 +144,15 @@ pub(crate) fn swept(shard: usize, report: &SweepReport) {
 /// Emits a registration that was refused because of a limit, the admission policy or health. An id that is already taken
 /// is not of interest to operators.
 pub(crate) fn refused(of: Kind, id: &[u8], reason: &RegisterErrorKind) {
-    let (cause, retry_after) = match reason {
-        RegisterErrorKind::Refused(error) => (cause(&error.reason), error.retry_after),
-        RegisterErrorKind::ServerFull { retry_after, .. } => ("server_full", Some(*retry_after)),
-        _ => return,
-    };
     event!(
         name: "registration_refused",
         target: TARGET,
         Level::DEBUG,
         kind = kind(of),
         id = &*String::from_utf8_lossy(id),
-        cause,
+        cause = reason.name(),
         reason = reason.to_string(),
-        retry_after_seconds = retry_after.as_ref().map(Duration::as_secs_f64),
+        retry_after_seconds = reason.retry_after().as_ref().map(Duration::as_secs_f64),
         "a registration was refused"
     );
 }
@@ -187,21 +182,5 @@ fn operation(alarm: &Alarm) -> &'static str {
         Operation::Read => "lookup",
         Operation::Write => "write",
         Operation::CleanUp => "clean_up",
-    }
-}
-
-fn metric(alarm: &Alarm) -> &'static str {
-    match alarm.metric {
-        AlarmMetric::Mean => "mean",
-        AlarmMetric::MeanOfLast => "mean_of_last",
-        _ => "p99",
-    }
-}
-
-fn cause(reason: &DenyReason) -> &'static str {
-    match reason {
-        DenyReason::Closed => "closed",
-        DenyReason::Limit(_) => "limit",
-        _ => "policy",
     }
 }

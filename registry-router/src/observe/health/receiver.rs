@@ -126,6 +126,8 @@ impl futures_core::Stream for HealthReceiver {
 }
 
 /// The error returned by [`HealthReceiver::try_next`].
+///
+/// Exhaustive: there is a change now, there is none now, or there will be none again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TryNextError {
     /// There is no change to receive now.

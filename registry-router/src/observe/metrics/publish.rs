@@ -54,18 +54,15 @@ impl<T: Types> Inner<T> {
 
     fn publish_limits(&self, publisher: &Publisher<'_>) {
         for usage in self.admission.limit_usage().into_iter().chain(self.binding_counts.usage()) {
-            let (limit, has_usage) = match usage.limit {
-                Limit::Servers => ("servers", true),
-                Limit::Transports => ("transports", true),
-                Limit::TransportsPerServer => ("transports_per_server", false),
-                Limit::Rate => ("rate", false),
-                // One for each value of a label: their number is unbounded, and they come and go.
-                _ => continue,
-            };
-            publisher.set(&table::LIMIT_MAX, &[("limit", limit)], usage.max as f64);
-            publisher.count(&table::LIMIT_HITS, &[("limit", limit)], usage.hits);
-            if has_usage {
-                publisher.set(&table::LIMIT_USED, &[("limit", limit)], usage.used as f64);
+            // One for each value of a label: their number is unbounded, and they come and go.
+            if matches!(usage.limit, Limit::Label { .. }) {
+                continue;
+            }
+            let label = ("limit", usage.limit.name());
+            publisher.set(&table::LIMIT_MAX, &[label], usage.max as f64);
+            publisher.count(&table::LIMIT_HITS, &[label], usage.hits);
+            if usage.limit.has_usage() {
+                publisher.set(&table::LIMIT_USED, &[label], usage.used as f64);
             }
         }
     }
@@ -77,7 +74,7 @@ impl Publisher<'_> {
             let label = shard.shard.to_string();
             self.count(&table::LOOKUPS, &[("shard", &label)], shard.lookups);
             self.count(&table::MISSES, &[("shard", &label)], shard.misses);
-            if let Some(Contention { kind, count }) = shard.contention {
+            if let Some(Contention { kind, count, .. }) = shard.contention {
                 self.count(&table::CONTENTION, &[("kind", kind.name()), ("shard", &label)], count);
             }
         }
@@ -135,7 +132,7 @@ impl Publisher<'_> {
             for shard in stats {
                 let (window, total) = match operation {
                     Operation::Read => (&shard.reads, &shard.reads_total),
-                    _ => (&shard.writes, &shard.writes_total),
+                    Operation::Write | Operation::CleanUp => (&shard.writes, &shard.writes_total),
                 };
                 self.set(&table::SHARD_P99, &[label, ("shard", &shard.shard.to_string())], seconds(window.p99_ns));
                 count += total.count;

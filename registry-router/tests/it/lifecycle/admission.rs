@@ -75,8 +75,8 @@ fn registrations_never_exceed_the_limit<B: Backend>(shards: usize) {
                                     Some(lease)
                                 }
                                 Err(refused) => {
-                                    assert_eq!(deny_reason(&refused.kind), &DenyReason::Limit(Limit::Transports));
-                                    assert_eq!(refused.metadata, metadata);
+                                    assert_eq!(deny_reason(refused.kind()), &DenyReason::Limit(Limit::Transports));
+                                    assert_eq!(refused.metadata(), &metadata);
                                     None
                                 }
                             }
@@ -114,9 +114,9 @@ fn sweeps_at_a_limit_are_throttled<B: Backend>(shards: usize) {
     registry.register_server("one", unread_server_mailbox(), ()).unwrap().release();
     fill();
     let refused = registry.register_server("two", unread_server_mailbox(), ()).unwrap_err();
-    assert_eq!(deny_reason(&refused.kind), &DenyReason::Limit(Limit::Servers));
+    assert_eq!(deny_reason(refused.kind()), &DenyReason::Limit(Limit::Servers));
     assert_eq!(registry.sweep().servers, 2);
-    registry.register_server("two", refused.mailbox, ()).unwrap().release();
+    registry.register_server("two", refused.into_mailbox(), ()).unwrap().release();
 }
 
 fn an_id_with_a_closed_mailbox_can_be_reused_at_the_limit<B: Backend>(shards: usize) {
@@ -136,8 +136,8 @@ fn an_id_with_a_closed_mailbox_can_be_reused_at_the_limit<B: Backend>(shards: us
         drop(inbox);
     }
     let refused = registry.register_transport_bound_to("u", unread_transport_mailbox(), (), "s").unwrap_err();
-    assert!(matches!(refused.kind, RegisterErrorKind::ServerFull { max: 1, .. }));
-    let _t = registry.register_transport_bound_to("t", refused.mailbox, (), "s").unwrap();
+    assert!(matches!(refused.kind(), RegisterErrorKind::ServerFull { max: 1, .. }));
+    let _t = registry.register_transport_bound_to("t", refused.into_mailbox(), (), "s").unwrap();
     assert_eq!((registry.transport_count(), registry.binding_count()), (1, 1));
 }
 
@@ -158,7 +158,7 @@ fn existing_entries_are_unaffected_by_a_reached_limit<B: Backend>(shards: usize)
     // A taken id does not consume a permit.
     registry.register_server("s", unread_server_mailbox(), ()).unwrap_err();
     assert!(s.release());
-    registry.register_server("x", refused.mailbox, ()).unwrap().release();
+    registry.register_server("x", refused.into_mailbox(), ()).unwrap().release();
     assert_eq!(registry.server_count(), 0);
 }
 
@@ -171,7 +171,7 @@ fn label_limits_apply_per_value<B: Backend>(shards: usize) {
     let acme = register("one", "acme").unwrap();
     let refused = register("two", "acme").unwrap_err();
     let full = Limit::Label { kind: registry_router::Kind::Server, key: "tenant".into(), value: "acme".into() };
-    assert_eq!(deny_reason(&refused.kind), &DenyReason::Limit(full));
+    assert_eq!(deny_reason(refused.kind()), &DenyReason::Limit(full));
     let _other = register("two", "umbrella").unwrap();
     let _none = registry.register_server("three", unread_server_mailbox(), ()).unwrap();
     drop(acme);
@@ -188,8 +188,8 @@ fn exceeding_the_rate_returns_mailbox_and_metadata<B: Backend>(shards: usize) {
         match registry.register_server(format!("s{number}"), unread_server_mailbox(), metadata.clone()) {
             Ok(lease) => lease.detach(),
             Err(error) => {
-                assert_eq!(deny_reason(&error.kind), &DenyReason::Limit(Limit::Rate));
-                assert_eq!(error.metadata, metadata);
+                assert_eq!(deny_reason(error.kind()), &DenyReason::Limit(Limit::Rate));
+                assert_eq!(error.metadata(), &metadata);
                 refused += 1;
             }
         }
@@ -198,7 +198,7 @@ fn exceeding_the_rate_returns_mailbox_and_metadata<B: Backend>(shards: usize) {
     assert_eq!(registry.server_count() as u64 + refused, 50);
     // A taken id is counted as a rejection, not as a refusal; but the rate may refuse first.
     let taken = registry.register_server("s0", unread_server_mailbox(), ()).unwrap_err();
-    let taken = u64::from(matches!(taken.kind, RegisterErrorKind::Taken { .. }));
+    let taken = u64::from(matches!(taken.kind(), RegisterErrorKind::Taken { .. }));
     let sum = |of: fn(&ShardStats) -> u64| registry.all_shard_stats().iter().map(of).sum::<u64>();
     assert_eq!((sum(|shard| shard.rejections), sum(|shard| shard.refused)), (refused + 1, refused + 1 - taken));
 }
@@ -240,7 +240,7 @@ fn transports_per_server_never_exceed_the_limit<B: Backend>(shards: usize) {
         "a failed rebind keeps the binding"
     );
     let refused = registry.register_transport_bound_to("fourth", unread_transport_mailbox(), (), "s").unwrap_err();
-    assert_eq!(refused.kind, RegisterErrorKind::ServerFull { max: 2, retry_after: Duration::from_secs(1) });
+    assert_eq!(refused.kind(), &RegisterErrorKind::ServerFull { max: 2, retry_after: Duration::from_secs(1) });
     assert_eq!(registry.transport_count(), 3);
     // A bound transport may be bound again, and a removal frees capacity.
     registry.bind_transport_to_server("bound", "s").unwrap();

@@ -52,7 +52,7 @@ fn binding_to_or_from_a_closed_mailbox_fails<B: Backend>(shards: usize) {
     drop(requests);
     assert_eq!(registry.bind_transport_to_server("t", "s"), Err(BindError::ServerNotFound));
     let registration = registry.register_transport_bound_to("u", unread_transport_mailbox(), (), "s");
-    assert_eq!(registration.unwrap_err().kind, RegisterErrorKind::ServerNotFound);
+    assert_eq!(registration.unwrap_err().kind(), &RegisterErrorKind::ServerNotFound);
     assert_eq!(registry.binding_count(), 0);
 }
 
@@ -62,9 +62,9 @@ fn an_id_with_a_closed_mailbox_can_be_registered_again<B: Backend>(shards: usize
     let closed = registry.register_server("s", to_server, ()).unwrap();
     let _t = registry.register_transport_bound_to("t", unread_transport_mailbox(), (), "s").unwrap();
     let taken = registry.register_server("s", unread_server_mailbox(), ()).unwrap_err();
-    assert_eq!(taken.kind, RegisterErrorKind::Taken { by: closed.incarnation() });
+    assert_eq!(taken.kind(), &RegisterErrorKind::Taken { by: closed.incarnation() });
     drop(requests);
-    let successor = registry.register_server("s", taken.mailbox, ()).unwrap();
+    let successor = registry.register_server("s", taken.into_mailbox(), ()).unwrap();
     assert!(!closed.is_current());
     assert_eq!(registry.server_for_transport("t"), None, "a successor inherits nothing");
     drop(closed);

@@ -143,7 +143,8 @@ fn a_server_removed_during_a_bound_registration_leaves_nothing_registered<B: Bac
     registry.register_server("s", unread_server_mailbox(), ()).unwrap().detach();
     during_next_insert(&registry, &hook, |registry| assert!(registry.unregister_server("s")));
     let refused = registry.register_transport_bound_to("t", unread_transport_mailbox(), (), "s").unwrap_err();
-    assert_eq!(refused.kind, RegisterErrorKind::ServerNotFound);
+    assert_eq!(refused.kind(), &RegisterErrorKind::ServerNotFound);
     assert_eq!((registry.transport_count(), registry.binding_count()), (0, 0));
-    registry.register_transport("t", refused.mailbox, refused.metadata).unwrap().detach();
+    let (_, mailbox, metadata) = refused.into_parts();
+    registry.register_transport("t", mailbox, metadata).unwrap().detach();
 }

@@ -53,12 +53,13 @@ fn a_taken_id_returns_mailbox_and_metadata<B: Backend>(shards: usize) {
     let (mailbox, mut inbox) = server_mailbox();
     let metadata = Metadata::new().with("version", "2");
     let error = registry.register_server("s", mailbox, metadata.clone()).unwrap_err();
-    assert_eq!(error.kind, RegisterErrorKind::Taken { by: lease.incarnation() });
-    assert_eq!(error.metadata, metadata);
+    assert_eq!(error.kind(), &RegisterErrorKind::Taken { by: lease.incarnation() });
+    assert_eq!(error.metadata(), &metadata);
     assert_eq!(error.to_string(), format!("cannot register: the id is taken by incarnation {}", lease.incarnation()));
     // The returned mailbox is the one that was given, and it works.
     drop(lease);
-    let _lease = registry.register_server("s", error.mailbox, error.metadata).unwrap();
+    let (_, mailbox, metadata) = error.into_parts();
+    let _lease = registry.register_server("s", mailbox, metadata).unwrap();
     registry.route_to_server("s", &crate::support::transport("t"), 7).unwrap();
     assert_eq!(inbox.try_recv().unwrap().message, 7);
 }
@@ -74,8 +75,8 @@ fn invalid_ids_return_mailbox_and_metadata<B: Backend>(shards: usize) {
         let (mailbox, _inbox) = server_mailbox();
         let metadata = Metadata::new().with("kept", "yes");
         let error = registry.register_server(id.as_str(), mailbox, metadata.clone()).unwrap_err();
-        assert_eq!(error.kind, RegisterErrorKind::InvalidId(reason));
-        assert_eq!(error.metadata, metadata);
+        assert_eq!(error.kind(), &RegisterErrorKind::InvalidId(reason));
+        assert_eq!(error.metadata(), &metadata);
         // Looking up an invalid id finds nothing and is not an error.
         assert!(registry.find_server(&id).is_none());
         assert!(!registry.unregister_server(&id));
@@ -199,8 +200,8 @@ fn failed_registrations_leave_no_entry<B: Backend>(shards: usize) {
     let _server = registry.register_server("s", server, ()).unwrap();
     let (mut mailbox, _inbox) = transport_mailbox();
     for _ in 0..1_000 {
-        mailbox = registry.register_transport_bound_to("t", mailbox, (), "s").unwrap_err().mailbox;
-        mailbox = registry.register_transport("t", mailbox, ()).unwrap_err().mailbox;
+        mailbox = registry.register_transport_bound_to("t", mailbox, (), "s").unwrap_err().into_mailbox();
+        mailbox = registry.register_transport("t", mailbox, ()).unwrap_err().into_mailbox();
     }
     assert_eq!((registry.transport_count(), registry.server_count()), (1, 1));
     assert!(registry.transports_of("s").is_empty());
@@ -222,11 +223,7 @@ impl Admission for CountingPolicy {
             return Ok(());
         }
         self.capacity.fetch_add(1, Ordering::SeqCst);
-        Err(AdmissionError {
-            reason: DenyReason::Policy,
-            message: "no capacity".into(),
-            retry_after: Some(Duration::from_secs(1)),
-        })
+        Err(AdmissionError::new(DenyReason::Policy, "no capacity").with_retry_after(Duration::from_secs(1)))
     }
 
     fn release(&self, kind: Kind, metadata: &Metadata) {
@@ -247,21 +244,18 @@ fn refusals_return_mailbox_and_metadata_and_permits_balance<B: Backend>(shards: 
     let register = |id: &str| registry.register_server(id, mailbox.clone(), metadata.clone());
     let one = register("one").unwrap();
     // The permit is released when the id turns out to be taken.
-    assert!(matches!(register("one").unwrap_err().kind, RegisterErrorKind::Taken { .. }));
+    assert!(matches!(register("one").unwrap_err().kind(), RegisterErrorKind::Taken { .. }));
     let _two = register("two").unwrap();
     assert_eq!(registry.contention_status().admission, AdmissionState::Closed);
     let refused = register("three").unwrap_err();
-    let reason = AdmissionError {
-        reason: DenyReason::Policy,
-        message: "no capacity".into(),
-        retry_after: Some(Duration::from_secs(1)),
-    };
-    assert_eq!(refused.kind, RegisterErrorKind::Refused(reason));
-    assert_eq!(refused.metadata, metadata);
+    let reason = AdmissionError::new(DenyReason::Policy, "no capacity").with_retry_after(Duration::from_secs(1));
+    assert_eq!(refused.kind(), &RegisterErrorKind::Refused(reason));
+    assert_eq!(refused.metadata(), &metadata);
     // Existing entries are unaffected; removing one frees a permit.
     assert!(registry.find_server("two").is_some());
     drop(one);
-    let _three = registry.register_server("three", refused.mailbox, refused.metadata).unwrap();
+    let (_, mailbox, metadata) = refused.into_parts();
+    let _three = registry.register_server("three", mailbox, metadata).unwrap();
     drop(inbox);
     // A closed mailbox ends a registration and releases its permit once.
     registry.route_to_server("two", &crate::support::transport("t"), 1).unwrap_err();

@@ -48,8 +48,8 @@ fn a_renewal_is_a_new_registration_under_the_same_permit<B: Backend>(shards: usi
     // The permit is released once; only the rate limit still refuses another registration.
     drop(lease);
     let refused = registry.register_server("other", unread_server_mailbox(), ()).unwrap_err();
-    let RegisterErrorKind::Refused(AdmissionError { reason: DenyReason::Limit(limit), .. }) = refused.kind else {
-        panic!("{}", refused.kind)
+    let RegisterErrorKind::Refused(AdmissionError { reason: DenyReason::Limit(limit), .. }) = refused.kind() else {
+        panic!("{}", refused.kind())
     };
     assert!(!limit.counts_live_entries(), "{limit}");
 }
@@ -73,11 +73,7 @@ struct ClosablePolicy(Arc<AtomicBool>);
 
 impl Admission for ClosablePolicy {
     fn admit(&self, _kind: Kind, _metadata: &Metadata, _now: Instant) -> Result<(), AdmissionError> {
-        let error = AdmissionError {
-            reason: DenyReason::Closed,
-            message: "shut".into(),
-            retry_after: Some(Duration::from_secs(1)),
-        };
+        let error = AdmissionError::new(DenyReason::Closed, "shut").with_retry_after(Duration::from_secs(1));
         if self.0.load(Ordering::SeqCst) { Err(error) } else { Ok(()) }
     }
 
@@ -99,7 +95,7 @@ fn a_renewal_succeeds_while_admission_is_closed<B: Backend>(shards: usize) {
     // A custom policy that does not state which labels it counts is asked again when the metadata differ.
     let refused =
         registry.renew_server(&mut lease, unread_server_mailbox(), Metadata::new().with("a", "2")).unwrap_err();
-    assert!(matches!(refused.kind, RegisterErrorKind::Refused(_)));
+    assert!(matches!(refused.kind(), RegisterErrorKind::Refused(_)));
     assert!(lease.is_current());
 }
 
@@ -109,8 +105,8 @@ fn a_renewal_cannot_change_the_limited_label<B: Backend>(shards: usize) {
     let of = |tenant: &str, build: &str| Metadata::new().with("tenant", tenant).with("build", build);
     let mut lease = registry.register_server("s", unread_server_mailbox(), of("a", "1")).unwrap();
     let refused = registry.renew_server(&mut lease, unread_server_mailbox(), of("b", "1")).unwrap_err();
-    assert!(matches!(refused.kind, RegisterErrorKind::Refused(AdmissionError { reason: DenyReason::Policy, .. })));
-    assert_eq!((refused.metadata, lease.is_current()), (of("b", "1"), true));
+    assert!(matches!(refused.kind(), RegisterErrorKind::Refused(AdmissionError { reason: DenyReason::Policy, .. })));
+    assert_eq!((refused.metadata(), lease.is_current()), (&of("b", "1"), true));
     registry.renew_server(&mut lease, unread_server_mailbox(), of("a", "2")).unwrap();
     assert!(registry.register_server("rival", unread_server_mailbox(), of("a", "1")).is_err());
     drop(lease);
@@ -122,7 +118,7 @@ fn an_expired_lease_cannot_be_renewed<B: Backend>(shards: usize) {
     let ended = |registry: &Registry<u64, B>, lease: &mut _| {
         let refused =
             registry.renew_server(lease, unread_server_mailbox(), Metadata::new().with("a", "1")).unwrap_err();
-        assert_eq!((refused.kind, refused.metadata.len()), (RegisterErrorKind::LeaseExpired, 1));
+        assert_eq!((refused.kind(), refused.metadata().len()), (&RegisterErrorKind::LeaseExpired, 1));
     };
     let mut lease = registry.register_server("s", unread_server_mailbox(), ()).unwrap();
     registry.unregister_server("s");

@@ -31,15 +31,15 @@ fn oversized_metadata_is_refused_and_returned<B: Backend>(shards: usize) {
     for (round, (metadata, labels, bytes)) in cases.into_iter().enumerate() {
         let expected = RegisterErrorKind::MetadataTooLarge { labels, bytes, max_labels: 2, max_bytes: 10 };
         let error = registry.register_server("x", unread_server_mailbox(), metadata.clone()).unwrap_err();
-        assert_eq!((&error.kind, &error.metadata), (&expected, &metadata));
+        assert_eq!((error.kind(), error.metadata()), (&expected, &metadata));
         let error = registry.register_transport("t", unread_transport_mailbox(), metadata.clone()).unwrap_err();
-        assert_eq!((&error.kind, &error.metadata), (&expected, &metadata));
+        assert_eq!((error.kind(), error.metadata()), (&expected, &metadata));
         let mailbox = unread_transport_mailbox();
         let error = registry.register_transport_bound_to("t", mailbox, metadata.clone(), "s").unwrap_err();
-        assert_eq!((&error.kind, &error.metadata), (&expected, &metadata));
+        assert_eq!((error.kind(), error.metadata()), (&expected, &metadata));
         // A renewal is refused too, and the entry remains.
         let error = registry.renew_server(&mut server, unread_server_mailbox(), metadata.clone()).unwrap_err();
-        assert_eq!((&error.kind, &error.metadata), (&expected, &metadata));
+        assert_eq!((error.kind(), error.metadata()), (&expected, &metadata));
         let rejections: u64 = registry.all_shard_stats().iter().map(|shard| shard.rejections).sum();
         assert_eq!(rejections, 4 * (round as u64 + 1));
     }
@@ -57,8 +57,8 @@ fn metadata_size_is_bounded_by_default<B: Backend>(shards: usize) {
     assert!(registry.register_server("s", unread_server_mailbox(), labels(256)).is_ok());
     for metadata in [labels(200_001), Metadata::new().with("k", "v".repeat(50 << 20))] {
         let error = registry.register_server("s", unread_server_mailbox(), metadata).unwrap_err();
-        let RegisterErrorKind::MetadataTooLarge { max_labels: 256, max_bytes: 65_536, .. } = error.kind else {
-            panic!("{}", error.kind)
+        let RegisterErrorKind::MetadataTooLarge { max_labels: 256, max_bytes: 65_536, .. } = error.kind() else {
+            panic!("{}", error.kind())
         };
     }
 }
@@ -82,11 +82,11 @@ fn invisible_ids_are_refused_under_the_visible_rule<B: Backend>(shards: usize) {
     let id = ServerId::new(hidden).unwrap();
     let metadata = Metadata::new().with("k", "v");
     let error = registry.register_server(&id, unread_server_mailbox(), metadata.clone()).unwrap_err();
-    assert_eq!((error.kind, error.metadata), (expected.clone(), metadata));
+    assert_eq!((error.kind(), error.metadata()), (&expected, &metadata));
     let error = registry.register_transport(hidden, unread_transport_mailbox(), ()).unwrap_err();
-    assert_eq!(error.kind, expected);
+    assert_eq!(error.kind(), &expected);
     let error = registry.register_transport("ab\u{202e}", unread_transport_mailbox(), ()).unwrap_err();
-    assert_eq!(error.kind, InvalidId::Invisible { character: '\u{202e}', at: 2 }.into());
+    assert_eq!(error.kind(), &InvalidId::Invisible { character: '\u{202e}', at: 2 }.into());
     // Looking one up is not an error.
     assert!(registry.find_server(&id).is_none());
     assert_eq!(registry.route_to_server(hidden, &transport("t"), 7), Err(RouteError::NotFound(7)));

@@ -58,7 +58,7 @@ impl<'a, B: Backend> Load<'a, B> {
                         lease.release();
                     }
                     Err(error) => {
-                        assert!(matches!(error.kind, RegisterErrorKind::Refused(_)), "{error:?}");
+                        assert!(matches!(error.kind(), RegisterErrorKind::Refused(_)), "{error:?}");
                         self.refused.set(self.refused.get() + 1);
                         self.registry.with_server(id, |_| ());
                     }
@@ -144,9 +144,9 @@ fn admission_closes_above_exactly_the_configured_share_and_reopens<B: Backend>(s
         let (mailbox, mut returned) = transport_mailbox();
         let metadata = Metadata::new().with("region", "eu");
         let refused = registry.register_transport_bound_to("new", mailbox, metadata.clone(), "existing").unwrap_err();
-        let RegisterErrorKind::Refused(error) = &refused.kind else { panic!("{}", refused.kind) };
+        let RegisterErrorKind::Refused(error) = refused.kind() else { panic!("{}", refused.kind()) };
         assert_eq!((&error.reason, error.retry_after), (&DenyReason::Closed, Some(5 * SECOND)));
-        assert_eq!(refused.metadata, metadata);
+        assert_eq!(refused.metadata(), &metadata);
         assert!(!error.message.is_empty() && registry.find_transport("new").is_none());
         // Existing entries are unaffected.
         registry.bind_transport_to_server("t", "existing").unwrap();
@@ -169,7 +169,8 @@ fn admission_closes_above_exactly_the_configured_share_and_reopens<B: Backend>(s
             "{admission_changes:?}"
         );
         assert_eq!(registry.contention_status().alarmed, (0..max_reopened).collect::<Vec<_>>());
-        let lease = registry.register_transport_bound_to("new", refused.mailbox, refused.metadata, "existing").unwrap();
+        let (_, mailbox, metadata) = refused.into_parts();
+        let lease = registry.register_transport_bound_to("new", mailbox, metadata, "existing").unwrap();
         registry.route_to_transport("new", &ServerId::new("existing").unwrap(), 8).unwrap();
         assert_eq!(returned.try_recv().unwrap().message, 8);
         assert!(lease.release() && server.release());

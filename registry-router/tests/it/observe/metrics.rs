@@ -308,7 +308,7 @@ impl Admission for AlternatingLimits {
 
     fn limit_usage(&self) -> Vec<LimitUsage> {
         let is_reported = !self.0.fetch_xor(true, std::sync::atomic::Ordering::Relaxed);
-        Vec::from_iter(is_reported.then_some(LimitUsage { limit: Limit::Servers, max: 7, used: 5, hits: 3 }))
+        Vec::from_iter(is_reported.then_some(LimitUsage::new(Limit::Servers, 7).with_used(5).with_hits(3)))
     }
 }
 

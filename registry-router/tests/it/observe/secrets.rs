@@ -105,26 +105,26 @@ fn secrets_are_never_shown<B: Backend>(shards: usize) {
     let absent = registry.register_transport_bound_to("v", mailbox(1).0, tenant(), "absent").unwrap_err();
     shown.error("server not found", &absent);
     let full = registry.register_transport_bound_to("v", mailbox(1).0, Metadata::new(), "s").unwrap_err();
-    assert!(matches!(full.kind, RegisterErrorKind::ServerFull { .. }), "{full}");
+    assert!(matches!(full.kind(), RegisterErrorKind::ServerFull { .. }), "{full}");
     shown.error("server full", &full);
     let oversized = registry.register_server("v", mailbox(1).0, tenant().with("large", SECRET.repeat(10_000)));
     shown.error("metadata too large", &oversized.unwrap_err());
     let relabelled = tenant().with("tenant", format!("{SECRET}-{SECRET}"));
     shown.error("renewal", &registry.renew_transport(&mut transport, to_transport.clone(), relabelled).unwrap_err());
     let refused = registry.register_transport("u", mailbox(1).0, tenant()).unwrap_err();
-    let RegisterErrorKind::Refused(AdmissionError { reason: DenyReason::Limit(limit), .. }) = &refused.kind else {
+    let RegisterErrorKind::Refused(AdmissionError { reason: DenyReason::Limit(limit), .. }) = refused.kind() else {
         panic!("{refused}")
     };
     assert!(matches!(limit, Limit::Label { value, .. } if &**value == SECRET), "the program can read the value");
     assert!(limit.to_string().contains("tenant"), "the key is not shown: {limit}");
     shown.error("refused", &refused);
-    shown.both("register error kind", &refused.kind);
-    let RegisterErrorKind::Refused(error) = refused.kind else { unreachable!() };
+    shown.both("register error kind", refused.kind());
+    let RegisterErrorKind::Refused(error) = refused.into_kind() else { unreachable!() };
     shown.both("admission error", &error);
     shown.debug("deny reason", &error.reason);
     let DenyReason::Limit(limit) = error.reason else { unreachable!() };
     shown.both("limit", &limit);
-    let usage = LimitUsage { limit: limit.clone(), max: 1, used: 1, hits: 1 };
+    let usage = LimitUsage::new(limit.clone(), 1).with_used(1).with_hits(1);
     shown.both("limit usage", &usage);
 
     let mut changes = registry.tick(clock.now());

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use registry_core::{Backend, Mailbox, TrySendError};
 use registry_router::{
-    BoundRoute, BoundRouteError, Delivery, Inbox, MailboxFamily, Registry, RouteError, SendError, ServerId, ToServer,
-    ToTransport, TransportId, mailbox,
+    BoundRoute, BoundRouteError, Delivery, Inbox, MailboxFamily, Registry, RouteError, RouteErrorKind, ServerId,
+    ToServer, ToTransport, TransportId, mailbox,
 };
 
 use crate::support::block_on;
@@ -58,7 +58,7 @@ fn on_a_small_stack(body: impl FnOnce() + Send + 'static) {
 }
 
 /// Delivered, or returned with the error and the first byte of the message.
-type Outcome = Result<(), (&'static str, u8)>;
+type Outcome = Result<(), (RouteErrorKind, u8)>;
 
 // One call per function, because in a debug build each message in a function has its own stack slot.
 
@@ -66,9 +66,7 @@ type Outcome = Result<(), (&'static str, u8)>;
 fn to_server<B: Backend>(fixture: &Fixture<B>, content: u8) -> Outcome {
     match fixture.registry.route_to_server("s", &fixture.transport, Large::new(content)) {
         Ok(()) => Ok(()),
-        Err(RouteError::NotFound(ref message)) => Err(("not found", message.0[0])),
-        Err(RouteError::Full(ref message)) => Err(("full", message.0[0])),
-        Err(RouteError::Closed(ref message)) => Err(("closed", message.0[0])),
+        Err(ref error) => Err((error.kind(), error.message().0[0])),
     }
 }
 
@@ -107,19 +105,14 @@ fn to_bound<B: Backend>(fixture: &Fixture<B>, content: u8) -> Outcome {
 fn bound_outcome(outcome: &Result<(), BoundRouteError<Large>>) -> Outcome {
     match outcome {
         Ok(()) => Ok(()),
-        Err(BoundRouteError::TransportNotFound(message)) => Err(("not found", message.0[0])),
-        Err(BoundRouteError::NotBound(message)) => Err(("not bound", message.0[0])),
-        Err(BoundRouteError::Full(message)) => Err(("full", message.0[0])),
-        Err(BoundRouteError::Closed(message)) => Err(("closed", message.0[0])),
+        Err(error) => Err((error.kind(), error.message().0[0])),
     }
 }
 
 async fn send<B: Backend>(fixture: &Fixture<B>, content: u8, limit: Option<Duration>) -> Outcome {
     match fixture.registry.send_to_server("s", &fixture.transport, Large::new(content), limit).await {
         Ok(()) => Ok(()),
-        Err(SendError::NotFound(ref message)) => Err(("not found", message.0[0])),
-        Err(SendError::TimedOut(ref message)) => Err(("timed out", message.0[0])),
-        Err(SendError::Closed(ref message)) => Err(("closed", message.0[0])),
+        Err(ref error) => Err((error.kind(), error.message().0[0])),
     }
 }
 
@@ -134,10 +127,16 @@ fn received<F>(inbox: &mut Inbox<Delivery<F, Large>>) -> Option<u8> {
 fn single_large_messages<B: Backend>(shards: usize) {
     on_a_small_stack(move || {
         let mut fixture = fixture::<B>(shards);
-        assert_eq!([1, 2, 3].map(|content| to_server(&fixture, content)), [Ok(()), Ok(()), Err(("full", 3))]);
+        assert_eq!(
+            [1, 2, 3].map(|content| to_server(&fixture, content)),
+            [Ok(()), Ok(()), Err((RouteErrorKind::Full, 3))]
+        );
         assert_eq!([received(&mut fixture.to_server), received(&mut fixture.to_server)], [Some(1), Some(2)]);
         fixture.to_server.close();
-        assert_eq!([4, 5].map(|content| to_server(&fixture, content)), [Err(("closed", 4)), Err(("not found", 5))]);
+        assert_eq!(
+            [4, 5].map(|content| to_server(&fixture, content)),
+            [Err((RouteErrorKind::Closed, 4)), Err((RouteErrorKind::NotFound, 5))]
+        );
         assert!(to_transport(&fixture, 6));
         assert_eq!(received(&mut fixture.to_transport), Some(6));
     });
@@ -177,14 +176,17 @@ fn large_messages_over_bindings<B: Backend>(shards: usize) {
         let mut fixture = fixture::<B>(shards);
         let mut route = fixture.registry.bound_route("t").unwrap();
         let outcomes = [1, 2, 3].map(|content| through(&fixture, &mut route, content));
-        assert_eq!(outcomes, [Ok(()), Ok(()), Err(("full", 3))]);
+        assert_eq!(outcomes, [Ok(()), Ok(()), Err((RouteErrorKind::Full, 3))]);
         assert_eq!([received(&mut fixture.to_server), received(&mut fixture.to_server)], [Some(1), Some(2)]);
-        assert_eq!([4, 5, 6].map(|content| to_bound(&fixture, content)), [Ok(()), Ok(()), Err(("full", 6))]);
+        assert_eq!(
+            [4, 5, 6].map(|content| to_bound(&fixture, content)),
+            [Ok(()), Ok(()), Err((RouteErrorKind::Full, 6))]
+        );
         assert!(fixture.registry.unbind_transport("t"));
-        assert_eq!(through(&fixture, &mut route, 7), Err(("not bound", 7)));
-        assert_eq!(to_bound(&fixture, 8), Err(("not bound", 8)));
+        assert_eq!(through(&fixture, &mut route, 7), Err((RouteErrorKind::NotBound, 7)));
+        assert_eq!(to_bound(&fixture, 8), Err((RouteErrorKind::NotBound, 8)));
         assert!(fixture.registry.unregister_transport("t"));
-        assert_eq!(to_bound(&fixture, 9), Err(("not found", 9)));
+        assert_eq!(to_bound(&fixture, 9), Err((RouteErrorKind::NotFound, 9)));
     });
 }
 
@@ -195,7 +197,7 @@ fn large_messages_with_a_waiting_send<B: Backend>(shards: usize) {
             assert_eq!(Box::pin(send(&fixture, 1, None)).await, Ok(()));
             assert_eq!(Box::pin(send(&fixture, 2, None)).await, Ok(()));
             let limit = Some(Duration::from_secs(1));
-            assert_eq!(Box::pin(send(&fixture, 3, limit)).await, Err(("timed out", 3)));
+            assert_eq!(Box::pin(send(&fixture, 3, limit)).await, Err((RouteErrorKind::TimedOut, 3)));
             let mut all = Vec::new();
             assert_eq!(fixture.to_server.recv_many(&mut all, 1).await, 1);
             assert_eq!(all[0].message.0[0], 1);

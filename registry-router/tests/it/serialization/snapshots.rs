@@ -52,8 +52,8 @@ fn the_reports_of_a_registry_round_trip() {
     let listed: Vec<EntryInfo<ServerId>> = registry.list_servers();
     round_trip(&listed);
     let refused = registry.register_server("x", unread_server_mailbox(), ()).unwrap_err();
-    let RegisterErrorKind::Refused(error) = refused.kind else { panic!("{}", refused.kind) };
-    let text = round_trip::<AdmissionError>(&error);
+    let RegisterErrorKind::Refused(error) = refused.kind() else { panic!("{}", refused.kind()) };
+    let text = round_trip::<AdmissionError>(error);
     assert!(text.starts_with(r#"{"reason":{"limit":"servers"}"#), "{text}");
     drop(inbox);
     clock.advance(MS);
@@ -89,12 +89,15 @@ fn every_health_change_round_trips() {
     let limits = [Limit::Servers, Limit::Transports, Limit::Rate, Limit::TransportsPerServer]
         .into_iter()
         .chain(kinds.map(|kind| Limit::Label { kind, key: "tenant".into(), value: "a \"quoted\" name".into() }));
-    let limits: Vec<LimitUsage> = limits.map(|limit| LimitUsage { limit, max: 9, used: 8, hits: u64::MAX }).collect();
-    let alarmed_shards = AlarmedShards { alarmed: 33, shards: 64 };
+    let limits: Vec<LimitUsage> =
+        limits.map(|limit| LimitUsage::new(limit, 9).with_used(8).with_hits(u64::MAX)).collect();
+    let alarmed_shards = AlarmedShards::new(33, 64);
     let mut changes: Vec<HealthChange> = Vec::new();
     for kind in kinds {
-        let uneven = Imbalance { kind, shard: 1, entries: 2, mean: 0.1, p_value: 1e-300 };
-        let hot = HotId { kind, id: "\u{fffd}".into(), shard: 3, share: 0.3, share_at_least: 0.1 + 0.2, samples: 4 };
+        let mut uneven = Imbalance::new(kind, 1);
+        (uneven.entries, uneven.mean, uneven.p_value) = (2, 0.1, 1e-300);
+        let mut hot = HotId::new(kind, "\u{fffd}", 3);
+        (hot.share, hot.share_at_least, hot.samples) = (0.3, 0.1 + 0.2, 4);
         changes.extend([HealthChange::ImbalanceRaised(uneven.clone()), HealthChange::ImbalanceCleared(uneven)]);
         changes.extend([HealthChange::HotIdDetected(hot.clone()), HealthChange::HotIdCleared(hot)]);
     }
@@ -104,7 +107,7 @@ fn every_health_change_round_trips() {
     for limit in &limits {
         changes.extend([HealthChange::LimitReached(limit.clone()), HealthChange::LimitCleared(limit.clone())]);
     }
-    let more = LimitCount { limits: u64::MAX };
+    let more = LimitCount::new(u64::MAX);
     changes.extend([HealthChange::MoreLimitsReached(more), HealthChange::MoreLimitsCleared(more)]);
     changes.extend([HealthChange::AdmissionClosed(alarmed_shards), HealthChange::AdmissionReopened(alarmed_shards)]);
     let texts: HashSet<String> = changes.iter().map(round_trip).collect();
@@ -115,8 +118,8 @@ fn every_health_change_round_trips() {
     assert_eq!(round_trip(&HealthEvent::Lagged(3)), r#"{"lagged":3}"#);
     let limits = limits.into_iter().map(|used| DenyReason::Limit(used.limit));
     for cause in limits.chain([DenyReason::Closed, DenyReason::Policy]) {
-        round_trip(&AdmissionError { reason: cause.clone(), message: "why".into(), retry_after: None });
-        round_trip(&AdmissionError { reason: cause, message: "why".into(), retry_after: Some(MS) });
+        round_trip(&AdmissionError::new(cause.clone(), "why"));
+        round_trip(&AdmissionError::new(cause, "why").with_retry_after(MS));
     }
     round_trip(&[AdmissionState::Open, AdmissionState::Closed]);
     round_trip(&(LatencyStats::default(), RecentWrites::default(), SlowOps::default(), SweepReport::default()));

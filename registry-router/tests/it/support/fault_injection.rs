@@ -213,6 +213,6 @@ impl<K: Key, V: Value, S: State, T: Shard<K, V, S>> Shard<K, V, S> for FaultySha
     }
 
     fn contention(&self) -> Option<Contention> {
-        Some(Contention { kind: ContentionKind::LockWait, count: self.failures.load(Ordering::Relaxed) })
+        Some(Contention::new(ContentionKind::LockWait, self.failures.load(Ordering::Relaxed)))
     }
 }

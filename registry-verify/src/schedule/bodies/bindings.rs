@@ -122,7 +122,7 @@ pub(super) fn register_bound_against_server_death<B: Backend>() {
     match registered {
         Ok(lease) => assert!(lease.is_current()),
         Err(error) => {
-            assert_eq!(error.kind, RegisterErrorKind::ServerNotFound);
+            assert_eq!(error.kind(), &RegisterErrorKind::ServerNotFound);
             assert_eq!(registry.transport_count(), 0);
         }
     }

@@ -1,6 +1,6 @@
 //! Names: at most one owner at a time, and no removal of a successor.
 
-use registry_core::{Backend, RegisterErrorKind};
+use registry_core::{Backend, RegisterError, RegisterErrorKind};
 use registry_router::Registry;
 use shuttle::thread;
 
@@ -89,7 +89,7 @@ pub(super) fn sweep_against_reregistration<B: Backend>() {
         let sweep = scope.spawn(|| registry.sweep().servers);
         let successor = scope.spawn(|| {
             let claim = registry.register_server("s", Queue::new(1), ());
-            claim.map_err(|error| error.kind)
+            claim.map_err(RegisterError::into_kind)
         });
         (successor.join().expect("no thread panics"), sweep.join().expect("no thread panics"))
     });

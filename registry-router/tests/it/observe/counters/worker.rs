@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use registry_core::Backend;
 use registry_router::{
-    BindError, Inbox, RegisterErrorKind, Registry, RouteError, ServerId, ServerLease, ToServer, ToTransport,
-    TransportId, TransportLease, mailbox,
+    BindError, Inbox, RegisterErrorKind, Registry, RouteError, RouteErrorKind, ServerId, ServerLease, ToServer,
+    ToTransport, TransportId, TransportLease, mailbox,
 };
 
 use super::tally::Tally;
@@ -239,9 +239,12 @@ impl<'a, B: Backend> Worker<'a, B> {
         let tally = self.at(name);
         match outcome {
             Ok(()) => tally.routes += 1,
-            Err(RouteError::Full(_)) => tally.full += 1,
-            Err(RouteError::Closed(_)) => tally.closed += 1,
-            Err(RouteError::NotFound(_)) => {}
+            Err(error) => match error.kind() {
+                RouteErrorKind::Full => tally.full += 1,
+                RouteErrorKind::Closed => tally.closed += 1,
+                RouteErrorKind::NotFound => {}
+                other => panic!("unexpected error: {other}"),
+            },
         }
     }
 
@@ -254,7 +257,7 @@ impl<'a, B: Backend> Worker<'a, B> {
                 self.at(contested).registrations += 1;
                 self.contested.push(Owned { name, lease, inbox: Some(inbox), bound: None });
             }
-            Err(error) => self.rejected(contested, &error.kind),
+            Err(error) => self.rejected(contested, error.kind()),
         }
     }
 
@@ -372,7 +375,7 @@ impl<'a, B: Backend> Worker<'a, B> {
                 tally.binds += u64::from(to.is_some());
                 self.transports.push(Owned { name, lease, inbox: Some(inbox), bound: to });
             }
-            Err(error) => self.rejected(transport, &error.kind),
+            Err(error) => self.rejected(transport, error.kind()),
         }
     }
 
