@@ -37,7 +37,7 @@ pub struct Layout {
 /// On a busy machine all shards may be slow. The registry would then refuse registrations, as it should, and the figure
 /// would be that of refusals. The default admission policy stays, for it is part of the cost of a registration.
 fn builder<B: Backend>(layout: Layout) -> Builder<Message, B, Tokio> {
-    let health = HealthSettings { close_above: 1.0, ..HealthSettings::default() };
+    let health = HealthSettings::default().with_close_above(1.0);
     Registry::builder().shards(layout.shards).capacity(layout.servers).health(health)
 }
 

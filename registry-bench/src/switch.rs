@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn operations_are_counted_while_the_monitor_is_on() {
         let start = Instant::now();
-        let settings = MonitorSettings { sample_every: 1, ..MonitorSettings::default() };
+        let settings = MonitorSettings::default().with_sample_every(1);
         let switch = Switch::new(Monitor::new(1, settings, start));
         assert!(switch.lookup(0) && switch.times_writes());
         switch.set(false);

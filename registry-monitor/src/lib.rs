@@ -30,7 +30,7 @@
 //! use registry_monitor::{Monitor, MonitorSettings};
 //!
 //! let start = Instant::now();
-//! let monitor = Monitor::new(64, MonitorSettings { sample_every: 1, ..MonitorSettings::default() }, start);
+//! let monitor = Monitor::new(64, MonitorSettings::default().with_sample_every(1), start);
 //!
 //! // A lookup in shard 7 that finds nothing and takes 250 ns.
 //! if monitor.lookup(7) {

@@ -73,7 +73,7 @@ impl Monitor {
     /// Creates a monitor that is off: it records nothing, and its statistics are zero for every shard.
     #[must_use]
     pub fn off() -> Self {
-        let settings = MonitorSettings { enabled: false, ..MonitorSettings::default() };
+        let settings = MonitorSettings::default().with_enabled(false);
         Self { settings, counters: Counters::off(), active: None }
     }
 

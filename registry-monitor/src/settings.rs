@@ -12,11 +12,12 @@ use crate::health::alarm::AlarmRule;
 /// use std::time::Duration;
 /// use registry_monitor::MonitorSettings;
 ///
-/// let settings = MonitorSettings { window: Duration::from_secs(60), ..MonitorSettings::default() };
-/// assert_eq!(settings.sample_every, 1_024);
+/// let settings = MonitorSettings::default().with_window(Duration::from_secs(60));
+/// assert_eq!((settings.window.as_secs(), settings.sample_every), (60, 1_024));
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
+#[non_exhaustive]
 pub struct MonitorSettings {
     /// Whether operations are counted and timed. Default: true.
     ///
@@ -48,6 +49,44 @@ pub struct MonitorSettings {
     pub alarm: AlarmRule,
 }
 
+impl MonitorSettings {
+    /// Sets [`enabled`](Self::enabled).
+    #[must_use]
+    pub fn with_enabled(self, enabled: bool) -> Self {
+        Self { enabled, ..self }
+    }
+
+    /// Sets [`sample_every`](Self::sample_every).
+    #[must_use]
+    pub fn with_sample_every(self, sample_every: u32) -> Self {
+        Self { sample_every, ..self }
+    }
+
+    /// Sets [`samples_per_second`](Self::samples_per_second).
+    #[must_use]
+    pub fn with_samples_per_second(self, samples_per_second: u32) -> Self {
+        Self { samples_per_second, ..self }
+    }
+
+    /// Sets [`window`](Self::window).
+    #[must_use]
+    pub fn with_window(self, window: Duration) -> Self {
+        Self { window, ..self }
+    }
+
+    /// Sets [`recent_writes`](Self::recent_writes).
+    #[must_use]
+    pub fn with_recent_writes(self, recent_writes: usize) -> Self {
+        Self { recent_writes, ..self }
+    }
+
+    /// Sets [`alarm`](Self::alarm).
+    #[must_use]
+    pub fn with_alarm(self, alarm: AlarmRule) -> Self {
+        Self { alarm, ..self }
+    }
+}
+
 impl Default for MonitorSettings {
     fn default() -> Self {
         Self {
@@ -77,7 +116,7 @@ mod tests {
     fn absent_fields_take_their_defaults() {
         assert_eq!(deserialize::<MonitorSettings>(&[]), Ok(MonitorSettings::default()));
         let settings = deserialize::<MonitorSettings>(&[("sample_every", 8)]);
-        assert_eq!(settings, Ok(MonitorSettings { sample_every: 8, ..MonitorSettings::default() }));
+        assert_eq!(settings, Ok(MonitorSettings::default().with_sample_every(8)));
     }
 
     #[test]

@@ -29,14 +29,9 @@ fn connect(registry: &Registry<String>, id: &str, tenant: &str) -> Result<Connec
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let per_tenant = LabelLimit { key: "tenant".to_owned(), servers: None, transports: Some(2) };
-    let registry: Registry<String> = Registry::builder()
-        .limits(Limits {
-            label: Some(per_tenant),
-            rate: Some(RateLimit { per_second: 1, burst: 6 }),
-            ..Limits::default()
-        })
-        .build()?;
+    let per_tenant = LabelLimit::new("tenant").with_transports(2);
+    let registry: Registry<String> =
+        Registry::builder().limits(Limits::default().with_label(per_tenant).with_rate(RateLimit::new(1, 6))).build()?;
     let mut health = registry.watch_health();
 
     // Each tenant may have two connections.

@@ -29,7 +29,7 @@ mod settings;
 ///     .shards(128)
 ///     .capacity(100_000)
 ///     .alarm(AlarmRule::default().with_threshold(Duration::from_millis(1)))
-///     .limits(Limits { servers: Some(50_000), ..Limits::default() })
+///     .limits(Limits::default().with_servers(50_000))
 ///     .build()?;
 /// assert_eq!(registry.shard_count(), 128);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -195,7 +195,7 @@ impl<M, B, X, P> Builder<M, B, X, P> {
     /// ```
     /// use registry_router::{Limits, Registry, mailbox};
     ///
-    /// let limits = Limits { servers: Some(1), ..Limits::default() };
+    /// let limits = Limits::default().with_servers(1);
     /// let registry = Registry::<String>::builder().limits(limits).build()?;
     /// let (to_server, _inbox) = mailbox(16);
     /// let _one = registry.register_server("one", to_server.clone(), ())?;

@@ -73,8 +73,8 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
 ///
 /// use registry_router::{Limits, RateLimit, Registry, TokioClock, mailbox};
 ///
-/// let rate = RateLimit { per_second: 1, burst: 1 };
-/// let limits = Limits { rate: Some(rate), ..Limits::default() };
+/// let rate = RateLimit::new(1, 1);
+/// let limits = Limits::default().with_rate(rate);
 /// let registry = Registry::<String>::builder().clock(TokioClock).limits(limits).build()?;
 /// let (to_server, _inbox) = mailbox(1);
 /// let _first = registry.register_server("first", to_server.clone(), ())?;

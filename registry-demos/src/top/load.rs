@@ -78,8 +78,8 @@ impl Load {
         let registry: LoadRegistry = Registry::builder()
             .shards(shards)
             .backend(SlowBackend::new(switch.clone()))
-            .monitor(MonitorSettings { sample_every: SAMPLE_EVERY, ..MonitorSettings::default() })
-            .limits(Limits { servers: Some(MAX_SERVERS), transports: Some(MAX_TRANSPORTS), ..Limits::default() })
+            .monitor(MonitorSettings::default().with_sample_every(SAMPLE_EVERY))
+            .limits(Limits::default().with_servers(MAX_SERVERS).with_transports(MAX_TRANSPORTS))
             .build()?;
         let servers = (0..SERVERS).map(|number| registry.register_server(server(number), Discard, ()));
         let servers = servers.collect::<Result<_, _>>()?;

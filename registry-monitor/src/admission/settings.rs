@@ -7,8 +7,22 @@ use registry_core::BuildError;
 /// Limits on registrations. By default only the size of metadata is limited.
 ///
 /// A limit rejects new registrations only: lookups, routes and bindings of registered entries are not affected.
+///
+/// # Examples
+///
+/// ```
+/// use registry_monitor::{LabelLimit, Limits, RateLimit};
+///
+/// let limits = Limits::default()
+///     .with_servers(10_000)
+///     .with_label(LabelLimit::new("tenant").with_transports(100))
+///     .with_rate(RateLimit::new(500, 50));
+/// assert_eq!((limits.servers, limits.transports), (Some(10_000), None));
+/// assert!(limits.check().is_ok());
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
+#[non_exhaustive]
 pub struct Limits {
     /// The maximum number of registered servers.
     pub servers: Option<usize>,
@@ -33,8 +47,18 @@ pub struct Limits {
 /// The maximum size of the metadata of one registration.
 ///
 /// Metadata is never copied, but it is kept as long as the registration, listed, and counted by label.
+///
+/// # Examples
+///
+/// ```
+/// use registry_monitor::MetadataLimit;
+///
+/// let limit = MetadataLimit::default().with_labels(16);
+/// assert_eq!((limit.labels, limit.bytes), (16, 65_536));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
+#[non_exhaustive]
 pub struct MetadataLimit {
     /// The maximum number of labels. Default: 256.
     pub labels: usize,
@@ -43,8 +67,18 @@ pub struct MetadataLimit {
 }
 
 /// The maximum number of entries with the same value of a label. Entries without the label are not counted.
+///
+/// # Examples
+///
+/// ```
+/// use registry_monitor::LabelLimit;
+///
+/// let limit = LabelLimit::new("tenant").with_servers(10);
+/// assert_eq!((limit.servers, limit.transports), (Some(10), None));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
+#[non_exhaustive]
 pub struct LabelLimit {
     /// The name of the label in the metadata, such as `tenant`.
     pub key: String,
@@ -59,8 +93,18 @@ pub struct LabelLimit {
 /// The maximum rate of registrations, of servers and transports together.
 ///
 /// A registration counts when it requests admission, even if it then fails because its id is in use.
+///
+/// # Examples
+///
+/// ```
+/// use registry_monitor::RateLimit;
+///
+/// let limit = RateLimit::new(100, 20);
+/// assert_eq!((limit.per_second, limit.burst), (100, 20));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
+#[non_exhaustive]
 pub struct RateLimit {
     /// The sustained rate.
     pub per_second: u32,
@@ -102,6 +146,99 @@ impl Limits {
             return Err(BuildError::Setting { name: "limits.retry_after", must: "above zero" });
         }
         Ok(())
+    }
+}
+
+impl Limits {
+    /// Sets [`servers`](Self::servers).
+    #[must_use]
+    pub fn with_servers(self, servers: usize) -> Self {
+        Self { servers: Some(servers), ..self }
+    }
+
+    /// Sets [`transports`](Self::transports).
+    #[must_use]
+    pub fn with_transports(self, transports: usize) -> Self {
+        Self { transports: Some(transports), ..self }
+    }
+
+    /// Sets [`transports_per_server`](Self::transports_per_server).
+    #[must_use]
+    pub fn with_transports_per_server(self, transports_per_server: usize) -> Self {
+        Self { transports_per_server: Some(transports_per_server), ..self }
+    }
+
+    /// Sets [`metadata`](Self::metadata).
+    #[must_use]
+    pub fn with_metadata(self, metadata: MetadataLimit) -> Self {
+        Self { metadata, ..self }
+    }
+
+    /// Sets [`label`](Self::label).
+    #[must_use]
+    pub fn with_label(self, label: LabelLimit) -> Self {
+        Self { label: Some(label), ..self }
+    }
+
+    /// Sets [`rate`](Self::rate).
+    #[must_use]
+    pub fn with_rate(self, rate: RateLimit) -> Self {
+        Self { rate: Some(rate), ..self }
+    }
+
+    /// Sets [`retry_after`](Self::retry_after).
+    #[must_use]
+    pub fn with_retry_after(self, retry_after: Duration) -> Self {
+        Self { retry_after, ..self }
+    }
+
+    /// Sets [`sweep_every`](Self::sweep_every).
+    #[must_use]
+    pub fn with_sweep_every(self, sweep_every: Duration) -> Self {
+        Self { sweep_every, ..self }
+    }
+}
+
+impl MetadataLimit {
+    /// Sets [`labels`](Self::labels).
+    #[must_use]
+    pub fn with_labels(self, labels: usize) -> Self {
+        Self { labels, ..self }
+    }
+
+    /// Sets [`bytes`](Self::bytes).
+    #[must_use]
+    pub fn with_bytes(self, bytes: usize) -> Self {
+        Self { bytes, ..self }
+    }
+}
+
+impl LabelLimit {
+    /// Creates a limit on the values of the label `key` that limits neither servers nor transports yet; at least one of
+    /// them must be set.
+    #[must_use]
+    pub fn new(key: impl Into<String>) -> Self {
+        Self { key: key.into(), servers: None, transports: None }
+    }
+
+    /// Sets [`servers`](Self::servers).
+    #[must_use]
+    pub fn with_servers(self, servers: usize) -> Self {
+        Self { servers: Some(servers), ..self }
+    }
+
+    /// Sets [`transports`](Self::transports).
+    #[must_use]
+    pub fn with_transports(self, transports: usize) -> Self {
+        Self { transports: Some(transports), ..self }
+    }
+}
+
+impl RateLimit {
+    /// Creates a limit of `per_second` registrations per second, and of `burst` at once after an idle time.
+    #[must_use]
+    pub fn new(per_second: u32, burst: u32) -> Self {
+        Self { per_second, burst }
     }
 }
 

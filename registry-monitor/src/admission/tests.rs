@@ -36,7 +36,7 @@ fn without_limits_everything_is_admitted() {
 
 #[test]
 fn each_kind_has_its_own_limit() {
-    let limiter = limiter(Limits { servers: Some(2), transports: Some(1), ..Limits::default() });
+    let limiter = limiter(Limits::default().with_servers(2).with_transports(1));
     let none = Metadata::new();
     admit(&limiter, Kind::Server, &none).unwrap();
     admit(&limiter, Kind::Server, &none).unwrap();
@@ -51,8 +51,8 @@ fn each_kind_has_its_own_limit() {
 
 #[test]
 fn each_label_value_has_its_own_limit_and_is_removed_when_unused() {
-    let label = LabelLimit { key: "tenant".to_owned(), servers: None, transports: Some(2) };
-    let limiter = limiter(Limits { transports: Some(3), label: Some(label), ..Limits::default() });
+    let label = LabelLimit::new("tenant").with_transports(2);
+    let limiter = limiter(Limits::default().with_transports(3).with_label(label));
     let full = |value: &str| Limit::Label { kind: Kind::Transport, key: "tenant".into(), value: value.into() };
     for _ in 0..2 {
         admit(&limiter, Kind::Transport, &tenant("a")).unwrap();
@@ -75,8 +75,8 @@ fn each_label_value_has_its_own_limit_and_is_removed_when_unused() {
 
 #[test]
 fn hits_are_drained_once_in_order_including_values_without_entries() {
-    let label = LabelLimit { key: "tenant".to_owned(), servers: Some(1), transports: None };
-    let limiter = limiter(Limits { label: Some(label), ..Limits::default() });
+    let label = LabelLimit::new("tenant").with_servers(1);
+    let limiter = limiter(Limits::default().with_label(label));
     let names = |hits: LimitHits| -> Vec<(String, u64)> {
         let name = |limit| match limit {
             Limit::Label { value, .. } => value.to_string(),
@@ -103,8 +103,8 @@ fn hits_are_drained_once_in_order_including_values_without_entries() {
 #[test]
 fn concurrent_drains_lose_no_hit() {
     const HITS: u64 = 20_000;
-    let label = LabelLimit { key: "tenant".to_owned(), servers: Some(1), transports: None };
-    let limiter = limiter(Limits { label: Some(label), ..Limits::default() });
+    let label = LabelLimit::new("tenant").with_servers(1);
+    let limiter = limiter(Limits::default().with_label(label));
     let names = ["a", "b", "c"];
     names.iter().for_each(|name| admit(&limiter, Kind::Server, &tenant(name)).unwrap());
     let mut last = std::collections::HashMap::new();
@@ -124,8 +124,8 @@ fn concurrent_drains_lose_no_hit() {
 
 #[test]
 fn memory_is_bounded_without_drains() {
-    let label = LabelLimit { key: "tenant".to_owned(), servers: Some(1), transports: None };
-    let limiter = limiter(Limits { label: Some(label), ..Limits::default() });
+    let label = LabelLimit::new("tenant").with_servers(1);
+    let limiter = limiter(Limits::default().with_label(label));
     let register_and_remove = |number: u32| {
         let tenant = tenant(&number.to_string());
         admit(&limiter, Kind::Server, &tenant).unwrap();
@@ -141,8 +141,8 @@ fn memory_is_bounded_without_drains() {
 
 #[test]
 fn the_rate_limit_allows_bursts_and_returns_the_exact_wait() {
-    let rate = RateLimit { per_second: 10, burst: 5 };
-    let limits = Limits { rate: Some(rate), servers: Some(1_000), ..Limits::default() };
+    let rate = RateLimit::new(10, 5);
+    let limits = Limits::default().with_rate(rate).with_servers(1_000);
     let start = Instant::now();
     let limiter = Limiter::new(limits, start);
     let none = Metadata::new();
@@ -181,12 +181,12 @@ fn closed_admission_rejects_registrations_until_it_reopens() {
 #[test]
 fn concurrent_threads_acquire_exactly_the_capacity() {
     const THREADS: usize = 8;
-    let label = || LabelLimit { key: "tenant".to_owned(), servers: Some(5), transports: None };
+    let label = || LabelLimit::new("tenant").with_servers(5);
     for (limits, limit) in [
-        (Limits { servers: Some(5), ..Limits::default() }, 5),
-        (Limits { label: Some(label()), ..Limits::default() }, 5),
-        (Limits { servers: Some(100), label: Some(label()), ..Limits::default() }, 5),
-        (Limits { rate: Some(RateLimit { per_second: 1, burst: 5 }), ..Limits::default() }, 5),
+        (Limits::default().with_servers(5), 5),
+        (Limits::default().with_label(label()), 5),
+        (Limits::default().with_servers(100).with_label(label()), 5),
+        (Limits::default().with_rate(RateLimit::new(1, 5)), 5),
     ] {
         for _ in 0..200 {
             let limiter = limiter(limits.clone());
@@ -209,7 +209,7 @@ fn concurrent_threads_acquire_exactly_the_capacity() {
 
 #[test]
 fn concurrent_acquire_and_release_never_exceed_the_limit() {
-    let limiter = limiter(Limits { servers: Some(3), ..Limits::default() });
+    let limiter = limiter(Limits::default().with_servers(3));
     let (inside, none) = (AtomicU64::new(0), Metadata::new());
     thread::scope(|scope| {
         for _ in 0..8 {
@@ -229,16 +229,16 @@ fn concurrent_acquire_and_release_never_exceed_the_limit() {
 
 #[test]
 fn zero_limits_are_errors() {
-    let label = |servers| LabelLimit { key: "tenant".to_owned(), servers, transports: None };
-    let rate = |per_second, burst| Some(RateLimit { per_second, burst });
+    let label = |servers| LabelLimit::new("tenant").with_servers(servers);
+    let rate = RateLimit::new;
     for limits in [
-        Limits { servers: Some(0), ..Limits::default() },
-        Limits { transports: Some(0), ..Limits::default() },
-        Limits { transports_per_server: Some(0), ..Limits::default() },
-        Limits { label: Some(label(Some(0))), ..Limits::default() },
-        Limits { rate: rate(0, 1), ..Limits::default() },
-        Limits { rate: rate(1, 0), ..Limits::default() },
-        Limits { retry_after: Duration::ZERO, ..Limits::default() },
+        Limits::default().with_servers(0),
+        Limits::default().with_transports(0),
+        Limits::default().with_transports_per_server(0),
+        Limits::default().with_label(label(0)),
+        Limits::default().with_rate(rate(0, 1)),
+        Limits::default().with_rate(rate(1, 0)),
+        Limits::default().with_retry_after(Duration::ZERO),
     ] {
         assert!(limits.check().is_err(), "{limits:?}");
         // The limiter does not panic with invalid limits.
@@ -255,8 +255,8 @@ fn admitted_in_a_second(limiter: &Limiter, from: Instant) -> usize {
 #[test]
 fn recovers_from_an_instant_in_the_future() {
     let (start, none) = (Instant::now(), Metadata::new());
-    let rate = Some(RateLimit { per_second: 10, burst: 2 });
-    let limiter = Limiter::new(Limits { rate, ..Limits::default() }, start);
+    let rate = RateLimit::new(10, 2);
+    let limiter = Limiter::new(Limits::default().with_rate(rate), start);
     let take = |after_ms: u64| limiter.admit(Kind::Server, &none, start + Duration::from_millis(after_ms)).is_ok();
     assert_eq!([0, 3_600_000, 3_600_000, 3_600_000].map(take), [true, true, true, false]);
     let admitted = (1..=100).filter(|tenth| take(tenth * 100)).count();
@@ -274,8 +274,8 @@ proptest! {
         threads in 1..4_usize,
     ) {
         let start = Instant::now() + 3_600 * SECOND;
-        let rate = Some(RateLimit { per_second: 10, burst: 5 });
-        let limiter = Limiter::new(Limits { rate, ..Limits::default() }, start);
+        let rate = RateLimit::new(10, 5);
+        let limiter = Limiter::new(Limits::default().with_rate(rate), start);
         let at = |second: u32| start - 3_600 * SECOND + second * SECOND;
         thread::scope(|scope| {
             for jumps in jumps.chunks(jumps.len().div_ceil(threads).max(1)) {

@@ -19,6 +19,17 @@ use crate::latency::slow_ops::{SlowThresholds, is_fast, is_slow};
 /// alarm at once, however fast it was before. A suffix shorter than the window must exceed the threshold significantly, by
 /// three standard deviations: 20 of 1,000 operations, or 131 of 10,000. A window with few operations may exceed it by
 /// chance; [`min_samples`](Self::min_samples) excludes those.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use registry_monitor::AlarmRule;
+///
+/// let rule = AlarmRule::default().with_threshold(Duration::from_millis(1));
+/// assert_eq!((rule.threshold.as_micros(), rule.min_samples), (1_000, 10));
+/// assert!(rule.check().is_ok());
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
 #[non_exhaustive]
@@ -230,7 +241,7 @@ mod tests {
 
     #[test]
     fn the_mean_covers_the_window() {
-        let rule = AlarmRule { metric: AlarmMetric::Mean, ..AlarmRule::default() };
+        let rule = AlarmRule::default().with_metric(AlarmMetric::Mean);
         let of_window = |count, mean_ns| condition(&rule, &mean_stats(count, mean_ns, 0, 0.0));
         assert_eq!(of_window(10, 100_001.0), Condition::Bad);
         assert_eq!([of_window(10, 100_000.0), of_window(9, 1e9)], [Condition::Marginal; 2]);
@@ -242,12 +253,12 @@ mod tests {
         assert_eq!([AlarmRule::default().check(), AlarmRule::mean_of_last_writes().check()], [Ok(()); 2]);
         let default = AlarmRule::default;
         for rule in [
-            AlarmRule { threshold: Duration::ZERO, ..default() },
-            AlarmRule { threshold: Duration::MAX, ..default() },
-            AlarmRule { min_samples: 0, ..default() },
-            AlarmRule { clear_below: 0.0, ..default() },
-            AlarmRule { clear_below: 1.1, ..default() },
-            AlarmRule { clear_below: f64::NAN, ..default() },
+            default().with_threshold(Duration::ZERO),
+            default().with_threshold(Duration::MAX),
+            default().with_min_samples(0),
+            default().with_clear_below(0.0),
+            default().with_clear_below(1.1),
+            default().with_clear_below(f64::NAN),
         ] {
             assert!(matches!(rule.check(), Err(BuildError::Setting { .. })), "{rule:?}");
             rule.thresholds();

@@ -7,8 +7,19 @@ use registry_core::BuildError;
 /// Settings of the health checks of a registry.
 ///
 /// The rule for the alarms of shards is [`MonitorSettings::alarm`](crate::MonitorSettings::alarm).
+///
+/// # Examples
+///
+/// ```
+/// use registry_monitor::{HealthSettings, HotRule};
+///
+/// let settings = HealthSettings::default().with_close_above(0.75).with_hot(HotRule::default().with_share(0.3));
+/// assert_eq!((settings.close_above, settings.hot.share), (0.75, 0.3));
+/// assert!(settings.check().is_ok());
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
+#[non_exhaustive]
 pub struct HealthSettings {
     /// When the distribution of entries is imbalanced.
     pub imbalance: ImbalanceRule,
@@ -55,6 +66,15 @@ pub struct ImbalanceRule {
 /// When one id has too large a share of the lookups.
 ///
 /// The share is estimated from the sampled lookups in the window.
+///
+/// # Examples
+///
+/// ```
+/// use registry_monitor::HotRule;
+///
+/// let rule = HotRule::default().with_share(0.5);
+/// assert_eq!((rule.share, rule.min_samples), (0.5, 200));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
 #[non_exhaustive]
@@ -90,6 +110,44 @@ impl HealthSettings {
         must("health.hot.min_samples", self.hot.min_samples > 0, "at least 1")?;
         must("health.close_above", (0.0..=1.0).contains(&self.close_above), "from 0 to 1")?;
         must("health.reopen_at", (0.0..=self.close_above).contains(&self.reopen_at), "from 0 to `health.close_above`")
+    }
+}
+
+impl HealthSettings {
+    /// Sets [`imbalance`](Self::imbalance).
+    #[must_use]
+    pub fn with_imbalance(self, imbalance: ImbalanceRule) -> Self {
+        Self { imbalance, ..self }
+    }
+
+    /// Sets [`hot`](Self::hot).
+    #[must_use]
+    pub fn with_hot(self, hot: HotRule) -> Self {
+        Self { hot, ..self }
+    }
+
+    /// Sets [`close_above`](Self::close_above).
+    #[must_use]
+    pub fn with_close_above(self, close_above: f64) -> Self {
+        Self { close_above, ..self }
+    }
+
+    /// Sets [`reopen_at`](Self::reopen_at).
+    #[must_use]
+    pub fn with_reopen_at(self, reopen_at: f64) -> Self {
+        Self { reopen_at, ..self }
+    }
+
+    /// Sets [`reopen_after`](Self::reopen_after).
+    #[must_use]
+    pub fn with_reopen_after(self, reopen_after: Duration) -> Self {
+        Self { reopen_after, ..self }
+    }
+
+    /// Sets [`limits_clear_after`](Self::limits_clear_after).
+    #[must_use]
+    pub fn with_limits_clear_after(self, limits_clear_after: Duration) -> Self {
+        Self { limits_clear_after, ..self }
     }
 }
 

@@ -44,7 +44,7 @@ fn admission_closes_above_the_exact_fraction_and_reopens() {
     for (share, shards, closes_at) in
         [(0.5, 64, 33), (0.25, 64, 17), (0.5, 1, 1), (0.5, 2, 2), (0.0, 64, 1), (0.9, 8, 8)]
     {
-        let settings = HealthSettings { close_above: share, reopen_at: share / 2.0, ..HealthSettings::default() };
+        let settings = HealthSettings::default().with_close_above(share).with_reopen_at(share / 2.0);
         settings.check().unwrap();
         let start = Instant::now();
         let mut health = Health::new(shards, AlarmRule::default(), settings);
@@ -123,10 +123,10 @@ fn a_reset_keeps_alarms() {
 
 #[test]
 fn resets_before_each_check_hide_nothing() {
-    let mean = AlarmRule { metric: registry_core::AlarmMetric::Mean, ..AlarmRule::default() };
+    let mean = AlarmRule::default().with_metric(registry_core::AlarmMetric::Mean);
     for alarm in [AlarmRule::default(), AlarmRule::mean_of_last_writes(), mean] {
         let start = Instant::now();
-        let settings = MonitorSettings { sample_every: 1, alarm: alarm.clone(), ..MonitorSettings::default() };
+        let settings = MonitorSettings::default().with_sample_every(1).with_alarm(alarm.clone());
         let monitor = Monitor::new(1, settings, start);
         let mut health = Health::new(1, alarm.clone(), HealthSettings::default());
         let mut reported = Vec::new();
@@ -153,7 +153,7 @@ fn resets_before_each_check_hide_nothing() {
 #[test]
 fn a_hot_id_is_detected_with_its_share_and_cleared() {
     let start = Instant::now();
-    let monitor = Monitor::new(1, MonitorSettings { sample_every: 1, ..MonitorSettings::default() }, start);
+    let monitor = Monitor::new(1, MonitorSettings::default().with_sample_every(1), start);
     let mut health = health(1);
     let mut stats = shard(0, 0);
     stats.transports = 1_000;
@@ -247,14 +247,14 @@ fn invalid_settings_are_errors() {
     let default = HealthSettings::default;
     assert_eq!(default().check(), Ok(()));
     for settings in [
-        HealthSettings { close_above: -0.1, ..default() },
-        HealthSettings { close_above: 1.1, ..default() },
-        HealthSettings { close_above: f64::NAN, ..default() },
-        HealthSettings { reopen_at: 0.6, ..default() },
-        HealthSettings { hot: HotRule { share: 0.0, ..HotRule::default() }, ..default() },
-        HealthSettings { hot: HotRule { min_fair_ratio: f64::NAN, ..HotRule::default() }, ..default() },
-        HealthSettings { hot: HotRule { min_samples: 0, ..HotRule::default() }, ..default() },
-        HealthSettings { imbalance: ImbalanceRule { false_alarm: 0.0, ..ImbalanceRule::default() }, ..default() },
+        default().with_close_above(-0.1),
+        default().with_close_above(1.1),
+        default().with_close_above(f64::NAN),
+        default().with_reopen_at(0.6),
+        default().with_hot(HotRule::default().with_share(0.0)),
+        default().with_hot(HotRule::default().with_min_fair_ratio(f64::NAN)),
+        default().with_hot(HotRule::default().with_min_samples(0)),
+        default().with_imbalance(ImbalanceRule::default().with_false_alarm(0.0)),
     ] {
         assert!(settings.check().is_err(), "{settings:?}");
     }

@@ -14,7 +14,7 @@ const fn shared_by_threads<T: Send + Sync + 'static>() {}
 const _: () = shared_by_threads::<Monitor>();
 
 fn every_lookup() -> MonitorSettings {
-    MonitorSettings { sample_every: 1, ..MonitorSettings::default() }
+    MonitorSettings::default().with_sample_every(1)
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn statistics_contain_the_operations_of_their_shard_only() {
 #[test]
 fn one_lookup_in_n_is_timed_per_thread_and_shard() {
     for (every, rate) in [(0, 1), (1, 1), (2, 2), (64, 64), (100, 128)] {
-        let monitor = Monitor::new(3, MonitorSettings { sample_every: every, ..every_lookup() }, Instant::now());
+        let monitor = Monitor::new(3, every_lookup().with_sample_every(every), Instant::now());
         let mut timed = [0; 3];
         for number in 0..3 * 128 * 10 {
             timed[number % 3] += u32::from(monitor.lookup(number % 3));
@@ -85,7 +85,7 @@ fn one_lookup_in_n_is_timed_per_thread_and_shard() {
 #[test]
 fn statistics_are_zero_when_off() {
     let start = Instant::now();
-    let disabled = MonitorSettings { enabled: false, ..every_lookup() };
+    let disabled = every_lookup().with_enabled(false);
     for monitor in [Monitor::off(), Monitor::new(8, disabled, start)] {
         assert!(!monitor.lookup(3));
         assert!(!monitor.times_writes());
@@ -135,7 +135,7 @@ fn hits_are_not_negative_after_a_reset_between_a_lookup_and_its_miss() {
 #[test]
 fn latencies_leave_the_window() {
     let start = Instant::now();
-    let monitor = Monitor::new(1, MonitorSettings { window: 10 * MS, ..every_lookup() }, start);
+    let monitor = Monitor::new(1, every_lookup().with_window(10 * MS), start);
     monitor.record_latency(0, Operation::Write, start, start + MS);
     let count = |after_ms| monitor.stats(0, start + after_ms * MS).writes.count;
     assert_eq!([0, 5, 9, 10, 1_000].map(count), [1, 1, 1, 0, 0]);
@@ -218,7 +218,7 @@ fn the_latency_of_all_shards_equals_that_of_one_shard() {
 #[test]
 fn slow_operations_are_counted_until_they_leave_the_window() {
     let start = Instant::now();
-    let settings = MonitorSettings { alarm: AlarmRule { threshold: 2 * MS, ..AlarmRule::default() }, ..every_lookup() };
+    let settings = every_lookup().with_alarm(AlarmRule::default().with_threshold(2 * MS));
     let monitor = Monitor::new(2, settings, start);
     for latency in [1, 1, 2, 3, 3, 3] {
         monitor.record_latency(0, Operation::Write, start, start + latency * MS);

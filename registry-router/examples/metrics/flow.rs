@@ -40,8 +40,8 @@ pub(crate) fn run<B: Backend>(shards: usize) -> Result<Outcome<B>, Box<dyn Error
     let registry = Registry::<u64, B>::builder()
         .shards(shards)
         // Time every lookup, because there are few.
-        .monitor(MonitorSettings { sample_every: 1, ..MonitorSettings::default() })
-        .limits(Limits { servers: Some(SERVERS), ..Limits::default() })
+        .monitor(MonitorSettings::default().with_sample_every(1))
+        .limits(Limits::default().with_servers(SERVERS))
         .clock(clock.clone())
         .build()?;
 

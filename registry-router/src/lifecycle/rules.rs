@@ -26,7 +26,7 @@ impl Rules {
     }
 
     pub(crate) fn check_metadata(&self, metadata: &Metadata) -> Result<(), RegisterErrorKind> {
-        let MetadataLimit { labels: max_labels, bytes: max_bytes } = self.metadata;
+        let MetadataLimit { labels: max_labels, bytes: max_bytes, .. } = self.metadata;
         let (labels, bytes) = (metadata.len(), metadata.byte_len());
         if labels <= max_labels && bytes <= max_bytes {
             return Ok(());

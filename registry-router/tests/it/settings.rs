@@ -39,10 +39,10 @@ fn out_of_range_capacities_are_errors() {
 
 #[test]
 fn out_of_range_monitor_settings_are_errors() {
-    let monitor = MonitorSettings { sample_every: 0, ..MonitorSettings::default() };
+    let monitor = MonitorSettings::default().with_sample_every(0);
     assert_eq!(builder().monitor(monitor).build().unwrap_err(), BuildError::SampleEvery);
     for given in [Duration::ZERO, Duration::from_micros(999), Duration::MAX] {
-        let monitor = MonitorSettings { window: given, ..MonitorSettings::default() };
+        let monitor = MonitorSettings::default().with_window(given);
         assert_eq!(builder().monitor(monitor).build().unwrap_err(), BuildError::Window { given });
     }
 }
@@ -57,24 +57,24 @@ fn out_of_range_health_rules_are_errors() {
     assert_eq!(alarm(AlarmRule::default().with_threshold(Duration::ZERO)), "alarm.threshold");
     assert_eq!(alarm(AlarmRule::default().with_min_samples(0)), "alarm.min_samples");
     let health = |health| name(builder().health(health));
-    assert_eq!(health(HealthSettings { close_above: 1.5, ..HealthSettings::default() }), "health.close_above");
-    assert_eq!(health(HealthSettings { reopen_at: 0.9, ..HealthSettings::default() }), "health.reopen_at");
-    let monitor = |recent_writes| MonitorSettings { recent_writes, ..MonitorSettings::default() };
+    assert_eq!(health(HealthSettings::default().with_close_above(1.5)), "health.close_above");
+    assert_eq!(health(HealthSettings::default().with_reopen_at(0.9)), "health.reopen_at");
+    let monitor = |recent_writes| MonitorSettings::default().with_recent_writes(recent_writes);
     assert_eq!([0, 1_001].map(|last| name(builder().monitor(monitor(last)))), ["monitor.recent_writes"; 2]);
     assert!(builder().alarm(AlarmRule::mean_of_last_writes()).build().is_ok());
 }
 
 #[test]
 fn an_empty_label_limit_is_an_error() {
-    let label = LabelLimit { key: "tenant".to_owned(), servers: None, transports: None };
-    let error = builder().limits(Limits { label: Some(label), ..Limits::default() }).build().unwrap_err();
+    let label = LabelLimit::new("tenant");
+    let error = builder().limits(Limits::default().with_label(label)).build().unwrap_err();
     assert!(matches!(error, BuildError::Setting { name: "limits.label", .. }), "{error}");
 }
 
 #[test]
 fn infinite_settings_are_errors() {
     let hot = HotRule::default().with_min_fair_ratio(f64::INFINITY);
-    let error = builder().health(HealthSettings { hot, ..HealthSettings::default() }).build().unwrap_err();
+    let error = builder().health(HealthSettings::default().with_hot(hot)).build().unwrap_err();
     assert!(matches!(error, BuildError::Setting { name: "health.hot.min_fair_ratio", .. }), "{error}");
 }
 
@@ -135,10 +135,10 @@ mod unknown_keys {
 
     #[test]
     fn unknown_keys_are_refused_at_any_depth() {
-        let label = LabelLimit { key: "tenant".to_owned(), servers: Some(1), transports: None };
-        let rate = RateLimit { per_second: 10, burst: 2 };
+        let label = LabelLimit::new("tenant").with_servers(1);
+        let rate = RateLimit::new(10, 2);
         let mut settings = Settings::default();
-        settings.limits = Limits { label: Some(label.clone()), rate: Some(rate), ..Limits::default() };
+        settings.limits = Limits::default().with_label(label.clone()).with_rate(rate);
         let paths = refuses_unknown_keys(&settings);
         for part in
             ["", "/monitor/alarm/threshold", "/health/hot", "/health/imbalance", "/limits/label", "/limits/rate"]

@@ -70,7 +70,7 @@ fn a_flume_inbox_is_a_stream_that_ends_with_its_registry<B: Backend>(shards: usi
 fn a_health_receiver_is_a_stream_that_ends_with_its_registry<B: Backend>(shards: usize) {
     within_time_limit(move || {
         block_on(async {
-            let limits = Limits { servers: Some(1), ..Limits::default() };
+            let limits = Limits::default().with_servers(1);
             let registry: Registry<u64, B> = Registry::builder().shards(shards).limits(limits).build().unwrap();
             let mut polled = registry.watch_health();
             let mut waiting = registry.watch_health();

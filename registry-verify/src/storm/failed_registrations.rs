@@ -50,7 +50,7 @@ pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
 /// Runs the failures, and returns the number of bytes leaked by each run.
 fn fail<B: Backend>(recorder: &mut Recorder, monitored: bool) -> Vec<f64> {
     let admitted = Arc::new(AtomicI64::new(0));
-    let monitor = MonitorSettings { enabled: monitored, ..MonitorSettings::default() };
+    let monitor = MonitorSettings::default().with_enabled(monitored);
     let builder = Registry::<u64, B>::builder().monitor(monitor).admission(LabelAdmission(Arc::clone(&admitted)));
     let registry = builder.build().expect("the settings are valid");
     let ((to_server, _server_inbox), (to_transport, _transport_inbox)) = (mailbox(1), mailbox(1));

@@ -99,7 +99,7 @@ pub(super) fn run<B: Backend>(recorder: &mut Recorder) {
 /// Runs all waves of one workload.
 fn run_waves<B: Backend>(recorder: &mut Recorder, workload: Workload, entries: usize, shards: usize) {
     let clock = ManualClock::new();
-    let monitor = MonitorSettings { enabled: false, ..MonitorSettings::default() };
+    let monitor = MonitorSettings::default().with_enabled(false);
     let builder = Registry::<u64, B>::builder().shards(shards).monitor(monitor).clock(clock.clone());
     let registry = builder.build().expect("the settings are valid");
     let mut population = Population::new(workload, entries);

@@ -46,10 +46,10 @@ fn a_day_of_normal_load_changes_nothing() {
 #[test]
 fn a_day_of_popular_ids_detects_no_hot_id() {
     let start = Instant::now();
-    let monitor = Monitor::new(1, MonitorSettings { sample_every: 1, ..MonitorSettings::default() }, start);
+    let monitor = Monitor::new(1, MonitorSettings::default().with_sample_every(1), start);
     // Fewer samples than by default, so that their variance is larger.
-    let hot = HotRule { min_samples: 100, ..HotRule::default() };
-    let mut health = Health::new(1, AlarmRule::default(), HealthSettings { hot, ..HealthSettings::default() });
+    let hot = HotRule::default().with_min_samples(100);
+    let mut health = Health::new(1, AlarmRule::default(), HealthSettings::default().with_hot(hot));
     let mut rng = SplitMix64::new(3);
     let zipf = Zipf::new(10_000, 1.0);
     let mut stats = shard(0, 0);

@@ -46,7 +46,7 @@ impl HealthReceiver {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # use std::time::{Duration, Instant};
     /// # use registry_router::{HealthEvent, Limits, Registry, TryNextError, mailbox};
-    /// let limits = Limits { servers: Some(1), ..Limits::default() };
+    /// let limits = Limits::default().with_servers(1);
     /// let registry: Registry<&str> = Registry::builder().limits(limits).build()?;
     /// let mut changes = registry.watch_health();
     /// let (mailbox, _inbox) = mailbox(1);
@@ -93,7 +93,7 @@ impl HealthReceiver {
     /// ```
     /// # use std::time::{Duration, Instant};
     /// # use registry_router::{HealthEvent, Limits, Registry, TryNextError, mailbox};
-    /// let limits = Limits { servers: Some(1), ..Limits::default() };
+    /// let limits = Limits::default().with_servers(1);
     /// let registry: Registry<&str> = Registry::builder().limits(limits).build()?;
     /// let mut changes = registry.watch_health();
     /// let (mailbox, _inbox) = mailbox(1);

@@ -56,7 +56,7 @@ fn register_closed_server<B: Backend>(registry: &Registry<u64, B>, id: &str) {
 fn registrations_never_exceed_the_limit<B: Backend>(shards: usize) {
     within_time_limit(move || {
         const THREADS: usize = 4;
-        let registry = limited::<B>(shards, Limits { transports: Some(10), ..Limits::default() });
+        let registry = limited::<B>(shards, Limits::default().with_transports(10));
         let (registered, max_registered, barrier) = (AtomicUsize::new(0), AtomicUsize::new(0), Barrier::new(THREADS));
         let leases: Vec<_> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..THREADS)
@@ -99,7 +99,7 @@ fn registrations_never_exceed_the_limit<B: Backend>(shards: usize) {
 }
 
 fn reaching_a_limit_evicts_closed_entries_and_retries<B: Backend>(shards: usize) {
-    let registry = limited::<B>(shards, Limits { servers: Some(5), ..Limits::default() });
+    let registry = limited::<B>(shards, Limits::default().with_servers(5));
     for number in 0..5 {
         register_closed_server(&registry, &format!("closed-{number}"));
     }
@@ -108,7 +108,7 @@ fn reaching_a_limit_evicts_closed_entries_and_retries<B: Backend>(shards: usize)
 }
 
 fn sweeps_at_a_limit_are_throttled<B: Backend>(shards: usize) {
-    let registry = limited::<B>(shards, Limits { servers: Some(2), sweep_every: NEVER, ..Limits::default() });
+    let registry = limited::<B>(shards, Limits::default().with_servers(2).with_sweep_every(NEVER));
     let fill = || [0, 1].map(|number| register_closed_server(&registry, &format!("closed-{number}")));
     fill();
     registry.register_server("one", unread_server_mailbox(), ()).unwrap().release();
@@ -120,7 +120,7 @@ fn sweeps_at_a_limit_are_throttled<B: Backend>(shards: usize) {
 }
 
 fn an_id_with_a_closed_mailbox_can_be_reused_at_the_limit<B: Backend>(shards: usize) {
-    let limits = Limits { servers: Some(1), transports_per_server: Some(1), sweep_every: NEVER, ..Limits::default() };
+    let limits = Limits::default().with_servers(1).with_transports_per_server(1).with_sweep_every(NEVER);
     let registry = limited::<B>(shards, limits);
     // The one sweep that the throttle allows is spent here.
     register_closed_server(&registry, "s");
@@ -142,7 +142,7 @@ fn an_id_with_a_closed_mailbox_can_be_reused_at_the_limit<B: Backend>(shards: us
 }
 
 fn existing_entries_are_unaffected_by_a_reached_limit<B: Backend>(shards: usize) {
-    let registry = limited::<B>(shards, Limits { servers: Some(1), transports: Some(1), ..Limits::default() });
+    let registry = limited::<B>(shards, Limits::default().with_servers(1).with_transports(1));
     let (mailbox, mut inbox) = server_mailbox();
     let s = registry.register_server("s", mailbox, ()).unwrap();
     let (mailbox, mut replies) = transport_mailbox();
@@ -163,8 +163,8 @@ fn existing_entries_are_unaffected_by_a_reached_limit<B: Backend>(shards: usize)
 }
 
 fn label_limits_apply_per_value<B: Backend>(shards: usize) {
-    let label = LabelLimit { key: "tenant".to_owned(), servers: Some(1), transports: None };
-    let registry = limited::<B>(shards, Limits { label: Some(label), sweep_every: NEVER, ..Limits::default() });
+    let label = LabelLimit::new("tenant").with_servers(1);
+    let registry = limited::<B>(shards, Limits::default().with_label(label).with_sweep_every(NEVER));
     let register = |id: &str, tenant: &str| {
         registry.register_server(id, unread_server_mailbox(), Metadata::new().with("tenant", tenant))
     };
@@ -179,9 +179,9 @@ fn label_limits_apply_per_value<B: Backend>(shards: usize) {
 }
 
 fn exceeding_the_rate_returns_mailbox_and_metadata<B: Backend>(shards: usize) {
-    let rate = RateLimit { per_second: 1, burst: 3 };
+    let rate = RateLimit::new(1, 3);
     // On a busy machine, permits may be refilled during the test.
-    let registry = limited::<B>(shards, Limits { rate: Some(rate), servers: Some(50), ..Limits::default() });
+    let registry = limited::<B>(shards, Limits::default().with_rate(rate).with_servers(50));
     let mut refused = 0_u64;
     for number in 0..50 {
         let metadata = Metadata::new().with("number", number.to_string());
@@ -206,8 +206,8 @@ fn exceeding_the_rate_returns_mailbox_and_metadata<B: Backend>(shards: usize) {
 fn the_rate_limit_recovers_from_a_clock_set_back<B: Backend>(shards: usize) {
     let (hour, tenth) = (Duration::from_secs(3_600), Duration::from_millis(100));
     let clock = ManualClock::new();
-    let rate = Some(RateLimit { per_second: 10, burst: 2 });
-    let limits = Limits { rate, ..Limits::default() };
+    let rate = RateLimit::new(10, 2);
+    let limits = Limits::default().with_rate(rate);
     let registry: Registry<u64, B> =
         Registry::builder().shards(shards).limits(limits).clock(clock.clone()).build().unwrap();
     let register = |id: &str| registry.register_server(id, unread_server_mailbox(), ()).map(drop).is_ok();
@@ -224,7 +224,7 @@ fn the_rate_limit_recovers_from_a_clock_set_back<B: Backend>(shards: usize) {
 }
 
 fn transports_per_server_never_exceed_the_limit<B: Backend>(shards: usize) {
-    let registry = limited::<B>(shards, Limits { transports_per_server: Some(2), ..Limits::default() });
+    let registry = limited::<B>(shards, Limits::default().with_transports_per_server(2));
     let _s = registry.register_server("s", unread_server_mailbox(), ()).unwrap();
     let _other = registry.register_server("other", unread_server_mailbox(), ()).unwrap();
     let registered_bound =
@@ -250,7 +250,7 @@ fn transports_per_server_never_exceed_the_limit<B: Backend>(shards: usize) {
 }
 
 fn binding_to_a_full_server_evicts_closed_transports<B: Backend>(shards: usize) {
-    let registry = limited::<B>(shards, Limits { transports_per_server: Some(3), ..Limits::default() });
+    let registry = limited::<B>(shards, Limits::default().with_transports_per_server(3));
     let _s = registry.register_server("s", unread_server_mailbox(), ()).unwrap();
     for number in 0..3 {
         let (mailbox, inbox) = transport_mailbox();
@@ -267,7 +267,7 @@ fn binding_to_a_full_server_evicts_closed_transports<B: Backend>(shards: usize) 
 fn concurrent_bindings_fill_a_server_exactly<B: Backend>(shards: usize) {
     within_time_limit(move || {
         const THREADS: usize = 4;
-        let limits = Limits { transports_per_server: Some(5), sweep_every: NEVER, ..Limits::default() };
+        let limits = Limits::default().with_transports_per_server(5).with_sweep_every(NEVER);
         let registry = limited::<B>(shards, limits);
         for round in 0..20 {
             let s = registry.register_server("s", unread_server_mailbox(), ()).unwrap();
@@ -327,7 +327,7 @@ fn bindings_are_counted_in_the_shard_of_the_server<B: Backend>(shards: usize) {
 #[test]
 fn limits_of_zero_are_errors() {
     let build = |limits| Registry::<u64, registry_router::backends::Reference>::builder().limits(limits).build();
-    let error = build(Limits { servers: Some(0), ..Limits::default() }).unwrap_err();
+    let error = build(Limits::default().with_servers(0)).unwrap_err();
     assert_eq!(error, BuildError::Setting { name: "limits.servers", must: "at least 1, or absent" });
     assert!(error.to_string().contains("limits.servers"));
 }

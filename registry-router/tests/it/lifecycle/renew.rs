@@ -27,7 +27,7 @@ fn limited<B: Backend>(shards: usize, limits: Limits) -> Registry<u64, B> {
 }
 
 fn a_renewal_is_a_new_registration_under_the_same_permit<B: Backend>(shards: usize) {
-    let limits = Limits { servers: Some(1), rate: Some(RateLimit { per_second: 1, burst: 1 }), ..Limits::default() };
+    let limits = Limits::default().with_servers(1).with_rate(RateLimit::new(1, 1));
     // The clock does not advance, so the rate limit is not refilled.
     let registry =
         Registry::<u64, B>::builder().shards(shards).limits(limits).clock(ManualClock::new()).build().unwrap();
@@ -100,8 +100,8 @@ fn a_renewal_succeeds_while_admission_is_closed<B: Backend>(shards: usize) {
 }
 
 fn a_renewal_cannot_change_the_limited_label<B: Backend>(shards: usize) {
-    let label = LabelLimit { key: "tenant".into(), servers: Some(1), transports: None };
-    let registry = limited::<B>(shards, Limits { label: Some(label), ..Limits::default() });
+    let label = LabelLimit::new("tenant").with_servers(1);
+    let registry = limited::<B>(shards, Limits::default().with_label(label));
     let of = |tenant: &str, build: &str| Metadata::new().with("tenant", tenant).with("build", build);
     let mut lease = registry.register_server("s", unread_server_mailbox(), of("a", "1")).unwrap();
     let refused = registry.renew_server(&mut lease, unread_server_mailbox(), of("b", "1")).unwrap_err();
@@ -134,7 +134,7 @@ fn an_expired_lease_cannot_be_renewed<B: Backend>(shards: usize) {
 
 fn a_renewal_keeps_its_id_against_concurrent_registrations<B: Backend>(shards: usize) {
     within_time_limit(move || {
-        let registry = limited::<B>(shards, Limits { servers: Some(1), ..Limits::default() });
+        let registry = limited::<B>(shards, Limits::default().with_servers(1));
         let mut lease = registry.register_server("s", unread_server_mailbox(), ()).unwrap();
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {

@@ -15,7 +15,8 @@ test_every_backend! {
 
 fn with_limit<B: Backend>(shards: usize, labels: usize, bytes: usize) -> Registry<u64, B> {
     // With a limit of one entry, the tests show that the size is checked before admission.
-    let limits = Limits { metadata: MetadataLimit { labels, bytes }, servers: Some(1), ..Limits::default() };
+    let limits =
+        Limits::default().with_metadata(MetadataLimit::default().with_labels(labels).with_bytes(bytes)).with_servers(1);
     Registry::builder().shards(shards).limits(limits).build().unwrap()
 }
 
@@ -66,7 +67,7 @@ fn metadata_size_is_bounded_by_default<B: Backend>(shards: usize) {
 #[test]
 fn metadata_limits_of_zero_are_errors() {
     for (labels, bytes, wrong) in [(0, 1, "limits.metadata.labels"), (1, 0, "limits.metadata.bytes")] {
-        let limits = Limits { metadata: MetadataLimit { labels, bytes }, ..Limits::default() };
+        let limits = Limits::default().with_metadata(MetadataLimit::default().with_labels(labels).with_bytes(bytes));
         let builder = Registry::<u64, registry_router::backends::Reference>::builder().limits(limits);
         let BuildError::Setting { name, .. } = builder.build().unwrap_err() else { panic!("not a setting error") };
         assert_eq!(name, wrong);

@@ -37,14 +37,12 @@ fn operations<B: Backend>(shards: usize) -> usize {
 /// Builds a registry with limits that some operations reach. Every shard with writes raises an alarm at a check, but
 /// admission stays open.
 fn limited<B: Backend>(shards: usize) -> Registry<u64, B> {
-    let limits = Limits {
-        servers: Some(worker::SERVERS_AT_MOST),
-        transports_per_server: Some(worker::TRANSPORTS_PER_SERVER),
-        sweep_every: Duration::from_secs(1_000_000),
-        ..Limits::default()
-    };
+    let limits = Limits::default()
+        .with_servers(worker::SERVERS_AT_MOST)
+        .with_transports_per_server(worker::TRANSPORTS_PER_SERVER)
+        .with_sweep_every(Duration::from_secs(1_000_000));
     let alarm = AlarmRule::default().with_threshold(Duration::from_nanos(1));
-    let health = HealthSettings { close_above: 1.0, ..HealthSettings::default() };
+    let health = HealthSettings::default().with_close_above(1.0);
     Registry::builder().shards(shards).limits(limits).alarm(alarm).health(health).build().unwrap()
 }
 

@@ -98,9 +98,9 @@ fn emitted_events_match_the_documentation<B: Backend>(shards: usize) {
     let entries = 25 * shards;
     let registry: Registry<u64, B> = Registry::builder()
         .shards(shards)
-        .monitor(MonitorSettings { sample_every: 1, ..MonitorSettings::default() })
-        .health(HealthSettings { close_above: 0.0, reopen_at: 0.0, ..HealthSettings::default() })
-        .limits(Limits { servers: Some(entries), transports_per_server: Some(1), ..Limits::default() })
+        .monitor(MonitorSettings::default().with_sample_every(1))
+        .health(HealthSettings::default().with_close_above(0.0).with_reopen_at(0.0))
+        .limits(Limits::default().with_servers(entries).with_transports_per_server(1))
         .clock(clock.clone())
         .build()
         .unwrap();
@@ -186,8 +186,8 @@ fn emitted_events_match_the_documentation<B: Backend>(shards: usize) {
 
 /// Returns the events of seventy label limits that are reached and then cleared.
 fn events_of_many_tenants<B: Backend>(shards: usize, subscriber: &RecordingSubscriber) -> Vec<Recorded> {
-    let label = LabelLimit { key: "tenant".to_owned(), servers: Some(1), transports: None };
-    let limits = Limits { label: Some(label), ..Limits::default() };
+    let label = LabelLimit::new("tenant").with_servers(1);
+    let limits = Limits::default().with_label(label);
     let (clock, builder) = (ManualClock::new(), Registry::<u64, B>::builder());
     let registry = builder.shards(shards).limits(limits).clock(clock.clone()).build().unwrap();
     for tenant in 0..70 {
@@ -204,11 +204,8 @@ fn events_of_many_tenants<B: Backend>(shards: usize, subscriber: &RecordingSubsc
 }
 
 fn lookups_and_messages_emit_no_events<B: Backend>(shards: usize) {
-    let registry: Registry<u64, B> = Registry::builder()
-        .shards(shards)
-        .monitor(MonitorSettings { sample_every: 1, ..MonitorSettings::default() })
-        .build()
-        .unwrap();
+    let registry: Registry<u64, B> =
+        Registry::builder().shards(shards).monitor(MonitorSettings::default().with_sample_every(1)).build().unwrap();
     let subscriber = RecordingSubscriber::default();
     let _installed = tracing::subscriber::set_default(tracing_subscriber::registry().with(subscriber.clone()));
     let s = registry.register_server("s", unread_server_mailbox(), ()).unwrap();

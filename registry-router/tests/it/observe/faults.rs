@@ -85,7 +85,7 @@ impl<'a, B: Backend> Load<'a, B> {
 }
 
 fn every_lookup_timed() -> MonitorSettings {
-    MonitorSettings { sample_every: 1, ..MonitorSettings::default() }
+    MonitorSettings::default().with_sample_every(1)
 }
 
 fn only_the_slow_shard_raises_an_alarm<B: Backend>(shards: usize) {
@@ -119,7 +119,7 @@ fn only_the_slow_shard_raises_an_alarm<B: Backend>(shards: usize) {
 
 fn admission_closes_above_exactly_the_configured_share_and_reopens<B: Backend>(shards: usize) {
     for (share, reopen_at) in [(0.0, 0.0), (0.25, 0.125), (0.5, 0.25), (0.9, 0.9)] {
-        let settings = HealthSettings { close_above: share, reopen_at, ..HealthSettings::default() };
+        let settings = HealthSettings::default().with_close_above(share).with_reopen_at(reopen_at);
         let (registry, faults) =
             faulty_registry::<B>(shards, |builder| builder.monitor(every_lookup_timed()).health(settings));
         let load = Load::new(&registry, &faults);
@@ -250,7 +250,7 @@ fn panics<R>(act: impl FnOnce() -> R) -> bool {
 }
 
 fn a_panicking_shard_leaves_the_registry_usable<B: Backend>(shards: usize) {
-    let limits = Limits { servers: Some(2), transports: Some(2), transports_per_server: Some(2), ..Limits::default() };
+    let limits = Limits::default().with_servers(2).with_transports(2).with_transports_per_server(2);
     let (registry, faults) =
         faulty_registry::<B>(shards, |builder| builder.monitor(every_lookup_timed()).limits(limits));
     let load = Load::new(&registry, &faults);

@@ -33,7 +33,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const RECOVERY: u32 = 20;
 
 fn registry<B: Backend>(shards: usize, health: HealthSettings) -> (FaultyRegistry<B>, Faults) {
-    let monitor = MonitorSettings { sample_every: 1, ..MonitorSettings::default() };
+    let monitor = MonitorSettings::default().with_sample_every(1);
     faulty_registry(shards, |builder| builder.monitor(monitor).health(health))
 }
 
@@ -57,7 +57,7 @@ fn rest<B: Backend>(registry: &FaultyRegistry<B>, faults: &Faults, seconds: u32)
 
 fn a_reset_preserves_alarms<B: Backend>(shards: usize) {
     // Admission stays open, so that the slow shard gets registrations.
-    let (registry, faults) = registry::<B>(shards, HealthSettings { close_above: 1.0, ..HealthSettings::default() });
+    let (registry, faults) = registry::<B>(shards, HealthSettings::default().with_close_above(1.0));
     faults.slow([0]);
     work(&registry);
     assert_eq!(alarms(&registry.tick(faults.clock.now())), [(0, true)]);
@@ -102,7 +102,7 @@ fn a_hot_id_is_detected<B: Backend>(shards: usize) {
 }
 
 fn a_reached_limit_is_reported<B: Backend>(shards: usize) {
-    let limits = Limits { servers: Some(1), transports_per_server: Some(1), ..Limits::default() };
+    let limits = Limits::default().with_servers(1).with_transports_per_server(1);
     let registry: Registry<u64, B> = Registry::builder().shards(shards).limits(limits).build().unwrap();
     let _s = registry.register_server("s", unread_server_mailbox(), ()).unwrap();
     let _t = registry.register_transport_bound_to("t", unread_transport_mailbox(), (), "s").unwrap();
@@ -127,10 +127,10 @@ fn a_reached_limit_is_reported<B: Backend>(shards: usize) {
 
 /// Builds a registry with a limit of one transport per tenant.
 fn tenants<B: Backend>(shards: usize) -> Registry<u64, B> {
-    let label = LabelLimit { key: "tenant".to_owned(), servers: None, transports: Some(1) };
-    let limits = Limits { label: Some(label), sweep_every: 1_000_000 * SECOND, ..Limits::default() };
+    let label = LabelLimit::new("tenant").with_transports(1);
+    let limits = Limits::default().with_label(label).with_sweep_every(1_000_000 * SECOND);
     // Latencies are not recorded, so that a busy machine raises no alarm.
-    let monitor = MonitorSettings { enabled: false, ..MonitorSettings::default() };
+    let monitor = MonitorSettings::default().with_enabled(false);
     Registry::builder().shards(shards).limits(limits).monitor(monitor).build().unwrap()
 }
 

@@ -63,7 +63,7 @@ fn exported_counters_are_monotonic_and_exact_across_resets<B: Backend>(shards: u
     let clock = ManualClock::new();
     let registry: Registry<u64, B> = Registry::builder()
         .shards(shards)
-        .monitor(MonitorSettings { sample_every: 1, ..MonitorSettings::default() })
+        .monitor(MonitorSettings::default().with_sample_every(1))
         .clock(clock.clone())
         .build()
         .unwrap();
@@ -131,11 +131,11 @@ fn a_concurrent_reset_neither_loses_nor_duplicates_counts<B: Backend>(shards: us
 }
 
 fn the_number_of_series_is_independent_of_the_entries<B: Backend>(shards: usize) {
-    let label = LabelLimit { key: "tenant".to_owned(), servers: Some(1), transports: None };
+    let label = LabelLimit::new("tenant").with_servers(1);
     let registry: Registry<u64, B> = Registry::builder()
         .shards(shards)
-        .monitor(MonitorSettings { sample_every: 1, ..MonitorSettings::default() })
-        .limits(Limits { servers: Some(100), label: Some(label), ..Limits::default() })
+        .monitor(MonitorSettings::default().with_sample_every(1))
+        .limits(Limits::default().with_servers(100).with_label(label))
         .build()
         .unwrap();
     let recorder = recorder();
@@ -209,10 +209,10 @@ fn degraded_registry<B: Backend>(shards: usize, clock: &ManualClock) -> Registry
     let shards = shards.max(2);
     let registry: Registry<u64, B> = Registry::builder()
         .shards(shards)
-        .monitor(MonitorSettings { sample_every: 1, ..MonitorSettings::default() })
+        .monitor(MonitorSettings::default().with_sample_every(1))
         .alarm(AlarmRule::default().with_min_samples(1))
-        .health(HealthSettings { close_above: 0.0, reopen_at: 0.0, ..HealthSettings::default() })
-        .limits(Limits { servers: Some(20 * shards), ..Limits::default() })
+        .health(HealthSettings::default().with_close_above(0.0).with_reopen_at(0.0))
+        .limits(Limits::default().with_servers(20 * shards))
         .clock(clock.clone())
         .build()
         .unwrap();

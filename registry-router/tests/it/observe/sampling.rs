@@ -25,7 +25,7 @@ fn servers<B: Backend>(registry: &FaultyRegistry<B>) -> Vec<(ServerLease, Inbox<
 }
 
 fn the_sampling_rate_follows_the_load<B: Backend>(shards: usize) {
-    let monitor = MonitorSettings { sample_every: 64, samples_per_second: 100, ..MonitorSettings::default() };
+    let monitor = MonitorSettings::default().with_sample_every(64).with_samples_per_second(100);
     let (registry, faults) = faulty_registry::<B>(shards, |builder| builder.monitor(monitor));
     let all = servers(&registry);
     let mut seconds = 0;

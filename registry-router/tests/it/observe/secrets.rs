@@ -68,8 +68,8 @@ fn secrets_are_never_shown<B: Backend>(shards: usize) {
 
     let mut settings = Settings::default();
     (settings.shards, settings.seed) = (shards, SEED);
-    let label = LabelLimit { key: "tenant".to_owned(), servers: None, transports: Some(1) };
-    settings.limits = Limits { label: Some(label), transports_per_server: Some(1), ..Limits::default() };
+    let label = LabelLimit::new("tenant").with_transports(1);
+    settings.limits = Limits::default().with_label(label).with_transports_per_server(1);
     shown.debug("settings", &settings);
     let builder = Registry::<String, B>::builder().settings(settings).clock(clock.clone());
     shown.debug("builder", &builder);

@@ -167,7 +167,7 @@ fn nothing_is_counted_without_a_probe<B: Backend>(shards: usize) {
 
 fn writes_and_sampled_reads_are_timed<B: Backend>(shards: usize) {
     let window = Duration::from_secs(3_600);
-    let monitor = MonitorSettings { sample_every: 4, window, ..MonitorSettings::default() };
+    let monitor = MonitorSettings::default().with_sample_every(4).with_window(window);
     let registry: Registry<u64, B> = Registry::builder().shards(shards).monitor(monitor).build().unwrap();
     let (mailbox, _inbox) = server_mailbox();
     let lease = registry.register_server("s", mailbox, ()).unwrap();

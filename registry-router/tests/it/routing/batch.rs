@@ -177,11 +177,9 @@ fn batch_operations_are_counted_as_single_ones<B: Backend>(shards: usize) {
 
 fn batch_lookups_are_sampled_as_single_ones<B: Backend>(shards: usize) {
     for (sample_every, sampled) in [(1, 40), (4, 10)] {
-        let monitor = MonitorSettings {
-            sample_every,
-            window: std::time::Duration::from_secs(3_600),
-            ..MonitorSettings::default()
-        };
+        let monitor = MonitorSettings::default()
+            .with_sample_every(sample_every)
+            .with_window(std::time::Duration::from_secs(3_600));
         let registry: Registry<u64, B> = Registry::builder().shards(shards).monitor(monitor).build().unwrap();
         let _s = registry.register_server("s", unread_server_mailbox(), ()).unwrap();
         let mut found = Vec::new();

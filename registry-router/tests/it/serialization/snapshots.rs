@@ -29,8 +29,8 @@ const MS: Duration = Duration::from_millis(1);
 #[test]
 fn the_reports_of_a_registry_round_trip() {
     let clock = ManualClock::new();
-    let monitor = MonitorSettings { sample_every: 1, ..MonitorSettings::default() };
-    let limits = Limits { servers: Some(1), ..Limits::default() };
+    let monitor = MonitorSettings::default().with_sample_every(1);
+    let limits = Limits::default().with_servers(1);
     let registry = Registry::<u64, Reference>::builder()
         .shards(1)
         .monitor(monitor)
@@ -134,8 +134,8 @@ fn settings_round_trip() {
     let mut settings = Settings::default();
     round_trip(&settings);
     settings.seed = u64::MAX;
-    settings.limits.label = Some(LabelLimit { key: "tenant".to_owned(), servers: Some(1), transports: None });
-    settings.limits.rate = Some(RateLimit { per_second: 10, burst: 2 });
+    settings.limits.label = Some(LabelLimit::new("tenant").with_servers(1));
+    settings.limits.rate = Some(RateLimit::new(10, 2));
     settings.monitor.alarm = registry_router::AlarmRule::mean_of_last_writes();
     settings.health.close_above = 0.75;
     round_trip(&settings);

@@ -90,7 +90,7 @@ fn a_broadcast_inside_a_read_removes_closed_entries_after_it<B: Backend>(shards:
 
 fn binding_to_a_full_server_inside_a_read_is_refused<B: Backend>(shards: usize) {
     within_time_limit(move || {
-        let limits = Limits { transports_per_server: Some(1), ..Limits::default() };
+        let limits = Limits::default().with_transports_per_server(1);
         let registry: Registry<u64, B> = Registry::builder().shards(shards).limits(limits).build().unwrap();
         let _server = registry.register_server("s", unread_server_mailbox(), ()).unwrap();
         registry.register_transport_bound_to("closed", transport_mailbox().0, (), "s").unwrap().detach();
