@@ -264,3 +264,26 @@ impl fmt::Display for AlarmedShards {
         write!(f, "{} of {} shards in alarm", self.alarmed, self.shards)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_agree_with_the_statistics_that_they_name() {
+        let mut stats = ShardStats::default();
+        (stats.writes.count, stats.writes.mean_ns) = (3, 30.0);
+        (stats.recent_writes.count, stats.recent_writes.mean_ns) = (2, 20.0);
+        let cases = [
+            (AlarmMetric::P99, "p99", None),
+            (AlarmMetric::Mean, "mean", Some((3, 30.0))),
+            (AlarmMetric::MeanOfLast, "mean_of_last", Some((2, 20.0))),
+        ];
+        for (metric, name, mean) in cases {
+            assert_eq!((metric.name(), metric.mean(&stats)), (name, mean));
+        }
+        // All writes are older than the window.
+        stats.writes.count = 0;
+        assert_eq!(AlarmMetric::MeanOfLast.mean(&stats), Some((0, 20.0)));
+    }
+}

@@ -195,3 +195,24 @@ impl fmt::Display for LimitUsage {
         write!(f, "{max} {limit}, refused {hits} so far")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_usage_agree_with_the_variant() {
+        let label = Limit::Label { kind: Kind::Server, key: "tenant".into(), value: "acme42".into() };
+        let cases = [
+            (Limit::Servers, "servers", true, true),
+            (Limit::Transports, "transports", true, true),
+            (label, "label", true, true),
+            (Limit::Rate, "rate", false, false),
+            (Limit::TransportsPerServer, "transports_per_server", false, true),
+        ];
+        for (limit, name, has_usage, counts_live_entries) in cases {
+            assert_eq!((limit.name(), limit.has_usage()), (name, has_usage));
+            assert_eq!(limit.counts_live_entries(), counts_live_entries, "{limit}");
+        }
+    }
+}

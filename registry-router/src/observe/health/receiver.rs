@@ -23,6 +23,8 @@ pub struct HealthReceiver {
 }
 
 /// An item received from a [`HealthReceiver`].
+///
+/// Exhaustive: new kinds of changes are variants of [`HealthChange`].
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum HealthEvent {
