@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 pub struct CheckReport {
     /// The backend's name.
     pub backend: String,
-    /// Random sequences compared with the model.
+    /// Random sequences judged by the specification.
     pub sequences: u64,
-    /// Steps in those sequences, each followed by a comparison of the whole observable state.
+    /// Operations in those sequences, each followed by reads of the whole observable state.
     pub steps: u64,
     /// Recorded concurrent histories checked for linearizability.
     pub histories: u64,

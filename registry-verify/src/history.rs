@@ -2,7 +2,7 @@
 //!
 //! A [`Program`] lists the operations of each thread. A [`Client`] executes them and records every call with its result
 //! and its start and end times. [`check_clients`] merges the records of all clients, inspects the inboxes, and asks
-//! [`linear`](crate::linear) whether the history conforms to the [specification](spec).
+//! [`linear`](crate::linear) whether the history conforms to the [specification](crate::spec).
 //!
 //! Histories are short and numerous, each on a registry of its own: short ones are cheap to check and easy to explain.
 //! A failing history can be rerun by its seed; that reproduces its program, but not the interleaving.
@@ -14,7 +14,6 @@ mod mailbox_factory;
 mod messages;
 mod owned_registration;
 mod program;
-pub mod spec;
 mod worker_pool;
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The registry's verification suite: model-based sequences, linearizability of recorded histories, schedule
+//! The registry's verification suite: random sequences, linearizability of recorded histories, schedule
 //! exploration, and failure storms.
 //!
 //! Each kind of check is a module whose `run` takes a backend, a seed and a time budget or scale, and returns a
@@ -12,6 +12,7 @@ mod panic_message;
 #[cfg(shuttle)]
 pub mod schedule;
 pub mod sequence;
+pub mod spec;
 pub mod storm;
 
 pub use check_report::{Case, CheckReport, SeededBugs, StormReport};

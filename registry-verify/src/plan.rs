@@ -49,7 +49,7 @@ pub(crate) const SCHEDULES: &str = "registry-schedules";
 
 /// The checks other than storms, with a description each.
 pub(crate) const CHECKS: [(&str, &str); 3] = [
-    ("sequences", "Random sequences of operations match the sequential model, on 1, 2 and 64 shards."),
+    ("sequences", "Random sequences of operations conform to the specification, on 1, 2 and 64 shards."),
     ("histories", "Recorded concurrent histories are linearizable."),
     ("schedules", "The router's protocols hold under explored thread schedules, and seeded bugs are found."),
 ];

@@ -1,12 +1,11 @@
-//! Model-based testing: random sequences of operations on a registry and on a sequential model.
+//! Specification-based testing: random sequences of operations on a registry, each judged by the specification.
 //!
-//! An [`Op`] is an operation as data, the [`Model`] defines its result, and [`RegistryUnderTest`] executes it.
-//! [`compare`] runs a sequence on both and compares every result and, after each step, the whole observable state.
-//! [`run`] does so for random sequences until its time budget ends.
+//! An [`Op`] is an operation as data, and [`RegistryUnderTest`] executes it. [`check`] runs a sequence and judges every
+//! call with its outcome by the [specification](crate::spec) in its strict mode, which allows exactly one outcome; after
+//! each operation it reads and judges the whole observable state. [`run`] does so for random sequences until its time
+//! budget ends.
 
-mod model;
 mod op;
-mod outcome;
 mod random;
 mod under_test;
 
@@ -14,42 +13,62 @@ use std::fmt;
 
 use registry_core::Backend;
 
-pub use model::Model;
-pub use op::{Many, Op, Side, sequences};
-pub use outcome::{Outcome, View};
+use crate::spec::{Completed, RegistrySpec, State};
+
+pub use op::{Many, Op, sequences};
 pub use random::{LENGTH, run};
 pub use under_test::RegistryUnderTest;
 
-/// Runs `ops` on the model and on a registry of `B` with `shards` shards, and compares them.
+/// Runs `ops` on a registry of `B` with `shards` shards, and judges every call.
 ///
-/// Returns the number of compared steps.
+/// Returns the number of operations, the final reads counted as one.
 ///
 /// # Errors
 ///
-/// Returns a [`Violation`] at the first step after which the two differ.
-pub fn compare<B: Backend>(ops: &[Op], shards: usize) -> Result<usize, Violation> {
-    let mut model = Model::default();
+/// Returns a [`Violation`] at the first outcome that the specification does not allow.
+pub fn check<B: Backend>(ops: &[Op], shards: usize) -> Result<usize, Violation> {
     let mut under_test = RegistryUnderTest::<B>::new(shards);
+    let mut judge = Judge::default();
     for (step, op) in ops.iter().enumerate() {
-        expect_equal(step, &format!("{op:?}"), model.apply(op), under_test.apply(op))?;
-        expect_equal(step, &format!("state after {op:?}"), model.view(), under_test.view())?;
+        judge.judge(step, under_test.apply(op))?;
+        judge.judge(step, under_test.observe())?;
     }
     // With all leases dropped, detached entries unregistered and all inboxes read, nothing may remain.
     let end = ops.len();
-    expect_equal(end, "contents of all inboxes", model.finish(), under_test.finish())?;
-    expect_equal(end, "final state", View::default(), under_test.view())?;
+    judge.judge(end, under_test.finish())?;
+    judge.judge(end, under_test.observe())?;
     Ok(end + 1)
 }
 
-fn expect_equal<T: PartialEq + fmt::Debug>(step: usize, what: &str, expected: T, found: T) -> Result<(), Violation> {
-    if expected == found {
-        return Ok(());
-    }
-    let message = format!("step {step}, {what}: expected {expected:?}, found {found:?}");
-    Err(Violation { message })
+/// The specification, and the state that the calls so far have led to.
+struct Judge {
+    spec: RegistrySpec,
+    state: State,
 }
 
-/// A difference between the registry and the model.
+impl Default for Judge {
+    fn default() -> Self {
+        let spec = RegistrySpec::strict();
+        Self { spec, state: spec.initial() }
+    }
+}
+
+impl Judge {
+    fn judge(&mut self, step: usize, calls: Vec<Completed>) -> Result<(), Violation> {
+        for completed in calls {
+            match self.spec.apply(&self.state, &completed) {
+                Some(next) => self.state = next,
+                None => {
+                    let message = format!("step {step}, not allowed: {completed}\n  in this state: {}", self.state);
+                    return Err(Violation { message });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An outcome that the specification does not allow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     message: String,

@@ -9,10 +9,8 @@ use super::client::{Client, Record, Response};
 use super::mailbox_factory::MailboxFactory;
 use super::messages::Messages;
 use super::program::{Op, Program};
-use super::spec::{
-    BindOutcome, Call, DeliveryOutcome, Name, OWNERS, Owner, RegisterOutcome, RegistrySpec, RouteOutcome, State,
-};
 use crate::linear::{History, Timed, Verdict, check, shrink};
+use crate::spec::{BroadcastOutcome, Call, Completed, Delivery, Name, OWNERS, Outcome, Owner, RegistrySpec, Routed};
 
 /// The search limit for one history; hardly any needs a thousandth of it.
 const MAX_CONFIGURATIONS: usize = 1_000_000;
@@ -58,8 +56,9 @@ pub fn check_clients<B: Backend, X: MailboxFactory, P: Probe>(
 /// # Errors
 ///
 /// Returns an explanation of the violation, with as few calls as possible.
-pub fn check_history(history: &History<Call>) -> Result<(), String> {
-    let (specification, initial) = (RegistrySpec::of(history), State::default());
+pub fn check_history(history: &History<Completed>) -> Result<(), String> {
+    let specification = RegistrySpec::concurrent(history);
+    let initial = specification.initial();
     match check(&specification, &initial, history, MAX_CONFIGURATIONS) {
         Verdict::Linearizable => Ok(()),
         Verdict::Undecided { visited } => {
@@ -75,7 +74,7 @@ pub fn check_history(history: &History<Call>) -> Result<(), String> {
     }
 }
 
-fn format_history(history: &History<Call>) -> String {
+fn format_history(history: &History<Completed>) -> String {
     let mut lines: Vec<_> = history
         .iter()
         .enumerate()
@@ -92,7 +91,9 @@ fn format_history(history: &History<Call>) -> String {
 ///
 /// Checks on the way what needs no search: incarnations are unique and increase, and messages are where they were
 /// reported to be.
-fn to_history<B: Backend, X: MailboxFactory, P: Probe>(clients: &[Client<B, X, P>]) -> Result<History<Call>, String> {
+fn to_history<B: Backend, X: MailboxFactory, P: Probe>(
+    clients: &[Client<B, X, P>],
+) -> Result<History<Completed>, String> {
     let owners = OwnerNumbers::of(clients)?;
     let registrations = clients.iter().flat_map(|client| &client.registrations);
     let mut numbered = Vec::new();
@@ -131,7 +132,7 @@ impl OwnerNumbers {
             }
         }
         if registered.len() > OWNERS {
-            return Err(format!("{} registrations exceed the checker's limit of {OWNERS}", registered.len()));
+            return Err(format!("{} registrations exceed the specification's limit of {OWNERS}", registered.len()));
         }
         Ok(Self(registered.into_iter().map(|(incarnation, ..)| incarnation).collect()))
     }
@@ -144,76 +145,56 @@ impl OwnerNumbers {
     }
 }
 
-fn to_call(record: &Record, owners: &OwnerNumbers, messages: &Messages) -> Result<Call, String> {
+fn to_call(record: &Record, owners: &OwnerNumbers, messages: &Messages) -> Result<Completed, String> {
     let subject = || match record.subject {
         Some(incarnation) => owners.owner_of(incarnation),
         None => Err(format!("{:?} has no subject", record.op)),
     };
-    Ok(match (record.op, &record.response) {
-        (Op::Register(name, _), response) => Call::Register(name, register_outcome(response, owners)?),
-        (Op::RegisterBound(name, server, _), response) => {
-            Call::RegisterBound(name, server, register_outcome(response, owners)?)
-        }
-        (Op::Release(_), Response::Bool(ended)) => Call::Release(subject()?, *ended),
-        (Op::IsCurrent(_), Response::Bool(is)) => Call::IsCurrent(subject()?, *is),
-        (Op::Close(_), _) => Call::Close(subject()?),
-        (Op::Unregister(name), Response::Bool(ended)) => Call::Unregister(name, *ended),
-        (Op::Bind(transport, server), response) => {
-            let bound = match response {
-                Response::NoTransport => BindOutcome::NoTransport,
-                Response::NoServer => BindOutcome::NoServer,
-                _ => BindOutcome::Bound,
-            };
-            Call::Bind(transport, server, bound)
-        }
-        (Op::Unbind(transport), Response::Bool(was_bound)) => Call::Unbind(transport, *was_bound),
-        (Op::Find(name), Response::Found(found)) => {
-            Call::Find(name, found.map(|incarnation| owners.owner_of(incarnation)).transpose()?)
-        }
-        (Op::ServerFor(transport), Response::Server(server)) => Call::ServerFor(transport, server.map(Name::server)),
-        (Op::TransportsOf(server), Response::Transports(ids)) => {
-            Call::TransportsOf(server, ids.iter().copied().map(Name::transport).collect())
-        }
-        (Op::Broadcast(server), Response::Report(found, _, full, closed)) => {
-            let got = messages.receivers(record.message).map(|(name, owner)| (name, DeliveryOutcome::Delivered(owner)));
-            let full = full.iter().map(|id| (Name::transport(*id), DeliveryOutcome::Full));
-            let closed = closed.iter().map(|id| (Name::transport(*id), DeliveryOutcome::Closed));
-            let outcomes: Vec<_> = got.chain(full).chain(closed).collect();
-            if !found && !outcomes.is_empty() {
-                return Err(format!("a broadcast to an unknown server reached {outcomes:?}"));
-            }
-            Call::Broadcast(server, found.then_some(outcomes))
-        }
-        (Op::Route(name, _), response) => {
-            let routed = match response {
-                Response::NotFound => RouteOutcome::NotFound,
-                Response::Full => RouteOutcome::Full,
-                Response::Closed => RouteOutcome::Closed,
-                _ => match messages.receivers(record.message).next() {
-                    Some((_, owner)) => RouteOutcome::Delivered(owner),
-                    None => return Err(format!("message {} is in no inbox", record.message)),
-                },
-            };
-            Call::Route(name, routed)
-        }
-        (Op::Sweep, Response::SweepReport(servers, transports)) => {
-            Call::Sweep(count_to_u8(*servers)?, count_to_u8(*transports)?)
-        }
-        (Op::Count, Response::Counted(servers, transports, bindings)) => {
-            Call::Count(count_to_u8(*servers)?, count_to_u8(*transports)?, count_to_u8(*bindings)?)
-        }
-        (op, response) => return Err(format!("unexpected response to {op:?}: {response:?}")),
-    })
+    let call = match record.op {
+        Op::Register(name, capacity) => Call::Register(name, capacity),
+        Op::RegisterBound(name, server, capacity) => Call::RegisterBound(name, server, capacity),
+        Op::Release(_) => Call::Release(subject()?),
+        Op::IsCurrent(_) => Call::IsCurrent(subject()?),
+        Op::Close(_) => Call::Close(subject()?),
+        Op::Drain(_) => return Err("reads of an inbox are not recorded".to_owned()),
+        Op::Unregister(name) => Call::Unregister(name),
+        Op::Bind(transport, server) => Call::Bind(transport, server),
+        Op::Unbind(transport) => Call::Unbind(transport),
+        Op::Find(name) => Call::Find(name),
+        Op::ServerFor(transport) => Call::ServerFor(transport),
+        Op::TransportsOf(server) => Call::TransportsOf(server),
+        Op::Broadcast(server) => Call::Broadcast(server, record.message),
+        Op::Route(to, from) => Call::Route(to, Name::sender(to.side, from), record.message),
+        Op::Sweep => Call::Sweep,
+        Op::Count => Call::Count,
+    };
+    Ok(call.with(to_outcome(record, owners, messages)?))
 }
 
-fn register_outcome(response: &Response, owners: &OwnerNumbers) -> Result<RegisterOutcome, String> {
-    Ok(match response {
-        Response::Registered(incarnation) => RegisterOutcome::Registered(owners.owner_of(*incarnation)?),
-        Response::Taken(by) => RegisterOutcome::Taken(owners.owner_of(*by)?),
-        _ => RegisterOutcome::NoServer,
+fn to_outcome(record: &Record, owners: &OwnerNumbers, messages: &Messages) -> Result<Outcome, String> {
+    Ok(match &record.response {
+        Response::Registered(incarnation) => Outcome::Registered(owners.owner_of(*incarnation)?),
+        Response::Taken(by) => Outcome::Taken(owners.owner_of(*by)?),
+        Response::NoServer => Outcome::ServerNotFound,
+        Response::NoTransport => Outcome::TransportNotFound,
+        Response::Nothing => Outcome::Done,
+        Response::Bool(is) => Outcome::Bool(*is),
+        Response::Found(found) => Outcome::Found(found.map(|incarnation| owners.owner_of(incarnation)).transpose()?),
+        Response::Server(server) => Outcome::Server(server.map(Name::server)),
+        Response::Transports(ids) => Outcome::Transports(ids.iter().copied().map(Name::transport).collect()),
+        Response::Report(found, delivered, full, closed) => {
+            let got = messages.receivers(record.message).map(|(name, owner)| (name, Delivery::Delivered(owner)));
+            let full = full.iter().map(|id| (Name::transport(*id), Delivery::Full));
+            let closed = closed.iter().map(|id| (Name::transport(*id), Delivery::Closed));
+            let tried = got.chain(full).chain(closed).collect();
+            Outcome::Broadcast(BroadcastOutcome { found: *found, delivered: *delivered, tried })
+        }
+        Response::Routed(Routed::Delivered(_)) => match messages.receivers(record.message).next() {
+            Some((_, owner)) => Outcome::Routed(Routed::Delivered(Some(owner))),
+            None => return Err(format!("message {} is in no inbox", record.message)),
+        },
+        Response::Routed(returned) => Outcome::Routed(*returned),
+        Response::SweepReport(servers, transports) => Outcome::Swept(*servers, *transports),
+        Response::Counted(servers, transports, bindings) => Outcome::Counted(*servers, *transports, *bindings),
     })
-}
-
-fn count_to_u8(count: usize) -> Result<u8, String> {
-    u8::try_from(count).map_err(|_| format!("count out of range: {count}"))
 }

@@ -15,9 +15,8 @@ use registry_router::Registry;
 use super::mailbox_factory::MailboxFactory;
 use super::owned_registration::{AnyInbox, OwnedRegistration};
 use super::program::Op;
-use super::spec::Name;
 use crate::any_lease::AnyLease;
-use crate::sequence::Side;
+use crate::spec::{Name, Routed, Side};
 
 /// The registrations of one thread, and the record of its calls.
 pub struct Client<B: Backend, X: MailboxFactory, P: Probe> {
@@ -55,10 +54,8 @@ pub(super) enum Response {
     Transports(Vec<u8>),
     /// Whether the server was found, the number of deliveries, the full transports, and the closed ones.
     Report(bool, usize, Vec<u8>, Vec<u8>),
-    Delivered,
-    NotFound,
-    Full,
-    Closed,
+    /// The outcome of a message; its receiver is not known yet.
+    Routed(Routed),
     SweepReport(usize, usize),
     Counted(usize, usize, usize),
 }
@@ -254,13 +251,12 @@ fn send<B: Backend, X: MailboxFactory, P: Probe>(registry: &Registry<u64, B, X, 
         }
         _ => unreachable!("{op:?} sends nothing"),
     };
-    match routed {
-        Ok(()) => Response::Delivered,
-        Err(RouteError::NotFound(back)) if back == message => Response::NotFound,
-        Err(RouteError::Full(back)) if back == message => Response::Full,
-        Err(RouteError::Closed(back)) if back == message => Response::Closed,
-        Err(other) => panic!("another message was returned: {other:?} with {}", other.into_message()),
-    }
+    Response::Routed(match routed {
+        Ok(()) => Routed::Delivered(None),
+        Err(RouteError::NotFound(returned)) => Routed::NotFound(returned),
+        Err(RouteError::Full(returned)) => Routed::Full(returned),
+        Err(RouteError::Closed(returned)) => Routed::Closed(returned),
+    })
 }
 
 /// One id is short and one long, to cover both the inline and the heap representation.

@@ -6,8 +6,7 @@ use super::client::{Client, Record, Response, sender_of};
 use super::mailbox_factory::{MailboxFactory, Rejections};
 use super::owned_registration::OwnedRegistration;
 use super::program::Op;
-use super::spec::{Name, Owner};
-use crate::sequence::Side;
+use crate::spec::{Name, Owner, Routed, Side};
 
 /// The contents of all inboxes.
 pub(super) struct Messages {
@@ -58,8 +57,8 @@ impl Messages {
         for record in clients.iter().flat_map(|client| &client.records) {
             delivered += self.compare_one(record)?;
             match &record.response {
-                Response::Full => reported.full += 1,
-                Response::Closed => reported.closed += 1,
+                Response::Routed(Routed::Full(_)) => reported.full += 1,
+                Response::Routed(Routed::Closed(_)) => reported.closed += 1,
                 Response::Report(_, _, full, closed) => {
                     reported.full += full.len();
                     reported.closed += closed.len();
@@ -91,7 +90,7 @@ impl Messages {
     /// Returns the number of inboxes that contain the message of a call.
     fn compare_one(&self, record: &Record) -> Result<usize, String> {
         let (from, expected) = match (record.op, &record.response) {
-            (Op::Route(_, from), Response::Delivered) => (from, 1),
+            (Op::Route(_, from), Response::Routed(Routed::Delivered(_))) => (from, 1),
             (Op::Route(_, from), _) => (from, 0),
             (Op::Broadcast(server), Response::Report(_, delivered, _, _)) => (server.id, *delivered),
             _ => return Ok(0),

@@ -4,8 +4,8 @@ use registry_core::{Incarnation, ToServer, ToTransport};
 
 use super::client::number;
 use super::mailbox_factory::{MailboxFactory, Receiver, Rejections};
-use super::spec::Name;
 use crate::any_lease::AnyLease;
+use crate::spec::Name;
 
 /// A registration with its inbox.
 pub(super) struct OwnedRegistration<X: MailboxFactory> {

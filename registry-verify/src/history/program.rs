@@ -2,8 +2,10 @@
 
 use fastrand::Rng;
 
-use super::spec::{IDS, Name};
-use crate::sequence::Side;
+use crate::spec::{Name, Side};
+
+/// The number of ids of each side that programs use.
+const IDS: u8 = 2;
 
 /// One operation. An *owner* is the index of one of the client's own registrations, modulo their number; an operation
 /// that is impossible is skipped.
@@ -61,7 +63,7 @@ impl Program {
         let mut generator = Generator { rng: Rng::with_seed(seed), ids: 1 };
         // A registry with many shards is expensive to create.
         let shards = *generator.choice(&[1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 64]);
-        generator.ids = generator.rng.u8(1..=IDS as u8);
+        generator.ids = generator.rng.u8(1..=IDS);
         let mut setup = Vec::new();
         for id in 0..generator.ids {
             if generator.rng.u8(..4) > 0 {
@@ -84,12 +86,10 @@ impl Program {
 
     /// Returns the reads of the final state.
     pub fn final_reads() -> impl Iterator<Item = Op> {
-        let all = Name::ALL.into_iter();
-        let reads = all.flat_map(|name| match name.side {
-            Side::Server => [Op::Find(name), Op::TransportsOf(name)],
-            Side::Transport => [Op::Find(name), Op::ServerFor(name)],
-        });
-        reads.chain([Op::Count])
+        let all = |side| (0..IDS).map(move |id| Name { side, id });
+        let servers = all(Side::Server).flat_map(|name| [Op::Find(name), Op::TransportsOf(name)]);
+        let transports = all(Side::Transport).flat_map(|name| [Op::Find(name), Op::ServerFor(name)]);
+        servers.chain(transports).chain([Op::Count])
     }
 }
 

@@ -1,35 +1,21 @@
 //! Operations as data, and a strategy for random sequences of them.
 //!
 //! Few ids and small mailboxes make registrations collide, mailboxes fill up, and messages reach dead entries. No
-//! operation has a precondition: the model and the registry must reject an invalid one alike. A failing sequence can
-//! therefore be shrunk by removing any of its steps.
+//! operation has a precondition: one that is impossible is skipped. A failing sequence can therefore be shrunk by removing
+//! any of its steps.
 
 use proptest::collection::vec;
-use proptest::prelude::{Just, Strategy, any, prop_oneof};
+use proptest::prelude::{Just, Strategy, any, prop, prop_oneof};
 
-/// The kind of an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Side {
-    /// A server.
-    Server,
-    /// A transport.
-    Transport,
-}
+use crate::spec::{IDS, Name, Side};
 
-/// One call. Ids are small numbers. An *owner* is the index of a successful registration, modulo their number.
+/// One operation. An *owner* is the index of a successful registration, modulo their number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
-    /// Registers an id with a mailbox of the given capacity.
-    Register(Side, u8, usize),
-    /// Registers a transport already bound to a server.
-    RegisterBound {
-        /// The transport's id.
-        transport: u8,
-        /// The server's id.
-        server: u8,
-        /// The mailbox's capacity.
-        capacity: usize,
-    },
+    /// Registers a name with a mailbox of the given capacity.
+    Register(Name, usize),
+    /// Registers a transport (first) bound to a server, with a mailbox of the given capacity.
+    RegisterBound(Name, Name, usize),
     /// Drops an owner's lease.
     DropLease(usize),
     /// Releases an owner's lease.
@@ -40,16 +26,16 @@ pub enum Op {
     Close(usize),
     /// Reads all messages in an owner's inbox.
     Drain(usize),
-    /// Unregisters an id.
-    Unregister(Side, u8),
+    /// Unregisters a name.
+    Unregister(Name),
     /// Binds a transport (first) to a server.
-    Bind(u8, u8),
+    Bind(Name, Name),
     /// Unbinds a transport.
-    Unbind(u8),
-    /// Routes a message to an id of the given side (first), sent from an id of the other side.
-    Route(Side, u8, u8),
+    Unbind(Name),
+    /// Routes a message to a name, sent from an id of the other side.
+    Route(Name, u8),
     /// Broadcasts a message to the transports of a server.
-    Broadcast(u8),
+    Broadcast(Name),
     /// Removes all dead entries.
     Sweep,
     /// Looks up several ids in one call.
@@ -57,51 +43,50 @@ pub enum Op {
     /// Routes a message to each of several ids of the given side, sent from an id of the other side.
     RouteMany(Side, Many, u8),
     /// Routes a message to the server of a transport.
-    RouteBound(u8),
+    RouteToBound(Name),
     /// Creates a bound route for the registered transport; its owner keeps it.
-    TakeRoute(u8),
-    /// Routes a message through the bound route of an owner.
-    RouteThrough(usize),
+    BoundRoute(Name),
+    /// Sends a message over the bound route of an owner.
+    SendBound(usize),
 }
 
 /// The ids of one call; they may repeat.
 pub type Many = [u8; 6];
 
-/// The number of ids of each side.
-pub(crate) const IDS: u8 = 4;
-
-/// Returns a strategy for sequences of up to `length` operations.
+/// Returns a strategy for sequences of up to `length` operations, of which at most
+/// [`OWNERS`](crate::spec::OWNERS) may register.
 pub fn sequences(length: usize) -> impl Strategy<Value = Vec<Op>> {
     vec(operation(), 1..=length)
 }
 
 fn operation() -> impl Strategy<Value = Op> {
-    let id = || 0..IDS;
+    let id = || 0..IDS as u8;
+    let side = || prop_oneof![Just(Side::Server), Just(Side::Transport)];
+    let name = || (side(), id()).prop_map(|(side, id)| Name { side, id });
+    let server = || id().prop_map(Name::server);
+    let transport = || id().prop_map(Name::transport);
     let owner = || any::<prop::sample::Index>().prop_map(|index| index.index(64));
     let many = || [id(), id(), id(), id(), id(), id()];
-    let side = || prop_oneof![Just(Side::Server), Just(Side::Transport)];
     let capacity = || 1..=3_usize;
     prop_oneof![
-        4 => (side(), id(), capacity()).prop_map(|(side, id, capacity)| Op::Register(side, id, capacity)),
-        3 => (id(), id(), capacity())
-            .prop_map(|(transport, server, capacity)| Op::RegisterBound { transport, server, capacity }),
+        4 => (name(), capacity()).prop_map(|(name, capacity)| Op::Register(name, capacity)),
+        3 => (transport(), server(), capacity())
+            .prop_map(|(transport, server, capacity)| Op::RegisterBound(transport, server, capacity)),
         2 => owner().prop_map(Op::DropLease),
         1 => owner().prop_map(Op::Release),
         1 => owner().prop_map(Op::Detach),
         1 => owner().prop_map(Op::Close),
         1 => owner().prop_map(Op::Drain),
-        2 => (side(), id()).prop_map(|(side, id)| Op::Unregister(side, id)),
-        4 => (id(), id()).prop_map(|(transport, server)| Op::Bind(transport, server)),
-        2 => id().prop_map(Op::Unbind),
-        5 => (side(), id(), id()).prop_map(|(side, to, from)| Op::Route(side, to, from)),
-        2 => id().prop_map(Op::Broadcast),
+        2 => name().prop_map(Op::Unregister),
+        4 => (transport(), server()).prop_map(|(transport, server)| Op::Bind(transport, server)),
+        2 => transport().prop_map(Op::Unbind),
+        5 => (name(), id()).prop_map(|(to, from)| Op::Route(to, from)),
+        2 => server().prop_map(Op::Broadcast),
         1 => Just(Op::Sweep),
         1 => (side(), many()).prop_map(|(side, ids)| Op::FindMany(side, ids)),
         2 => (side(), many(), id()).prop_map(|(side, to, from)| Op::RouteMany(side, to, from)),
-        1 => id().prop_map(Op::RouteBound),
-        2 => id().prop_map(Op::TakeRoute),
-        4 => owner().prop_map(Op::RouteThrough),
+        1 => transport().prop_map(Op::RouteToBound),
+        2 => transport().prop_map(Op::BoundRoute),
+        4 => owner().prop_map(Op::SendBound),
     ]
 }
-
-use proptest::prelude::prop;

@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
 use registry_core::Backend;
+use registry_router::backends::Reference;
 
-use super::{Model, Op, Outcome, compare, sequences};
+use super::{Op, RegistryUnderTest, check, sequences};
 use crate::CheckReport;
 use crate::panic_message::panic_message;
+use crate::spec::Outcome;
 
 /// The maximum number of operations in a sequence of [`run`]; the average is half of it.
 ///
@@ -28,26 +30,26 @@ const SHARDS: [usize; 3] = [1, 2, 64];
 /// The time limit of shrinking, in milliseconds.
 const SHRINKING_MS: u32 = 10_000;
 
-/// Compares random sequences with the model until the time budget ends or a violation is found.
+/// Judges random sequences by the specification until the time budget ends or a violation is found.
 ///
 /// Each sequence and its number of shards derive from a seed of their own: `seed`, `seed + 1` and so on. A
 /// counterexample carries that seed, so a run with it fails immediately.
 #[must_use]
 pub fn run<B: Backend>(seed: u64, budget: Duration) -> CheckReport {
-    run_with(B::NAME, seed, budget, &compare::<B>)
+    run_with(B::NAME, seed, budget, &check::<B>)
 }
 
-/// Compares a sequence with the model; returns the number of steps.
-type Comparison<E> = dyn Fn(&[Op], usize) -> Result<usize, E> + Sync;
+/// Runs and judges a sequence; returns the number of steps.
+type Check<E> = dyn Fn(&[Op], usize) -> Result<usize, E> + Sync;
 
-fn run_with<E: ToString>(backend: &str, seed: u64, budget: Duration, comparison: &Comparison<E>) -> CheckReport {
+fn run_with<E: ToString>(backend: &str, seed: u64, budget: Duration, check: &Check<E>) -> CheckReport {
     let began = Instant::now();
     let (next, failed) = (AtomicU64::new(0), AtomicBool::new(false));
-    let compare_some = || {
+    let check_some = || {
         let mut report = CheckReport::of(backend);
         loop {
             let seed = seed.wrapping_add(next.fetch_add(1, Ordering::Relaxed));
-            compare_one(seed, comparison, &mut report);
+            check_one(seed, check, &mut report);
             if report.violations > 0 {
                 failed.store(true, Ordering::Relaxed);
             }
@@ -57,7 +59,7 @@ fn run_with<E: ToString>(backend: &str, seed: u64, budget: Duration, comparison:
         }
     };
     thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(compare_some)).collect();
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(check_some)).collect();
         let mut report = CheckReport::of(backend);
         for thread in threads {
             report.add(thread.join().expect("panics inside a sequence are caught"));
@@ -66,10 +68,10 @@ fn run_with<E: ToString>(backend: &str, seed: u64, budget: Duration, comparison:
     })
 }
 
-/// Compares the sequence of one seed.
-fn compare_one<E: ToString>(seed: u64, comparison: &Comparison<E>, report: &mut CheckReport) {
+/// Checks the sequence of one seed.
+fn check_one<E: ToString>(seed: u64, check: &Check<E>, report: &mut CheckReport) {
     let shards = SHARDS[(seed % SHARDS.len() as u64) as usize];
-    let attempt = |ops: &[Op]| attempt(ops, shards, comparison);
+    let attempt = |ops: &[Op]| attempt(ops, shards, check);
     let config = Config {
         rng_seed: RngSeed::Fixed(seed),
         failure_persistence: None,
@@ -82,8 +84,8 @@ fn compare_one<E: ToString>(seed: u64, comparison: &Comparison<E>, report: &mut 
     let sequence = sequences(LENGTH).new_tree(&mut runner).expect("the strategy rejects nothing");
     let steps = AtomicU64::new(0);
     let outcome = runner.run_one(sequence, |ops| {
-        let compared = attempt(&ops).map_err(TestCaseError::fail)?;
-        steps.store(compared as u64, Ordering::Relaxed);
+        let checked = attempt(&ops).map_err(TestCaseError::fail)?;
+        steps.store(checked as u64, Ordering::Relaxed);
         Ok(())
     });
     match outcome {
@@ -100,9 +102,9 @@ fn compare_one<E: ToString>(seed: u64, comparison: &Comparison<E>, report: &mut 
 }
 
 /// Runs a sequence; converts a panic into a violation.
-fn attempt<E: ToString>(ops: &[Op], shards: usize, comparison: &Comparison<E>) -> Result<usize, String> {
-    let compared = panic::catch_unwind(AssertUnwindSafe(|| comparison(ops, shards)));
-    compared.map_err(|panic| format!("panic: {}", panic_message(&*panic)))?.map_err(|error| error.to_string())
+fn attempt<E: ToString>(ops: &[Op], shards: usize, check: &Check<E>) -> Result<usize, String> {
+    let checked = panic::catch_unwind(AssertUnwindSafe(|| check(ops, shards)));
+    checked.map_err(|panic| format!("panic: {}", panic_message(&*panic)))?.map_err(|error| error.to_string())
 }
 
 /// Removes operations one at a time while the rest still fails.
@@ -124,9 +126,9 @@ fn minimize(ops: Vec<Op>, fails: impl Fn(&[Op]) -> bool) -> Vec<Op> {
     ops
 }
 
-/// Returns the operations with absolute owner numbers, and the owner that each of them registered.
+/// Returns the operations with absolute owner numbers, and the owner that each of them registered with the reference.
 fn with_owners(ops: &[Op]) -> (Vec<Op>, Vec<Option<usize>>) {
-    let mut model = Model::default();
+    let mut registry = RegistryUnderTest::<Reference>::new(1);
     let mut owners = 0;
     let mut made = Vec::new();
     let mut ops = ops.to_vec();
@@ -134,7 +136,10 @@ fn with_owners(ops: &[Op]) -> (Vec<Op>, Vec<Option<usize>>) {
         if let Some(owner) = owner_of(op) {
             *owner = owner.checked_rem(owners).unwrap_or_default();
         }
-        let registered = matches!(model.apply(op), Outcome::Registered(_)).then_some(owners);
+        // After a panic no operation registers any more.
+        let calls = panic::catch_unwind(AssertUnwindSafe(|| registry.apply(op))).unwrap_or_default();
+        let is_registered = calls.iter().any(|completed| matches!(completed.outcome, Outcome::Registered(_)));
+        let registered = is_registered.then_some(owners);
         owners += usize::from(registered.is_some());
         made.push(registered);
     }
@@ -149,29 +154,29 @@ fn owner_of(op: &mut Op) -> Option<&mut usize> {
         | Op::Detach(owner)
         | Op::Close(owner)
         | Op::Drain(owner)
-        | Op::RouteThrough(owner) => Some(owner),
+        | Op::SendBound(owner) => Some(owner),
         _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use registry_router::backends::Reference;
-
-    use super::super::Side;
     use super::*;
+    use crate::spec::{Name, Side};
 
     /// Fails additionally when an id is unregistered that was registered more than once.
     fn fails_on_repeated_registration(ops: &[Op], shards: usize) -> Result<usize, String> {
         let mut registered = [0; 4];
         for op in ops {
             match *op {
-                Op::Register(Side::Server, id, _) => registered[usize::from(id)] += 1,
-                Op::Unregister(Side::Server, id) if registered[usize::from(id)] > 1 => return Err("twice".to_owned()),
+                Op::Register(Name { side: Side::Server, id }, _) => registered[usize::from(id)] += 1,
+                Op::Unregister(Name { side: Side::Server, id }) if registered[usize::from(id)] > 1 => {
+                    return Err("twice".to_owned());
+                }
                 _ => {}
             }
         }
-        compare::<Reference>(ops, shards).map_err(|violation| violation.to_string())
+        check::<Reference>(ops, shards).map_err(|violation| violation.to_string())
     }
 
     #[test]
@@ -195,7 +200,7 @@ mod tests {
 
     #[test]
     fn minimizing_keeps_the_owner_of_an_operation() {
-        let register = |id| Op::Register(Side::Server, id, 1);
+        let register = |id| Op::Register(Name::server(id), 1);
         // Only the last two matter: 5 modulo 3 owners is the last registration.
         let ops = vec![register(0), register(1), Op::Close(4), register(2), Op::DropLease(5)];
         let fails = |ops: &[Op]| {

@@ -1,22 +1,25 @@
-//! Executes operations on a registry, and converts its results into those of the model.
+//! Executes operations on a registry, and converts them and their results into calls of the specification.
+//!
+//! A registration is identified by its owner's number, which is the place of its incarnation in the order of all.
 
 use registry_core::{Backend, BindError, BoundRouteError, Incarnation, RegisterError, RegisterErrorKind, RouteError};
 use registry_router::{BoundRoute, Inbox, Registry, ServerId, ToServer, ToTransport, TransportId, mailbox};
 
-use super::op::{IDS, Op, Side};
-use super::outcome::{Outcome, View};
+use super::op::Op;
 use crate::any_lease::AnyLease;
+use crate::spec::{BroadcastOutcome, Call, Completed, Delivery, Message, Name, Outcome, Owner, Routed, Side};
 
 /// A registry with the owners that registered in it.
 #[derive(Debug)]
 pub struct RegistryUnderTest<B: Backend> {
     registry: Registry<u64, B>,
-    owners: Vec<Owner>,
-    next: u64,
+    owners: Vec<OwnedEntry>,
+    sent: Message,
 }
 
 #[derive(Debug)]
-struct Owner {
+struct OwnedEntry {
+    name: Name,
     incarnation: Incarnation,
     lease: Option<AnyLease>,
     route: Option<BoundRoute<u64>>,
@@ -37,251 +40,306 @@ impl<B: Backend> RegistryUnderTest<B> {
     /// Panics if `shards` is not a valid number of shards.
     pub fn new(shards: usize) -> Self {
         let registry = Registry::builder().shards(shards).build().expect("the number of shards is valid");
-        Self { registry, owners: Vec::new(), next: 0 }
+        Self { registry, owners: Vec::new(), sent: 0 }
     }
 
-    /// Executes an operation and returns its result.
-    pub fn apply(&mut self, op: &Op) -> Outcome {
-        match *op {
-            Op::Register(Side::Server, id, capacity) => {
-                let (mailbox, inbox) = mailbox(capacity);
-                let registered = self.registry.register_server(server(id), mailbox, ());
-                self.registered(registered.map(AnyLease::Server), AnyInbox::Server(inbox))
+    /// Executes an operation; returns the calls that it made, none if it was impossible.
+    pub fn apply(&mut self, op: &Op) -> Vec<Completed> {
+        let completed = match *op {
+            Op::Register(name, capacity) => Some(self.register(name, None, capacity)),
+            Op::RegisterBound(name, server, capacity) => Some(self.register(name, Some(server), capacity)),
+            Op::DropLease(owner) => self.take_lease(owner).map(|(owner, lease)| {
+                drop(lease);
+                Call::DropLease(owner).with(Outcome::Done)
+            }),
+            Op::Release(owner) => {
+                self.take_lease(owner).map(|(owner, lease)| Call::Release(owner).with(Outcome::Bool(lease.release())))
             }
-            Op::Register(Side::Transport, id, capacity) => {
-                let (mailbox, inbox) = mailbox(capacity);
-                let registered = self.registry.register_transport(transport(id), mailbox, ());
-                self.registered(registered.map(AnyLease::Transport), AnyInbox::Transport(inbox))
+            Op::Detach(owner) => self.take_lease(owner).map(|(owner, lease)| {
+                lease.detach();
+                Call::Detach(owner).with(Outcome::Done)
+            }),
+            Op::Close(owner) => {
+                let Some(owner) = owner.checked_rem(self.owners.len()) else { return Vec::new() };
+                return vec![self.close(owner), self.drain(owner)];
             }
-            Op::RegisterBound { transport: id, server: to, capacity } => {
-                let (mailbox, inbox) = mailbox(capacity);
-                let registered = self.registry.register_transport_bound_to(transport(id), mailbox, (), server(to));
-                self.registered(registered.map(AnyLease::Transport), AnyInbox::Transport(inbox))
+            Op::Drain(owner) => owner.checked_rem(self.owners.len()).map(|owner| self.drain(owner)),
+            Op::Unregister(name) => Some(self.unregister(name)),
+            Op::Bind(from, to) => {
+                let bound = self.registry.bind_transport_to_server(transport(from.id), server(to.id));
+                Some(Call::Bind(from, to).with(match bound {
+                    Ok(()) => Outcome::Done,
+                    Err(BindError::TransportNotFound) => Outcome::TransportNotFound,
+                    Err(BindError::ServerNotFound) => Outcome::ServerNotFound,
+                    Err(other) => panic!("unexpected binding error: {other}"),
+                }))
             }
-            Op::DropLease(owner) => {
-                self.take_lease(owner);
-                Outcome::Nothing
+            Op::Unbind(name) => {
+                let was_bound = self.registry.unbind_transport(transport(name.id));
+                Some(Call::Unbind(name).with(Outcome::Bool(was_bound)))
             }
-            Op::Release(owner) => match self.take_lease(owner) {
-                None => Outcome::Nothing,
-                Some(lease) => Outcome::Done(lease.release()),
-            },
-            Op::Detach(owner) => {
-                if let Some(lease) = self.take_lease(owner) {
-                    lease.detach();
-                }
-                Outcome::Nothing
-            }
-            Op::Close(owner) => self.read(owner, true),
-            Op::Drain(owner) => self.read(owner, false),
-            Op::Unregister(Side::Server, id) => Outcome::Done(self.registry.unregister_server(server(id))),
-            Op::Unregister(Side::Transport, id) => Outcome::Done(self.registry.unregister_transport(transport(id))),
-            Op::Bind(from, to) => match self.registry.bind_transport_to_server(transport(from), server(to)) {
-                Ok(()) => Outcome::Done(true),
-                Err(BindError::TransportNotFound) => Outcome::NoTransport,
-                Err(_) => Outcome::NoServer,
-            },
-            Op::Unbind(id) => Outcome::Done(self.registry.unbind_transport(transport(id))),
-            Op::Route(Side::Server, to, from) => {
-                let message = self.message();
-                routed(self.registry.route_to_server(server(to), &transport(from), message))
-            }
-            Op::Route(Side::Transport, to, from) => {
-                let message = self.message();
-                routed(self.registry.route_to_transport(transport(to), &server(from), message))
-            }
-            Op::Broadcast(to) => {
-                let message = self.message();
-                let report = self.registry.broadcast(server(to), message);
-                let sorted = |ids: &[TransportId]| {
-                    let mut ids: Vec<u8> = ids.iter().map(|id| number(id)).collect();
-                    ids.sort_unstable();
-                    ids
-                };
-                let (full, closed) = (sorted(&report.full), sorted(&report.closed));
-                Outcome::Broadcast(report.server.is_some(), report.delivered, full, closed)
-            }
+            Op::Route(to, from) => Some(self.route(to, Name::sender(to.side, from))),
+            Op::Broadcast(to) => Some(self.broadcast(to)),
             Op::Sweep => {
                 let swept = self.registry.sweep();
-                Outcome::SweepReport(swept.servers, swept.transports)
+                Some(Call::Sweep.with(Outcome::Swept(swept.servers, swept.transports)))
             }
-            Op::FindMany(Side::Server, ids) => {
-                let found = self.registry.find_many_servers(&ids.map(server));
-                Outcome::Found(found.into_iter().map(|found| Some(self.owner_of(found?.incarnation))).collect())
-            }
-            Op::FindMany(Side::Transport, ids) => {
-                let found = self.registry.find_many_transports(&ids.map(transport));
-                Outcome::Found(found.into_iter().map(|found| Some(self.owner_of(found?.incarnation))).collect())
-            }
-            Op::RouteMany(Side::Server, to, from) => {
-                let from = transport(from);
-                let messages = to.map(|to| (server(to), &from, self.message()));
-                many(to.len(), self.registry.route_many_to_servers(messages))
-            }
-            Op::RouteMany(Side::Transport, to, from) => {
-                let from = server(from);
-                let messages = to.map(|to| (transport(to), &from, self.message()));
-                many(to.len(), self.registry.route_many_to_transports(messages))
-            }
-            Op::RouteBound(from) => {
-                let message = self.message();
-                bound(self.registry.route_to_bound_server(transport(from), message))
-            }
-            Op::TakeRoute(from) => {
-                let route = self.registry.bound_route(transport(from));
-                let owner = route.as_ref().map(|route| self.owner_of(route.incarnation()));
-                if let Some(owner) = owner {
-                    self.owners[owner].route = route;
-                }
-                Outcome::Done(owner.is_some())
-            }
-            Op::RouteThrough(owner) => {
-                let owner = owner.checked_rem(self.owners.len());
-                let Some(route) = owner.and_then(|owner| self.owners[owner].route.as_mut()) else {
-                    return Outcome::Nothing;
+            Op::FindMany(side, ids) => {
+                let owner = |incarnation| self.owner_of(incarnation);
+                let found = match side {
+                    Side::Server => {
+                        let found = self.registry.find_many_servers(&ids.map(server)).into_iter();
+                        found.map(|found| Some(owner(found?.incarnation))).collect()
+                    }
+                    Side::Transport => {
+                        let found = self.registry.find_many_transports(&ids.map(transport)).into_iter();
+                        found.map(|found| Some(owner(found?.incarnation))).collect()
+                    }
                 };
-                self.next += 1;
-                bound(route.try_send(&self.registry, self.next))
+                Some(Call::FindMany(names(side, &ids)).with(Outcome::FoundMany(found)))
             }
-        }
+            Op::RouteMany(side, to, from) => {
+                let first = self.sent + 1;
+                let returned = match side {
+                    Side::Server => {
+                        let from = transport(from);
+                        let messages = to.map(|to| (server(to), &from, self.message()));
+                        self.registry.route_many_to_servers(messages)
+                    }
+                    Side::Transport => {
+                        let from = server(from);
+                        let messages = to.map(|to| (transport(to), &from, self.message()));
+                        self.registry.route_many_to_transports(messages)
+                    }
+                };
+                let call = Call::RouteMany(names(side, &to), Name::sender(side, from), first);
+                Some(call.with(Outcome::RoutedMany(many(to.len(), returned))))
+            }
+            Op::RouteToBound(from) => {
+                let message = self.message();
+                let sent = self.registry.route_to_bound_server(transport(from.id), message);
+                Some(Call::RouteToBound(from, message).with(Outcome::Routed(bound(sent))))
+            }
+            Op::BoundRoute(from) => {
+                let route = self.registry.bound_route(transport(from.id));
+                let owner = route.as_ref().map(|route| self.owner_of(route.incarnation()));
+                if let Some(owner) = owner.and_then(|owner| self.owners.get_mut(owner.index())) {
+                    owner.route = route;
+                }
+                Some(Call::BoundRoute(from).with(Outcome::Found(owner)))
+            }
+            Op::SendBound(owner) => owner.checked_rem(self.owners.len()).and_then(|owner| {
+                let route = self.owners[owner].route.as_mut()?;
+                self.sent += 1;
+                let sent = route.try_send(&self.registry, self.sent);
+                Some(Call::SendBound(Owner::new(owner), self.sent).with(Outcome::Routed(bound(sent))))
+            }),
+        };
+        completed.into_iter().collect()
     }
 
-    /// Returns the observable state.
-    pub fn view(&self) -> View {
+    /// Reads the whole observable state.
+    pub fn observe(&self) -> Vec<Completed> {
         let registry = &self.registry;
-        let lengths = (registry.server_count(), registry.transport_count(), registry.binding_count());
-        let mut view = View { lengths, ..View::default() };
-        for id in 0..IDS {
-            if let Some(incarnation) = self.registry.with_server(server(id), |entry| entry.incarnation) {
-                view.found.push((Side::Server, id, self.owner_of(incarnation)));
-                let mut bound: Vec<u8> = self.registry.transports_of(server(id)).iter().map(|id| number(id)).collect();
-                bound.sort_unstable();
-                view.transports.push((id, bound));
+        let mut reads = Vec::new();
+        for name in Name::all_of(Side::Server) {
+            let found = registry.with_server(server(name.id), |entry| entry.incarnation);
+            reads.push(Call::Find(name).with(Outcome::Found(found.map(|incarnation| self.owner_of(incarnation)))));
+            let transports = registry.transports_of(server(name.id));
+            let transports = transports.iter().map(|id| Name::transport(number(id))).collect();
+            reads.push(Call::TransportsOf(name).with(Outcome::Transports(transports)));
+        }
+        for name in Name::all_of(Side::Transport) {
+            let found = registry.find_transport(transport(name.id)).map(|entry| self.owner_of(entry.incarnation));
+            reads.push(Call::Find(name).with(Outcome::Found(found)));
+            let server = registry.server_for_transport(transport(name.id));
+            let server = server.map(|server| Name::server(number(&server)));
+            reads.push(Call::ServerFor(name).with(Outcome::Server(server)));
+        }
+        let listed = registry.list_servers().into_iter();
+        let listed = listed.map(|info| (Name::server(number(&info.id)), self.owner_of(info.incarnation))).collect();
+        reads.push(Call::List(Side::Server).with(Outcome::Listed(listed)));
+        let listed = registry.list_transports().into_iter();
+        let listed = listed.map(|info| (Name::transport(number(&info.id)), self.owner_of(info.incarnation))).collect();
+        reads.push(Call::List(Side::Transport).with(Outcome::Listed(listed)));
+        let counted = Outcome::Counted(registry.server_count(), registry.transport_count(), registry.binding_count());
+        reads.push(Call::Count.with(counted));
+        for (number, entry) in self.owners.iter().enumerate() {
+            let owner = Owner::new(number);
+            if let Some(lease) = &entry.lease {
+                reads.push(Call::IsCurrent(owner).with(Outcome::Bool(lease.is_current())));
             }
+            reads.push(Call::Waiting(owner).with(Outcome::Waiting(entry.inbox.len())));
         }
-        for id in 0..IDS {
-            if let Some(entry) = self.registry.find_transport(transport(id)) {
-                view.found.push((Side::Transport, id, self.owner_of(entry.incarnation)));
-            }
-            view.servers.extend(self.registry.server_for_transport(transport(id)).map(|server| (id, number(&server))));
-        }
-        for listing in self.registry.list_servers() {
-            view.listed.push((Side::Server, number(&listing.id), self.owner_of(listing.incarnation)));
-        }
-        for listing in self.registry.list_transports() {
-            view.listed.push((Side::Transport, number(&listing.id), self.owner_of(listing.incarnation)));
-        }
-        view.listed.sort_unstable();
-        for (number, owner) in self.owners.iter().enumerate() {
-            let current = owner.lease.as_ref().is_some_and(AnyLease::is_current);
-            view.current.extend(current.then_some(number));
-            let waiting = match &owner.inbox {
-                AnyInbox::Server(inbox) => inbox.len(),
-                AnyInbox::Transport(inbox) => inbox.len(),
-            };
-            view.waiting.extend((waiting > 0).then_some((number, waiting)));
-        }
-        view
+        reads
     }
 
-    /// Removes all registrations; returns the contents of the inboxes, by owner.
-    pub fn finish(&mut self) -> Vec<Outcome> {
-        let owners = self.owners.len();
-        for owner in 0..owners {
-            self.take_lease(owner);
-        }
-        for id in 0..IDS {
-            self.registry.unregister_server(server(id));
-            self.registry.unregister_transport(transport(id));
-        }
-        let inboxes = (0..owners).map(|owner| self.read(owner, true)).collect();
-        self.owners.clear();
-        inboxes
+    /// Removes all registrations, and reads all inboxes.
+    pub fn finish(&mut self) -> Vec<Completed> {
+        let owners = 0..self.owners.len();
+        let mut calls: Vec<_> = owners.clone().flat_map(|owner| self.apply(&Op::DropLease(owner))).collect();
+        calls.extend(Name::ALL.map(|name| self.unregister(name)));
+        calls.extend(owners.flat_map(|owner| self.apply(&Op::Close(owner))));
+        calls
     }
 
-    fn registered<Mb>(&mut self, registered: Result<AnyLease, RegisterError<Mb>>, inbox: AnyInbox) -> Outcome {
+    fn register(&mut self, name: Name, to: Option<Name>, capacity: usize) -> Completed {
+        let outcome = match name.side {
+            Side::Server => {
+                let (mailbox, inbox) = mailbox(capacity);
+                let registered = self.registry.register_server(server(name.id), mailbox, ());
+                self.registered(name, registered.map(AnyLease::Server), AnyInbox::Server(inbox))
+            }
+            Side::Transport => {
+                let (mailbox, inbox) = mailbox(capacity);
+                let id = transport(name.id);
+                let registered = match to {
+                    None => self.registry.register_transport(id, mailbox, ()),
+                    Some(to) => self.registry.register_transport_bound_to(id, mailbox, (), server(to.id)),
+                };
+                self.registered(name, registered.map(AnyLease::Transport), AnyInbox::Transport(inbox))
+            }
+        };
+        match to {
+            None => Call::Register(name, capacity).with(outcome),
+            Some(server) => Call::RegisterBound(name, server, capacity).with(outcome),
+        }
+    }
+
+    fn registered<Mb>(
+        &mut self,
+        name: Name,
+        registered: Result<AnyLease, RegisterError<Mb>>,
+        inbox: AnyInbox,
+    ) -> Outcome {
         match registered {
             Ok(lease) => {
                 let incarnation = lease.incarnation();
-                self.owners.push(Owner { incarnation, lease: Some(lease), route: None, inbox });
-                Outcome::Registered(self.owners.len() - 1)
+                let owner = self.owners.iter().filter(|entry| entry.incarnation < incarnation).count();
+                self.owners.push(OwnedEntry { name, incarnation, lease: Some(lease), route: None, inbox });
+                Outcome::Registered(Owner::new(owner))
             }
             Err(error) => match error.into_kind() {
                 RegisterErrorKind::Taken { by } => Outcome::Taken(self.owner_of(by)),
-                RegisterErrorKind::ServerNotFound => Outcome::NoServer,
+                RegisterErrorKind::ServerNotFound => Outcome::ServerNotFound,
                 other => panic!("unexpected registration error: {other}"),
             },
         }
     }
 
-    fn take_lease(&mut self, owner: usize) -> Option<AnyLease> {
+    fn take_lease(&mut self, owner: usize) -> Option<(Owner, AnyLease)> {
         let owner = owner.checked_rem(self.owners.len())?;
-        self.owners[owner].lease.take()
+        Some((Owner::new(owner), self.owners[owner].lease.take()?))
     }
 
-    fn read(&mut self, owner: usize, close: bool) -> Outcome {
-        let Some(owner) = owner.checked_rem(self.owners.len()) else { return Outcome::Nothing };
+    fn unregister(&self, name: Name) -> Completed {
+        let ended = match name.side {
+            Side::Server => self.registry.unregister_server(server(name.id)),
+            Side::Transport => self.registry.unregister_transport(transport(name.id)),
+        };
+        Call::Unregister(name).with(Outcome::Bool(ended))
+    }
+
+    fn close(&mut self, owner: usize) -> Completed {
+        match &mut self.owners[owner].inbox {
+            AnyInbox::Server(inbox) => inbox.close(),
+            AnyInbox::Transport(inbox) => inbox.close(),
+        }
+        Call::Close(Owner::new(owner)).with(Outcome::Done)
+    }
+
+    fn drain(&mut self, owner: usize) -> Completed {
         let mut read = Vec::new();
         match &mut self.owners[owner].inbox {
             AnyInbox::Server(inbox) => {
-                if close {
-                    inbox.close();
-                }
                 while let Ok(delivery) = inbox.try_recv() {
-                    read.push((number(&delivery.from), delivery.message));
+                    read.push((Name::transport(number(&delivery.from)), delivery.message));
                 }
             }
             AnyInbox::Transport(inbox) => {
-                if close {
-                    inbox.close();
-                }
                 while let Ok(delivery) = inbox.try_recv() {
-                    read.push((number(&delivery.from), delivery.message));
+                    read.push((Name::server(number(&delivery.from)), delivery.message));
                 }
             }
         }
-        Outcome::Read(read)
+        Call::Drain(Owner::new(owner)).with(Outcome::Read(read))
     }
 
-    /// Returns the owner of a registration; an unknown incarnation yields a number that differs from the model's.
-    fn owner_of(&self, incarnation: Incarnation) -> usize {
-        self.owners.iter().position(|owner| owner.incarnation == incarnation).unwrap_or(usize::MAX)
+    fn route(&mut self, to: Name, from: Name) -> Completed {
+        let message = self.message();
+        let sent = match to.side {
+            Side::Server => self.registry.route_to_server(server(to.id), &transport(from.id), message),
+            Side::Transport => self.registry.route_to_transport(transport(to.id), &server(from.id), message),
+        };
+        Call::Route(to, from, message).with(Outcome::Routed(sent.map_or_else(returned, |()| Routed::Delivered(None))))
     }
 
-    fn message(&mut self) -> u64 {
-        self.next += 1;
-        self.next
+    /// Its receivers are those whose inboxes have grown.
+    fn broadcast(&mut self, to: Name) -> Completed {
+        let message = self.message();
+        let before: Vec<usize> = self.owners.iter().map(|entry| entry.inbox.len()).collect();
+        let report = self.registry.broadcast(server(to.id), message);
+        let mut tried = Vec::new();
+        for (number, (entry, before)) in self.owners.iter().zip(before).enumerate() {
+            let receiver = (entry.name, Delivery::Delivered(Owner::new(number)));
+            tried.extend((before..entry.inbox.len()).map(|_| receiver));
+        }
+        tried.extend(report.full.iter().map(|id| (Name::transport(number(id)), Delivery::Full)));
+        tried.extend(report.closed.iter().map(|id| (Name::transport(number(id)), Delivery::Closed)));
+        let outcome = BroadcastOutcome { found: report.server.is_some(), delivered: report.delivered, tried };
+        Call::Broadcast(to, message).with(Outcome::Broadcast(outcome))
+    }
+
+    /// Returns the owner of a registration; an unknown incarnation yields one that does not exist.
+    fn owner_of(&self, incarnation: Incarnation) -> Owner {
+        let place = self.owners.iter().position(|owner| owner.incarnation == incarnation);
+        place.map_or(Owner(u8::MAX), Owner::new)
+    }
+
+    fn message(&mut self) -> Message {
+        self.sent += 1;
+        self.sent
     }
 }
 
-fn routed(routed: Result<(), RouteError<u64>>) -> Outcome {
-    match routed {
-        Ok(()) => Outcome::Delivered,
-        Err(RouteError::NotFound(message)) => Outcome::NotFound(message),
-        Err(RouteError::Full(message)) => Outcome::Full(message),
-        Err(RouteError::Closed(message)) => Outcome::Closed(message),
-        Err(other) => panic!("unexpected error of a route: {other}"),
+impl AnyInbox {
+    fn len(&self) -> usize {
+        match self {
+            Self::Server(inbox) => inbox.len(),
+            Self::Transport(inbox) => inbox.len(),
+        }
     }
 }
 
-fn bound(routed: Result<(), BoundRouteError<u64>>) -> Outcome {
-    match routed {
-        Ok(()) => Outcome::Delivered,
-        Err(BoundRouteError::TransportNotFound(message)) => Outcome::NotFound(message),
-        Err(BoundRouteError::NotBound(message)) => Outcome::NotBound(message),
-        Err(BoundRouteError::Full(message)) => Outcome::Full(message),
-        Err(BoundRouteError::Closed(message)) => Outcome::Closed(message),
-        Err(other) => panic!("unexpected error of a bound route: {other}"),
+fn returned(error: RouteError<Message>) -> Routed {
+    match error {
+        RouteError::NotFound(message) => Routed::NotFound(message),
+        RouteError::Full(message) => Routed::Full(message),
+        RouteError::Closed(message) => Routed::Closed(message),
     }
 }
 
-/// Returns the result of each of `sent` messages, given those that were returned.
-fn many(sent: usize, returned: Vec<(usize, RouteError<u64>)>) -> Outcome {
-    let mut outcomes = vec![Outcome::Delivered; sent];
-    for (place, error) in returned {
-        outcomes[place] = routed(Err(error));
+fn bound(sent: Result<(), BoundRouteError<Message>>) -> Routed {
+    match sent {
+        Ok(()) => Routed::Delivered(None),
+        Err(BoundRouteError::TransportNotFound(message)) => Routed::NotFound(message),
+        Err(BoundRouteError::NotBound(message)) => Routed::NotBound(message),
+        Err(BoundRouteError::Full(message)) => Routed::Full(message),
+        Err(BoundRouteError::Closed(message)) => Routed::Closed(message),
     }
-    Outcome::Many(outcomes)
+}
+
+/// Returns the outcome of each of `sent` messages, given those that were returned.
+fn many(sent: usize, errors: Vec<(usize, RouteError<Message>)>) -> Vec<Routed> {
+    let mut routed = vec![Routed::Delivered(None); sent];
+    for (place, error) in errors {
+        routed[place] = returned(error);
+    }
+    routed
+}
+
+fn names(side: Side, ids: &[u8]) -> Vec<Name> {
+    ids.iter().map(|&id| Name { side, id }).collect()
 }
 
 /// Server ids are long and transport ids short, to cover both the heap and the inline representation.

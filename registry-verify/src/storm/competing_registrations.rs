@@ -14,7 +14,7 @@ use registry_router::{Inbox, Registry, ServerMailbox, ToServer, ToTransport, Tra
 use super::fixture::entry_counts;
 use super::recorder::Recorder;
 use crate::any_lease::AnyLease;
-use crate::sequence::Side;
+use crate::spec::Side;
 
 const COMPETITORS: usize = 3;
 

@@ -1,15 +1,15 @@
-//! Compares random sequences with the model on every backend, with 1, 2 and 64 shards.
+//! Random sequences conform to the specification on every backend, with 1, 2 and 64 shards.
 
 use proptest::prelude::ProptestConfig;
 use proptest::test_runner::{TestCaseError, TestRunner};
 use registry_core::Backend;
-use registry_verify::sequence::{compare, sequences};
+use registry_verify::sequence::{check, sequences};
 
-fn sequences_agree_with_the_model<B: Backend>() {
+fn sequences_conform_to_the_specification<B: Backend>() {
     let config = ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() };
     for shards in [1, 2, 64] {
         TestRunner::new(config.clone())
-            .run(&sequences(100), |ops| match compare::<B>(&ops, shards) {
+            .run(&sequences(100), |ops| match check::<B>(&ops, shards) {
                 Ok(_) => Ok(()),
                 Err(violation) => Err(TestCaseError::fail(violation.to_string())),
             })
@@ -22,7 +22,7 @@ macro_rules! suites {
         $(
             #[test]
             fn $module() {
-                sequences_agree_with_the_model::<registry_router::backends::$Backend>();
+                sequences_conform_to_the_specification::<registry_router::backends::$Backend>();
             }
         )*
     };
