@@ -114,9 +114,9 @@ impl RegistrySpec {
 
     /// Calls `visit` with each state in which a call that runs alone can complete, until `visit` returns `false`.
     fn for_each_final(&self, state: &State, completed: &Completed, mut visit: impl FnMut(State) -> bool) {
-        let (mut visited, mut steps) = (HashSet::new(), Vec::new());
-        let mut stack = vec![(state.clone(), Progress::default())];
-        while let Some((state, progress)) = stack.pop() {
+        let (mut visited, mut stack, mut steps) = (HashSet::new(), Vec::new(), Vec::new());
+        let mut current = Some((state.clone(), Progress::default()));
+        while let Some((state, progress)) = current {
             self.steps(&state, completed, &progress, &mut steps);
             for (next, step) in steps.drain(..).rev() {
                 match step {
@@ -132,6 +132,7 @@ impl RegistrySpec {
                     }
                 }
             }
+            current = stack.pop();
         }
     }
 

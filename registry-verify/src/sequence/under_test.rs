@@ -2,12 +2,14 @@
 //!
 //! A registration is identified by its owner's number, which is the place of its incarnation in the order of all.
 
+use std::sync::LazyLock;
+
 use registry_core::{Backend, BindError, BoundRouteError, Incarnation, RegisterError, RegisterErrorKind, RouteError};
 use registry_router::{BoundRoute, Inbox, Registry, ServerId, ToServer, ToTransport, TransportId, mailbox};
 
 use super::op::Op;
 use crate::any_lease::AnyLease;
-use crate::spec::{BroadcastOutcome, Call, Completed, Delivery, Message, Name, Outcome, Owner, Routed, Side};
+use crate::spec::{self, BroadcastOutcome, Call, Completed, Delivery, Message, Name, Outcome, Owner, Routed, Side};
 
 /// A registry with the owners that registered in it.
 #[derive(Debug)]
@@ -103,12 +105,12 @@ impl<B: Backend> RegistryUnderTest<B> {
                 let returned = match side {
                     Side::Server => {
                         let from = transport(from);
-                        let messages = to.map(|to| (server(to), &from, self.message()));
+                        let messages = to.map(|to| (server(to), from, self.message()));
                         self.registry.route_many_to_servers(messages)
                     }
                     Side::Transport => {
                         let from = server(from);
-                        let messages = to.map(|to| (transport(to), &from, self.message()));
+                        let messages = to.map(|to| (transport(to), from, self.message()));
                         self.registry.route_many_to_transports(messages)
                     }
                 };
@@ -187,12 +189,12 @@ impl<B: Backend> RegistryUnderTest<B> {
         let outcome = match name.side {
             Side::Server => {
                 let (mailbox, inbox) = mailbox(capacity);
-                let registered = self.registry.register_server(server(name.id), mailbox, ());
+                let registered = self.registry.register_server(server(name.id).clone(), mailbox, ());
                 self.registered(name, registered.map(AnyLease::Server), AnyInbox::Server(inbox))
             }
             Side::Transport => {
                 let (mailbox, inbox) = mailbox(capacity);
-                let id = transport(name.id);
+                let id = transport(name.id).clone();
                 let registered = match to {
                     None => self.registry.register_transport(id, mailbox, ()),
                     Some(to) => self.registry.register_transport_bound_to(id, mailbox, (), server(to.id)),
@@ -268,8 +270,8 @@ impl<B: Backend> RegistryUnderTest<B> {
     fn route(&mut self, to: Name, from: Name) -> Completed {
         let message = self.message();
         let sent = match to.side {
-            Side::Server => self.registry.route_to_server(server(to.id), &transport(from.id), message),
-            Side::Transport => self.registry.route_to_transport(transport(to.id), &server(from.id), message),
+            Side::Server => self.registry.route_to_server(server(to.id), transport(from.id), message),
+            Side::Transport => self.registry.route_to_transport(transport(to.id), server(from.id), message),
         };
         Call::Route(to, from, message).with(Outcome::Routed(sent.map_or_else(returned, |()| Routed::Delivered(None))))
     }
@@ -343,12 +345,17 @@ fn names(side: Side, ids: &[u8]) -> Vec<Name> {
 }
 
 /// Server ids are long and transport ids short, to cover both the heap and the inline representation.
-fn server(id: u8) -> ServerId {
-    ServerId::new(format!("{}{id}", "server-".repeat(8))).expect("the id is valid")
+fn server(id: u8) -> &'static ServerId {
+    static IDS: LazyLock<[ServerId; spec::IDS]> = LazyLock::new(|| {
+        std::array::from_fn(|id| ServerId::new(format!("{}{id}", "server-".repeat(8))).expect("the id is valid"))
+    });
+    &IDS[usize::from(id)]
 }
 
-fn transport(id: u8) -> TransportId {
-    TransportId::new(format!("t{id}")).expect("the id is valid")
+fn transport(id: u8) -> &'static TransportId {
+    static IDS: LazyLock<[TransportId; spec::IDS]> =
+        LazyLock::new(|| std::array::from_fn(|id| TransportId::new(format!("t{id}")).expect("the id is valid")));
+    &IDS[usize::from(id)]
 }
 
 fn number(id: &str) -> u8 {

@@ -1,3 +1,6 @@
 //! Tests of the specification itself.
 
 mod histories;
+mod modes;
+mod space;
+mod strict;
