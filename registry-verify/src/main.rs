@@ -35,7 +35,7 @@ enum Command {
     List,
     /// Prints the plan of steps, as JSON.
     Plan(PlanArgs),
-    /// Runs random sequences of operations against the model, and prints a report.
+    /// Runs random sequences of operations, judges them by the specification, and prints a report.
     Sequences(Check),
     /// Records concurrent histories and checks them for linearizability, and prints a report.
     Histories(Check),

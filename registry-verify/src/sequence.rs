@@ -5,6 +5,8 @@
 //! each operation it reads and judges the whole observable state. [`run`] does so for random sequences until its time
 //! budget ends.
 
+mod any_inbox;
+mod ids;
 mod op;
 mod random;
 mod under_test;

@@ -7,8 +7,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use registry_core::{
-    Backend, BindError, Incarnation, Probe, RegisterError, RegisterErrorKind, RouteError, ServerId, ToServer,
-    ToTransport, TransportId,
+    Backend, BindError, Incarnation, Probe, RegisterError, RegisterErrorKind, ServerId, ToServer, ToTransport,
+    TransportId,
 };
 use registry_router::Registry;
 
@@ -251,12 +251,7 @@ fn send<B: Backend, X: MailboxFactory, P: Probe>(registry: &Registry<u64, B, X, 
         }
         _ => unreachable!("{op:?} sends nothing"),
     };
-    Response::Routed(match routed {
-        Ok(()) => Routed::Delivered(None),
-        Err(RouteError::NotFound(returned)) => Routed::NotFound(returned),
-        Err(RouteError::Full(returned)) => Routed::Full(returned),
-        Err(RouteError::Closed(returned)) => Routed::Closed(returned),
-    })
+    Response::Routed(Routed::of(routed))
 }
 
 /// One id is short and one long, to cover both the inline and the heap representation.

@@ -2,14 +2,14 @@
 //!
 //! A registration is identified by its owner's number, which is the place of its incarnation in the order of all.
 
-use std::sync::LazyLock;
+use registry_core::{Backend, BindError, Incarnation, RegisterError, RegisterErrorKind};
+use registry_router::{BoundRoute, Registry, mailbox};
 
-use registry_core::{Backend, BindError, BoundRouteError, Incarnation, RegisterError, RegisterErrorKind, RouteError};
-use registry_router::{BoundRoute, Inbox, Registry, ServerId, ToServer, ToTransport, TransportId, mailbox};
-
+use super::any_inbox::AnyInbox;
+use super::ids::{names, number, server, transport};
 use super::op::Op;
 use crate::any_lease::AnyLease;
-use crate::spec::{self, BroadcastOutcome, Call, Completed, Delivery, Message, Name, Outcome, Owner, Routed, Side};
+use crate::spec::{BroadcastOutcome, Call, Completed, Delivery, Message, Name, Outcome, Owner, Routed, Side};
 
 /// A registry with the owners that registered in it.
 #[derive(Debug)]
@@ -26,12 +26,6 @@ struct OwnedEntry {
     lease: Option<AnyLease>,
     route: Option<BoundRoute<u64>>,
     inbox: AnyInbox,
-}
-
-#[derive(Debug)]
-enum AnyInbox {
-    Server(Inbox<ToServer<u64>>),
-    Transport(Inbox<ToTransport<u64>>),
 }
 
 impl<B: Backend> RegistryUnderTest<B> {
@@ -114,13 +108,17 @@ impl<B: Backend> RegistryUnderTest<B> {
                         self.registry.route_many_to_transports(messages)
                     }
                 };
+                let mut routed = vec![Routed::Delivered(None); to.len()];
+                for (place, error) in returned {
+                    routed[place] = error.into();
+                }
                 let call = Call::RouteMany(names(side, &to), Name::sender(side, from), first);
-                Some(call.with(Outcome::RoutedMany(many(to.len(), returned))))
+                Some(call.with(Outcome::RoutedMany(routed)))
             }
             Op::RouteToBound(from) => {
                 let message = self.message();
                 let sent = self.registry.route_to_bound_server(transport(from.id), message);
-                Some(Call::RouteToBound(from, message).with(Outcome::Routed(bound(sent))))
+                Some(Call::RouteToBound(from, message).with(Outcome::Routed(Routed::of(sent))))
             }
             Op::BoundRoute(from) => {
                 let route = self.registry.bound_route(transport(from.id));
@@ -134,7 +132,7 @@ impl<B: Backend> RegistryUnderTest<B> {
                 let route = self.owners[owner].route.as_mut()?;
                 self.sent += 1;
                 let sent = route.try_send(&self.registry, self.sent);
-                Some(Call::SendBound(Owner::new(owner), self.sent).with(Outcome::Routed(bound(sent))))
+                Some(Call::SendBound(Owner::new(owner), self.sent).with(Outcome::Routed(Routed::of(sent))))
             }),
         };
         completed.into_iter().collect()
@@ -243,28 +241,12 @@ impl<B: Backend> RegistryUnderTest<B> {
     }
 
     fn close(&mut self, owner: usize) -> Completed {
-        match &mut self.owners[owner].inbox {
-            AnyInbox::Server(inbox) => inbox.close(),
-            AnyInbox::Transport(inbox) => inbox.close(),
-        }
+        self.owners[owner].inbox.close();
         Call::Close(Owner::new(owner)).with(Outcome::Done)
     }
 
     fn drain(&mut self, owner: usize) -> Completed {
-        let mut read = Vec::new();
-        match &mut self.owners[owner].inbox {
-            AnyInbox::Server(inbox) => {
-                while let Ok(delivery) = inbox.try_recv() {
-                    read.push((Name::transport(number(&delivery.from)), delivery.message));
-                }
-            }
-            AnyInbox::Transport(inbox) => {
-                while let Ok(delivery) = inbox.try_recv() {
-                    read.push((Name::server(number(&delivery.from)), delivery.message));
-                }
-            }
-        }
-        Call::Drain(Owner::new(owner)).with(Outcome::Read(read))
+        Call::Drain(Owner::new(owner)).with(Outcome::Read(self.owners[owner].inbox.drain()))
     }
 
     fn route(&mut self, to: Name, from: Name) -> Completed {
@@ -273,7 +255,7 @@ impl<B: Backend> RegistryUnderTest<B> {
             Side::Server => self.registry.route_to_server(server(to.id), transport(from.id), message),
             Side::Transport => self.registry.route_to_transport(transport(to.id), server(from.id), message),
         };
-        Call::Route(to, from, message).with(Outcome::Routed(sent.map_or_else(returned, |()| Routed::Delivered(None))))
+        Call::Route(to, from, message).with(Outcome::Routed(Routed::of(sent)))
     }
 
     /// Its receivers are those whose inboxes have grown.
@@ -302,62 +284,4 @@ impl<B: Backend> RegistryUnderTest<B> {
         self.sent += 1;
         self.sent
     }
-}
-
-impl AnyInbox {
-    fn len(&self) -> usize {
-        match self {
-            Self::Server(inbox) => inbox.len(),
-            Self::Transport(inbox) => inbox.len(),
-        }
-    }
-}
-
-fn returned(error: RouteError<Message>) -> Routed {
-    match error {
-        RouteError::NotFound(message) => Routed::NotFound(message),
-        RouteError::Full(message) => Routed::Full(message),
-        RouteError::Closed(message) => Routed::Closed(message),
-    }
-}
-
-fn bound(sent: Result<(), BoundRouteError<Message>>) -> Routed {
-    match sent {
-        Ok(()) => Routed::Delivered(None),
-        Err(BoundRouteError::TransportNotFound(message)) => Routed::NotFound(message),
-        Err(BoundRouteError::NotBound(message)) => Routed::NotBound(message),
-        Err(BoundRouteError::Full(message)) => Routed::Full(message),
-        Err(BoundRouteError::Closed(message)) => Routed::Closed(message),
-    }
-}
-
-/// Returns the outcome of each of `sent` messages, given those that were returned.
-fn many(sent: usize, errors: Vec<(usize, RouteError<Message>)>) -> Vec<Routed> {
-    let mut routed = vec![Routed::Delivered(None); sent];
-    for (place, error) in errors {
-        routed[place] = returned(error);
-    }
-    routed
-}
-
-fn names(side: Side, ids: &[u8]) -> Vec<Name> {
-    ids.iter().map(|&id| Name { side, id }).collect()
-}
-
-/// Server ids are long and transport ids short, to cover both the heap and the inline representation.
-fn server(id: u8) -> &'static ServerId {
-    static IDS: LazyLock<[ServerId; spec::IDS]> = LazyLock::new(|| {
-        std::array::from_fn(|id| ServerId::new(format!("{}{id}", "server-".repeat(8))).expect("the id is valid"))
-    });
-    &IDS[usize::from(id)]
-}
-
-fn transport(id: u8) -> &'static TransportId {
-    static IDS: LazyLock<[TransportId; spec::IDS]> =
-        LazyLock::new(|| std::array::from_fn(|id| TransportId::new(format!("t{id}")).expect("the id is valid")));
-    &IDS[usize::from(id)]
-}
-
-fn number(id: &str) -> u8 {
-    id.bytes().last().map_or(u8::MAX, |digit| digit - b'0')
 }

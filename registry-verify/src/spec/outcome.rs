@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use registry_core::{BoundRouteError, RouteError};
+
 use super::name::{Message, Name, Owner};
 
 /// The outcome of a call. An outcome of another kind of call is never allowed.
@@ -83,6 +85,12 @@ pub enum Delivery {
 }
 
 impl Routed {
+    /// Returns the outcome of a message whose receiver is not known.
+    #[must_use]
+    pub fn of<E: Into<Self>>(sent: Result<(), E>) -> Self {
+        sent.map_or_else(E::into, |()| Self::Delivered(None))
+    }
+
     /// Returns the message that was returned.
     pub(super) fn returned(self) -> Option<Message> {
         match self {
@@ -90,6 +98,27 @@ impl Routed {
             Self::NotFound(message) | Self::NotBound(message) | Self::Full(message) | Self::Closed(message) => {
                 Some(message)
             }
+        }
+    }
+}
+
+impl From<RouteError<Message>> for Routed {
+    fn from(error: RouteError<Message>) -> Self {
+        match error {
+            RouteError::NotFound(message) => Self::NotFound(message),
+            RouteError::Full(message) => Self::Full(message),
+            RouteError::Closed(message) => Self::Closed(message),
+        }
+    }
+}
+
+impl From<BoundRouteError<Message>> for Routed {
+    fn from(error: BoundRouteError<Message>) -> Self {
+        match error {
+            BoundRouteError::TransportNotFound(message) => Self::NotFound(message),
+            BoundRouteError::NotBound(message) => Self::NotBound(message),
+            BoundRouteError::Full(message) => Self::Full(message),
+            BoundRouteError::Closed(message) => Self::Closed(message),
         }
     }
 }

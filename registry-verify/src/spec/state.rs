@@ -48,7 +48,8 @@ impl State {
 
     /// Returns the name under which an owner is registered.
     pub(super) fn name_of(&self, owner: Owner) -> Option<Name> {
-        Name::ALL.into_iter().find(|name| self.owner(*name) == Some(owner))
+        let is_owned = |of: &Option<Registration>| of.is_some_and(|registration| registration.owner == owner);
+        self.names.iter().position(is_owned).map(|index| Name::ALL[index])
     }
 
     /// Returns whether the mailbox of an owner is closed.
