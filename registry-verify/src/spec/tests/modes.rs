@@ -15,8 +15,9 @@ const B: Owner = Owner(1);
 
 /// Small enough to visit all states. With two servers a transport can move, with two transports a broadcast has two
 /// targets.
-const SPACES: [Space; 3] = [
+const SPACES: [Space; 4] = [
     Space { servers: 1, transports: 1, owners: 2, messages: true },
+    Space { servers: 2, transports: 0, owners: 2, messages: true },
     Space { servers: 2, transports: 1, owners: 3, messages: false },
     Space { servers: 1, transports: 2, owners: 3, messages: false },
 ];
@@ -61,7 +62,7 @@ fn the_concurrent_mode_allows_what_the_strict_mode_allows() {
             }
         }
     }
-    assert!(allowed > 100_000, "only {allowed} outcomes were allowed");
+    assert!(allowed > 50_000, "only {allowed} outcomes were allowed");
 }
 
 #[test]

@@ -13,7 +13,7 @@ pub(super) struct Space {
     pub(super) transports: u8,
     /// The maximum number of registrations.
     pub(super) owners: u8,
-    /// Whether there are states with messages in mailboxes.
+    /// Whether there are states with messages in mailboxes, and calls with batches of ids.
     pub(super) messages: bool,
 }
 
@@ -46,7 +46,7 @@ impl Space {
             }
             let from = Name::sender(name.side, 0);
             calls.extend([Call::Unregister(name), Call::Find(name), Call::Route(name, from, MESSAGE)]);
-            for other in self.names().filter(|other| other.side == name.side && *other >= name) {
+            for other in self.names().filter(|other| self.messages && other.side == name.side && *other >= name) {
                 calls.push(Call::FindMany(vec![name, other]));
                 calls.push(Call::RouteMany(vec![name, other], from, MESSAGE));
             }
@@ -135,7 +135,7 @@ impl Space {
                 outcomes
             }
             Call::Drain(_) => {
-                let messages = || self.names().flat_map(|from| [(from, MESSAGE), (from, MESSAGE + 1)]);
+                let messages = || Name::ALL.into_iter().flat_map(|from| [(from, MESSAGE), (from, MESSAGE + 1)]);
                 [vec![]].into_iter().chain(messages().map(|message| vec![message])).map(Outcome::Read).collect()
             }
             Call::Waiting(_) => (0..=2).map(Outcome::Waiting).collect(),
