@@ -108,6 +108,7 @@ impl From<RouteError<Message>> for Routed {
             RouteError::NotFound(message) => Self::NotFound(message),
             RouteError::Full(message) => Self::Full(message),
             RouteError::Closed(message) => Self::Closed(message),
+            error => panic!("the specification has no outcome for {error:?}"),
         }
     }
 }
@@ -119,6 +120,7 @@ impl From<BoundRouteError<Message>> for Routed {
             BoundRouteError::NotBound(message) => Self::NotBound(message),
             BoundRouteError::Full(message) => Self::Full(message),
             BoundRouteError::Closed(message) => Self::Closed(message),
+            error => panic!("the specification has no outcome for {error:?}"),
         }
     }
 }
