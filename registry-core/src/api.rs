@@ -6,6 +6,7 @@
 //! A name to look up is anything that gives bytes: `&str`, `&String`, `&ServerId`. It is compared, not validated.
 
 use crate::broadcast::BroadcastReport;
+use crate::end::EndReason;
 use crate::entry::{Entry, EntryInfo, EntryRef};
 use crate::error::{BindError, RegisterError, RouteError};
 use crate::id::{InvalidId, ServerId, TransportId};
@@ -191,6 +192,12 @@ pub trait Ownership {
 
     /// Whether that registration is still there.
     fn is_current(&self) -> bool;
+
+    /// Returns why the registration has ended, or `None` if it has not ended.
+    fn end_reason(&self) -> Option<EndReason>;
+
+    /// Waits until the registration has ended, and returns the reason. Cancel-safe.
+    fn ended(&self) -> impl Future<Output = EndReason> + Send;
 
     /// Ends the registration now, and says whether it was still there.
     fn release(self) -> bool;

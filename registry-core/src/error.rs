@@ -8,9 +8,11 @@ mod build;
 mod register;
 mod route;
 mod send;
+mod wait;
 
 pub use bound_route::BoundRouteError;
 pub use build::BuildError;
 pub use register::{BindError, RegisterError, RegisterErrorKind};
 pub use route::{RouteError, RouteErrorKind};
 pub use send::SendError;
+pub use wait::AwaitError;

@@ -15,6 +15,7 @@ mod admission;
 pub mod api;
 mod broadcast;
 mod contention;
+mod end;
 mod entry;
 mod error;
 mod health;
@@ -35,9 +36,11 @@ mod stats;
 pub use admission::{Admission, AdmissionError, AdmissionState, AdmitAll, DenyReason};
 pub use broadcast::BroadcastReport;
 pub use contention::{Contention, ContentionKind};
+pub use end::EndReason;
 pub use entry::{Entry, EntryInfo, EntryRef};
 pub use error::{
-    BindError, BoundRouteError, BuildError, RegisterError, RegisterErrorKind, RouteError, RouteErrorKind, SendError,
+    AwaitError, BindError, BoundRouteError, BuildError, RegisterError, RegisterErrorKind, RouteError, RouteErrorKind,
+    SendError,
 };
 pub use health::{Alarm, AlarmMetric, AlarmedShards, HealthChange, HotId, Imbalance};
 pub use id::{InvalidId, MAX_ID_BYTES, ServerId, TransportId};

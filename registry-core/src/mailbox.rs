@@ -31,8 +31,8 @@ pub type ToTransport<M> = Delivery<ServerId, M>;
 /// The sending half of a bounded queue.
 ///
 /// Messages are sent inside the read of a shard. An implementation must therefore not block, must not wait for its
-/// receiver, and must not call the registry; a slow mailbox delays the other ids of its shard. Cloning and dropping a
-/// mailbox must not call the registry either, because both can happen inside a write.
+/// receiver, and must not write to the registry; a slow mailbox delays the other ids of its shard. Cloning a mailbox must
+/// not write to the registry either, because that can happen inside a read. Dropping one may.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a mailbox for `{T}`",
     note = "a server's mailbox takes `ToServer<Message>`, a transport's takes `ToTransport<Message>`",
@@ -73,6 +73,34 @@ pub trait Mailbox<T>: Send + Sync + 'static {
     /// Called for several mailboxes before the first of them is sent to: a send executes locked instructions, which
     /// wait for all preceding loads, so that without prefetching each send would wait for its own cache miss.
     fn prefetch(&self) {}
+
+    /// Makes this handle weak: it does not keep the receiver waiting for items.
+    ///
+    /// A receiver ends when its queue is empty and there is neither a handle that is not weak nor a
+    /// [registration](Self::registration_started). The registry makes the handles weak that it stores, because a backend
+    /// may drop them some time after the registration has ended. A clone of a weak handle is not weak.
+    ///
+    /// The default does nothing; then the receiver ends when the last handle is dropped.
+    fn make_weak(&mut self) {}
+
+    /// Makes this handle weak, and keeps the receiver waiting in its place until the registration ends.
+    ///
+    /// Called once for each registration, with one of the handles that the registry stores for it.
+    fn registration_started(&mut self) {}
+
+    /// Returns a token that identifies the queue in [`registration_ended`](Self::registration_ended).
+    fn token(&self) -> u64 {
+        0
+    }
+
+    /// Called once for each registration that has [started](Self::registration_started), when it has ended and its id is
+    /// free, and no shard is locked.
+    fn registration_ended(token: u64)
+    where
+        Self: Sized,
+    {
+        let _ = token;
+    }
 }
 
 /// A mailbox whose sender can wait for capacity.

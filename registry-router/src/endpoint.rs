@@ -3,7 +3,7 @@
 use registry_core::{Delivery, Incarnation, Key, Kind, Mailbox, MailboxFamily, ServerId, TransportId};
 
 use crate::binding::members::Members;
-use crate::binding::slot::BindingSlot;
+use crate::binding::slot::{BindingSlot, Lease};
 use crate::registry::Inner;
 use crate::storage::record::Record;
 use crate::storage::table::Table;
@@ -20,10 +20,10 @@ pub(crate) trait Endpoint: Key {
     /// Returns the table of this kind.
     fn table<T: Types>(inner: &Inner<T>) -> &TableOf<Self, T>;
 
-    /// Marks the slot of a registration as ended and removes its bindings. Idempotent.
+    /// Marks the slot of a registration as ended and removes its bindings. Idempotent; only the first call calls `on_end`.
     ///
     /// Returns the members of the closed group, if any, for the caller to drop when it holds no lock.
-    fn end_bindings(slot: &BindingSlot, incarnation: Incarnation) -> Option<Members>;
+    fn end_bindings(slot: &BindingSlot, incarnation: Incarnation, on_end: impl FnOnce(Lease)) -> Option<Members>;
 }
 
 /// The mailbox of one kind of registration.
@@ -55,8 +55,8 @@ impl Endpoint for ServerId {
         &inner.servers
     }
 
-    fn end_bindings(slot: &BindingSlot, _incarnation: Incarnation) -> Option<Members> {
-        slot.end_server()
+    fn end_bindings(slot: &BindingSlot, _incarnation: Incarnation, on_end: impl FnOnce(Lease)) -> Option<Members> {
+        slot.end_server(on_end)
     }
 }
 
@@ -70,8 +70,8 @@ impl Endpoint for TransportId {
         &inner.transports
     }
 
-    fn end_bindings(slot: &BindingSlot, incarnation: Incarnation) -> Option<Members> {
-        slot.end_transport(incarnation);
+    fn end_bindings(slot: &BindingSlot, incarnation: Incarnation, on_end: impl FnOnce(Lease)) -> Option<Members> {
+        slot.end_transport(incarnation, on_end);
         None
     }
 }

@@ -107,12 +107,13 @@ pub use observe::metrics::describe_metrics;
 
 pub use registry_core::api;
 pub use registry_core::{
-    Admission, AdmissionError, AdmissionState, AdmitAll, Alarm, AlarmMetric, AlarmedShards, AsId, Backend, BindError,
-    BoundRouteError, BroadcastReport, BuildError, Closed, Contention, ContentionKind, ContentionStatus, Delivery,
-    DenyReason, Entry, EntryInfo, EntryRef, Event, HealthChange, HotId, IdRule, Imbalance, Incarnation, InvalidId,
-    Kind, LatencyStats, Limit, LimitCount, LimitHits, LimitUsage, MAX_ID_BYTES, Mailbox, MailboxFamily, Metadata,
-    Operation, Permit, Probe, RecentWrites, RegisterError, RegisterErrorKind, ReserveMailbox, RouteError,
-    RouteErrorKind, Select, SendError, ServerId, ShardStats, SlowOps, ToServer, ToTransport, TransportId, TrySendError,
+    Admission, AdmissionError, AdmissionState, AdmitAll, Alarm, AlarmMetric, AlarmedShards, AsId, AwaitError, Backend,
+    BindError, BoundRouteError, BroadcastReport, BuildError, Closed, Contention, ContentionKind, ContentionStatus,
+    Delivery, DenyReason, EndReason, Entry, EntryInfo, EntryRef, Event, HealthChange, HotId, IdRule, Imbalance,
+    Incarnation, InvalidId, Kind, LatencyStats, Limit, LimitCount, LimitHits, LimitUsage, MAX_ID_BYTES, Mailbox,
+    MailboxFamily, Metadata, Operation, Permit, Probe, RecentWrites, RegisterError, RegisterErrorKind, ReserveMailbox,
+    RouteError, RouteErrorKind, Select, SendError, ServerId, ShardStats, SlowOps, ToServer, ToTransport, TransportId,
+    TrySendError,
 };
 
 /// The backends: the concurrent maps that a registry can be built on, each behind the feature of its name.

@@ -7,10 +7,11 @@ pub use self::flume::{Flume, FlumeInbox, FlumeMailbox, flume_mailbox, try_flume_
 pub use self::inbox::Inbox;
 pub use self::tokio::{Tokio, TokioMailbox, TokioPermit};
 
-pub(crate) mod closed_flag;
+mod block_on;
 #[cfg(feature = "flume")]
 pub(crate) mod flume;
 pub(crate) mod inbox;
+pub(crate) mod slot;
 pub(crate) mod tokio;
 
 /// The maximum capacity of a mailbox, which is that of a tokio channel.
@@ -22,8 +23,8 @@ pub const MAX_MAILBOX_CAPACITY: usize = ::tokio::sync::Semaphore::MAX_PERMITS;
 /// [`ToTransport<M>`](crate::ToTransport) for a transport.
 ///
 /// Dropping or closing the inbox closes the mailbox.
-/// The inbox ends when it is empty and all sending ends are gone. A registry may keep its sending end for a while after the
-/// registration has ended, so an owner that shuts down should close the inbox instead of waiting for that.
+/// The inbox ends when it is empty, all sending ends are gone, and all registrations of the mailbox have ended. So an owner
+/// that has registered its only sending end receives `None` when its registration has ended, for whatever reason.
 ///
 /// # Panics
 ///

@@ -7,4 +7,3 @@ pub(crate) mod route;
 pub(crate) mod send;
 #[cfg(feature = "sink")]
 pub(crate) mod sink;
-pub(crate) mod waiters;

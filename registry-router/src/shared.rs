@@ -9,9 +9,10 @@
 
 use std::ops::Deref;
 
-use registry_core::{Backend, Incarnation, MailboxFamily, Probe};
+use registry_core::{Backend, EndReason, Incarnation, MailboxFamily, Probe};
 
 use crate::endpoint::Endpoint;
+use crate::lifecycle::ends::EndWaiter;
 use crate::lifecycle::lease::LeaseOwner;
 use crate::registry::Inner;
 use crate::types::{Types, TypesOf};
@@ -66,7 +67,32 @@ where
     P: Probe,
 {
     fn end_lease(&self, hash: u64, id: &I, incarnation: Incarnation) -> bool {
-        self.unregister_or_defer::<I>(self.location_of_hash(hash), id.as_ref(), Some(incarnation))
+        let (location, id) = (self.location_of_hash(hash), id.as_ref());
+        let ended = self.unregister_or_defer::<I>(location, id, Some(incarnation), EndReason::Released);
+        if !ended {
+            self.ends.forget(location.shard, incarnation);
+        }
+        ended
+    }
+
+    fn detach_lease(&self, hash: u64, id: &I, incarnation: Incarnation) {
+        let location = self.location_of_hash(hash);
+        let detached = I::table(self)
+            .peek(location, id.as_ref(), |_, record, slot| record.incarnation == incarnation && slot.detach_lease());
+        if detached != Some(true) {
+            self.ends.forget(location.shard, incarnation);
+        }
+    }
+
+    fn lease_end_reason(&self, hash: u64, id: &I, incarnation: Incarnation) -> Option<EndReason> {
+        let location = self.location_of_hash(hash);
+        let is_current = I::table(self).holds(location, id.as_ref(), incarnation);
+        // Only a renewal that failed half-way leaves a lease whose registration it has ended itself.
+        (!is_current).then(|| self.ends.reason(location.shard, incarnation).unwrap_or(EndReason::Released))
+    }
+
+    fn lease_end_waiter(&self, hash: u64, incarnation: Incarnation) -> EndWaiter {
+        self.ends.wait_for(self.location_of_hash(hash).shard, incarnation)
     }
 
     fn lease_is_current(&self, hash: u64, id: &I, incarnation: Incarnation) -> bool {

@@ -17,7 +17,7 @@ pub(crate) trait Types: 'static {
 }
 
 /// The types of a [`Registry`](crate::Registry) with these parameters.
-pub(crate) struct TypesOf<M, B, X, P>(PhantomData<fn() -> (M, B, X, P)>);
+pub(crate) struct TypesOf<M, B, X, P>(PhantomData<(M, B, X, P)>);
 
 impl<M: Send + 'static, B: Backend, X: MailboxFamily, P: Probe> Types for TypesOf<M, B, X, P> {
     type Message = M;

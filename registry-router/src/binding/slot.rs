@@ -1,7 +1,6 @@
 //! The binding slot of an entry: what a registration is bound to, or that it has ended.
 
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 
 use registry_core::{BindError, Incarnation, ServerId, TransportId};
 
@@ -9,7 +8,7 @@ use crate::binding::counts::BindingCounts;
 use crate::binding::group::Group;
 use crate::binding::members::Members;
 use crate::binding::token::BindingToken;
-use crate::sync::{Global, Mutex, MutexGuard};
+use crate::sync::{Mutex, MutexGuard};
 
 /// The binding state of one registration.
 ///
@@ -19,6 +18,13 @@ use crate::sync::{Global, Mutex, MutexGuard};
 /// Lock order: shard, then slot, then group. No method calls a shard.
 #[derive(Debug)]
 pub(crate) struct BindingSlot(Mutex<SlotState>);
+
+/// Whether a registration that ends has a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lease {
+    Held,
+    Detached,
+}
 
 /// The outcome of binding a transport to a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +37,7 @@ pub(crate) enum Joined {
 
 impl BindingSlot {
     pub(crate) fn new(group: Option<Arc<Group>>) -> Self {
-        Self(Mutex::new(SlotState(group)))
+        Self(Mutex::new(SlotState { group, has_ended: false, has_lease: true }))
     }
 
     /// Returns a server's group, created if this is its first transport, or `None` if the registration has ended.
@@ -43,7 +49,10 @@ impl BindingSlot {
         shard: usize,
     ) -> Option<Arc<Group>> {
         let mut state = self.lock();
-        state.bind_if_unbound(|| Group::new(server.clone(), incarnation, Arc::clone(binding_counts), shard));
+        if !state.has_ended && state.group.is_none() {
+            let group = Group::new(server.clone(), incarnation, Arc::clone(binding_counts), shard);
+            state.group = Some(Arc::new(group));
+        }
         state.open_group().cloned()
     }
 
@@ -68,14 +77,14 @@ impl BindingSlot {
         group: &Arc<Group>,
     ) -> Result<Joined, BindError> {
         let mut state = self.lock();
-        if state.binding() == Binding::Ended {
+        if state.has_ended {
             return Err(BindError::TransportNotFound);
         }
         if state.is_bound_to(group) {
             return Ok(Joined::Already);
         }
         group.add(incarnation, transport.clone())?;
-        if let Some(previous) = state.bind(Arc::clone(group)) {
+        if let Some(previous) = state.group.replace(Arc::clone(group)) {
             previous.remove(incarnation);
         }
         Ok(Joined::Now)
@@ -83,7 +92,7 @@ impl BindingSlot {
 
     /// Unbinds a transport, and returns whether it was bound.
     pub(crate) fn leave(&self, incarnation: Incarnation) -> bool {
-        self.lock().unbind().is_some_and(|group| group.remove(incarnation))
+        self.lock().group.take().is_some_and(|group| group.remove(incarnation))
     }
 
     /// Returns whether a transport is bound to this group.
@@ -101,23 +110,29 @@ impl BindingSlot {
 
     /// Marks a server's registration as ended and ends its bindings, all at one instant.
     ///
-    /// Idempotent: on some backends two threads may be about to remove one registration. The second call returns after
-    /// the bindings have ended.
+    /// Idempotent: on some backends two threads may be about to remove one registration. The first call calls `on_end`; the
+    /// second returns after that, and after the bindings have ended.
     ///
     /// Returns the members of the group, for the caller to drop when it holds no lock.
-    pub(crate) fn end_server(&self) -> Option<Members> {
+    pub(crate) fn end_server(&self, on_end: impl FnOnce(Lease)) -> Option<Members> {
         let mut state = self.lock();
-        let group = state.end()?;
+        let group = state.end(on_end)?;
         Some(group.close())
     }
 
     /// Marks a transport's registration as ended and ends its binding. Idempotent, as [`end_server`](Self::end_server).
-    pub(crate) fn end_transport(&self, incarnation: Incarnation) {
+    pub(crate) fn end_transport(&self, incarnation: Incarnation, on_end: impl FnOnce(Lease)) {
         let mut state = self.lock();
-        let group = state.end();
-        if let Some(group) = group {
+        if let Some(group) = state.end(on_end) {
             group.remove(incarnation);
         }
+    }
+
+    /// Records that the registration has no lease any more, and returns whether it had not ended.
+    pub(crate) fn detach_lease(&self) -> bool {
+        let mut state = self.lock();
+        state.has_lease = false;
+        !state.has_ended
     }
 
     fn lock(&self) -> MutexGuard<'_, SlotState> {
@@ -126,82 +141,42 @@ impl BindingSlot {
     }
 }
 
-/// The state of a slot, read as a [`Binding`].
-///
-/// An `Option<Arc<_>>` has room for one state besides the pointer, and there are two: unbound and ended. An enum of the
-/// three would take 8 bytes more in every entry. So the ended state is a pointer to one group that is shared by all
-/// ended registrations of the process, is closed, and has no members. Only this type knows about that group.
+/// The state of a slot.
 #[derive(Debug)]
-struct SlotState(Option<Arc<Group>>);
-
-/// What a slot is bound to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Binding {
-    /// No group.
-    Unbound,
-    /// A group, which may be closed.
-    Group,
-    /// The registration has ended. A slot never leaves this state.
-    Ended,
+struct SlotState {
+    /// The group, which may be closed. `None` after the end.
+    group: Option<Arc<Group>>,
+    /// Whether the registration has ended; it never leaves this state.
+    has_ended: bool,
+    /// Whether the registration has a lease, which is to be told why it ended.
+    has_lease: bool,
 }
 
 impl SlotState {
-    fn binding(&self) -> Binding {
-        match &self.0 {
-            None => Binding::Unbound,
-            Some(group) if Arc::ptr_eq(group, ended()) => Binding::Ended,
-            Some(_) => Binding::Group,
-        }
-    }
-
-    /// Returns the group of the slot, if there is one and it is open. That of ended registrations never is.
+    /// Returns the group of the slot, if there is one and it is open.
     fn open_group(&self) -> Option<&Arc<Group>> {
-        self.0.as_ref().filter(|group| group.is_open())
+        self.group.as_ref().filter(|group| group.is_open())
     }
 
     /// Returns whether the slot holds this very group and the group is open.
     fn is_bound_to(&self, group: &Arc<Group>) -> bool {
-        group.is_open() && self.0.as_ref().is_some_and(|current| Arc::ptr_eq(current, group))
+        self.open_group().is_some_and(|current| Arc::ptr_eq(current, group))
     }
 
-    /// Replaces the group of a registration that has not ended.
-    fn bind(&mut self, group: Arc<Group>) -> Option<Arc<Group>> {
-        self.0.replace(group)
-    }
-
-    fn bind_if_unbound(&mut self, group: impl FnOnce() -> Group) {
-        self.0.get_or_insert_with(|| Arc::new(group()));
-    }
-
-    /// Takes the group of a registration that has not ended.
-    fn unbind(&mut self) -> Option<Arc<Group>> {
-        match self.binding() {
-            Binding::Group => self.0.take(),
-            Binding::Unbound | Binding::Ended => None,
+    /// Marks the registration as ended, and takes its group. Calls `on_end` if it had not ended.
+    fn end(&mut self, on_end: impl FnOnce(Lease)) -> Option<Arc<Group>> {
+        if !self.has_ended {
+            self.has_ended = true;
+            on_end(if self.has_lease { Lease::Held } else { Lease::Detached });
         }
+        self.group.take()
     }
-
-    /// Marks the registration as ended, and takes its group.
-    fn end(&mut self) -> Option<Arc<Group>> {
-        let ended = ended();
-        self.0.replace(Arc::clone(ended)).filter(|previous| !Arc::ptr_eq(previous, ended))
-    }
-}
-
-/// The group that stands for the ended state; see [`SlotState`].
-fn ended() -> &'static Arc<Group> {
-    static ENDED: Global<Arc<Group>> = Global::new(|| {
-        let binding_counts = Arc::new(BindingCounts::new(1, None, Duration::ZERO));
-        let server = ServerId::new("ended").expect("the id is valid");
-        let group = Group::new(server, Incarnation::from_u64(0), binding_counts, 0);
-        drop(group.close());
-        Arc::new(group)
-    });
-    ENDED.get()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn lead(slot: &BindingSlot, server: &str) -> Option<Arc<Group>> {
@@ -254,8 +229,8 @@ mod tests {
         assert!(slot.leave(incarnation) && !slot.leave(incarnation));
         assert_eq!(all(&group), []);
         slot.join(&t, incarnation, &group).unwrap();
-        slot.end_transport(incarnation);
-        slot.end_transport(incarnation);
+        slot.end_transport(incarnation, |_| ());
+        slot.end_transport(incarnation, |_| ());
         assert_eq!(all(&group), []);
     }
 
@@ -264,20 +239,29 @@ mod tests {
         let (t, incarnation) = transport();
         let open = group("s");
         let slot = BindingSlot::new(None);
-        slot.end_transport(incarnation);
+        slot.end_transport(incarnation, |_| ());
         assert!(!slot.leave(incarnation));
         assert_eq!(slot.join(&t, incarnation, &open), Err(BindError::TransportNotFound));
         assert_eq!(all(&open), []);
 
         let server = BindingSlot::new(None);
-        assert!(server.end_server().is_none());
+        assert!(server.end_server(|_| ()).is_none());
         assert!(lead(&server, "s").is_none());
         assert!(server.group().is_none());
     }
+
     #[test]
-    fn the_ended_state_takes_no_memory() {
-        assert_eq!(size_of::<SlotState>(), size_of::<usize>());
-        assert_eq!(size_of::<BindingSlot>(), size_of::<Mutex<Option<Arc<Group>>>>());
+    fn the_first_end_is_told_whether_there_is_a_lease() {
+        let told = |slot: &BindingSlot| {
+            let mut told = Vec::new();
+            slot.end_transport(Incarnation::from_u64(1), |lease| told.push(lease));
+            slot.end_server(|lease| told.push(lease));
+            told
+        };
+        let (held, detached) = (BindingSlot::new(None), BindingSlot::new(None));
+        assert!(detached.detach_lease());
+        assert_eq!((told(&held), told(&detached)), (vec![Lease::Held], vec![Lease::Detached]));
+        assert!(!held.detach_lease());
     }
 
     #[test]
@@ -285,8 +269,8 @@ mod tests {
         let (t, incarnation) = transport();
         let server = BindingSlot::new(None);
         lead(&server, "s").unwrap().add(incarnation, t).unwrap();
-        assert_eq!(server.end_server().map(|members| members.len()), Some(1));
-        assert!(server.end_server().is_none());
-        assert_eq!(server.lock().binding(), Binding::Ended);
+        assert_eq!(server.end_server(|_| ()).map(|members| members.len()), Some(1));
+        assert!(server.end_server(|_| ()).is_none());
+        assert!(server.lock().has_ended);
     }
 }

@@ -3,7 +3,9 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use registry_core::{Admission, AdmissionError, BindError, DenyReason, Kind, Metadata, RegisterErrorKind, reentrancy};
+use registry_core::{
+    Admission, AdmissionError, BindError, DenyReason, EndReason, Kind, Metadata, RegisterErrorKind, reentrancy,
+};
 
 use crate::endpoint::{Endpoint, is_dead};
 use crate::registry::Inner;
@@ -51,7 +53,7 @@ impl<T: Types> Inner<T> {
     fn evict_dead<I: Endpoint>(&self, location: Location, id: &[u8]) -> bool {
         let if_dead = |_: &I, record: &Record<_>, _: &_| is_dead::<I, T>(record).then_some(record.incarnation);
         let dead = I::table(self).peek(location, id, if_dead).flatten();
-        dead.is_some_and(|dead| self.unregister::<I>(location, id, Some(dead)))
+        dead.is_some_and(|dead| self.unregister::<I>(location, id, Some(dead), EndReason::MailboxClosed))
     }
 
     /// Sweeps all shards unless the throttle forbids it, and returns whether any registration was removed.

@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use registry_core::{Incarnation, Kind, ServerId, TransportId, reentrancy};
+use registry_core::{EndReason, Incarnation, Kind, ServerId, TransportId, reentrancy};
 
 use crate::binding::members::{DetachedMembers, Members};
 use crate::endpoint::Endpoint;
@@ -42,6 +42,7 @@ struct DeferredEnd {
     location: Location,
     id: Box<[u8]>,
     incarnation: Incarnation,
+    reason: EndReason,
 }
 
 impl Deferred {
@@ -105,9 +106,10 @@ impl<T: Types> Inner<T> {
     /// Ends a registration that was found dead: at once, or after the read that this thread is in.
     pub(crate) fn evict<I: Endpoint>(&self, location: Location, id: &[u8], incarnation: Incarnation) {
         if reentrancy::is_active() {
-            self.deferred.push(DeferredEnd { kind: I::KIND, location, id: id.into(), incarnation });
+            let reason = EndReason::MailboxClosed;
+            self.deferred.push(DeferredEnd { kind: I::KIND, location, id: id.into(), incarnation, reason });
         } else {
-            self.unregister::<I>(location, id, Some(incarnation));
+            self.unregister::<I>(location, id, Some(incarnation), EndReason::MailboxClosed);
             self.settle();
         }
     }
@@ -121,6 +123,7 @@ impl<T: Types> Inner<T> {
         location: Location,
         id: &[u8],
         incarnation: Option<Incarnation>,
+        reason: EndReason,
     ) -> Option<bool> {
         if !reentrancy::is_active() || !thread::panicking() {
             return None;
@@ -128,7 +131,7 @@ impl<T: Types> Inner<T> {
         let found = I::table(self).peek(location, id, |_, record, _| record.incarnation);
         let found = found.filter(|found| incarnation.is_none_or(|incarnation| incarnation == *found));
         if let Some(incarnation) = found {
-            self.deferred.push(DeferredEnd { kind: I::KIND, location, id: id.into(), incarnation });
+            self.deferred.push(DeferredEnd { kind: I::KIND, location, id: id.into(), incarnation, reason });
         }
         Some(found.is_some())
     }
@@ -146,10 +149,10 @@ impl<T: Types> Inner<T> {
         if reentrancy::is_active() {
             return;
         }
-        for DeferredEnd { kind, location, id, incarnation } in self.deferred.take_ends().into_values() {
+        for DeferredEnd { kind, location, id, incarnation, reason } in self.deferred.take_ends().into_values() {
             match kind {
-                Kind::Server => self.unregister::<ServerId>(location, &id, Some(incarnation)),
-                Kind::Transport => self.unregister::<TransportId>(location, &id, Some(incarnation)),
+                Kind::Server => self.unregister::<ServerId>(location, &id, Some(incarnation), reason),
+                Kind::Transport => self.unregister::<TransportId>(location, &id, Some(incarnation), reason),
             };
         }
     }

@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Weak;
 
 use registry_core::api::Ownership;
-use registry_core::{Incarnation, ServerId, TransportId};
+use registry_core::{EndReason, Incarnation, ServerId, TransportId};
+
+use super::ends::EndWaiter;
 
 /// The lease of a server's registration.
 pub type ServerLease = Lease<ServerId>;
@@ -144,7 +146,72 @@ impl<I> Lease<I> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn detach(mut self) {
-        self.owner = None;
+        if let Some(owner) = self.owner.take().and_then(|owner| owner.upgrade()) {
+            owner.detach_lease(self.hash, &self.id, self.incarnation);
+        }
+    }
+
+    /// Returns why the registration has ended, or `None` if it has not ended. One lookup, which is not counted in the
+    /// statistics.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{EndReason, Registry, mailbox};
+    ///
+    /// let registry = Registry::<String>::builder().build()?;
+    /// let (to_server, _inbox) = mailbox(16);
+    /// let lease = registry.register_server("tools", to_server, ())?;
+    /// assert_eq!(lease.end_reason(), None);
+    /// registry.unregister_server("tools");
+    /// assert_eq!(lease.end_reason(), Some(EndReason::Unregistered));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn end_reason(&self) -> Option<EndReason> {
+        match self.owner.as_ref()?.upgrade() {
+            Some(owner) => owner.lease_end_reason(self.hash, &self.id, self.incarnation),
+            None => Some(EndReason::RegistryDropped),
+        }
+    }
+
+    /// Waits until the registration has ended, and returns the reason.
+    ///
+    /// Completes at once if it has ended before. By then the id is free. The inbox ends at the same moment if the
+    /// registration held the last sending end of the mailbox, so an owner that only loops over its inbox does not need
+    /// this. Does not keep the registry alive.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe: an end is not missed if the future is dropped and the method called again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{EndReason, Registry, mailbox};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let registry = Registry::<String>::builder().build()?;
+    /// let (to_server, mut inbox) = mailbox(16);
+    /// let lease = registry.register_server("tools", to_server, ())?;
+    ///
+    /// let (reason, message) = tokio::join!(lease.ended(), async {
+    ///     registry.unregister_server("tools");
+    ///     inbox.recv().await
+    /// });
+    /// assert_eq!(reason, EndReason::Unregistered);
+    /// assert!(message.is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn ended(&self) -> EndReason {
+        let Some(owner) = self.owner.as_ref().and_then(Weak::upgrade) else {
+            return EndReason::RegistryDropped;
+        };
+        let waiter = owner.lease_end_waiter(self.hash, self.incarnation);
+        drop(owner);
+        waiter.ended(|| self.is_current()).await;
+        self.end_reason().unwrap_or(EndReason::RegistryDropped)
     }
 
     pub(crate) fn new(owner: Weak<dyn LeaseOwner<I>>, hash: u64, id: I, incarnation: Incarnation) -> Self {
@@ -178,7 +245,7 @@ impl<I> Drop for Lease<I> {
     }
 }
 
-impl<I> Ownership for Lease<I> {
+impl<I: Send + Sync> Ownership for Lease<I> {
     type Id = I;
 
     fn id(&self) -> &I {
@@ -191,6 +258,14 @@ impl<I> Ownership for Lease<I> {
 
     fn is_current(&self) -> bool {
         self.is_current()
+    }
+
+    fn end_reason(&self) -> Option<EndReason> {
+        self.end_reason()
+    }
+
+    fn ended(&self) -> impl Future<Output = EndReason> + Send {
+        self.ended()
     }
 
     fn release(self) -> bool {
@@ -215,4 +290,13 @@ pub(crate) trait LeaseOwner<I>: Send + Sync {
 
     /// Returns whether a registration has not ended.
     fn lease_is_current(&self, hash: u64, id: &I, incarnation: Incarnation) -> bool;
+
+    /// Records that a registration has no lease any more.
+    fn detach_lease(&self, hash: u64, id: &I, incarnation: Incarnation);
+
+    /// Returns why a registration has ended, or `None` if it has not ended.
+    fn lease_end_reason(&self, hash: u64, id: &I, incarnation: Incarnation) -> Option<EndReason>;
+
+    /// Starts waiting for the end of a registration.
+    fn lease_end_waiter(&self, hash: u64, incarnation: Incarnation) -> EndWaiter;
 }

@@ -4,8 +4,8 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use registry_core::{
-    AsId, Backend, BindError, Event, Incarnation, InvalidId, MailboxFamily, Metadata, NotInserted, Probe,
-    RegisterError, RegisterErrorKind, ServerId, TransportId, reentrancy,
+    AsId, Backend, BindError, EndReason, Event, Incarnation, InvalidId, Mailbox, MailboxFamily, Metadata, NotInserted,
+    Probe, RegisterError, RegisterErrorKind, ServerId, TransportId, reentrancy,
 };
 
 use crate::binding::slot::BindingSlot;
@@ -155,7 +155,7 @@ where
         id: N,
         candidate: Candidate<MailboxOf<I, TypesOf<M, B, X, P>>>,
         binding: impl Fn(&I) -> Result<Option<JoinGuard>, RegisterErrorKind>,
-    ) -> Result<Lease<I>, RegisterError<MailboxOf<I, TypesOf<M, B, X, P>>>>
+    ) -> Registered<I, TypesOf<M, B, X, P>>
     where
         I: Endpoint,
         N: TryInto<I>,
@@ -221,6 +221,9 @@ where
     }
 }
 
+/// The outcome of a registration.
+type Registered<I, T> = Result<Lease<I>, RegisterError<MailboxOf<I, T>>>;
+
 /// The mailbox and the metadata of a registration that has not been admitted.
 struct Candidate<Mb> {
     mailbox: Mb,
@@ -257,10 +260,17 @@ impl<T: Types> Inner<T> {
                     guard.join(incarnation)?;
                 }
                 records.iter_mut().for_each(|record| record.incarnation = incarnation);
+                if let [first, copies @ ..] = records {
+                    first.mailbox.registration_started();
+                    copies.iter_mut().for_each(|copy| copy.mailbox.make_weak());
+                }
                 Ok::<_, BindError>(())
             };
             match table.insert_new_with(self.instruments(), began, location, id.clone(), (record, slot), complete) {
-                Ok(()) => return Ok(incarnation),
+                Ok(()) => {
+                    self.notify_arrival(location, id);
+                    return Ok(incarnation);
+                }
                 Err(NotInserted::Declined(returned, _, error)) => return Err((returned, error.into())),
                 Err(NotInserted::Occupied(returned, unused)) => (record, slot) = (returned, unused),
             }
@@ -270,7 +280,7 @@ impl<T: Types> Inner<T> {
                     return Err((record, RegisterErrorKind::Taken { by }));
                 }
                 Some((dead, true)) => {
-                    self.unregister::<I>(location, id.as_ref(), Some(dead));
+                    self.unregister::<I>(location, id.as_ref(), Some(dead), EndReason::MailboxClosed);
                 }
                 // The registration ended before it could be read: the id may be free now.
                 None => {}

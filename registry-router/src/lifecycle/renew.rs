@@ -3,7 +3,8 @@
 use std::ptr;
 
 use registry_core::{
-    Backend, Event, MailboxFamily, Metadata, Probe, RegisterError, RegisterErrorKind, ServerId, TransportId, reentrancy,
+    Backend, EndReason, Event, MailboxFamily, Metadata, Probe, RegisterError, RegisterErrorKind, ServerId, TransportId,
+    reentrancy,
 };
 
 use crate::binding::slot::BindingSlot;
@@ -126,7 +127,8 @@ impl<T: Types> Inner<T> {
             return Err(RegisterError::new(kind, mailbox, metadata));
         }
         // The place is neither released nor reserved anew. From here on it is accounted to the new metadata.
-        if self.remove::<I>(location, lease.id().as_ref(), Some(lease.incarnation())).is_none() {
+        let (id, incarnation) = (lease.id().as_ref(), lease.incarnation());
+        if self.remove::<I>(location, id, Some(incarnation), EndReason::Released).is_none() {
             self.probe.event(location.shard, Event::Rejected);
             return Err(RegisterError::new(RegisterErrorKind::LeaseExpired, mailbox, metadata));
         }

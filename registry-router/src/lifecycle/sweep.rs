@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use registry_core::{Backend, Event, MailboxFamily, Operation, Probe, ServerId, TransportId, reentrancy};
+use registry_core::{Backend, EndReason, Event, MailboxFamily, Operation, Probe, ServerId, TransportId, reentrancy};
 use tokio::time::MissedTickBehavior;
 
 use crate::endpoint::{Endpoint, is_dead};
@@ -183,7 +183,12 @@ impl<T: Types> Inner<T> {
         let mut ended = 0;
         for (id, incarnation) in dead {
             // A sender may have removed it meanwhile.
-            if self.unregister::<I>(self.location(id.as_ref()), id.as_ref(), Some(incarnation)) {
+            if self.unregister::<I>(
+                self.location(id.as_ref()),
+                id.as_ref(),
+                Some(incarnation),
+                EndReason::MailboxClosed,
+            ) {
                 self.probe.event(shard, Event::Swept);
                 self.probe.record_latency(shard, Operation::CleanUp, before, now);
                 ended += 1;

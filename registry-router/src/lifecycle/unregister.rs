@@ -1,8 +1,11 @@
 //! The end of a registration, whatever its cause.
 
-use registry_core::{AsId, Backend, Event, Incarnation, MailboxFamily, Metadata, Probe, ServerId, TransportId};
+use registry_core::{
+    AsId, Backend, EndReason, Event, Incarnation, Mailbox, MailboxFamily, Metadata, Probe, ServerId, TransportId,
+};
 
-use crate::endpoint::Endpoint;
+use crate::binding::slot::Lease;
+use crate::endpoint::{Endpoint, MailboxOf};
 use crate::registry::{Inner, Registry};
 use crate::storage::table::Location;
 use crate::types::Types;
@@ -38,7 +41,7 @@ where
     /// ```
     pub fn unregister_server(&self, id: impl AsId<ServerId>) -> bool {
         let id = id.as_id();
-        self.inner.unregister_or_defer::<ServerId>(self.inner.location(id), id, None)
+        self.inner.unregister_or_defer::<ServerId>(self.inner.location(id), id, None, EndReason::Unregistered)
     }
 
     /// Ends the registration of a transport, regardless of its lease, and returns whether there was one.
@@ -64,7 +67,7 @@ where
     /// ```
     pub fn unregister_transport(&self, id: impl AsId<TransportId>) -> bool {
         let id = id.as_id();
-        self.inner.unregister_or_defer::<TransportId>(self.inner.location(id), id, None)
+        self.inner.unregister_or_defer::<TransportId>(self.inner.location(id), id, None, EndReason::Unregistered)
     }
 }
 
@@ -77,9 +80,10 @@ impl<T: Types> Inner<T> {
         location: Location,
         id: &[u8],
         incarnation: Option<Incarnation>,
+        reason: EndReason,
     ) -> bool {
-        let deferred = self.defer_if_panicking::<I>(location, id, incarnation);
-        let ended = deferred.unwrap_or_else(|| self.unregister::<I>(location, id, incarnation));
+        let deferred = self.defer_if_panicking::<I>(location, id, incarnation, reason);
+        let ended = deferred.unwrap_or_else(|| self.unregister::<I>(location, id, incarnation, reason));
         self.run_deferred();
         ended
     }
@@ -90,8 +94,9 @@ impl<T: Types> Inner<T> {
         location: Location,
         id: &[u8],
         incarnation: Option<Incarnation>,
+        reason: EndReason,
     ) -> bool {
-        let metadata = self.remove::<I>(location, id, incarnation);
+        let metadata = self.remove::<I>(location, id, incarnation, reason);
         if let Some(metadata) = &metadata {
             self.admission.release(I::KIND, metadata);
         }
@@ -101,29 +106,45 @@ impl<T: Types> Inner<T> {
     /// Ends a registration without releasing its place in admission, and returns its metadata if this call ended it. The
     /// caller must release the place, with that metadata, or give it to a following registration.
     ///
-    /// The bindings end during the removal, so that the id is never free while they still hold. The probe and the
-    /// waiting senders are notified after the id is free.
+    /// The bindings end during the removal, so that the id is never free while they still hold. The probe, the
+    /// waiters and the inbox are notified after the id is free.
     pub(crate) fn remove<I: Endpoint>(
         &self,
         location: Location,
         id: &[u8],
         incarnation: Option<Incarnation>,
+        reason: EndReason,
     ) -> Option<Metadata> {
         let mut ended = None;
+        let mut is_first = false;
         // There may be very many members, so they are dropped after the shard is unlocked.
-        let mut detached = Vec::new();
+        let mut members = None;
         let removed = I::table(self).remove_if(self.instruments(), location, id, |_, record, slot| {
             if incarnation.is_some_and(|incarnation| incarnation != record.incarnation) {
                 return false;
             }
-            detached.extend(I::end_bindings(slot, record.incarnation));
-            ended = Some((record.incarnation, record.metadata.clone()));
+            let closed = I::end_bindings(slot, record.incarnation, |lease| {
+                is_first = true;
+                if lease == Lease::Held && reason != EndReason::Released {
+                    self.ends.record(location.shard, record.incarnation, reason);
+                }
+            });
+            if closed.is_some() {
+                members = closed;
+            }
+            ended = Some((record.incarnation, record.metadata.clone(), record.mailbox.token()));
             true
         });
-        detached.into_iter().for_each(|members| self.deferred.free(members));
-        let (incarnation, metadata) = ended.filter(|_| removed)?;
+        if let Some(members) = members {
+            self.deferred.free(members);
+        }
+        let (incarnation, metadata, mailbox) = ended.filter(|_| removed)?;
+        if reason == EndReason::Released && !is_first {
+            self.ends.forget(location.shard, incarnation);
+        }
         self.probe.event(location.shard, Event::Removed);
-        self.waiters.tell(location.shard, incarnation);
+        self.ends.notify(location.shard, incarnation);
+        MailboxOf::<I, T>::registration_ended(mailbox);
         Some(metadata)
     }
 }

@@ -10,7 +10,7 @@ use std::hint::black_box;
 use registry_core::{Mailbox, MailboxFamily, TrySendError};
 
 use self::inbox::Receiver;
-use super::closed_flag::ClosedFlag;
+use super::slot::{self, SenderSlot};
 use super::{CapacityError, is_large};
 
 pub use self::inbox::FlumeInbox;
@@ -71,14 +71,13 @@ pub fn flume_mailbox<T: 'static>(capacity: usize) -> (FlumeMailbox<T>, FlumeInbo
 /// ```
 pub fn try_flume_mailbox<T: 'static>(capacity: usize) -> Result<(FlumeMailbox<T>, FlumeInbox<T>), CapacityError> {
     CapacityError::check(capacity)?;
-    let sender_flag = ClosedFlag::new();
-    let inbox_flag = sender_flag.clone();
+    let (sender_slot, inbox_slot) = slot::allocate();
     Ok(if const { is_large::<T>() } {
         let (sender, receiver) = flume::bounded(capacity);
-        (FlumeMailbox(Channel::Boxed(sender_flag, sender)), FlumeInbox::new(Receiver::boxed(receiver), inbox_flag))
+        (FlumeMailbox(Channel::Boxed(sender_slot, sender)), FlumeInbox::new(Receiver::boxed(receiver), inbox_slot))
     } else {
         let (sender, receiver) = flume::bounded(capacity);
-        (FlumeMailbox(Channel::ByValue(sender_flag, sender)), FlumeInbox::new(Receiver::by_value(receiver), inbox_flag))
+        (FlumeMailbox(Channel::ByValue(sender_slot, sender)), FlumeInbox::new(Receiver::by_value(receiver), inbox_slot))
     })
 }
 
@@ -87,10 +86,10 @@ pub fn try_flume_mailbox<T: 'static>(capacity: usize) -> Result<(FlumeMailbox<T>
 /// Items of more than 1,024 bytes are boxed in the queue.
 pub struct FlumeMailbox<T>(Channel<T>);
 
-/// A channel of items or of boxes. Each variant contains the closed flag, so that the whole takes 16 bytes.
+/// A channel of items or of boxes. Each variant contains the slot, so that the whole takes 16 bytes.
 enum Channel<T> {
-    ByValue(ClosedFlag, flume::Sender<T>),
-    Boxed(ClosedFlag, flume::Sender<Box<T>>),
+    ByValue(SenderSlot, flume::Sender<T>),
+    Boxed(SenderSlot, flume::Sender<Box<T>>),
 }
 
 /// Evaluates the same expression for either sender.
@@ -109,24 +108,30 @@ pub struct Flume;
 
 impl<T> FlumeMailbox<T> {
     #[inline]
-    fn closed_flag(&self) -> &ClosedFlag {
+    fn slot(&self) -> &SenderSlot {
         match &self.0 {
-            Channel::ByValue(closed_flag, _) | Channel::Boxed(closed_flag, _) => closed_flag,
+            Channel::ByValue(slot, _) | Channel::Boxed(slot, _) => slot,
+        }
+    }
+
+    fn slot_mut(&mut self) -> &mut SenderSlot {
+        match &mut self.0 {
+            Channel::ByValue(slot, _) | Channel::Boxed(slot, _) => slot,
         }
     }
 
     /// Returns whether the inbox has set the closed flag. Without a slot for the flag, the queue detects a dropped inbox.
     #[inline]
     fn is_flagged_closed(&self) -> bool {
-        self.closed_flag().is_set() == Some(true)
+        self.slot().is_closed() == Some(true)
     }
 }
 
 impl<T> Clone for FlumeMailbox<T> {
     fn clone(&self) -> Self {
         Self(match &self.0 {
-            Channel::ByValue(closed_flag, sender) => Channel::ByValue(closed_flag.clone(), sender.clone()),
-            Channel::Boxed(closed_flag, sender) => Channel::Boxed(closed_flag.clone(), sender.clone()),
+            Channel::ByValue(slot, sender) => Channel::ByValue(slot.clone(), sender.clone()),
+            Channel::Boxed(slot, sender) => Channel::Boxed(slot.clone(), sender.clone()),
         })
     }
 }
@@ -157,12 +162,28 @@ impl<T: Send + 'static> Mailbox<T> for FlumeMailbox<T> {
 
     #[inline]
     fn is_closed(&self) -> bool {
-        self.closed_flag().is_set().unwrap_or_else(|| with_sender!(self, sender => sender.is_disconnected()))
+        self.slot().is_closed().unwrap_or_else(|| with_sender!(self, sender => sender.is_disconnected()))
     }
 
     #[inline]
     fn prefetch(&self) {
         with_sender!(self, sender => black_box(sender.is_disconnected()));
+    }
+
+    fn make_weak(&mut self) {
+        self.slot_mut().make_weak();
+    }
+
+    fn registration_started(&mut self) {
+        self.slot_mut().registration_started();
+    }
+
+    fn token(&self) -> u64 {
+        self.slot().token()
+    }
+
+    fn registration_ended(token: u64) {
+        slot::registration_ended(token);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The receiving end of the default mailbox: a tokio receiver that also sets the closed flag which lookups read.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::hint;
 #[cfg(feature = "stream")]
 use std::pin::Pin;
@@ -9,7 +10,8 @@ use std::task::{Context, Poll, Waker};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
 
-use super::closed_flag::ClosedFlag;
+use super::block_on;
+use super::slot::InboxSlot;
 
 /// The receiving end of a [`TokioMailbox`](crate::TokioMailbox), created by [`mailbox`](crate::mailbox()).
 ///
@@ -21,13 +23,29 @@ use super::closed_flag::ClosedFlag;
 /// mailbox. Dropping the inbox drops the items in it.
 pub struct Inbox<T> {
     receiver: Receiver<T>,
-    closed_flag: ClosedFlag,
+    slot: InboxSlot,
 }
 
 /// A receiver of items or of boxes, matching the [sending end](crate::TokioMailbox).
 pub(super) enum Receiver<T> {
     ByValue(mpsc::Receiver<T>),
     Boxed(mpsc::Receiver<Box<T>>),
+}
+
+impl<T> Receiver<T> {
+    fn try_recv(&mut self) -> Result<T, TryRecvError> {
+        match self {
+            Self::ByValue(receiver) => receiver.try_recv(),
+            Self::Boxed(receiver) => Ok(*receiver.try_recv()?),
+        }
+    }
+
+    fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
+        match self {
+            Self::ByValue(receiver) => receiver.poll_recv(context),
+            Self::Boxed(receiver) => receiver.poll_recv(context).map(|item| item.map(|item| *item)),
+        }
+    }
 }
 
 /// Evaluates the same expression for either receiver.
@@ -47,11 +65,11 @@ macro_rules! with_receiver {
 }
 
 impl<T> Inbox<T> {
-    pub(super) fn new(receiver: Receiver<T>, closed_flag: ClosedFlag) -> Self {
-        Self { receiver, closed_flag }
+    pub(super) fn new(receiver: Receiver<T>, slot: InboxSlot) -> Self {
+        Self { receiver, slot }
     }
 
-    /// Receives the next item; `None` when the inbox is empty and has been closed, or all sending ends are gone.
+    /// Receives the next item; `None` when the inbox is empty and [has ended](Self::is_closed).
     ///
     /// # Cancel safety
     ///
@@ -72,12 +90,12 @@ impl<T> Inbox<T> {
     /// # }
     /// ```
     pub async fn recv(&mut self) -> Option<T> {
-        std::future::poll_fn(|context| self.poll_recv(context)).await
+        poll_fn(|context| self.poll_recv(context)).await
     }
 
     /// Waits for an item, then appends it and the items behind it to `buffer`, at most `limit` in all. Returns their number.
     ///
-    /// Returns 0 only when the inbox is empty and has been closed, or all sending ends are gone, or when `limit` is 0.
+    /// Returns 0 only when the inbox is empty and [has ended](Self::is_closed), or when `limit` is 0.
     ///
     /// # Cancel safety
     ///
@@ -100,15 +118,18 @@ impl<T> Inbox<T> {
     /// # }
     /// ```
     pub async fn recv_many(&mut self, buffer: &mut Vec<T>, limit: usize) -> usize {
-        match &mut self.receiver {
-            Receiver::ByValue(receiver) => receiver.recv_many(buffer, limit).await,
-            Receiver::Boxed(receiver) => {
-                let mut boxes = Vec::new();
-                let received = receiver.recv_many(&mut boxes, limit).await;
-                buffer.extend(boxes.into_iter().map(|item| *item));
-                received
-            }
-        }
+        poll_fn(|context| {
+            self.poll_unless_unheld(context, |receiver, context| match receiver {
+                Receiver::ByValue(receiver) => receiver.poll_recv_many(context, buffer, limit),
+                Receiver::Boxed(receiver) => {
+                    let mut boxes = Vec::new();
+                    let received = receiver.poll_recv_many(context, &mut boxes, limit);
+                    buffer.extend(boxes.into_iter().map(|item| *item));
+                    received
+                }
+            })
+        })
+        .await
     }
 
     /// Receives the next item if there is one now.
@@ -128,13 +149,16 @@ impl<T> Inbox<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
-        match &mut self.receiver {
-            Receiver::ByValue(receiver) => receiver.try_recv(),
-            Receiver::Boxed(receiver) => Ok(*receiver.try_recv()?),
+        match self.receiver.try_recv() {
+            Err(TryRecvError::Empty) if self.slot.is_unheld() => {
+                self.close();
+                self.receiver.try_recv()
+            }
+            received => received,
         }
     }
 
-    /// Receives the next item, blocking the thread; `None` when the inbox is empty and has been closed, or all sending ends are gone.
+    /// Receives the next item, blocking the thread; `None` when the inbox is empty and [has ended](Self::is_closed).
     ///
     /// # Panics
     ///
@@ -152,10 +176,8 @@ impl<T> Inbox<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn blocking_recv(&mut self) -> Option<T> {
-        match &mut self.receiver {
-            Receiver::ByValue(receiver) => receiver.blocking_recv(),
-            Receiver::Boxed(receiver) => Some(*receiver.blocking_recv()?),
-        }
+        block_on::assert_not_async();
+        block_on::poll(|context| self.poll_recv(context))
     }
 
     /// Polls for the next item; the basis of [`recv`](Self::recv).
@@ -176,14 +198,22 @@ impl<T> Inbox<T> {
     /// # }
     /// ```
     pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
-        match &mut self.receiver {
-            Receiver::ByValue(receiver) => receiver.poll_recv(context),
-            Receiver::Boxed(receiver) => match receiver.poll_recv(context) {
-                Poll::Ready(Some(item)) => Poll::Ready(Some(*item)),
-                Poll::Ready(None) => Poll::Ready(None),
-                Poll::Pending => Poll::Pending,
-            },
+        self.poll_unless_unheld(context, Receiver::poll_recv)
+    }
+
+    /// Polls the channel, and closes it if nothing holds it open.
+    fn poll_unless_unheld<R>(
+        &mut self,
+        context: &mut Context<'_>,
+        mut poll: impl FnMut(&mut Receiver<T>, &mut Context<'_>) -> Poll<R>,
+    ) -> Poll<R> {
+        let polled = poll(&mut self.receiver, context);
+        if polled.is_ready() || !self.slot.poll_unheld(context.waker()) {
+            return polled;
         }
+        // Items that were accepted before this are received; then the channel ends.
+        self.close();
+        poll(&mut self.receiver, context)
     }
 
     /// Closes the mailbox: no more items are accepted; those that are in the inbox can still be received.
@@ -208,10 +238,11 @@ impl<T> Inbox<T> {
     pub fn close(&mut self) {
         // The channel first, for the reason given in `drop`.
         with_receiver!(mut self, receiver => receiver.close());
-        self.closed_flag.set();
+        self.slot.close();
     }
 
-    /// Returns whether the inbox has been closed, or all sending ends are gone.
+    /// Returns whether the inbox has been closed, or all sending ends are gone and all registrations of the mailbox have
+    /// ended.
     ///
     /// # Examples
     ///
@@ -224,7 +255,7 @@ impl<T> Inbox<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn is_closed(&self) -> bool {
-        with_receiver!(self, receiver => receiver.is_closed())
+        self.slot.is_unheld() || with_receiver!(self, receiver => receiver.is_closed())
     }
 
     /// Returns the number of items in the inbox.
@@ -288,7 +319,7 @@ impl<T> Inbox<T> {
         with_receiver!(self, receiver => receiver.max_capacity())
     }
 
-    /// Returns the number of sending ends, those in registries included.
+    /// Returns the number of sending ends and registrations that keep the inbox open.
     ///
     /// # Examples
     ///
@@ -302,7 +333,7 @@ impl<T> Inbox<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn sender_strong_count(&self) -> usize {
-        with_receiver!(self, receiver => receiver.sender_strong_count())
+        self.slot.strong_count().unwrap_or_else(|| with_receiver!(self, receiver => receiver.sender_strong_count()))
     }
 }
 

@@ -6,20 +6,19 @@ use std::hint::black_box;
 use registry_core::{Closed, Mailbox, MailboxFamily, Permit, ReserveMailbox, TrySendError};
 use tokio::sync::mpsc;
 
-use super::closed_flag::ClosedFlag;
 use super::inbox::{Inbox, Receiver};
 use super::is_large;
+use super::slot::{self, SenderSlot};
 
 /// Creates the two ends of a channel. `capacity` must be valid.
 pub(super) fn pair<T>(capacity: usize) -> (TokioMailbox<T>, Inbox<T>) {
-    let sender_flag = ClosedFlag::new();
-    let inbox_flag = sender_flag.clone();
+    let (sender_slot, inbox_slot) = slot::allocate();
     if const { is_large::<T>() } {
         let (sender, receiver) = mpsc::channel(capacity);
-        (TokioMailbox(Channel::Boxed(sender_flag, sender)), Inbox::new(Receiver::Boxed(receiver), inbox_flag))
+        (TokioMailbox(Channel::Boxed(sender_slot, sender)), Inbox::new(Receiver::Boxed(receiver), inbox_slot))
     } else {
         let (sender, receiver) = mpsc::channel(capacity);
-        (TokioMailbox(Channel::ByValue(sender_flag, sender)), Inbox::new(Receiver::ByValue(receiver), inbox_flag))
+        (TokioMailbox(Channel::ByValue(sender_slot, sender)), Inbox::new(Receiver::ByValue(receiver), inbox_slot))
     }
 }
 
@@ -31,10 +30,10 @@ pub(super) fn pair<T>(capacity: usize) -> (TokioMailbox<T>, Inbox<T>) {
 /// channel whether its receiver is gone, which costs a cache miss.
 pub struct TokioMailbox<T>(Channel<T>);
 
-/// A channel of items or of boxes. Each variant contains the closed flag, so that the whole takes 16 bytes.
+/// A channel of items or of boxes. Each variant contains the slot, so that the whole takes 16 bytes.
 enum Channel<T> {
-    ByValue(ClosedFlag, mpsc::Sender<T>),
-    Boxed(ClosedFlag, mpsc::Sender<Box<T>>),
+    ByValue(SenderSlot, mpsc::Sender<T>),
+    Boxed(SenderSlot, mpsc::Sender<Box<T>>),
 }
 
 /// Evaluates the same expression for either sender.
@@ -85,24 +84,30 @@ impl<T> TokioMailbox<T> {
     }
 
     #[inline]
-    fn closed_flag(&self) -> &ClosedFlag {
+    fn slot(&self) -> &SenderSlot {
         match &self.0 {
-            Channel::ByValue(closed_flag, _) | Channel::Boxed(closed_flag, _) => closed_flag,
+            Channel::ByValue(slot, _) | Channel::Boxed(slot, _) => slot,
+        }
+    }
+
+    fn slot_mut(&mut self) -> &mut SenderSlot {
+        match &mut self.0 {
+            Channel::ByValue(slot, _) | Channel::Boxed(slot, _) => slot,
         }
     }
 }
 
 impl<T> From<mpsc::Sender<T>> for TokioMailbox<T> {
     fn from(sender: mpsc::Sender<T>) -> Self {
-        Self(Channel::ByValue(ClosedFlag::untracked(), sender))
+        Self(Channel::ByValue(SenderSlot::untracked(), sender))
     }
 }
 
 impl<T> Clone for TokioMailbox<T> {
     fn clone(&self) -> Self {
         Self(match &self.0 {
-            Channel::ByValue(closed_flag, sender) => Channel::ByValue(closed_flag.clone(), sender.clone()),
-            Channel::Boxed(closed_flag, sender) => Channel::Boxed(closed_flag.clone(), sender.clone()),
+            Channel::ByValue(slot, sender) => Channel::ByValue(slot.clone(), sender.clone()),
+            Channel::Boxed(slot, sender) => Channel::Boxed(slot.clone(), sender.clone()),
         })
     }
 }
@@ -135,12 +140,28 @@ impl<T: Send + 'static> Mailbox<T> for TokioMailbox<T> {
 
     #[inline]
     fn is_closed(&self) -> bool {
-        self.closed_flag().is_set().unwrap_or_else(|| with_sender!(self, sender => sender.is_closed()))
+        self.slot().is_closed().unwrap_or_else(|| with_sender!(self, sender => sender.is_closed()))
     }
 
     #[inline]
     fn prefetch(&self) {
         with_sender!(self, sender => black_box(sender.is_closed()));
+    }
+
+    fn make_weak(&mut self) {
+        self.slot_mut().make_weak();
+    }
+
+    fn registration_started(&mut self) {
+        self.slot_mut().registration_started();
+    }
+
+    fn token(&self) -> u64 {
+        self.slot().token()
+    }
+
+    fn registration_ended(token: u64) {
+        slot::registration_ended(token);
     }
 }
 

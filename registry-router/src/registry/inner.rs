@@ -4,19 +4,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64 as StdAtomicU64, Ordering};
 
 use crossbeam_utils::CachePadded;
-use registry_core::{Admission, Incarnation, ServerId, TransportId};
+use registry_core::{Admission, Incarnation, Mailbox, ServerId, TransportId};
 
 use crate::binding::counts::BindingCounts;
 use crate::binding::slot::BindingSlot;
 use crate::builder::Settings;
 use crate::clock::Time;
-use crate::endpoint::{Endpoint, RecordOf, TableOf, is_dead};
+use crate::endpoint::{Endpoint, MailboxOf, RecordOf, TableOf, is_dead};
 use crate::lifecycle::admission::SweepThrottle;
 use crate::lifecycle::deferred::Deferred;
+use crate::lifecycle::ends::Ends;
 use crate::lifecycle::rules::Rules;
 use crate::lifecycle::sweep::SweepTimes;
 use crate::observe::health::HealthState;
-use crate::routing::waiters::Waiters;
 use crate::storage::partition::Partition;
 use crate::storage::room::Room;
 use crate::storage::table::{Instruments, Location, Table};
@@ -48,7 +48,7 @@ pub(crate) struct Inner<T: Types> {
     pub(crate) rules: Rules,
     pub(crate) binding_counts: Arc<BindingCounts>,
     pub(crate) health_state: HealthState,
-    pub(crate) waiters: Waiters,
+    pub(crate) ends: Ends,
     pub(crate) deferred: Deferred,
     pub(crate) room: Room,
     #[cfg(feature = "metrics")]
@@ -91,7 +91,7 @@ impl<T: Types> Inner<T> {
                 limits.retry_after,
             )),
             health_state: HealthState::new(settings.shards, settings.monitor.alarm.clone(), settings.health.clone()),
-            waiters: Waiters::new(settings.shards),
+            ends: Ends::new(settings.shards),
             deferred: Deferred::default(),
             room: Room::new(settings.shards, settings.capacity.div_ceil(settings.shards)),
             #[cfg(feature = "metrics")]
@@ -151,7 +151,23 @@ impl<T: Types> Inner<T> {
         I::table(self).read(self.instruments(), I::KIND, location, id, |id, record, slot| Some(read(id, record, slot)))
     }
 
+    /// Tells the mailboxes of one kind that their registrations have ended.
+    fn end_registrations<I: Endpoint>(&self, shard: usize) {
+        let mut mailboxes = Vec::new();
+        I::table(self).for_each_of(shard, |_, record, _| mailboxes.push(record.mailbox.token()));
+        mailboxes.into_iter().for_each(MailboxOf::<I, T>::registration_ended);
+    }
+
     pub(crate) fn next_incarnation(&self) -> Incarnation {
         Incarnation::from_u64(self.incarnations.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
+
+impl<T: Types> Drop for Inner<T> {
+    fn drop(&mut self) {
+        for shard in 0..self.partition.shards() {
+            self.end_registrations::<ServerId>(shard);
+            self.end_registrations::<TransportId>(shard);
+        }
     }
 }

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use registry_core::{AsId, Backend, BoundRouteError, Event, Incarnation, MailboxFamily, Probe, ServerId, TransportId};
+use registry_core::{
+    AsId, Backend, BoundRouteError, Event, Incarnation, Mailbox, MailboxFamily, Probe, ServerId, TransportId,
+};
 
 use crate::binding::group::Group;
 use crate::binding::token::BindingToken;
@@ -317,7 +319,8 @@ impl<T: Types> Inner<T> {
                 (record.incarnation == group.leader()).then(|| record.mailbox.clone())
             });
             // If there is none, the server and with it the binding have ended meanwhile: look the binding up again.
-            if let Some(mailbox) = mailbox.flatten() {
+            if let Some(mut mailbox) = mailbox.flatten() {
+                mailbox.make_weak();
                 let cached = route.cached.insert(CachedRoute { mailbox, server, group, transport: incarnation, token });
                 return self.deliver_cached(cached, carrier);
             }

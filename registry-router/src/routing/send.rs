@@ -151,15 +151,16 @@ impl<T: Types> Inner<T> {
         MailboxOf<I, T>: ReserveMailbox<DeliveryTo<I, T::Message>>,
     {
         let location = self.location(id);
-        let Some(found) = self.registered(location, id, |id: &I, record, _| record.entry(id).to_entry()) else {
+        let Some(mut found) = self.registered(location, id, |id: &I, record, _| record.entry(id).to_entry()) else {
             return Err(SendError::NotFound(delivery));
         };
+        found.mailbox.make_weak();
         let is_current = || I::table(self).holds(location, id, found.incarnation);
         let mut permit = pin!(timeout(limit, found.mailbox.reserve()));
         let permit = match poll_once(permit.as_mut()).await {
             Poll::Ready(permit) => Some(permit),
             Poll::Pending => {
-                let waiter = self.waiters.wait_for(location.shard, found.incarnation);
+                let waiter = self.ends.wait_for(location.shard, found.incarnation);
                 waiter.unless_ended(permit, is_current).await
             }
         };
@@ -180,7 +181,7 @@ impl<T: Types> Inner<T> {
 }
 
 /// Returns the output of a future, or `None` if it does not complete within the limit.
-async fn timeout<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn timeout<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> Option<T> {
     match limit {
         None => Some(future.await),
         Some(limit) => tokio::time::timeout(limit, future).await.ok(),

@@ -4,16 +4,18 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use registry_core::{
-    Backend, Contention, EntryInfo, Event, Incarnation, Key, Kind, NotInserted, Operation, Probe, Select, Shard,
+    Backend, Contention, Entry, EntryInfo, Event, Incarnation, Key, Kind, NotInserted, Operation, Probe, Select, Shard,
 };
 
 use crate::binding::slot::BindingSlot;
 use crate::clock::Time;
+use crate::lifecycle::arrivals::Arrivals;
 use crate::storage::record::Record;
 
 /// All registrations of one kind: servers or transports.
 pub(crate) struct Table<I: Key, Mb: Queue, B: Backend> {
     pub(super) shards: Box<[ShardOf<I, Mb, B>]>,
+    pub(crate) arrivals: Arrivals<Entry<I, Mb>>,
 }
 
 /// The probe that records operations, and the clock that they are timed with.
@@ -48,7 +50,7 @@ impl<Mb: Clone + Send + Sync + 'static> Queue for Mb {}
 impl<I: Key, Mb: Queue, B: Backend> Table<I, Mb, B> {
     pub(crate) fn new(backend: &B, shards: usize, capacity: usize) -> Self {
         let per_shard = capacity.div_ceil(shards);
-        Self { shards: (0..shards).map(|_| backend.shard(per_shard)).collect() }
+        Self { shards: (0..shards).map(|_| backend.shard(per_shard)).collect(), arrivals: Arrivals::new() }
     }
 
     /// Reads an entry. Counted, and timed if the probe asks for it. Counted as a miss if `read` returns `None`.

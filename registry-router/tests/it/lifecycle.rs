@@ -1,7 +1,9 @@
 //! Registering, renewing and removing entries.
 
 mod admission;
+mod arrivals;
 mod closed_mailboxes;
+mod ended;
 mod incarnations;
 mod memory_release;
 mod register;

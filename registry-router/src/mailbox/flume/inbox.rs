@@ -8,7 +8,8 @@ use std::task::{Context, Poll, ready};
 use flume::r#async::RecvFut;
 use tokio::sync::mpsc::error::TryRecvError;
 
-use crate::mailbox::closed_flag::ClosedFlag;
+use crate::mailbox::block_on;
+use crate::mailbox::slot::InboxSlot;
 
 /// The receiving end of a [`FlumeMailbox`](crate::FlumeMailbox), created by [`flume_mailbox`](crate::flume_mailbox).
 ///
@@ -21,7 +22,7 @@ use crate::mailbox::closed_flag::ClosedFlag;
 /// drops the items in it.
 pub struct FlumeInbox<T: 'static> {
     receiver: Receiver<T>,
-    closed_flag: ClosedFlag,
+    slot: InboxSlot,
 }
 
 /// A receiver of items or of boxes, matching the sending end.
@@ -48,11 +49,11 @@ macro_rules! with_receiver {
 }
 
 impl<T: 'static> FlumeInbox<T> {
-    pub(super) fn new(receiver: Receiver<T>, closed_flag: ClosedFlag) -> Self {
-        Self { receiver, closed_flag }
+    pub(super) fn new(receiver: Receiver<T>, slot: InboxSlot) -> Self {
+        Self { receiver, slot }
     }
 
-    /// Receives the next item; `None` when the inbox is empty and all sending ends are gone.
+    /// Receives the next item; `None` when the inbox is empty and [has ended](Self::is_closed).
     ///
     /// # Cancel safety
     ///
@@ -78,7 +79,7 @@ impl<T: 'static> FlumeInbox<T> {
 
     /// Waits for an item, then appends it and the items behind it to `buffer`, at most `limit` in all. Returns their number.
     ///
-    /// Returns 0 only when the inbox is empty and all sending ends are gone, or when `limit` is 0.
+    /// Returns 0 only when the inbox is empty and [has ended](Self::is_closed), or when `limit` is 0.
     ///
     /// # Cancel safety
     ///
@@ -133,13 +134,16 @@ impl<T: 'static> FlumeInbox<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
-        match &mut self.receiver {
-            Receiver::ByValue(receiver) => receiver.try_recv(),
-            Receiver::Boxed(receiver) => Ok(*receiver.try_recv()?),
+        match self.receiver.try_recv() {
+            Err(TryRecvError::Empty) if self.slot.is_unheld() => {
+                self.set_closed_flag();
+                self.receiver.try_recv().map_err(|_| TryRecvError::Disconnected)
+            }
+            received => received,
         }
     }
 
-    /// Receives the next item, blocking the thread; `None` when the inbox is empty and all sending ends are gone.
+    /// Receives the next item, blocking the thread; `None` when the inbox is empty and [has ended](Self::is_closed).
     ///
     /// # Examples
     ///
@@ -153,10 +157,7 @@ impl<T: 'static> FlumeInbox<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn blocking_recv(&mut self) -> Option<T> {
-        match &mut self.receiver {
-            Receiver::ByValue(receiver) => receiver.blocking_recv(),
-            Receiver::Boxed(receiver) => Some(*receiver.blocking_recv()?),
-        }
+        block_on::poll(|context| self.poll_recv(context))
     }
 
     /// Polls for the next item; the basis of [`recv`](Self::recv).
@@ -177,13 +178,16 @@ impl<T: 'static> FlumeInbox<T> {
     /// # }
     /// ```
     pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
-        match &mut self.receiver {
-            Receiver::ByValue(receiver) => receiver.poll_recv(context),
-            Receiver::Boxed(receiver) => receiver.poll_recv(context).map(|item| item.map(|item| *item)),
+        let polled = self.receiver.poll_recv(context);
+        if polled.is_ready() || !self.slot.poll_unheld(context.waker()) {
+            return polled;
         }
+        // Items that were accepted before this are received; then the inbox ends.
+        self.set_closed_flag();
+        Poll::Ready(self.receiver.try_recv().ok())
     }
 
-    /// Returns whether all sending ends are gone.
+    /// Returns whether all sending ends are gone and all registrations of the mailbox have ended.
     ///
     /// # Examples
     ///
@@ -196,7 +200,7 @@ impl<T: 'static> FlumeInbox<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn is_closed(&self) -> bool {
-        with_receiver!(self, receiver => receiver.is_disconnected())
+        self.slot.is_unheld() || with_receiver!(self, receiver => receiver.is_disconnected())
     }
 
     /// Returns the number of items in the inbox.
@@ -260,7 +264,7 @@ impl<T: 'static> FlumeInbox<T> {
         with_receiver!(self, receiver => receiver.capacity()).unwrap_or(usize::MAX)
     }
 
-    /// Returns the number of sending ends, those in registries included.
+    /// Returns the number of sending ends and registrations that keep the inbox open.
     ///
     /// # Examples
     ///
@@ -274,12 +278,12 @@ impl<T: 'static> FlumeInbox<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn sender_strong_count(&self) -> usize {
-        with_receiver!(self, receiver => receiver.sender_count())
+        self.slot.strong_count().unwrap_or_else(|| with_receiver!(self, receiver => receiver.sender_count()))
     }
 
     /// Performs the first of the two steps of dropping an inbox.
     pub(super) fn set_closed_flag(&self) {
-        self.closed_flag.set();
+        self.slot.close();
     }
 }
 
@@ -290,6 +294,20 @@ impl<T: 'static> Receiver<T> {
 
     pub(super) fn boxed(receiver: flume::Receiver<Box<T>>) -> Self {
         Self::Boxed(PollReceiver { receiver, pending: None })
+    }
+
+    fn try_recv(&mut self) -> Result<T, TryRecvError> {
+        match self {
+            Self::ByValue(receiver) => receiver.try_recv(),
+            Self::Boxed(receiver) => Ok(*receiver.try_recv()?),
+        }
+    }
+
+    fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
+        match self {
+            Self::ByValue(receiver) => receiver.poll_recv(context),
+            Self::Boxed(receiver) => receiver.poll_recv(context).map(|item| item.map(|item| *item)),
+        }
     }
 }
 
@@ -304,12 +322,6 @@ impl<T: 'static> PollReceiver<T> {
             Err(flume::TryRecvError::Empty) => Err(TryRecvError::Empty),
             Err(flume::TryRecvError::Disconnected) => Err(TryRecvError::Disconnected),
         }
-    }
-
-    fn blocking_recv(&mut self) -> Option<T> {
-        // While it is registered, the channel would wake its task instead of this thread.
-        self.pending = None;
-        self.receiver.recv().ok()
     }
 
     fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {

@@ -1,6 +1,6 @@
 //! Messages: each is delivered or returned, and none reaches an unbound transport or a removed registration.
 
-use registry_core::{Backend, SendError};
+use registry_core::{Backend, EndReason, SendError};
 use shuttle::{future, thread};
 
 use super::{assert_empty, registry, server, server_id, transport, transport_id};
@@ -137,5 +137,25 @@ pub(super) fn send_to_stalled_against_removal<B: Backend>() {
         scope.spawn(|| assert!(lease.release()));
     });
     assert_eq!(stalled.len(), 1);
+    assert_empty(&registry);
+}
+
+/// An owner waits for the end of its registration, which another thread removes and a third replaces.
+pub(super) fn end_against_await<B: Backend>() {
+    let registry = registry::<B>();
+    let lease = registry.register_server("s", Queue::new(1), ()).expect("the id is free");
+    let incarnation = lease.incarnation();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            // Without a wake-up on removal it waits forever, which the scheduler reports as a deadlock.
+            assert_eq!(future::block_on(lease.ended()), EndReason::Unregistered);
+            let found = registry.with_server("s", |entry| entry.incarnation);
+            assert_ne!(found, Some(incarnation), "the end was reported before the id was free");
+            assert_eq!(lease.end_reason(), Some(EndReason::Unregistered));
+        });
+        scope.spawn(|| assert!(registry.unregister_server("s")));
+        scope.spawn(|| registry.register_server("s", Queue::new(1), ()).ok());
+    });
+    drop(lease);
     assert_empty(&registry);
 }
