@@ -3,6 +3,7 @@
 //!
 //! What is measured, and how, is decided in `registry-bench`.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -69,6 +70,9 @@ pub(crate) struct Bench {
     pub(crate) peers: bool,
     #[command(flatten)]
     pub(crate) delivery: Delivery,
+    /// The directory of programs that are built already. Default: builds them with optimizations.
+    #[arg(skip)]
+    pub(crate) built: Option<PathBuf>,
 }
 
 mod deliver;
@@ -82,13 +86,11 @@ impl Bench {
     /// Builds, measures and reports.
     pub(crate) fn run(&self) -> Result<()> {
         self.delivery.check()?;
-        // Separately, so that neither is built with the features that only the other needs.
         let measuring = if self.peers { PEERS } else { PROGRAM };
-        for program in [PROGRAM, PEERS].iter().take(if self.peers { 2 } else { 1 }) {
-            eprintln!("building {program}");
-            cargo::run(cargo::cargo()?.args(["build", "--release", "--package", program]))?;
-        }
-        let programs = Programs::lie_in(steps::target()?.join("release"));
+        let programs = Programs::lie_in(match &self.built {
+            Some(directory) => directory.clone(),
+            None => self.build()?,
+        });
         if self.list {
             return cargo::run(programs.command(measuring).arg("list"));
         }
@@ -121,6 +123,16 @@ impl Bench {
             report.arg("--background-load").arg(serde_json::to_string::<BackgroundLoad>(&load)?);
         }
         self.deliver(&mut report, &lines)
+    }
+
+    /// Builds what measures and what makes the report, and returns their directory.
+    fn build(&self) -> Result<PathBuf> {
+        // Separately, so that neither is built with the features that only the other needs.
+        for program in [PROGRAM, PEERS].iter().take(if self.peers { 2 } else { 1 }) {
+            eprintln!("building {program}");
+            cargo::run(cargo::cargo()?.args(["build", "--release", "--package", program]))?;
+        }
+        Ok(steps::target()?.join("release"))
     }
 
     /// Runs the program that makes the report, in all the forms that were asked for.

@@ -152,9 +152,7 @@ fn examples() -> Result<()> {
     }
     names.sort();
     ensure!(!names.is_empty(), "no examples in {}", folder.display());
-    // With the features of the whole workspace, as for the tests: little is left to build.
-    cargo::run(cargo()?.args(["build", "--workspace", "--all-features", "--examples", "--bins"]))?;
-    let built = steps::target()?.join("debug");
+    let built = programs()?;
     for name in names {
         cargo::run(&mut command(built.join("examples").join(name))?)?;
     }
@@ -164,13 +162,25 @@ fn examples() -> Result<()> {
     Ok(())
 }
 
+/// Builds all examples and programs, and returns the directory of the programs.
+///
+/// With the profile and the features of the tests, for which nearly all of it has been compiled.
+fn programs() -> Result<PathBuf> {
+    cargo::run(cargo()?.args(["build", "--workspace", "--all-features", "--examples", "--bins"]))?;
+    Ok(steps::target()?.join("debug"))
+}
+
 /// Runs every bench once, and reads back what was written.
+///
+/// Without optimizations: whether a bench works does not depend on them, and its figures are not read.
 fn bench_smoke() -> Result<()> {
-    cargo::run(cargo()?.args(["bench", "--package", "registry-bench", "--profile", "release", "--", "--test"]))?;
+    let built = programs()?;
+    let bench = ["bench", "--workspace", "--all-features", "--profile", "dev", "--bench", "*", "--", "--test"];
+    cargo::run(cargo()?.args(bench))?;
     let smoke = |json| {
         let page = std::env::temp_dir().join(format!("registry-ci-page-{}", std::process::id()));
         let delivery = Delivery { json: Some(json), report: Some(page.clone()), ..Delivery::default() };
-        let outcome = Bench { smoke: true, delivery, ..Bench::default() }.run();
+        let outcome = Bench { smoke: true, delivery, built: Some(built.clone()), ..Bench::default() }.run();
         let written = page.join("index.html").is_file();
         let _ = std::fs::remove_dir_all(&page);
         outcome?;
@@ -187,7 +197,7 @@ fn bench_smoke() -> Result<()> {
     }
     let peers = |json| {
         let delivery = Delivery { json: Some(json), ..Delivery::default() };
-        Bench { smoke: true, peers: true, delivery, ..Bench::default() }.run()
+        Bench { smoke: true, peers: true, delivery, built: Some(built.clone()), ..Bench::default() }.run()
     };
     about_peers(&written(peers)?)
 }
