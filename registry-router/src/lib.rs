@@ -33,6 +33,7 @@
 //! | bind | [`Registry::bind_transport_to_server`], [`Registry::register_transport_bound_to`] |
 //! | send without waiting | [`Registry::route_to_server`], [`Registry::broadcast`], [`BoundRoute::try_send`] |
 //! | wait for room | [`Registry::send_to_server`] |
+//! | wait for a reply | [`Registry::call_server`], [`BoundRoute::call`], [`Request`] |
 //! | process in bulk | [`Registry::find_many_servers`], [`Registry::route_many_to_servers`] |
 //! | remove dead registrations | [`Registry::sweep`], [`Registry::sweep_task`] |
 //! | monitor | [`Registry::shard_stats`], [`Registry::contention_status`], [`Registry::watch_health`] |
@@ -60,6 +61,7 @@
 //! - `stream`: `futures_core::Stream` for [`Inbox`], `FlumeInbox` and [`HealthReceiver`].
 //! - `sink`: `Registry::server_sink` and `transport_sink`, which return a `futures_sink::Sink`.
 //! - `metrics`: `Registry::export_metrics`, the export of all statistics through the crate `metrics`.
+//! - `tower`: `Registry::server_service` and `transport_service`, which return a `tower_service::Service`.
 //! - `tracing`: events for changes, and spans for health checks and sweeps, through the crate `tracing`.
 //! - `serde`: serialization of ids, metadata, statistics and settings.
 
@@ -73,6 +75,7 @@ mod lifecycle;
 mod mailbox;
 mod observe;
 mod registry;
+mod request;
 mod routing;
 mod shared;
 mod storage;
@@ -99,6 +102,11 @@ pub use mailbox::{Flume, FlumeInbox, FlumeMailbox, flume_mailbox, try_flume_mail
 pub use routing::bound::BoundRoute;
 #[cfg(feature = "sink")]
 pub use routing::sink::{ServerSink, TransportSink};
+
+pub use request::{CallError, CallErrorKind, ReplyError, ReplyReceiver, ReplySender, Request};
+#[cfg(feature = "tower")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
+pub use request::{ResponseFuture, ServerService, TransportService};
 
 pub use observe::health::{HealthEvent, HealthReceiver, TryNextError};
 #[cfg(feature = "metrics")]

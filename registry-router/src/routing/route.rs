@@ -196,7 +196,12 @@ impl<T: Types> Inner<T> {
     }
 
     #[inline]
-    fn route<I: Endpoint>(&self, id: &[u8], from: &I::Peer, message: T::Message) -> Result<(), RouteError<T::Message>> {
+    pub(crate) fn route<I: Endpoint>(
+        &self,
+        id: &[u8],
+        from: &I::Peer,
+        message: T::Message,
+    ) -> Result<(), RouteError<T::Message>> {
         if const { is_large::<T::Message>() } {
             match self.deliver::<I, Box<_>>(id, Carrier::load(from.clone(), message)) {
                 Ok(()) => Ok(()),
@@ -236,7 +241,7 @@ impl<T: Types> Inner<T> {
     }
 
     /// Delivers a message in place, counts the outcome, and removes the receiver if it is dead.
-    fn deliver<I: Endpoint, C: Carrier<I::Peer, T::Message>>(
+    pub(crate) fn deliver<I: Endpoint, C: Carrier<I::Peer, T::Message>>(
         &self,
         id: &[u8],
         carrier: C,

@@ -140,7 +140,7 @@ impl<T: Types> Inner<T> {
     /// Finds the receiver, waits for room, delivers if the registration is still current, and removes a dead receiver.
     ///
     /// The delivery is boxed, because a future is moved together with everything that it holds.
-    async fn send<I>(
+    pub(crate) async fn send<I>(
         &self,
         id: &[u8],
         delivery: Box<DeliveryTo<I, T::Message>>,

@@ -19,6 +19,8 @@ mod binding;
 
 mod routing;
 
+mod request;
+
 mod mailbox;
 
 mod observe;
