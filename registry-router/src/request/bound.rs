@@ -4,9 +4,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use registry_core::{AsId, Backend, MailboxFamily, Probe, TransportId};
-use tokio::time::sleep;
 
-use super::call::{reply, sent_by};
+use super::call::{deadline, reply, sent_by};
 use super::error::CallError;
 use super::message::Request;
 use crate::registry::Registry;
@@ -64,6 +63,7 @@ where
     /// # Ok(())
     /// # }
     /// ```
+    #[track_caller]
     pub fn call_bound_server<I, Req, Rep>(
         &self,
         transport: I,
@@ -75,7 +75,7 @@ where
         M: From<Request<Req, Rep>>,
         Rep: Send,
     {
-        let deadline = limit.map(sleep);
+        let deadline = deadline(limit);
         reply(sent_by(request, |message| self.route_to_bound_server(transport, message)), deadline)
     }
 }
@@ -125,6 +125,7 @@ impl<M: Send + 'static, X: MailboxFamily> BoundRoute<M, X> {
     /// # Ok(())
     /// # }
     /// ```
+    #[track_caller]
     pub fn call<B, P, Req, Rep>(
         &mut self,
         registry: &Registry<M, B, X, P>,
@@ -137,7 +138,7 @@ impl<M: Send + 'static, X: MailboxFamily> BoundRoute<M, X> {
         M: From<Request<Req, Rep>>,
         Rep: Send,
     {
-        let deadline = limit.map(sleep);
+        let deadline = deadline(limit);
         reply(sent_by(request, |message| self.try_send(registry, message)), deadline)
     }
 }

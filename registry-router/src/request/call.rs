@@ -4,9 +4,11 @@ use std::future::Future;
 use std::time::Duration;
 
 use registry_core::{
-    AsId, Backend, Delivery, MailboxFamily, Probe, ReserveMailbox, ServerId, ToServer, ToTransport, TransportId,
+    AsId, Backend, Delivery, MailboxFamily, Probe, ReserveMailbox, RouteError, ServerId, ToServer, ToTransport,
+    TransportId,
 };
-use tokio::time::{Sleep, sleep};
+use tokio::sync::oneshot;
+use tokio::time::Sleep;
 
 use super::error::CallError;
 use super::message::Request;
@@ -83,6 +85,7 @@ where
     /// # Ok(())
     /// # }
     /// ```
+    #[track_caller]
     pub fn call_server<I, Req, Rep>(
         &self,
         server: I,
@@ -95,7 +98,7 @@ where
         M: From<Request<Req, Rep>>,
         Rep: Send,
     {
-        let deadline = limit.map(sleep);
+        let deadline = deadline(limit);
         reply(self.inner.send_request::<ServerId, _, _>(server.as_id(), from, request), deadline)
     }
 
@@ -134,6 +137,7 @@ where
     /// # Ok(())
     /// # }
     /// ```
+    #[track_caller]
     pub fn call_transport<I, Req, Rep>(
         &self,
         transport: I,
@@ -146,7 +150,7 @@ where
         M: From<Request<Req, Rep>>,
         Rep: Send,
     {
-        let deadline = limit.map(sleep);
+        let deadline = deadline(limit);
         reply(self.inner.send_request::<TransportId, _, _>(transport.as_id(), from, request), deadline)
     }
 
@@ -218,7 +222,7 @@ where
     {
         let (delivery, receiver) = boxed_delivery::<ServerId, M, _, _>(from, request);
         async move {
-            let deadline = limit.map(sleep);
+            let deadline = deadline(limit);
             match self.inner.send::<ServerId>(server.as_id(), delivery, limit).await {
                 Ok(()) => receiver.until(deadline).await.map_err(CallError::from),
                 Err(error) => Err(message_error(error).into()),
@@ -276,7 +280,7 @@ where
     {
         let (delivery, receiver) = boxed_delivery::<TransportId, M, _, _>(from, request);
         async move {
-            let deadline = limit.map(sleep);
+            let deadline = deadline(limit);
             match self.inner.send::<TransportId>(transport.as_id(), delivery, limit).await {
                 Ok(()) => receiver.until(deadline).await.map_err(CallError::from),
                 Err(error) => Err(message_error(error).into()),
@@ -292,15 +296,49 @@ impl<T: Types> Inner<T> {
         I: Endpoint,
         T::Message: From<Request<Req, Rep>>,
     {
-        if const { is_large::<T::Message>() } {
-            let (delivery, receiver) = boxed_delivery::<I, T::Message, _, _>(from, request);
-            match self.deliver::<I, Box<_>>(id, delivery) {
-                Ok(()) => Ok(receiver),
-                Err(error) => Err(Box::new(message_error(error).into())),
-            }
+        // One call for both, because in a debug build each call has its own copy of the request.
+        let send = if const { is_large::<T::Message>() } {
+            Self::send_boxed::<I, _, _>
         } else {
-            sent_by(request, |message| self.route::<I>(id, from, message))
+            Self::send_by_value::<I, _, _>
+        };
+        send(self, id, from, request)
+    }
+
+    fn send_by_value<I, Req, Rep>(&self, id: &[u8], from: &I::Peer, request: Req) -> Sent<T::Message, Rep>
+    where
+        I: Endpoint,
+        T::Message: From<Request<Req, Rep>>,
+    {
+        sent_by(request, |message| self.route::<I>(id, from, message))
+    }
+
+    fn send_boxed<I, Req, Rep>(&self, id: &[u8], from: &I::Peer, request: Req) -> Sent<T::Message, Rep>
+    where
+        I: Endpoint,
+        T::Message: From<Request<Req, Rep>>,
+    {
+        let (delivery, receiver) = boxed_delivery::<I, T::Message, _, _>(from, request);
+        match self.deliver::<I, Box<_>>(id, delivery) {
+            Ok(()) => Ok(receiver),
+            Err(error) => Err(not_delivered::<I, _>(error)),
         }
+    }
+}
+
+/// Converts the error of a boxed delivery.
+#[cold]
+#[inline(never)]
+fn not_delivered<I: Endpoint, M>(error: RouteError<Box<DeliveryTo<I, M>>>) -> Box<CallError<M>> {
+    Box::new(message_error(error).into())
+}
+
+/// Returns the timer of a time limit that starts now.
+#[track_caller]
+pub(super) fn deadline(limit: Option<Duration>) -> Option<Sleep> {
+    match limit {
+        Some(limit) => Some(tokio::time::sleep(limit)),
+        None => None,
     }
 }
 
@@ -334,6 +372,7 @@ where
     I: Endpoint,
     M: From<Request<Req, Rep>>,
 {
-    let (request, receiver) = Request::new(request);
-    (Box::new(Delivery { from: from.clone(), message: M::from(request) }), receiver)
+    let (slot, receiver) = oneshot::channel();
+    let message = M::from(Request::with_slot(request, slot));
+    (Box::new(Delivery { from: from.clone(), message }), ReplyReceiver::new(receiver))
 }

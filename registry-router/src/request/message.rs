@@ -98,7 +98,11 @@ impl<Req, Rep> Request<Req, Rep> {
     /// ```
     pub fn new(request: Req) -> (Self, ReplyReceiver<Rep>) {
         let (slot, receiver) = oneshot::channel();
-        (Self { request, slot }, ReplyReceiver::new(receiver))
+        (Self::with_slot(request, slot), ReplyReceiver::new(receiver))
+    }
+
+    pub(super) fn with_slot(request: Req, slot: Slot<Rep>) -> Self {
+        Self { request, slot }
     }
 
     /// Reads the request: returns it, and the handle that sends the reply.

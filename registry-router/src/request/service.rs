@@ -10,10 +10,9 @@ use std::time::Duration;
 use registry_core::{
     Backend, Delivery, MailboxFamily, Probe, ReserveMailbox, RouteError, ServerId, ToServer, ToTransport, TransportId,
 };
-use tokio::time::sleep;
 use tower_service::Service;
 
-use super::call::{Sent, reply, sent_by};
+use super::call::{Sent, deadline, reply, sent_by};
 use super::error::CallError;
 use super::message::Request;
 use super::reservation::{Reservation, reserve};
@@ -230,8 +229,9 @@ macro_rules! service {
                 }
             }
 
+            #[track_caller]
             fn call(&mut self, request: Req) -> ResponseFuture<M, Rep> {
-                let deadline = self.limit.map(sleep);
+                let deadline = deadline(self.limit);
                 let sent = match self.reservation.take() {
                     Some(reservation) if reservation.is_reserved() => {
                         send_reserved(reservation, self.from.clone(), request)

@@ -29,7 +29,7 @@ impl Large {
 fn call<B: Backend>(registry: &Registry<Message, B>, content: u8) -> impl Future<Output = Result<u8, u8>> + use<B> {
     let call = registry.call_server("s", &transport("t"), Large::new(content), None);
     assert!(size_of_val(&call) < 1_024, "the future does not contain the message");
-    async move { call.await.map_err(content_of) }
+    async move { first_byte(&call.await) }
 }
 
 #[inline(never)]
@@ -37,12 +37,18 @@ async fn call_when_ready<B: Backend>(registry: &Registry<Message, B>, content: u
     let t = transport("t");
     let call = registry.call_server_when_ready("s", &t, Large::new(content), None);
     assert!(size_of_val(&call) < 4_096, "the future does not contain the message");
-    call.await.map_err(content_of)
+    first_byte(&call.await)
 }
 
-#[inline(never)]
-fn content_of(error: CallError<Message>) -> u8 {
-    error.into_message().unwrap().get_ref().0[0]
+/// Returns the reply, or the first byte of the returned request.
+fn first_byte(outcome: &Result<u8, CallError<Message>>) -> Result<u8, u8> {
+    match outcome {
+        Ok(reply) => Ok(*reply),
+        Err(CallError::NotFound(message) | CallError::Full(message) | CallError::Closed(message)) => {
+            Err(message.get_ref().0[0])
+        }
+        Err(error) => panic!("{error}"),
+    }
 }
 
 #[inline(never)]

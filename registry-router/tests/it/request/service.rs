@@ -70,19 +70,13 @@ fn each_clone_reserves_its_own_room<B: Backend>(shards: usize) {
     assert!(poll_ready(&mut first));
     let mut second = first.clone();
     assert!(!poll_ready(&mut second), "the room is the other service's");
-    let (one, two) = (
-        first.call(1),
-        block_on(async {
-            assert_eq!(read(&mut inbox).0, 1);
-            second.ready().await.unwrap().call(2)
-        }),
-    );
-    assert_eq!(read(&mut inbox).0, 2);
     block_on(async {
-        assert_eq!(
-            (outcome(one).await, outcome(two).await),
-            (Err(CallErrorKind::Unanswered), Err(CallErrorKind::Unanswered))
-        );
+        let one = first.call(1);
+        assert_eq!(read(&mut inbox).0, 1);
+        let two = second.ready().await.unwrap().call(2);
+        assert_eq!(read(&mut inbox).0, 2);
+        assert_eq!(outcome(one).await, Err(CallErrorKind::Unanswered));
+        assert_eq!(outcome(two).await, Err(CallErrorKind::Unanswered));
     });
 }
 
@@ -156,7 +150,7 @@ fn a_closed_mailbox_is_left_by_the_next_poll_ready<B: Backend>(shards: usize) {
     let mut service = service(&registry);
     assert!(poll_ready(&mut service));
     drop(inbox);
-    assert_eq!(block_on(outcome(service.call(1))), Err(CallErrorKind::Closed));
+    assert_eq!(block_on(async { outcome(service.call(1)).await }), Err(CallErrorKind::Closed));
     assert!(!lease.is_current(), "a closed server is removed");
 
     let (lease, inbox) = server(&registry, "s", 1);
@@ -164,14 +158,14 @@ fn a_closed_mailbox_is_left_by_the_next_poll_ready<B: Backend>(shards: usize) {
     drop(inbox);
     assert!(poll_ready(&mut service));
     assert!(!lease.is_current());
-    assert_eq!(block_on(outcome(service.call(1))), Err(CallErrorKind::NotFound));
+    assert_eq!(block_on(async { outcome(service.call(1)).await }), Err(CallErrorKind::NotFound));
 }
 
 fn a_service_of_an_absent_server_is_ready_and_its_calls_fail<B: Backend>(shards: usize) {
     let registry = numbers::<B>(shards);
     let mut service = service(&registry);
     assert!(poll_ready(&mut service));
-    assert_eq!(block_on(outcome(async { service.call(1).await })), Err(CallErrorKind::NotFound));
+    assert_eq!(block_on(async { outcome(service.call(1)).await }), Err(CallErrorKind::NotFound));
     assert!(format!("{service:?}").starts_with("ServerService { server: "));
 }
 
@@ -250,5 +244,5 @@ fn services_and_their_futures_are_send() {
         Registry::builder().build().unwrap();
     let mut service = service(&registry);
     movable(&service);
-    spawnable(service.call(1));
+    spawnable(block_on(async { service.call(1) }));
 }
