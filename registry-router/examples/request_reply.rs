@@ -35,9 +35,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // `from` names the sender; it need not be registered.
     let from = TransportId::new("client")?;
     let limit = Some(Duration::from_secs(10));
-    let square = async |number, limit| {
-        registry.call_server("worker", &from, number, limit).await.map_err(|error| error.kind())
-    };
+    let square =
+        async |number, limit| registry.call_server("worker", &from, number, limit).await.map_err(|error| error.kind());
 
     assert_eq!(square(12, limit).await, Ok(144));
     println!("12 squared is 144");

@@ -99,7 +99,7 @@ where
         Rep: Send,
     {
         let deadline = deadline(limit);
-        reply(self.inner.send_request::<ServerId, _, _>(server.as_id(), from, request), deadline)
+        reply((self.inner.send_request::<ServerId, _, _>())(&self.inner, server.as_id(), from, request), deadline)
     }
 
     /// Sends a request to a transport and returns the future of its reply; it waits for at most `limit`, if one is given.
@@ -151,7 +151,7 @@ where
         Rep: Send,
     {
         let deadline = deadline(limit);
-        reply(self.inner.send_request::<TransportId, _, _>(transport.as_id(), from, request), deadline)
+        reply((self.inner.send_request::<TransportId, _, _>())(&self.inner, transport.as_id(), from, request), deadline)
     }
 
     /// Sends a request to a server when its mailbox has room, and waits for the reply; for at most `limit` in all, if one
@@ -289,20 +289,21 @@ where
     }
 }
 
+/// A function that sends a request with an id of type `I` without waiting.
+type SendRequest<I, T, Req, Rep> =
+    fn(&Inner<T>, &[u8], &<I as Endpoint>::Peer, Req) -> Sent<<T as Types>::Message, Rep>;
+
 impl<T: Types> Inner<T> {
-    /// Sends a request without waiting.
-    pub(super) fn send_request<I, Req, Rep>(&self, id: &[u8], from: &I::Peer, request: Req) -> Sent<T::Message, Rep>
+    /// Returns the function that sends a request without waiting: with the message by value, or in a box if it is large.
+    ///
+    /// The caller calls it, because in a debug build each function in between would have a copy of the request.
+    #[inline]
+    pub(super) fn send_request<I, Req, Rep>(&self) -> SendRequest<I, T, Req, Rep>
     where
         I: Endpoint,
         T::Message: From<Request<Req, Rep>>,
     {
-        // One call for both, because in a debug build each call has its own copy of the request.
-        let send = if const { is_large::<T::Message>() } {
-            Self::send_boxed::<I, _, _>
-        } else {
-            Self::send_by_value::<I, _, _>
-        };
-        send(self, id, from, request)
+        if const { is_large::<T::Message>() } { Self::send_boxed::<I, _, _> } else { Self::send_by_value::<I, _, _> }
     }
 
     fn send_by_value<I, Req, Rep>(&self, id: &[u8], from: &I::Peer, request: Req) -> Sent<T::Message, Rep>
@@ -373,6 +374,6 @@ where
     M: From<Request<Req, Rep>>,
 {
     let (slot, receiver) = oneshot::channel();
-    let message = M::from(Request::with_slot(request, slot));
+    let message = M::from(Request { request, slot });
     (Box::new(Delivery { from: from.clone(), message }), ReplyReceiver::new(receiver))
 }

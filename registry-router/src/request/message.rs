@@ -57,9 +57,9 @@ use super::reply::{ReplyReceiver, ReplySender, Slot};
 /// # }
 /// ```
 pub struct Request<Req, Rep> {
-    request: Req,
+    pub(super) request: Req,
     /// Dropped unused, it tells the caller that the request was not read.
-    slot: Slot<Rep>,
+    pub(super) slot: Slot<Rep>,
 }
 
 impl<Req, Rep> Request<Req, Rep> {
@@ -98,11 +98,7 @@ impl<Req, Rep> Request<Req, Rep> {
     /// ```
     pub fn new(request: Req) -> (Self, ReplyReceiver<Rep>) {
         let (slot, receiver) = oneshot::channel();
-        (Self::with_slot(request, slot), ReplyReceiver::new(receiver))
-    }
-
-    pub(super) fn with_slot(request: Req, slot: Slot<Rep>) -> Self {
-        Self { request, slot }
+        (Self { request, slot }, ReplyReceiver::new(receiver))
     }
 
     /// Reads the request: returns it, and the handle that sends the reply.

@@ -236,7 +236,10 @@ macro_rules! service {
                     Some(reservation) if reservation.is_reserved() => {
                         send_reserved(reservation, self.from.clone(), request)
                     }
-                    _ => self.registry.inner.send_request::<$Id, _, _>(self.$receiver.as_bytes(), &self.from, request),
+                    _ => {
+                        let inner = &self.registry.inner;
+                        (inner.send_request::<$Id, _, _>())(inner, self.$receiver.as_bytes(), &self.from, request)
+                    }
                 };
                 ResponseFuture(Box::pin(reply(sent, deadline)))
             }
