@@ -5,10 +5,12 @@
 //!
 //! A name to look up is anything that gives bytes: `&str`, `&String`, `&ServerId`. It is compared, not validated.
 
+use std::time::Duration;
+
 use crate::broadcast::BroadcastReport;
 use crate::end::EndReason;
 use crate::entry::{Entry, EntryInfo, EntryRef};
-use crate::error::{BindError, RegisterError, RouteError};
+use crate::error::{AwaitError, BindError, RegisterError, RouteError};
 use crate::id::{InvalidId, ServerId, TransportId};
 use crate::incarnation::Incarnation;
 use crate::key::AsId;
@@ -204,6 +206,38 @@ pub trait Ownership {
 
     /// Leaves the registration in place; from now on only its name, or its closed mailbox, ends it.
     fn detach(self);
+}
+
+/// Waits for registrations.
+pub trait Await: Directory {
+    /// Waits until a server is registered under the id, and returns its entry; at once if it is registered. Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// [`AwaitError::InvalidId`] if nothing can be registered under the id, and [`AwaitError::TimedOut`] if there is a
+    /// `limit` and nothing was registered within it.
+    fn await_server<I>(
+        &self,
+        id: I,
+        limit: Option<Duration>,
+    ) -> impl Future<Output = Result<Entry<ServerId, Self::ServerMailbox>, AwaitError>> + Send
+    where
+        I: TryInto<ServerId> + Send,
+        I::Error: Into<InvalidId>;
+
+    /// Waits until a transport is registered under the id, as [`await_server`](Self::await_server) does for a server.
+    ///
+    /// # Errors
+    ///
+    /// As [`await_server`](Self::await_server).
+    fn await_transport<I>(
+        &self,
+        id: I,
+        limit: Option<Duration>,
+    ) -> impl Future<Output = Result<Entry<TransportId, Self::TransportMailbox>, AwaitError>> + Send
+    where
+        I: TryInto<TransportId> + Send,
+        I::Error: Into<InvalidId>;
 }
 
 /// Says how the registry is.

@@ -5,6 +5,7 @@
 
 mod bound_route;
 mod build;
+mod call;
 mod register;
 mod route;
 mod send;
@@ -12,6 +13,7 @@ mod wait;
 
 pub use bound_route::BoundRouteError;
 pub use build::BuildError;
+pub use call::{CallError, CallErrorKind, ReplyError};
 pub use register::{BindError, RegisterError, RegisterErrorKind};
 pub use route::{RouteError, RouteErrorKind};
 pub use send::SendError;

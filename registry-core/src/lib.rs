@@ -39,8 +39,8 @@ pub use contention::{Contention, ContentionKind};
 pub use end::EndReason;
 pub use entry::{Entry, EntryInfo, EntryRef};
 pub use error::{
-    AwaitError, BindError, BoundRouteError, BuildError, RegisterError, RegisterErrorKind, RouteError, RouteErrorKind,
-    SendError,
+    AwaitError, BindError, BoundRouteError, BuildError, CallError, CallErrorKind, RegisterError, RegisterErrorKind,
+    ReplyError, RouteError, RouteErrorKind, SendError,
 };
 pub use health::{Alarm, AlarmMetric, AlarmedShards, HealthChange, HotId, Imbalance};
 pub use id::{InvalidId, MAX_ID_BYTES, ServerId, TransportId};

@@ -103,7 +103,7 @@ pub use routing::bound::BoundRoute;
 #[cfg(feature = "sink")]
 pub use routing::sink::{ServerSink, TransportSink};
 
-pub use request::{CallError, CallErrorKind, ReplyError, ReplyReceiver, ReplySender, Request};
+pub use request::{ReplyReceiver, ReplySender, Request};
 #[cfg(feature = "tower")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
 pub use request::{ResponseFuture, ServerService, TransportService};
@@ -116,12 +116,12 @@ pub use observe::metrics::describe_metrics;
 pub use registry_core::api;
 pub use registry_core::{
     Admission, AdmissionError, AdmissionState, AdmitAll, Alarm, AlarmMetric, AlarmedShards, AsId, AwaitError, Backend,
-    BindError, BoundRouteError, BroadcastReport, BuildError, Closed, Contention, ContentionKind, ContentionStatus,
-    Delivery, DenyReason, EndReason, Entry, EntryInfo, EntryRef, Event, HealthChange, HotId, IdRule, Imbalance,
-    Incarnation, InvalidId, Kind, LatencyStats, Limit, LimitCount, LimitHits, LimitUsage, MAX_ID_BYTES, Mailbox,
-    MailboxFamily, Metadata, Operation, Permit, Probe, RecentWrites, RegisterError, RegisterErrorKind, ReserveMailbox,
-    RouteError, RouteErrorKind, Select, SendError, ServerId, ShardStats, SlowOps, ToServer, ToTransport, TransportId,
-    TrySendError,
+    BindError, BoundRouteError, BroadcastReport, BuildError, CallError, CallErrorKind, Closed, Contention,
+    ContentionKind, ContentionStatus, Delivery, DenyReason, EndReason, Entry, EntryInfo, EntryRef, Event, HealthChange,
+    HotId, IdRule, Imbalance, Incarnation, InvalidId, Kind, LatencyStats, Limit, LimitCount, LimitHits, LimitUsage,
+    MAX_ID_BYTES, Mailbox, MailboxFamily, Metadata, Operation, Permit, Probe, RecentWrites, RegisterError,
+    RegisterErrorKind, ReplyError, ReserveMailbox, RouteError, RouteErrorKind, Select, SendError, ServerId, ShardStats,
+    SlowOps, ToServer, ToTransport, TransportId, TrySendError,
 };
 
 /// The backends: the concurrent maps that a registry can be built on, each behind the feature of its name.

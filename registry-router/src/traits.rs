@@ -1,9 +1,11 @@
 //! Implementations of the traits in [`registry_core::api`] for [`Registry`], each by its inherent method.
 
-use registry_core::api::{Bindings, Directory, Observe, Register, Route};
+use std::time::Duration;
+
+use registry_core::api::{Await, Bindings, Directory, Observe, Register, Route};
 use registry_core::{
-    AsId, Backend, BindError, BroadcastReport, ContentionStatus, EntryInfo, EntryRef, InvalidId, MailboxFamily,
-    Metadata, Probe, RegisterError, RouteError, Select, ServerId, ShardStats, TransportId,
+    AsId, AwaitError, Backend, BindError, BroadcastReport, ContentionStatus, Entry, EntryInfo, EntryRef, InvalidId,
+    MailboxFamily, Metadata, Probe, RegisterError, RouteError, Select, ServerId, ShardStats, TransportId,
 };
 
 use crate::lifecycle::lease::{ServerLease, TransportLease};
@@ -149,6 +151,32 @@ impl<M: Send + 'static, B: Backend, X: MailboxFamily, P: Probe> Register for Reg
 
     fn unregister_transport(&self, id: impl AsId<TransportId>) -> bool {
         self.unregister_transport(id)
+    }
+}
+
+impl<M: Send + 'static, B: Backend, X: MailboxFamily, P: Probe> Await for Registry<M, B, X, P> {
+    async fn await_server<I>(
+        &self,
+        id: I,
+        limit: Option<Duration>,
+    ) -> Result<Entry<ServerId, Self::ServerMailbox>, AwaitError>
+    where
+        I: TryInto<ServerId> + Send,
+        I::Error: Into<InvalidId>,
+    {
+        self.await_server(id, limit).await
+    }
+
+    async fn await_transport<I>(
+        &self,
+        id: I,
+        limit: Option<Duration>,
+    ) -> Result<Entry<TransportId, Self::TransportMailbox>, AwaitError>
+    where
+        I: TryInto<TransportId> + Send,
+        I::Error: Into<InvalidId>,
+    {
+        self.await_transport(id, limit).await
     }
 }
 

@@ -3,10 +3,9 @@
 use std::future::Future;
 use std::time::Duration;
 
-use registry_core::{AsId, Backend, MailboxFamily, Probe, TransportId};
+use registry_core::{AsId, Backend, CallError, MailboxFamily, Probe, TransportId};
 
 use super::call::{deadline, reply, sent_by};
-use super::error::CallError;
 use super::message::Request;
 use crate::registry::Registry;
 use crate::routing::bound::BoundRoute;

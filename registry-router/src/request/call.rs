@@ -4,13 +4,12 @@ use std::future::Future;
 use std::time::Duration;
 
 use registry_core::{
-    AsId, Backend, Delivery, MailboxFamily, Probe, ReserveMailbox, RouteError, ServerId, ToServer, ToTransport,
-    TransportId,
+    AsId, Backend, CallError, Delivery, MailboxFamily, Probe, ReserveMailbox, RouteError, ServerId, ToServer,
+    ToTransport, TransportId,
 };
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
 
-use super::error::CallError;
 use super::message::Request;
 use super::reply::ReplyReceiver;
 use crate::endpoint::{DeliveryTo, Endpoint};

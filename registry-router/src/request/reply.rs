@@ -6,10 +6,9 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use registry_core::ReplyError;
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
-
-use super::error::ReplyError;
 
 /// The sending end of the channel of a reply.
 ///

@@ -130,7 +130,7 @@ impl<T: Types> Inner<T> {
         MailboxOf<I, T>: ReserveMailbox<DeliveryTo<I, T::Message>>,
     {
         let is_current = || I::table(self).holds(location, id, incarnation);
-        let waiter = self.waiters.wait_for(location.shard, incarnation);
+        let waiter = self.ends.wait_for(location.shard, incarnation);
         let permit = pin!(mailbox.reserve());
         if let Some(Ok(permit)) = waiter.unless_ended(permit, is_current).await {
             *handoff.step() = Step::Reserved;

@@ -8,12 +8,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use registry_core::{
-    Backend, Delivery, MailboxFamily, Probe, ReserveMailbox, RouteError, ServerId, ToServer, ToTransport, TransportId,
+    Backend, CallError, Delivery, MailboxFamily, Probe, ReserveMailbox, RouteError, ServerId, ToServer, ToTransport,
+    TransportId,
 };
 use tower_service::Service;
 
 use super::call::{Sent, deadline, reply, sent_by};
-use super::error::CallError;
 use super::message::Request;
 use super::reservation::{Reservation, reserve};
 use crate::registry::{Registry, ServerMailbox, TransportMailbox};

@@ -47,6 +47,7 @@ pub fn protocols<B: Backend>() -> Vec<Protocol> {
         protocol("send against removal", messages::send_against_removal::<B>),
         protocol("send to stalled against removal", messages::send_to_stalled_against_removal::<B>),
         protocol("end against await", messages::end_against_await::<B>),
+        protocol("register against await", messages::register_against_await::<B>),
         protocol("bound route against rebinding", routes::bound_route_against_rebinding::<B>),
         protocol("bound route against server death", routes::bound_route_against_server_death::<B>),
         protocol("route many against deaths", routes::route_many_against_deaths::<B>),

@@ -7,10 +7,10 @@ use std::path::Path;
 
 use registry_router::{
     AdmissionError, AdmissionState, Alarm, AlarmMetric, AlarmRule, AlarmedShards, BroadcastReport, Contention,
-    ContentionKind, ContentionStatus, DenyReason, EntryInfo, HealthChange, HealthEvent, HealthSettings, HotId, HotRule,
-    IdRule, Imbalance, ImbalanceRule, Incarnation, Kind, LabelLimit, LatencyStats, Limit, LimitCount, LimitUsage,
-    Limits, Metadata, MetadataLimit, MonitorSettings, Operation, RateLimit, RecentWrites, ServerId, Settings,
-    ShardStats, SlowOps, SweepReport, TransportId,
+    ContentionKind, ContentionStatus, DenyReason, EndReason, EntryInfo, HealthChange, HealthEvent, HealthSettings,
+    HotId, HotRule, IdRule, Imbalance, ImbalanceRule, Incarnation, Kind, LabelLimit, LatencyStats, Limit, LimitCount,
+    LimitUsage, Limits, Metadata, MetadataLimit, MonitorSettings, Operation, RateLimit, RecentWrites, ServerId,
+    Settings, ShardStats, SlowOps, SweepReport, TransportId,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -73,6 +73,7 @@ fn every_serializable_type_round_trips_in_json_and_postcard() {
         LimitCount,
         LimitUsage,
         DenyReason,
+        EndReason,
         Contention,
         ContentionStatus,
         AlarmedShards,

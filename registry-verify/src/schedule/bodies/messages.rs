@@ -159,3 +159,21 @@ pub(super) fn end_against_await<B: Backend>() {
     drop(lease);
     assert_empty(&registry);
 }
+
+/// A task waits for an id that another thread registers and a third ends: it is woken by some registration.
+pub(super) fn register_against_await<B: Backend>() {
+    let registry = registry::<B>();
+    let (waiting, registering) = (registry.clone(), registry.clone());
+    let task = thread::spawn(move || {
+        // Without a wake-up on registration it waits forever, which the scheduler reports as a deadlock.
+        let entry = future::block_on(waiting.await_server("s", None)).expect("there is no time limit");
+        assert_eq!(waiting.waiter_count(), 0);
+        entry.incarnation
+    });
+    let lease = thread::spawn(move || registering.register_server("s", Queue::new(1), ()).expect("the id is free"));
+    let lease = lease.join().expect("no thread panics");
+    let incarnation = lease.incarnation();
+    drop(lease);
+    assert_eq!(task.join().expect("no thread panics"), incarnation);
+    assert_empty(&registry);
+}

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use registry_core::{BoundRouteError, RouteError, SendError};
+use super::{BoundRouteError, RouteError, SendError};
 
 /// The error returned when a call has no reply.
 ///
@@ -74,7 +74,7 @@ impl<M> CallError<M> {
     /// # Examples
     ///
     /// ```
-    /// # use registry_router::{CallError, CallErrorKind};
+    /// # use registry_core::{CallError, CallErrorKind};
     /// assert_eq!(CallError::Full("message").kind(), CallErrorKind::Full);
     /// ```
     pub fn kind(&self) -> CallErrorKind {
@@ -96,7 +96,7 @@ impl<M> CallError<M> {
     /// # Examples
     ///
     /// ```
-    /// # use registry_router::CallError;
+    /// # use registry_core::CallError;
     /// assert_eq!(CallError::NotFound("message").into_message(), Some("message"));
     /// assert_eq!(CallError::<&str>::TimedOut.into_message(), None);
     /// ```
