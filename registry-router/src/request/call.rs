@@ -334,7 +334,10 @@ fn not_delivered<I: Endpoint, M>(error: RouteError<Box<DeliveryTo<I, M>>>) -> Bo
 }
 
 /// Returns the timer of a time limit that starts now.
+///
+/// Not `Option::map`, which would be where a panic is reported.
 #[track_caller]
+#[expect(clippy::manual_map, reason = "see above")]
 pub(super) fn deadline(limit: Option<Duration>) -> Option<Sleep> {
     match limit {
         Some(limit) => Some(tokio::time::sleep(limit)),

@@ -66,13 +66,13 @@ fn work(model: &Model, mut inbox: Requests, life: u64, held: &mut Vec<ReplySende
         match (served + life) % 5 {
             // Dropped without a reply.
             0 => drop(reply),
-            // Held, until the caller has timed out or the hand is full.
+            // Kept, until the caller has timed out or too many are kept.
             1 => held.push(reply),
             _ => model.replies(number, reply),
         }
     }
     held.truncate(8);
-    if life % 3 == 0 {
+    if life.is_multiple_of(3) {
         // An orderly end: everything accepted is read.
         inbox.close();
         while let Some(delivery) = inbox.blocking_recv() {
@@ -90,7 +90,7 @@ fn call<B: Backend>(
 ) -> impl Future<Output = Result<u64, CallErrorKind>> {
     let limit = Some(Duration::from_millis(20));
     async move {
-        let outcome = if number % 2 == 0 {
+        let outcome = if number.is_multiple_of(2) {
             registry.call_server("s", from, number, limit).await
         } else {
             registry.call_server_when_ready("s", from, number, limit).await

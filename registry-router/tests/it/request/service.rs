@@ -244,5 +244,5 @@ fn services_and_their_futures_are_send() {
         Registry::builder().build().unwrap();
     let mut service = service(&registry);
     movable(&service);
-    spawnable(block_on(async { service.call(1) }));
+    block_on(async { spawnable(service.call(1)) });
 }
