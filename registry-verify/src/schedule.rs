@@ -100,7 +100,6 @@ enum Suppressed {
     /// Only the encoded schedule, which is useless without the program.
     Schedules,
     /// Everything, because the failure is intended.
-    #[cfg_attr(not(seeded), expect(dead_code, reason = "no failure is intended without seeded bugs"))]
     All,
 }
 
