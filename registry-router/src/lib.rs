@@ -30,6 +30,7 @@
 //! | create a registry | [`Registry::builder`], [`Settings`], [`Limits`] |
 //! | register | [`mailbox()`], [`Registry::register_server`], [`Registry::register_transport`] |
 //! | look up | [`Registry::with_server`] in place, [`Registry::find_server`] for a handle, [`Registry::select_servers`] for a list |
+//! | wait for a registration, or for its end | [`Registry::await_server`], [`Lease::ended`] |
 //! | bind | [`Registry::bind_transport_to_server`], [`Registry::register_transport_bound_to`] |
 //! | send without waiting | [`Registry::route_to_server`], [`Registry::broadcast`], [`BoundRoute::try_send`] |
 //! | wait for room | [`Registry::send_to_server`] |

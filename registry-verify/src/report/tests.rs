@@ -81,10 +81,10 @@ fn a_missed_seeded_bug_fails_the_run() {
     report.seeded_bugs.found = 4;
     assert!(document(&[line(&report)]).is_success().unwrap());
     report.seeded_bugs.found = 3;
-    report.seeded_bugs.missed.push("BindJoinsTheDead".to_owned());
+    report.seeded_bugs.missed.push("BindJoinsEndedServer".to_owned());
     let document = document(&[line(&report)]);
     assert!(!document.is_success().unwrap());
-    assert!(document.text().contains("not found: BindJoinsTheDead"), "{}", document.text());
+    assert!(document.text().contains("not found: BindJoinsEndedServer"), "{}", document.text());
 }
 
 #[test]
