@@ -160,6 +160,30 @@ where
         group.members().flatten().filter(bound).map(|(_, id)| id).collect()
     }
 
+    /// Returns the number of transports that are bound to a server, including dead ones. One lookup, whatever the number.
+    ///
+    /// Zero if the server is not found.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use registry_router::{Registry, mailbox};
+    ///
+    /// let registry = Registry::<String>::builder().build()?;
+    /// let (to_server, _inbox) = mailbox(16);
+    /// let (to_transport, _replies) = mailbox(16);
+    /// let _server = registry.register_server("tools", to_server, ())?;
+    /// let _transport = registry.register_transport_bound_to("conn-1", to_transport, (), "tools")?;
+    ///
+    /// assert_eq!(registry.transport_count_of("tools"), 1);
+    /// assert_eq!(registry.transport_count_of("absent"), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn transport_count_of(&self, server: impl AsId<ServerId>) -> usize {
+        let group = self.inner.find(server.as_id(), |_: &ServerId, _, slot| slot.group()).flatten();
+        group.map_or(0, |group| group.len())
+    }
+
     /// Returns the number of bindings, including those of dead registrations. O(shards).
     ///
     /// Exact if no write runs at the same time.

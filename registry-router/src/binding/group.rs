@@ -107,6 +107,11 @@ impl Group {
         std::mem::take(&mut *members)
     }
 
+    /// Returns the number of members, or zero if the group is closed.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
     /// Returns copies of the members in chunks of bounded size. The group's lock is held for one chunk at a time.
     ///
     /// A transport that is a member throughout is in exactly one chunk. One that is added or removed meanwhile is in at

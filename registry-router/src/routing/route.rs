@@ -118,16 +118,63 @@ where
     where
         M: Clone,
     {
+        self.broadcast_if(server, message, |_| true)
+    }
+
+    /// Sends a clone of a message to every transport that is bound to `server` and that `filter` returns `true` for,
+    /// without waiting.
+    ///
+    /// For all others as [`broadcast`](Self::broadcast): those that the filter rejects are not in the report. The filter is
+    /// called once for each transport, with nothing locked, so it may use the registry.
+    ///
+    /// # Cost
+    ///
+    /// O(transports of the server).
+    ///
+    /// # Examples
+    ///
+    /// To all but the sender:
+    ///
+    /// ```
+    /// # use registry_router::{Registry, mailbox};
+    /// let registry: Registry<&str> = Registry::builder().build()?;
+    /// let (to_server, _inbox) = mailbox(16);
+    /// let _room = registry.register_server("room", to_server, ())?;
+    /// let (to_anna, mut anna) = mailbox(16);
+    /// let (to_bert, mut bert) = mailbox(16);
+    /// let _anna = registry.register_transport_bound_to("anna", to_anna, (), "room")?;
+    /// let _bert = registry.register_transport_bound_to("bert", to_bert, (), "room")?;
+    ///
+    /// let report = registry.broadcast_if("room", "hello", |transport| transport != "anna");
+    /// assert_eq!(report.attempted(), 1);
+    /// assert!(anna.try_recv().is_err());
+    /// assert_eq!(bert.try_recv()?.message, "hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn broadcast_if(
+        &self,
+        server: impl AsId<ServerId>,
+        message: M,
+        filter: impl FnMut(&TransportId) -> bool,
+    ) -> BroadcastReport
+    where
+        M: Clone,
+    {
         if const { is_large::<M>() } {
-            self.inner.broadcast::<Box<_>>(server.as_id(), message)
+            self.inner.broadcast::<Box<_>>(server.as_id(), message, filter)
         } else {
-            self.inner.broadcast::<ByValue<_, _>>(server.as_id(), message)
+            self.inner.broadcast::<ByValue<_, _>>(server.as_id(), message, filter)
         }
     }
 }
 
 impl<T: Types> Inner<T> {
-    fn broadcast<C: Carrier<ServerId, T::Message>>(&self, server: &[u8], message: T::Message) -> BroadcastReport
+    fn broadcast<C: Carrier<ServerId, T::Message>>(
+        &self,
+        server: &[u8],
+        message: T::Message,
+        mut filter: impl FnMut(&TransportId) -> bool,
+    ) -> BroadcastReport
     where
         T::Message: Clone,
     {
@@ -140,7 +187,8 @@ impl<T: Types> Inner<T> {
         let Some(group) = group else {
             return report;
         };
-        for segment in group.members() {
+        for mut segment in group.members() {
+            segment.retain(|(_, transport)| filter(transport));
             for members in segment.chunks(MAX_BATCH) {
                 self.broadcast_to::<C>(&server, &group, members, &message, &mut report);
             }

@@ -6,6 +6,7 @@ use registry_router::{BindError, RegisterErrorKind, Registry, ServerLease, Trans
 use crate::support::{registry, unread_server_mailbox, unread_transport_mailbox};
 
 test_every_backend! {
+    a_count_of_transports_follows_the_bindings,
     bindings_are_visible_from_both_endpoints,
     bind_reports_which_endpoint_is_missing,
     unbinding_an_unbound_transport_returns_false,
@@ -189,4 +190,23 @@ fn a_failed_bound_registration_leaves_no_binding<B: Backend>(shards: usize) {
     assert_eq!(registry.binding_count(), 0);
     let error = registry.register_transport_bound_to("", error.into_mailbox(), (), "s").unwrap_err();
     assert!(matches!(error.kind(), RegisterErrorKind::InvalidId(_)));
+}
+
+fn a_count_of_transports_follows_the_bindings<B: Backend>(shards: usize) {
+    let registry = registry::<B>(shards);
+    let server = registry.register_server("s", unread_server_mailbox(), ()).unwrap();
+    let _other = registry.register_server("other", unread_server_mailbox(), ()).unwrap();
+    let counts = || (registry.transport_count_of("s"), registry.transport_count_of("other"));
+    assert_eq!(counts(), (0, 0));
+    let leases: Vec<_> = (0..5)
+        .map(|n| registry.register_transport_bound_to(format!("t{n}"), unread_transport_mailbox(), (), "s").unwrap())
+        .collect();
+    assert_eq!(counts(), (5, 0));
+    registry.bind_transport_to_server("t0", "other").unwrap();
+    assert!(registry.unbind_transport("t1"));
+    assert_eq!(counts(), (3, 1));
+    drop(leases);
+    assert_eq!(counts(), (0, 0));
+    drop(server);
+    assert_eq!(registry.transport_count_of("s"), 0);
 }

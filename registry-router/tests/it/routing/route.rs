@@ -14,6 +14,8 @@ test_every_backend! {
     a_broadcast_without_recipients_is_empty,
     a_broadcast_reports_each_outcome,
     a_broadcast_reaches_only_bound_transports,
+    a_filtered_broadcast_tries_exactly_what_the_filter_accepts,
+    the_filter_of_a_broadcast_may_use_the_registry,
 }
 
 fn messages_arrive_once_and_in_order<B: Backend>(shards: usize) {
@@ -140,4 +142,43 @@ fn a_broadcast_reaches_only_bound_transports<B: Backend>(shards: usize) {
     drop(s);
     assert_eq!(registry.broadcast("s", 2).attempted(), 0);
     assert!(of_bound.try_recv().is_err());
+}
+
+fn a_filtered_broadcast_tries_exactly_what_the_filter_accepts<B: Backend>(shards: usize) {
+    let registry = registry::<B>(shards);
+    let (to_server, _inbox) = server_mailbox();
+    let _s = registry.register_server("s", to_server, ()).unwrap();
+    // More than one chunk of members, and a batch that is not full.
+    let count = 2_100;
+    let (mailbox, mut inbox) = mailbox::<ToTransport<u64>>(2 * count);
+    for n in 0..count {
+        registry.register_transport_bound_to(format!("t{n}"), mailbox.clone(), (), "s").unwrap().detach();
+    }
+    let mut asked = Vec::new();
+    let report = registry.broadcast_if("s", 7, |transport| {
+        asked.push(transport.to_string());
+        transport.as_str().ends_with('3')
+    });
+    assert_eq!((report.delivered, report.attempted(), inbox.len()), (count / 10, count / 10, count / 10));
+    asked.sort_unstable();
+    asked.dedup();
+    assert_eq!(asked.len(), count, "each is asked for once");
+    assert!(std::iter::from_fn(|| inbox.try_recv().ok()).all(|delivery| delivery.message == 7));
+    assert_eq!(registry.broadcast_if("s", 8, |_| false).attempted(), 0);
+    assert_eq!(registry.broadcast_if("absent", 8, |_| unreachable!("there are no transports")).server, None);
+}
+
+fn the_filter_of_a_broadcast_may_use_the_registry<B: Backend>(shards: usize) {
+    let registry = registry::<B>(shards);
+    let (to_server, _inbox) = server_mailbox();
+    let _s = registry.register_server("s", to_server, ()).unwrap();
+    let (mailbox, _inbox) = mailbox::<ToTransport<u64>>(100);
+    for n in 0..50 {
+        registry.register_transport_bound_to(format!("t{n}"), mailbox.clone(), (), "s").unwrap().detach();
+    }
+    let report = registry.broadcast_if("s", 1, |transport| {
+        registry.unregister_transport("t0");
+        transport != "t1" || registry.unregister_transport(transport)
+    });
+    assert_eq!((report.delivered, registry.transport_count_of("s")), (48, 48), "neither t0 nor t1 is there any more");
 }
