@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::incarnation::Incarnation;
-
 /// Why a registration has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -16,23 +14,17 @@ pub enum EndReason {
     Unregistered,
     /// Its mailbox was closed, which was found by a message, a sweep, or another registration.
     MailboxClosed,
-    /// Another registration took its id.
-    Replaced {
-        /// The incarnation of the registration that has the id now.
-        by: Incarnation,
-    },
     /// The registry was dropped.
     RegistryDropped,
 }
 
 impl fmt::Display for EndReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Released => f.write_str("the lease was released"),
-            Self::Unregistered => f.write_str("the id was unregistered"),
-            Self::MailboxClosed => f.write_str("the mailbox was closed"),
-            Self::Replaced { by } => write!(f, "incarnation {by} replaced it"),
-            Self::RegistryDropped => f.write_str("the registry was dropped"),
-        }
+        f.write_str(match self {
+            Self::Released => "the lease was released",
+            Self::Unregistered => "the id was unregistered",
+            Self::MailboxClosed => "the mailbox was closed",
+            Self::RegistryDropped => "the registry was dropped",
+        })
     }
 }
