@@ -150,10 +150,14 @@ impl<T: Types> Inner<T> {
             return;
         }
         for DeferredEnd { kind, location, id, incarnation, reason } in self.deferred.take_ends().into_values() {
-            match kind {
+            let ended = match kind {
                 Kind::Server => self.unregister::<ServerId>(location, &id, Some(incarnation), reason),
                 Kind::Transport => self.unregister::<TransportId>(location, &id, Some(incarnation), reason),
             };
+            // It was ended meanwhile, and the lease that was to be told is gone.
+            if !ended && reason == EndReason::Released {
+                self.ends.forget(location.shard, incarnation);
+            }
         }
     }
 
@@ -215,6 +219,37 @@ mod tests {
         assert_eq!(registry.server_for_transport("large-7"), None::<ServerId>);
     }
 
+    fn reasons_of_ends_are_kept_for_leases_only<B: Backend>(shards: usize) {
+        let registry: Registry<u64, B> = Registry::builder().shards(shards).build().unwrap();
+        let (to_server, _inbox) = mailbox::<ToServer<u64>>(1);
+        let register = || registry.register_server("s", to_server.clone(), ()).unwrap();
+        let recorded = || registry.inner.ends.recorded();
+        register().detach();
+        assert!(registry.unregister_server("s"));
+        assert_eq!(recorded(), 0, "there was no lease");
+        let lease = register();
+        assert!(registry.unregister_server("s"));
+        assert_eq!(recorded(), 1);
+        drop(lease);
+        assert_eq!(recorded(), 0);
+        let lease = register();
+        assert!(registry.unregister_server("s"));
+        lease.detach();
+        assert_eq!(recorded(), 0);
+
+        // The lease is dropped by a panic inside a read, which defers its end; meanwhile the id is unregistered.
+        let lease = register();
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            registry.with_server("s", move |_| {
+                let _lease = lease;
+                panic!("inside a read");
+            })
+        }));
+        assert!(panicked.is_err());
+        assert!(registry.unregister_server("s"));
+        assert_eq!((recorded(), registry.server_count()), (0, 0));
+    }
+
     macro_rules! over_every_backend {
         ($($module:ident $Backend:ident),* $(,)?) => {
             $(
@@ -222,6 +257,7 @@ mod tests {
                 fn $module() {
                     for shards in [1, 64] {
                         the_members_of_a_large_group_are_freed_in_parts::<crate::backends::$Backend>(shards);
+                        reasons_of_ends_are_kept_for_leases_only::<crate::backends::$Backend>(shards);
                     }
                 }
             )*
